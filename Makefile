@@ -1,0 +1,86 @@
+# Ferris. `make run` starts the platform, `make test` checks it; both set up what they need first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PY := .venv/bin/python
+UV := $(PY) -m uv pip
+# The newest of the supported interpreters, unless PYTHON names one.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3,11) <= sys.version_info < (3,14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | sort | column -t -s "$$(printf '\t')"
+
+.venv/uv:
+	@test -n "$(PYTHON)" || { echo "Ferris needs Python 3.11, 3.12 or 3.13 with its venv module; none was found. Install one, or name it: make PYTHON=/path/to/python3.12 run" >&2; exit 1; }
+	@test -x $(PY) || { echo "Making .venv with $(PYTHON) …"; $(PYTHON) -m venv .venv; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep -E '^uv==' requirements.in | cut -d' ' -f1)"
+	@touch $@
+
+.venv/installed: requirements.txt .venv/uv
+	@echo "Installing dependencies …"
+	@$(UV) install --quiet --compile-bytecode --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/developed: requirements-dev.txt .venv/installed
+	@echo "Installing development tools …"
+	@$(UV) install --quiet --compile-bytecode --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.PHONY: run
+run: .venv/installed  ## the whole platform on this machine, with the sample projects; Ctrl-C ends it
+	@exec $(PY) manage.py ferris --samples
+
+.PHONY: test
+test: .venv/developed  ## the tests that need no server (under 3 minutes)
+	@$(PY) -m pytest tests/unit tests/contract tests/executor tests/web -m "not real" -n 2 --dist loadfile -q
+
+.PHONY: test-acceptance
+test-acceptance: .venv/developed  ## boots the platform as processes and uses it from outside
+	@$(PY) -m pytest tests/acceptance -q
+
+.PHONY: test-browser
+test-browser: .venv/developed  ## the console in a real Chromium
+	@$(PY) -m pytest tests/browser -q
+
+.PHONY: lint
+lint: .venv/developed  ## style, types, who imports whom, pending migrations, the API's schema
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy ferris gateway tasks celery_app.py
+	@.venv/bin/lint-imports
+	@FERRIS_HOME=$$(mktemp -d) $(PY) manage.py makemigrations --check --dry-run
+	@FERRIS_HOME=$$(mktemp -d) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+.PHONY: bench
+bench: .venv/developed  ## figures, ratios first
+	@$(PY) -m tests.bench
+
+.PHONY: lock
+lock: .venv/uv  ## pins everything below requirements*.in, with hashes
+	@$(UV) compile --quiet --generate-hashes --universal --no-header --python-version 3.11 requirements.in -o requirements.txt
+	@$(UV) compile --quiet --generate-hashes --universal --no-header --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+
+.PHONY: clean
+clean:  ## forget the virtual environment and what was built; var/ (your data) stays
+	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# Of one server only: make stack ONLY="kafka postgresql"
+.PHONY: stack
+stack: .venv/installed  ## the servers of the real stack on this machine, without containers
+	@$(PY) compose/native/stack.py up $(ONLY)
+
+.PHONY: stack-down
+stack-down: .venv/installed  ## end what `make stack` started; what they keep stays
+	@$(PY) compose/native/stack.py down $(ONLY)
+
+.PHONY: stack-status
+stack-status: .venv/installed  ## which server runs where
+	@$(PY) compose/native/stack.py status $(ONLY)
+
+.PHONY: test-real
+test-real: .venv/developed  ## the ports' contracts on real servers, the web tests on PostgreSQL (make stack first); skips nothing
+	@FERRIS_TESTS_SKIP_NOTHING=1 $(PY) -m pytest tests/contract -m real -q
+	@. "$${FERRIS_STACK_HOME:-var/stack}/env"; FERRIS_TESTS_DATABASE=$$FERRIS_DATABASE $(PY) -m pytest tests/web tests/contract/test_config_store.py -m "not real" -n 2 --dist loadfile -q

@@ -1,0 +1,57 @@
+"""The engine process: the gateway's roles and the executor's worker, joined by the in-memory broker."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+
+from ferris.config import Settings
+from ferris_web import wiring
+from gateway.housekeeper import Housekeeper
+from gateway.indexer import Indexer
+from gateway.recorder import Recorder
+from gateway.rescuer import Rescuer
+from gateway.role import Role
+from gateway.router import Router
+from gateway.scheduler import Scheduler
+from tasks import worker
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE = 5.0
+
+
+def roles(settings: Settings) -> list[Role]:
+    """All roles of a gateway that has the platform to itself."""
+    event_log = wiring.event_log()
+    return [
+        Router(event_log, settings.hop_limit),
+        Recorder(event_log),
+        Indexer(event_log, wiring.ops_store()),
+        Scheduler(event_log),
+        Rescuer(event_log, settings.lease_seconds, first_look_is_restart=True),
+        Housekeeper(event_log, wiring.ops_store(), settings.retention_days),
+    ]
+
+
+def run(settings: Settings, ready: Callable[[], None]) -> None:
+    """Work until SIGTERM: then take nothing new, let scripts finish for a moment, end."""
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for opened in (wiring.event_log, wiring.object_store, wiring.config_store, wiring.ops_store):
+        opened()  # ConfigError now, not when the first script needs it
+    # The worker first: its queues are there before anybody rings.
+    executor = worker.start_in_thread(settings)
+    gateway = roles(settings)
+    for role in gateway:
+        role.start()
+    ready()
+    stopping.wait()
+    executor.stop(STOP_GRACE)
+    for role in gateway:
+        role.stop()
+    for role in gateway:
+        role.join(3.0)

@@ -1,0 +1,32 @@
+"""Prepares a home before the processes start: schema, administrator, log topics."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from ferris_web.accounts.models import User
+
+ADMINISTRATOR = "admin"
+
+
+def prepare() -> str | None:
+    """Bring the schema up to date and see that somebody can sign in.
+
+    Returns the administrator's password if one was just made: it is shown once and kept nowhere.
+    Leaves no connection open, so that the caller may fork.
+    """
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", verbosity=0, interactive=False)
+    password = None
+    if not User.objects.filter(is_superuser=True).exists():
+        password = secrets.token_urlsafe(12)
+        User.objects.create_superuser(ADMINISTRATOR, password=password)
+    connections.close_all()
+    return password

@@ -1,0 +1,70 @@
+"""`manage.py ferris`: the whole platform on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from embedded import engine, home, samples, web
+from embedded.supervisor import AlreadyRunning, Supervisor, listen
+from ferris.errors import ConfigError
+from ferris_web import wiring
+
+
+class Command(BaseCommand):
+    help = "Run the platform on this machine: web and engine, nothing else to install. Ends with Ctrl-C or SIGTERM."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--samples",
+            action="store_true",
+            help="load the sample projects into a new home, fire their pipeline once and print its outcome",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        settings = wiring.config()
+        try:
+            supervisor = Supervisor(settings, self._ready)
+            listener = listen(settings)
+        except (AlreadyRunning, ConfigError) as error:
+            raise CommandError(str(error)) from None
+        password = home.prepare()
+        if password:
+            self.stdout.write(
+                f"Administrator made: user {home.ADMINISTRATOR}, password {password}\n"
+                "It is shown this once; `manage.py changepassword admin` sets another.\n"
+            )
+        self._load_code()
+        connections.close_all()
+        wiring.reset()
+        supervisor.add("web", lambda ready: web.serve(settings, listener, ready))
+        supervisor.add("engine", lambda ready: self._engine(listener, ready))
+        if options["samples"]:
+            supervisor.add("samples", lambda ready: samples.load(settings, self.stdout), once=True)
+        self.stdout.write("Starting …\n")
+        self.stdout.flush()
+        raise SystemExit(supervisor.run())
+
+    def _engine(self, listener: Any, ready: Any) -> None:
+        listener.close()
+        engine.run(wiring.config(), ready)
+
+    def _load_code(self) -> None:
+        """Import now what the children would each import later: forked, they share it."""
+        import tasks.execute  # noqa: F401
+        from django.urls import get_resolver
+
+        import ferris_web.asgi
+
+        get_resolver().url_patterns  # noqa: B018 - reading it loads every view
+        assert ferris_web.asgi.application
+
+    def _ready(self, seconds: float) -> None:
+        settings = wiring.config()
+        self.stdout.write(
+            f"Ferris is ready at {settings.public_url} after {seconds:.1f} s. Ctrl-C ends it.\n"
+        )
+        self.stdout.flush()

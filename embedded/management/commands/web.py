@@ -1,0 +1,38 @@
+"""`manage.py web`: the management server as a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from embedded import home, web
+from embedded.supervisor import listen
+from ferris.errors import ConfigError
+from ferris_web import wiring
+
+
+class Command(BaseCommand):
+    help = "Run the management server until SIGTERM."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--prepare",
+            action="store_true",
+            help="first bring the schema up to date and see that there is an admin",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        settings = wiring.config()
+        if options["prepare"] and (password := home.prepare()):
+            self.stdout.write(f"Administrator made: user {home.ADMINISTRATOR}, password {password}\n")
+        try:
+            listener = listen(settings)
+        except ConfigError as error:
+            raise CommandError(str(error)) from None
+        web.serve(settings, listener, self._ready)
+
+    def _ready(self) -> None:
+        self.stdout.write(f"web: {wiring.config().public_url}\n")
+        self.stdout.flush()

@@ -1,0 +1,225 @@
+"""Starts the platform's two processes from one warm parent, keeps them alive, ends everything together.
+
+The parent imports all code once and forks: children start in milliseconds and share its memory. It holds the
+listening socket, so that requests wait instead of failing while the web process is replaced.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, NoReturn
+
+from embedded import process
+from ferris.config import Settings
+from ferris.errors import ConfigError, FerrisError
+
+log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 12.0
+_SOON = 1.0  # a process that lived shorter than this is started again only after a pause
+_LONGEST_PAUSE = 10.0
+_WRONG_SETTING = os.EX_CONFIG  # exit status of a child that cannot work with these settings
+
+Main = Callable[[Callable[[], None]], None]
+
+
+class AlreadyRunning(FerrisError):
+    """Another platform has this home."""
+
+
+@dataclass
+class _Child:
+    name: str
+    main: Main
+    once: bool = False
+    pid: int = 0
+    started: float = 0.0
+    failures: int = 0
+    start_at: float = 0.0
+    ready: bool = False
+    waits_for: tuple[str, ...] = field(default_factory=tuple)
+
+
+class Supervisor:
+    """Runs the named children until SIGTERM or SIGINT."""
+
+    def __init__(self, settings: Settings, on_ready: Callable[[float], None]) -> None:
+        self._settings = settings
+        self._on_ready = on_ready
+        self._children: list[_Child] = []
+        self._began = time.monotonic()
+        self._announced = False
+        self._stopping = False
+        self._status = 0
+        self._lock = lock_home(settings)
+        self._bell, self._ringer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._ready_in, self._ready_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def add(self, name: str, main: Main, *, once: bool = False) -> None:
+        """A child process: `main(ready)` runs in it. A `once` child starts when the others are ready, and may end."""
+        self._children.append(_Child(name, main, once=once))
+
+    def run(self) -> int:
+        """Start and keep everything; the exit status once it has been told to stop."""
+        process.adopt_orphans()
+        gc.collect()
+        gc.freeze()  # what is loaded now stays shared between the processes
+        self._listen_for_signals()
+        while not self._stopping:
+            self._start_due()
+            self._wait()
+            self._collect()
+        self._stop_all()
+        return self._status
+
+    def _listen_for_signals(self) -> None:
+        signal.set_wakeup_fd(self._ringer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: setattr(self, "_stopping", True))
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            due = not child.pid and child.start_at <= now and (self._announced or not child.once)
+            if due and not (child.once and child.started):
+                self._fork(child)
+
+    def _fork(self, child: _Child) -> None:
+        parent = os.getpid()
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._become(child, parent)
+        child.pid, child.started = pid, time.monotonic()
+
+    def _become(self, child: _Child, parent: int) -> NoReturn:
+        status = 1
+        try:
+            process.die_with_parent(parent)
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            # The terminal sends Ctrl-C to everybody: the supervisor alone decides what follows from it.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            os.close(self._bell)
+            os.close(self._ready_in)
+            child.main(lambda: self._tell_ready(child))
+            status = 0
+        except ConfigError as error:
+            sys.stderr.write(f"{error}\n")
+            status = _WRONG_SETTING
+        except BaseException:
+            log.exception("%s ended", child.name)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _tell_ready(self, child: _Child) -> None:
+        os.write(self._ready_out, bytes([self._children.index(child)]))
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        pauses = [c.start_at - now for c in self._children if not c.pid and not c.once and c.start_at > now]
+        select.select([self._bell, self._ready_in], [], [], min(pauses) if pauses else None)
+        for pipe in (self._bell, self._ready_in):
+            try:
+                told = os.read(pipe, 4096)
+            except BlockingIOError:
+                continue
+            if pipe == self._ready_in:
+                for index in told:
+                    self._children[index].ready = True
+        if not self._announced and all(c.ready for c in self._children if not c.once):
+            self._announced = True
+            self._on_ready(time.monotonic() - self._began)
+
+    def _collect(self) -> None:
+        ended = process.reap()
+        for child in self._children:
+            if child.pid in ended:
+                self._after(child, ended[child.pid])
+
+    def _after(self, child: _Child, status: int) -> None:
+        lived = time.monotonic() - child.started
+        child.pid = 0
+        if child.once or self._stopping:
+            return
+        if status == _WRONG_SETTING and not self._announced:
+            # It has said what is wrong, and another start would say the same.
+            self._stopping, self._status = True, status
+            return
+        # Scripts of a dead engine are nobody's any more: what they would still do, nobody would record.
+        process.end_descendants(keep={c.pid for c in self._children if c.pid})
+        child.failures = child.failures + 1 if lived < _SOON else 0
+        pause = min(_LONGEST_PAUSE, 0.25 * 2**child.failures) if child.failures else 0.0
+        child.start_at = time.monotonic() + pause
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        log.error(
+            "the %s process ended (%s); it starts again%s",
+            child.name,
+            how,
+            f" in {pause:.1f} s" if pause else "",
+        )
+
+    def _stop_all(self) -> None:
+        running = {c.pid for c in self._children if c.pid}
+        for pid in running:
+            os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while running and time.monotonic() < deadline:
+            select.select([self._bell], [], [], max(0.0, deadline - time.monotonic()))
+            try:
+                os.read(self._bell, 4096)
+            except BlockingIOError:
+                pass
+            running -= set(process.reap())
+        process.end_descendants(keep=set())
+        process.reap()
+
+
+def lock_home(settings: Settings) -> IO[str]:
+    """Take the home for this platform; the lock ends with the process, however it ends."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    lock = (settings.home / "platform.lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise AlreadyRunning(
+            f"a platform is running already with this home (process {lock.read().strip() or '?'}); "
+            "stop it first, or set FERRIS_HOME to another folder"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The web's listening socket; ConfigError when the address is not to be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise ConfigError(
+            "FERRIS_PORT",
+            f"{settings.host}:{settings.port} cannot be used: {error.strerror}",
+            "stop what listens there, or set FERRIS_PORT to a free port",
+        ) from error
+    listener.listen(1024)
+    listener.set_inheritable(True)
+    return listener

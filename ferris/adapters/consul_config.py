@@ -1,0 +1,165 @@
+"""Configuration and state in Consul's key-value store: `consul://[token@]host:port[/prefix]?secure=1`.
+
+Keys stand there as they are, so that people find them in Consul's own screens. Only what a path cannot hold
+is written differently: a segment that is empty, "." or ".." gets a "~" in front, and so does one that begins
+with "~".
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import consul
+import requests
+
+from ferris.errors import BackendError, ConfigError
+from ferris.ports import MAX_CONFIG_VALUE, Entry
+
+T = TypeVar("T")
+
+_BACKEND = "config store"
+_SETTING = "FERRIS_CONFIG_STORE"
+_SECONDS = 10
+_MAX_KEY = 512
+_OPTIONS = {"secure", "dc"}
+
+
+class ConsulConfigStore:
+    """`ConfigStore` in Consul. Reads are consistent: they see every change that was answered before."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        try:
+            port = parts.port or 8500
+        except ValueError:
+            port = 0
+        if (
+            not parts.hostname
+            or not port
+            or set(options) - _OPTIONS
+            or options.get("secure", "0") not in ("0", "1")
+        ):
+            raise ConfigError(
+                _SETTING,
+                "does not say where Consul is in the form that is understood",
+                "write consul://host:8500 or consul://token@host:8501/prefix?secure=1",
+            )
+        prefix = unquote(parts.path).strip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._address = f"{parts.hostname}:{port}"
+        self._options: dict[str, Any] = {
+            "host": parts.hostname,
+            "port": port,
+            "scheme": "https" if options.get("secure") == "1" else "http",
+            "token": unquote(parts.password or parts.username or "") or None,
+            "dc": options.get("dc"),
+            "consistency": "consistent",
+            "connections_timeout": _SECONDS,
+        }
+        self._local = threading.local()  # the client's HTTP session belongs to one thread
+
+    def get(self, key: str) -> Entry | None:
+        """See `ConfigStore.get`."""
+        _check_key(key)
+        _, found = self._call(lambda kv: kv.get(self._name(key)))
+        return None if found is None else Entry(key, found["Value"] or b"", found["ModifyIndex"])
+
+    def put(self, key: str, value: bytes, *, cas: int | None = None) -> bool:
+        """See `ConfigStore.put`."""
+        _check_key(key)
+        if len(value) > MAX_CONFIG_VALUE:
+            raise BackendError(
+                _BACKEND,
+                f"takes values up to {MAX_CONFIG_VALUE} bytes, and {key!r} has {len(value)}",
+                "keep large values in the object store and their key here",
+            )
+        return bool(self._call(lambda kv: kv.put(self._name(key), value, cas=cas)))
+
+    def delete(self, key: str, *, cas: int | None = None) -> bool:
+        """See `ConfigStore.delete`."""
+        _check_key(key)
+        if cas is None:
+            return bool(self._call(lambda kv: kv.delete(self._name(key))))
+        # Consul is content when there is nothing to remove; who compares wants to know.
+        before = self.get(key)
+        if cas == 0 or before is None or before.index != cas:
+            return False
+        return bool(self._call(lambda kv: kv.delete(self._name(key), cas=cas)))
+
+    def list(self, prefix: str) -> list[Entry]:
+        """See `ConfigStore.list`."""
+        if "\0" in prefix:
+            return []
+        above, _, last = prefix.rpartition("/")
+        # A beginning like "." may stand for itself or for a segment that is written differently.
+        asked = _escaped(f"{above}/") if "/" in prefix else ""
+        asked += "" if last[:1] in ("", ".", "~") else last
+        _, found = self._call(lambda kv: kv.get(self._prefix + asked, recurse=True))
+        entries = [
+            Entry(_plain(one["Key"][len(self._prefix) :]), one["Value"] or b"", one["ModifyIndex"])
+            for one in found or ()
+        ]
+        wanted = [entry for entry in entries if entry.key.startswith(prefix)]
+        return sorted(wanted, key=lambda entry: entry.key.encode())
+
+    def index(self) -> int:
+        """See `ConfigStore.index`."""
+        index, found = self._call(lambda kv: kv.get(self._prefix, keys=True))
+        return int(index) if found or self._prefix == "" or int(index) > 1 else 0
+
+    def _name(self, key: str) -> str:
+        return self._prefix + _escaped(key)
+
+    def _call(self, call: Callable[[Any], T]) -> T:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = consul.Consul(**self._options)
+        try:
+            return call(client.kv)
+        except (consul.ACLPermissionDenied, consul.ACLDisabled) as error:
+            raise BackendError(
+                _BACKEND,
+                f"refused this ({str(error).strip()})",
+                f"give a token with the right to these keys in {_SETTING} (consul://token@host:port)",
+            ) from error
+        except consul.ConsulException as error:
+            raise BackendError(
+                _BACKEND, f"answered {str(error).strip()[:300]}", "see Consul's log; has it a leader?"
+            ) from error
+        except (requests.RequestException, ValueError) as error:
+            raise BackendError(
+                _BACKEND,
+                f"cannot reach Consul at {self._address} ({type(error).__name__})",
+                f"start it, or correct {_SETTING}",
+            ) from error
+
+
+def _check_key(key: str) -> None:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        key = ""
+    if not 1 <= len(key) <= _MAX_KEY or "\0" in key:
+        raise BackendError(
+            _BACKEND, f"cannot have the key {key[:100]!r}", f"use 1 to {_MAX_KEY} characters of text"
+        )
+
+
+def _escaped(key: str) -> str:
+    """The key as a path. An empty last segment may stay: Consul keeps a slash at the end."""
+    segments = key.split("/")
+    last = len(segments) - 1
+    return "/".join(
+        f"~{segment}"
+        if segment in (".", "..") or segment.startswith("~") or (not segment and place < last)
+        else segment
+        for place, segment in enumerate(segments)
+    )
+
+
+def _plain(path: str) -> str:
+    return "/".join(segment.removeprefix("~") for segment in path.split("/"))

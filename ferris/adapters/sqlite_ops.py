@@ -1,0 +1,184 @@
+"""Operational records in an SQLite file of its own, with full-text search (FTS5).
+
+Log lines are kept in columns, the other kinds as JSON documents. Row numbers grow as records arrive, and so
+"newest first" means arrived last; times only filter. The text of a log line is its message; the text of a
+document is every value in it. Service and flow of a log line are those of its execution.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ferris.adapters import local_path
+from ferris.adapters import sqlite_ops_rows as rows
+from ferris.adapters.ops_query import parse
+from ferris.adapters.sqlite_file import SqliteFile
+from ferris.errors import BackendError, EventError
+from ferris.ports import OPS_KINDS, LogLine, Page
+
+_BUCKETS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+_GROUPS = 100  # of `counts`, but for times
+_TIMES = 10_000
+
+
+class SqliteOpsStore:
+    """`OpsStore` in a file; `url` is `sqlite:////absolute/path/ops.db`."""
+
+    def __init__(self, url: str) -> None:
+        path = local_path("FERRIS_OPS_STORE", url)
+        self._file = SqliteFile(
+            path, backend=rows.BACKEND, application_id=rows.APPLICATION_ID, schema=rows.SCHEMA
+        )
+
+    def write(self, kind: str, records: Sequence[Mapping[str, Any]]) -> int:
+        """See `OpsStore.write`."""
+        _check_kind(kind)
+        if not records:
+            return 0
+        if kind == "logs":
+            lines = [rows.line(record) for record in records]
+            return self._file.write(lambda connection: rows.insert_lines(connection, lines))
+        documents = [rows.document(kind, record) for record in records]
+        return self._file.write(lambda connection: rows.insert_documents(connection, documents))
+
+    def logs(self, execution_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """See `OpsStore.logs`. The cursor is `attempt << 40 | seq`."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT cursor, time, step, stream, level, message FROM lines"
+                " WHERE execution = (SELECT id FROM executions WHERE execution = ?) AND cursor > ?"
+                " ORDER BY cursor LIMIT ?",
+                (execution_id, after, limit),
+            ).fetchall()
+        return [
+            LogLine(cursor, rows.attempt_of(cursor), _moment(time), step, stream, level, message)
+            for cursor, time, step, stream, level, message in found
+        ]
+
+    def search(
+        self,
+        kind: str,
+        query: str = "",
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page:
+        """See `OpsStore.search`."""
+        where = _where(kind, query, since, until)
+        if cursor is not None:
+            where.add("r.id < ?", _place(cursor))
+        columns = rows.LINE_COLUMNS if kind == "logs" else "r.id, r.body"
+        sql = f"SELECT {columns} FROM {where.source} WHERE {where.text} ORDER BY r.id DESC LIMIT ?"  # noqa: S608
+        with self._file.reading() as connection:
+            found = connection.execute(sql, (*where.values, limit + 1)).fetchall()
+        page = found[:limit]
+        records = [rows.line_record(row) if kind == "logs" else json.loads(row[1]) for row in page]
+        return Page(tuple(records), str(page[-1][0]) if len(found) > limit and page else None)
+
+    def counts(
+        self,
+        kind: str,
+        by: str,
+        query: str = "",
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> dict[str, int]:
+        """See `OpsStore.counts`."""
+        where = _where(kind, query, since, until)
+        if by in _BUCKETS:
+            size = _BUCKETS[by]
+            value, values, order, most = "r.time / ? * ?", [size, size], "1", _TIMES
+        else:
+            value, values = rows.field(kind, by)
+            order, most = "2 DESC, 1", _GROUPS
+        with self._file.reading() as connection:
+            found = connection.execute(
+                f"SELECT {value}, count(*) FROM {where.source} WHERE {where.text}"  # noqa: S608
+                f" GROUP BY 1 HAVING {value} IS NOT NULL ORDER BY {order} LIMIT ?",
+                (*values, *where.values, *values, most),
+            ).fetchall()
+        if by in _BUCKETS:
+            return {f"{_moment(start):%Y-%m-%dT%H:%M:%SZ}": count for start, count in found}
+        return {str(name): count for name, count in found}
+
+    def prune(self, before: datetime) -> int:
+        """See `OpsStore.prune`. Works in small transactions, so that writes get between."""
+        removed, oldest = 0, rows.milliseconds(before)
+        for table in ("lines", "documents"):
+            while batch := self._prune_batch(table, oldest):
+                removed += batch
+        if removed:
+            self._file.write(rows.forget_executions)
+            self._file.shrink()
+        return removed
+
+    def _prune_batch(self, table: str, oldest: int) -> int:
+        return self._file.write(lambda connection: rows.delete_older(connection, table, oldest))
+
+    def close(self) -> None:
+        """Close the file in this process; the next call opens it again."""
+        self._file.close()
+
+
+class _Where:
+    """Conditions with their values, on the records `r` of one kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.source = "lines r JOIN executions e ON e.id = r.execution" if kind == "logs" else "documents r"
+        self.conditions: list[str] = []
+        self.values: list[Any] = []
+        if kind != "logs":
+            self.add("r.kind = ?", kind)
+
+    def add(self, condition: str, *values: Any) -> None:
+        self.conditions.append(condition)
+        self.values += values
+
+    @property
+    def text(self) -> str:
+        return " AND ".join(self.conditions) or "1"
+
+
+def _where(kind: str, query: str, since: datetime | None, until: datetime | None) -> _Where:
+    _check_kind(kind)
+    where = _Where(kind)
+    texts = "lines_text" if kind == "logs" else "documents_text"
+    for term in parse(query, rows.LINE_FIELDS if kind == "logs" else None):
+        negation = "NOT " if term.negated else ""
+        if term.field is None or (kind == "logs" and term.field == "message"):
+            phrase = '"' + term.value.replace('"', '""') + '"' + ("*" if term.prefix else "")
+            where.add(
+                f"r.id {negation}IN (SELECT rowid FROM {texts} WHERE {texts} MATCH ?)", phrase  # noqa: S608
+            )  # fmt: skip
+            continue
+        condition, values = rows.condition(kind, term)
+        where.add(f"NOT coalesce({condition}, 0)" if term.negated else condition, *values)
+    # `+`: filter by time, but walk in the order of the row numbers
+    if since is not None:
+        where.add("+r.time >= ?", rows.milliseconds(since))
+    if until is not None:
+        where.add("+r.time < ?", rows.milliseconds(until))
+    return where
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _place(cursor: str) -> int:
+    if not cursor.isdecimal() or len(cursor) > 18:
+        raise EventError("cursor", "is none that a search gave")
+    return int(cursor)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in OPS_KINDS:
+        raise BackendError(
+            rows.BACKEND, f"knows no records of kind {kind!r}", f"use one of {', '.join(OPS_KINDS)}"
+        )

@@ -1,0 +1,198 @@
+"""The platform's settings: read from the environment once, checked at start, frozen.
+
+Nothing else in the platform reads environment variables (scripts' own variables excepted).
+Keys that must stay the same from start to start (signing key, encryption keys, the executors'
+token) are made on first use inside the home folder, readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ferris.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+EVENTS = "ferris.events"
+LIFECYCLE = "ferris.hpsm"
+LOGS = "ferris.logs"
+METRICS = "ferris.metrics"
+NOTIFICATIONS = "ferris.notifications"
+DEAD_LETTER = "ferris.dead-letter"
+CONTROL = "ferris.control"  # wakes the scheduler: plans changed
+CHANGES = "ferris.changes"  # which executions changed: what live screens follow
+TOPICS = (EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS, DEAD_LETTER, CONTROL, CHANGES)
+
+PACKAGES_BUCKET = "packages"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of one process. Times are seconds, sizes are bytes."""
+
+    home: Path
+    host: str
+    port: int
+    debug: bool
+    public_url: str
+    allowed_hosts: tuple[str, ...]
+    database_url: str
+    event_log_url: str
+    broker_url: str
+    object_store_url: str
+    config_store_url: str
+    ops_store_url: str
+    secret_key: str = field(repr=False)
+    secret_keys: tuple[str, ...] = field(repr=False)
+    executor_token: str = field(repr=False)
+    control_url: str = ""
+    worker_concurrency: int = 4
+    lease_seconds: float = 15.0
+    heartbeat_seconds: float = 1.0
+    cancel_grace_seconds: float = 1.0
+    hop_limit: int = 100
+    default_timeout_seconds: float = 3600.0
+    log_limit_bytes: int = 10 * 1024 * 1024
+    retention_days: int = 30
+    log_level: str = "INFO"
+
+    @property
+    def embedded(self) -> bool:
+        """True when the doorbells stay inside one process, so that web and engine are all there is."""
+        return self.broker_url.startswith("memory:")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read and check every setting; ConfigError names the first wrong one and its remedy.
+
+        Creates the home folder and its keys when they are missing.
+        """
+        read = _Reader(environ)
+        home = Path(read.text("FERRIS_HOME", str(ROOT / "var"))).expanduser().resolve()
+        keys = _Keys(home)
+        host = read.text("FERRIS_HOST", "127.0.0.1")
+        port = read.whole("FERRIS_PORT", 8000, low=1, high=65535)
+        local = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+        return cls(
+            home=home,
+            host=host,
+            port=port,
+            debug=read.flag("FERRIS_DEBUG", False),
+            public_url=read.text("FERRIS_PUBLIC_URL", f"http://{local}:{port}").rstrip("/"),
+            allowed_hosts=tuple(
+                read.text("FERRIS_ALLOWED_HOSTS", f"127.0.0.1,localhost,[::1],{local}").split(",")
+            ),
+            database_url=read.text("FERRIS_DATABASE", f"sqlite:///{home}/ferris.db"),
+            event_log_url=read.text("FERRIS_EVENT_LOG", f"sqlite:///{home}/log/log.db"),
+            broker_url=read.text("FERRIS_BROKER", "memory://"),
+            object_store_url=read.text("FERRIS_OBJECT_STORE", f"file://{home}/objects"),
+            config_store_url=read.text("FERRIS_CONFIG_STORE", "database:"),
+            ops_store_url=read.text("FERRIS_OPS_STORE", f"sqlite:///{home}/ops.db"),
+            secret_key=environ.get("FERRIS_SECRET_KEY")
+            or keys.lines("session.key", secrets.token_urlsafe)[0],
+            secret_keys=tuple(environ["FERRIS_ENCRYPTION_KEYS"].split(","))
+            if environ.get("FERRIS_ENCRYPTION_KEYS")
+            else keys.lines("encryption.keys", _fernet_key),
+            executor_token=environ.get("FERRIS_EXECUTOR_TOKEN") or keys.lines("executor.token", _token)[0],
+            control_url=read.text("FERRIS_CONTROL_URL", f"http://{local}:{port}/control").rstrip("/"),
+            worker_concurrency=read.whole(
+                "FERRIS_CONCURRENCY", max(4, 2 * (os.cpu_count() or 2)), low=1, high=1000
+            ),
+            lease_seconds=read.seconds("FERRIS_LEASE", 15.0, low=2.0),
+            heartbeat_seconds=read.seconds("FERRIS_HEARTBEAT", 1.0, low=0.1),
+            cancel_grace_seconds=read.seconds("FERRIS_CANCEL_GRACE", 1.0, low=0.0),
+            hop_limit=read.whole("FERRIS_HOP_LIMIT", 100, low=1, high=100_000),
+            default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
+            log_limit_bytes=read.whole("FERRIS_LOG_LIMIT", 10 * 1024 * 1024, low=1024, high=2**40),
+            retention_days=read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),
+            log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        )
+
+
+class _Reader:
+    """Typed look-ups that name the variable, the problem and the remedy."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str, default: str) -> str:
+        return self._environ.get(name) or default
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.text(name, "1" if default else "0").lower()
+        if value not in ("0", "1", "true", "false", "yes", "no"):
+            raise ConfigError(name, f"is {value!r}, which is neither yes nor no", "set it to 1 or 0")
+        return value in ("1", "true", "yes")
+
+    def whole(self, name: str, default: int, *, low: int, high: int) -> int:
+        value = self.text(name, str(default))
+        if not value.isdecimal() or not low <= int(value) <= high:
+            raise ConfigError(name, f"is {value!r}", f"set it to a whole number from {low} to {high}")
+        return int(value)
+
+    def seconds(self, name: str, default: float, *, low: float) -> float:
+        value = self.text(name, str(default))
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not low <= number < 1e9:
+            raise ConfigError(name, f"is {value!r}", f"set it to a number of seconds, at least {low}")
+        return number
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(name, default).upper()
+        if value not in allowed:
+            raise ConfigError(name, f"is {value!r}", f"set it to one of {', '.join(allowed)}")
+        return value
+
+
+class _Keys:
+    """Key files in `<home>/keys`, made on first use; two processes starting at once agree on one."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "keys"
+
+    def lines(self, name: str, make: Callable[[], str]) -> tuple[str, ...]:
+        path = self._folder / name
+        try:
+            if not path.exists():
+                self._create(path, make())
+            found = tuple(line for line in path.read_text().split() if line)
+        except OSError as error:
+            raise ConfigError(
+                "FERRIS_HOME",
+                f"{path} cannot be read or made: {error.strerror}",
+                "give this user the folder, or choose another",
+            ) from error
+        if not found:
+            raise ConfigError("FERRIS_HOME", f"{path} is empty", "restore it from the backup of this home")
+        return found
+
+    def _create(self, path: Path, content: str) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(content + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, path)  # fails when another process was first: its key is then the one
+        except FileExistsError:
+            pass
+        finally:
+            part.unlink()
+
+
+def _fernet_key() -> str:
+    import base64
+
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(48)

@@ -1,0 +1,378 @@
+"""A service's folder, understood: manifest.json, parameters.json, config.json, secrets.json and the rest.
+
+Pure: file contents in, a Parsed out. Nothing raises; every mistake becomes a message with file, key and
+what was expected. A service with an error has no manifest and is not synced; warnings do not hold it up.
+A folder without manifest.json is a service with defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from ferris import scripts
+from ferris.attributes import MAX_ATTRIBUTE, kind_of, shown
+from ferris.documents import Message, Notes, Section, near, read_object, read_text, whole_of
+from ferris.filters import FilterError, compile_filter
+from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
+from ferris.retry import Retry
+from ferris.routing import check_pattern
+
+__all__ = [
+    "Choice", "Manifest", "Message", "Parameter", "Parsed", "Retry", "Schedule", "TriggerSpec",
+    "parse_parameters", "parse_service",
+]  # fmt: skip
+
+MANIFEST: Final = "manifest.json"
+CONFIG: Final = "config.json"
+SECRETS: Final = "secrets.json"
+PARAMETERS: Final = "parameters.json"
+METADATA: Final = "metadata.json"
+REQUIREMENTS: Final = "requirements.txt"
+README: Final = "README.md"
+
+MAX_TIMEOUT: Final = 30 * 86400
+MAX_ATTEMPTS: Final = 100
+DEFAULT_PRIORITY: Final = 5
+
+_KEYS = (
+    "description", "entrypoint", "execution_order", "tags", "trigger_events", "output_events", "schedule",
+    "priority", "allow_manual_triggering", "active", "timeout", "retry", "python",
+)  # fmt: skip
+_LATER = ("concurrency", "debounce", "batch")
+_PYTHON = re.compile(r"3\.\d{1,2}")
+_EXTENSIONS = ("correlationid", "causationid", "ferrishops", "ferrisservice", "ferristrigger", "partitionkey")
+_SPECIAL = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS, README)
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSpec:
+    """One of trigger_events: an event type (exact, `prefix.*` or `*`) and perhaps a filter."""
+
+    event_type: str
+    filter: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    cron: str
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What manifest.json says, with every default filled in. `scripts` are in the order they run."""
+
+    description: str = ""
+    scripts: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    triggers: tuple[TriggerSpec, ...] = ()
+    output_events: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+    priority: int = DEFAULT_PRIORITY
+    allow_manual_triggering: bool = True
+    active: bool = True
+    timeout: float | None = None
+    retry: Retry = field(default_factory=Retry)
+    python: str | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The manifest from its plain values, as `dataclasses.asdict` gives them."""
+        known = {name: document[name] for name in cls.__slots__ if name in document}
+        for name in ("scripts", "tags", "output_events"):
+            known[name] = tuple(known.get(name, ()))
+        known["triggers"] = tuple(TriggerSpec(**trigger) for trigger in known.get("triggers", ()))
+        known["schedule"] = Schedule(**known["schedule"]) if known.get("schedule") else None
+        known["retry"] = Retry(**known.get("retry", {}))
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A service's folder. `manifest` is None when a message is an error."""
+
+    manifest: Manifest | None
+    parameters: tuple[Parameter, ...] = ()
+    config: Any = None
+    secrets: Mapping[str, Any] | None = field(default=None, repr=False)
+    requirements: str | None = None
+    readme: str | None = None
+    messages: tuple[Message, ...] = ()
+
+
+def parse_service(files: Mapping[str, bytes]) -> Parsed:
+    """One service's folder, given as relative path -> content. Only files at its top have a meaning here."""
+    notes = Notes()
+    _misspelt(files, notes)
+    manifest = _manifest(files, notes)
+    parameters = _parameters(files, notes)
+    config = read_object(CONFIG, files[CONFIG], notes) if CONFIG in files else None
+    secrets = _secrets(files, notes)
+    requirements = _requirements(files, notes)
+    readme = _readme(files, notes)
+    return Parsed(
+        manifest=None if notes.failed else manifest,
+        parameters=parameters,
+        config=config,
+        secrets=secrets,
+        requirements=requirements,
+        readme=readme,
+        messages=tuple(notes.messages),
+    )
+
+
+# --- manifest.json ---------------------------------------------------------------------------------
+
+
+def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
+    if MANIFEST in files:
+        document = read_object(MANIFEST, files[MANIFEST], notes)
+        if document is None:
+            return Manifest()
+    else:
+        notes.info(MANIFEST, "", "is not there; the service has the defaults")
+        document = {}
+    section = Section(document, MANIFEST, "", notes)
+    section.known((*_KEYS, *_LATER))
+    for name in _LATER:
+        if section.get(name) is not None:
+            notes.warning(MANIFEST, name, "is accepted but not in force yet in this release")
+    return Manifest(
+        description=section.text("description"),
+        scripts=scripts.resolve(section, files),
+        tags=tuple(dict.fromkeys(section.texts("tags"))),
+        triggers=_triggers(section),
+        output_events=_output_events(section),
+        schedule=_schedule(section),
+        priority=section.whole("priority", DEFAULT_PRIORITY, 1, 10),
+        allow_manual_triggering=section.flag("allow_manual_triggering", True),
+        active=section.flag("active", True),
+        timeout=section.duration("timeout", None, 0.1, MAX_TIMEOUT),
+        retry=_retry(section),
+        python=_python(section),
+    )
+
+
+def _triggers(section: Section) -> tuple[TriggerSpec, ...]:
+    given = section.get("trigger_events")
+    if given is None:
+        return ()
+    if isinstance(given, (str, dict)):
+        section.notes.warning(
+            section.file, "trigger_events", f"is {kind_of(given)}; expected a list, taken as a list of one"
+        )
+        given = [given]
+    if not isinstance(given, list):
+        section.wrong("trigger_events", "a list of event types, or of objects with event_type and filter")
+        return ()
+    found: list[TriggerSpec] = []
+    for index, item in enumerate(given):
+        trigger = _trigger(section, f"trigger_events[{index}]", item)
+        if trigger is None:
+            continue
+        if trigger in found:
+            section.notes.warning(
+                section.file, f"trigger_events[{index}]", "repeats an earlier one; it is ignored"
+            )
+        else:
+            found.append(trigger)
+    return tuple(found)
+
+
+def _trigger(section: Section, path: str, item: Any) -> TriggerSpec | None:
+    notes, file = section.notes, section.file
+    if not isinstance(item, dict):
+        return TriggerSpec(item.strip()) if _is_event_type(section, path, item, pattern=True) else None
+    inner = Section(item, file, path, notes)
+    inner.known(("event_type", "type", "filter"))
+    name = "type" if item.get("event_type") is None and "type" in item else "event_type"
+    event_type, filter = item.get(name), item.get("filter")
+    good = _is_event_type(section, inner.key(name), event_type, pattern=True)
+    if filter is not None and not _is_filter(section, inner.key("filter"), filter):
+        good = False
+    return TriggerSpec(event_type.strip(), filter) if good and isinstance(event_type, str) else None
+
+
+def _is_event_type(section: Section, path: str, value: Any, *, pattern: bool) -> bool:
+    expected = "an event type, exact or 'prefix.*' or '*'" if pattern else "an event type"
+    problem = None
+    if not isinstance(value, str) or not value.strip():
+        problem = f"is {shown(value)}"
+    elif len(value) > MAX_ATTRIBUTE:
+        problem = f"has {len(value)} characters, at most {MAX_ATTRIBUTE} are possible"
+    else:
+        try:
+            check_pattern(value.strip())
+        except ValueError:
+            problem = f"is {shown(value)}"
+        if not pattern and "*" in value:
+            problem = f"is {shown(value)}"
+    if problem is not None:
+        section.notes.error(section.file, path, f"{problem}; expected {expected}")
+    return problem is None
+
+
+def _is_filter(section: Section, path: str, filter: Any) -> bool:
+    try:
+        compile_filter(filter)
+    except FilterError as error:
+        key = f"{path}.{error.path}" if error.path else path
+        section.notes.error(section.file, key, error.problem)
+        return False
+    for name in filter:
+        if name not in (*_ATTRIBUTES, *_EXTENSIONS, "data"):
+            section.notes.warning(
+                section.file,
+                f"{path}.{name}",
+                f'looks at an extension attribute called {name}; a field of the data stands inside "data"'
+                + near(name, (*_ATTRIBUTES, "data")),
+            )
+    return True
+
+
+_ATTRIBUTES = ("id", "source", "type", "subject", "time", "datacontenttype", "dataschema")
+
+
+def _output_events(section: Section) -> tuple[str, ...]:
+    types = section.texts("output_events")
+    good = [
+        name
+        for index, name in enumerate(types)
+        if _is_event_type(section, f"output_events[{index}]", name, pattern=False)
+    ]
+    return tuple(dict.fromkeys(good))
+
+
+def _schedule(section: Section) -> Schedule | None:
+    given = section.get("schedule")
+    if given in (None, ""):
+        return None
+    path, zone = "schedule", "UTC"
+    if isinstance(given, dict):
+        inner = Section(given, section.file, "schedule", section.notes)
+        inner.known(("cron", "timezone"))
+        path, zone, given = "schedule.cron", inner.text("timezone", "UTC", limit=64), given.get("cron")
+    if not isinstance(given, str):
+        section.notes.error(
+            section.file, path, f'is {shown(given)}; expected a cron expression such as "0 6 * * mon-fri"'
+        )
+        return None
+    from ferris import cron
+
+    try:
+        cron.validate(given, zone)
+    except cron.CronError as error:
+        section.notes.error(section.file, path, str(error))
+        return None
+    return Schedule(" ".join(given.split()), zone)
+
+
+def _retry(section: Section) -> Retry:
+    given = section.get("retry")
+    if given is None:
+        return Retry()
+    if not isinstance(given, dict):
+        attempts = whole_of(given)
+        if attempts is None or not 1 <= attempts <= MAX_ATTEMPTS:
+            section.wrong(
+                "retry", f'attempts from 1 to {MAX_ATTEMPTS}, or an object such as {{"attempts": 3}}'
+            )
+            return Retry()
+        return Retry(attempts=attempts)
+    inner = Section(given, section.file, "retry", section.notes)
+    inner.known(("attempts", "delay", "backoff", "max_delay", "on_lost"))
+    default = Retry()
+    delay = inner.duration("delay", default.delay, 0, MAX_TIMEOUT)
+    max_delay = inner.duration("max_delay", max(default.max_delay, delay), 0, MAX_TIMEOUT)
+    if max_delay < delay:
+        inner.wrong("max_delay", f"at least the delay, which is {delay:g} s")
+    return Retry(
+        attempts=inner.whole("attempts", default.attempts, 1, MAX_ATTEMPTS),
+        delay=delay,
+        backoff=inner.number("backoff", default.backoff, 1, 100),
+        max_delay=max_delay,
+        on_lost=inner.flag("on_lost", default.on_lost),
+    )
+
+
+def _python(section: Section) -> str | None:
+    value = section.get("python")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _PYTHON.fullmatch(value.strip()):
+        # 3.10 as a number is 3.1
+        section.wrong("python", 'a text such as "3.12"')
+        return None
+    return value.strip()
+
+
+# --- the other files -------------------------------------------------------------------------------
+
+
+def _parameters(files: Mapping[str, bytes], notes: Notes) -> tuple[Parameter, ...]:
+    name = PARAMETERS if PARAMETERS in files else METADATA
+    if name not in files:
+        return ()
+    if name == PARAMETERS and METADATA in files:
+        notes.warning(METADATA, "", f"is not read as a form: {PARAMETERS} is there too")
+    document = read_object(name, files[name], notes)
+    if document is None:
+        return ()
+    if name == METADATA and "fields" not in document:
+        notes.info(METADATA, "", 'has no "fields"; it is an asset, not a form')
+        return ()
+    return parse_fields(document, name, notes)
+
+
+def _secrets(files: Mapping[str, bytes], notes: Notes) -> Mapping[str, Any] | None:
+    if SECRETS not in files:
+        return None
+    secrets = read_object(SECRETS, files[SECRETS], notes)
+    for name in secrets or ():
+        if not name.strip() or len(name) > 255 or not name.isprintable():
+            notes.error(SECRETS, name[:60], "is no name for a secret; expected 1 to 255 characters")
+    return secrets
+
+
+def _requirements(files: Mapping[str, bytes], notes: Notes) -> str | None:
+    text = read_text(REQUIREMENTS, files[REQUIREMENTS], notes) if REQUIREMENTS in files else None
+    if text is not None and "\0" in text:
+        notes.error(REQUIREMENTS, "", "holds the character NUL; expected text")
+        return None
+    return text if text and text.strip() else None
+
+
+def _readme(files: Mapping[str, bytes], notes: Notes) -> str | None:
+    """Only shown, so its bytes need not be right."""
+    name = next((name for name in files if name.lower() == README.lower()), None)
+    if name is None:
+        return None
+    try:
+        text = files[name].decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        notes.warning(name, "", f"is not UTF-8 from byte {error.start} on; it is shown with replacements")
+        text = files[name].decode("utf-8-sig", "replace")
+    return text.replace("\0", "\ufffd")
+
+
+def _misspelt(files: Iterable[str], notes: Notes) -> None:
+    """A secrets file under a wrong name would be packed as an asset: say so."""
+    for name in files:
+        if "/" in name or name in _SPECIAL or name.lower() == README.lower():
+            continue
+        hint = near_file(name, files)
+        if hint:
+            notes.warning(name, "", f"is an asset under this name (did you mean {hint}?)")
+
+
+def near_file(name: str, files: Iterable[str]) -> str | None:
+    """The file with a meaning that `name` was probably meant to be, unless that one is there too."""
+    import difflib
+
+    wanted = [special for special in _SPECIAL if special not in files and special != README]
+    if not name.lower().endswith((".json", ".txt", ".jsn")):
+        return None
+    return next(iter(difflib.get_close_matches(name.lower(), wanted, n=1, cutoff=0.88)), None)

@@ -1,0 +1,64 @@
+"""Administration of people and their tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+
+from ferris_web.accounts.admin_records import linked
+from ferris_web.accounts.models import ApiToken, User
+
+admin.site.site_header = "Ferris administration"
+admin.site.site_title = "Ferris administration"
+admin.site.index_title = "Every record of the platform"
+
+
+def _sign_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseRedirect:
+    """The console's sign-in, which limits failed attempts; whoever is signed in and no administrator is refused."""
+    if request.user.is_authenticated:
+        if request.user.is_staff:
+            return HttpResponseRedirect(reverse("admin:index"))
+        raise PermissionDenied
+    query = urlencode({"next": request.GET.get("next") or reverse("admin:index")})
+    return HttpResponseRedirect(f"{reverse('console:sign-in')}?{query}")
+
+
+admin.site.login = _sign_in  # type: ignore[method-assign]
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    """People. Only a superuser makes superusers."""
+
+    list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
+    readonly_fields = ("last_login", "date_joined")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Nobody gives himself, or others, more than he has."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        if request.user.is_superuser:
+            return fields
+        return (*fields, "is_superuser", "is_staff", "groups", "user_permissions")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):
+    """Tokens: their digests are never shown. `manage.py token` makes one; here it is renamed, ended or removed."""
+
+    list_display = ("prefix", "name", "person", "created_at", "last_used_at", "expires_at")
+    list_filter = ("expires_at", "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("prefix", "name", "user__username")
+    fields = ("prefix", "name", "person", "created_at", "last_used_at", "expires_at")
+    readonly_fields = ("prefix", "person", "created_at", "last_used_at")
+    person = linked("user")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """No: the token itself could not be shown here."""
+        return False

@@ -1,0 +1,59 @@
+"""Executors claim executions and keep their leases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+
+from ferris_web import wiring
+from ferris_web.api.answers import answer
+from ferris_web.api.control.guard import Invalid, body_of, for_executors, text_of
+from ferris_web.executions.services import execution_claim, executions_heartbeat
+
+_MOST_RUNNING = 10_000
+_LONGEST_NAME = 255
+
+
+@for_executors("POST")
+def claim(request: HttpRequest) -> HttpResponse:
+    """{"execution", "worker"} -> {"go": true, "order": {...}} once, for one of all who ask; else {"go": false,
+    "reason"}."""
+    said = body_of(request)
+    wanted = _id(said.get("execution"), "execution")
+    worker = text_of(said, "worker", longest=_LONGEST_NAME)
+    order = execution_claim(wanted, worker, datetime.now(UTC))
+    if isinstance(order, str):
+        return answer({"go": False, "reason": order})
+    return answer({"go": True, "order": order.to_json()})
+
+
+@for_executors("POST")
+def heartbeat(request: HttpRequest) -> HttpResponse:
+    """{"worker", "executions": [{"id", "attempt"}]} -> {"stop": [{"id", "attempt", "why"}], "lease_seconds"}."""
+    said = body_of(request)
+    worker = text_of(said, "worker", longest=_LONGEST_NAME)
+    executions = said.get("executions")
+    if not isinstance(executions, list) or len(executions) > _MOST_RUNNING:
+        raise Invalid("executions", f"expected a list of at most {_MOST_RUNNING}")
+    running = [_running(item, f"executions[{index}]") for index, item in enumerate(executions)]
+    stop = executions_heartbeat(worker, running, datetime.now(UTC)) if running else []
+    return answer({"stop": stop, "lease_seconds": wiring.config().lease_seconds})
+
+
+def _running(item: Any, field: str) -> tuple[UUID, int]:
+    if not isinstance(item, dict):
+        raise Invalid(field, 'expected {"id", "attempt"}')
+    attempt = item.get("attempt")
+    if type(attempt) is not int or not 0 < attempt < 2**31:
+        raise Invalid(f"{field}.attempt", "expected a whole number from 1")
+    return _id(item.get("id"), f"{field}.id"), attempt
+
+
+def _id(value: Any, field: str) -> UUID:
+    try:
+        return UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        raise Invalid(field, "expected an execution's id") from None

@@ -1,0 +1,49 @@
+"""What a request says, checked: ValidationError names each wrong field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+
+from ferris.parameters import Parameter, parse_parameters
+from ferris_web.accounts.models import User
+from ferris_web.catalog.models import Service
+
+
+def query_of(request: Request, form: type[Serializer]) -> dict[str, Any]:
+    """The query parameters that `form` knows; empty ones count as left out."""
+    given = {name: value for name, value in request.query_params.items() if value != ""}
+    return _checked(form(data=given))
+
+
+def body_of(request: Request, form: type[Serializer]) -> dict[str, Any]:
+    """The body, a JSON object, as `form` reads it; no body counts as an empty object."""
+    return _checked(form(data=request.data))
+
+
+def _checked(form: Serializer) -> dict[str, Any]:
+    form.is_valid(raise_exception=True)
+    return dict(form.validated_data)
+
+
+def parameters_of(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as the service's form takes them, with its defaults; without a form as they are."""
+    fields = service.version.parameters if service.version is not None else []
+    taken, messages = parse_parameters([Parameter.from_json(field) for field in fields], values)
+    errors: dict[str, list[str]] = {}
+    for message in messages:
+        if message.level == "error":
+            errors.setdefault(message.key, []).append(message.text)
+    if errors:
+        raise ValidationError({"parameters": errors})
+    return taken
+
+
+def actor_of(request: Request) -> User:
+    """Who asks: every view is for known users only."""
+    assert isinstance(request.user, User)
+    return request.user

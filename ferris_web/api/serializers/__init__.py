@@ -1,0 +1,1 @@
+"""What goes in and out of the REST API, by what it is about."""

@@ -1,0 +1,235 @@
+"""Projects, services, their configuration and secrets, event types, schedules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from ferris_web.api.serializers.fields import AnyJson, JsonObject, Text, Time
+from ferris_web.catalog.models import Schedule as ScheduleRow
+from ferris_web.catalog.models import SyncRun as SyncRunRow
+
+_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
+SYNC_STATUSES = SyncRunRow.Status.choices
+
+
+class ServiceQuery(serializers.Serializer):
+    """Which services."""
+
+    project = serializers.CharField(help_text="A project's name.", **_OPTIONAL)
+    tag = serializers.CharField(**_OPTIONAL)
+    query = serializers.CharField(help_text="Part of a name or description.", **_OPTIONAL)
+    runs = serializers.BooleanField(
+        required=False, allow_null=True, default=None, help_text="Only those that events make run, or do not."
+    )
+
+
+class Trigger(serializers.Serializer):
+    """An event type (exact, `prefix.*` or `*`) that makes the service run, and perhaps a filter."""
+
+    event_type = serializers.CharField()
+    filter = AnyJson(allow_null=True)
+
+
+class Version(serializers.Serializer):
+    """What a service was at one sync."""
+
+    number = serializers.IntegerField()
+    digest = serializers.CharField(help_text="SHA-256 of its archive.")
+    commit = Text()
+    created_at = Time()
+
+
+class ServiceHead(serializers.Serializer):
+    """A service."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    project = serializers.CharField(source="project.name")
+    description = serializers.CharField()
+    tags = serializers.ListField(child=serializers.CharField())
+    active = serializers.BooleanField(help_text="As its manifest says.")
+    runs = serializers.BooleanField(help_text="Events make it run: active, there, and with a version.")
+    vanished_at = Time(allow_null=True, help_text="Its folder was gone at that sync.")
+    priority = serializers.IntegerField()
+    allow_manual_triggering = serializers.BooleanField()
+    trigger_events = Trigger(source="triggers", many=True)
+    version = Version(allow_null=True)
+    created_at = Time()
+    updated_at = Time()
+
+
+class Schedule(serializers.Serializer):
+    """When a service runs by the clock."""
+
+    id = serializers.UUIDField()
+    service = serializers.CharField(source="service.name")
+    origin = serializers.ChoiceField(ScheduleRow.Origin.choices)
+    name = Text(help_text="Event name the script sees.")
+    schedule = serializers.CharField(source="cron")
+    timezone = serializers.CharField()
+    parameters = JsonObject()
+    once = serializers.BooleanField()
+    trigger_type = serializers.CharField()
+    flow_id = Text(help_text="Its runs belong to this flow.")
+    active = serializers.BooleanField()
+    next_due_at = Time(allow_null=True)
+    last_due_at = Time(allow_null=True)
+    created_at = Time()
+
+
+class Service(ServiceHead):
+    """A service with what its current version holds."""
+
+    repository = serializers.CharField(source="repository.source", default=None, allow_null=True)
+    output_events = serializers.SerializerMethodField(help_text="Types of the events it says it sends.")
+    schedules = Schedule(many=True)
+    manifest = JsonObject(source="version.manifest", default=None, allow_null=True)
+    parameters = AnyJson(source="version.parameters", default=list)
+    files = AnyJson(source="version.files", default=list)
+    requirements = Text(source="version.requirements", default=None)
+    readme = Text(source="version.readme", default=None)
+
+    def get_output_events(self, service: Any) -> list[str]:
+        return [output.event_type for output in service.output_events.all()]
+
+
+class SecretHead(serializers.Serializer):
+    """A secret's name. Its value is never shown."""
+
+    name = serializers.CharField()
+    scope = serializers.CharField()
+    synced = serializers.BooleanField(help_text="It came from a secrets.json.")
+    updated_at = Time()
+
+
+class SecretValue(serializers.Serializer):
+    """A secret's new value: any JSON value."""
+
+    value = AnyJson(write_only=True, allow_null=True)
+
+
+# --- projects ----------------------------------------------------------------------------------------
+
+
+class Repository(serializers.Serializer):
+    """Where a project's folders come from."""
+
+    source = serializers.CharField()
+    branch = Text()
+    commit = Text()
+    synced_at = Time(allow_null=True)
+
+
+class Project(serializers.Serializer):
+    """A team's set of services."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+    repositories = Repository(many=True)
+    service_count = serializers.IntegerField(help_text="Services not vanished.")
+    synced_at = Time(allow_null=True)
+    created_at = Time()
+
+
+class ProjectIn(serializers.Serializer):
+    """A new project, or another repository of one."""
+
+    name = serializers.CharField(max_length=100)
+    source = serializers.CharField(max_length=1000, help_text="A folder of the server, or a git URL.")
+    branch = serializers.CharField(max_length=255, required=False, default="", allow_blank=True)
+
+
+class SyncMessage(serializers.Serializer):
+    """What a sync says about one service's folder."""
+
+    service = serializers.CharField()
+    level = serializers.CharField()
+    file = serializers.CharField()
+    key = serializers.CharField()
+    text = serializers.CharField()
+
+
+class SyncResult(serializers.Serializer):
+    """Names of services by what became of them."""
+
+    added = serializers.ListField(child=serializers.CharField(), required=False)
+    changed = serializers.ListField(child=serializers.CharField(), required=False)
+    removed = serializers.ListField(child=serializers.CharField(), required=False)
+    unchanged = serializers.ListField(child=serializers.CharField(), required=False)
+    refused = serializers.ListField(child=serializers.CharField(), required=False)
+    messages = SyncMessage(many=True, required=False)
+
+
+class SyncRun(serializers.Serializer):
+    """One synchronisation of one repository."""
+
+    id = serializers.IntegerField()
+    project = serializers.CharField(source="repository.project.name")
+    source = serializers.CharField(source="repository.source")
+    status = serializers.ChoiceField(SYNC_STATUSES)
+    started_at = Time()
+    finished_at = Time(allow_null=True)
+    commit = Text()
+    author = Text()
+    subject = Text()
+    error = Text()
+    result = serializers.SerializerMethodField()
+
+    @extend_schema_field(SyncResult)
+    def get_result(self, run: SyncRunRow) -> Any:
+        return run.result
+
+
+class SyncRuns(serializers.Serializer):
+    """A run for each repository of the project."""
+
+    runs = SyncRun(many=True)
+
+
+# --- event types and schedules -----------------------------------------------------------------------
+
+
+class EventTypeQuery(serializers.Serializer):
+    """Which event types."""
+
+    query = serializers.CharField(help_text="Part of the name.", **_OPTIONAL)
+
+
+class EventType(serializers.Serializer):
+    """An event type that was seen on the log or is named in a manifest."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+    tags = serializers.ListField(child=serializers.CharField())
+    count = serializers.IntegerField()
+    first_seen_at = Time(allow_null=True)
+    last_seen_at = Time(allow_null=True)
+    example = AnyJson(allow_null=True, help_text="The data of the first event of this type.")
+
+
+class ScheduleQuery(serializers.Serializer):
+    """Which schedules."""
+
+    service = serializers.CharField(help_text="A service's name.", **_OPTIONAL)
+    active = serializers.BooleanField(required=False, allow_null=True, default=None)
+
+
+class ScheduleIn(serializers.Serializer):
+    """A new schedule."""
+
+    service = serializers.CharField()
+    schedule = serializers.CharField(
+        max_length=255, help_text="Cron, or `minute hour day month` for a single run."
+    )
+    timezone = serializers.CharField(max_length=64, required=False, default="UTC")
+    name = serializers.CharField(max_length=512, required=False, default="", allow_blank=True)
+    parameters = JsonObject(required=False, default=dict)
+
+
+class ScheduleChange(serializers.Serializer):
+    """Pause it, or let it go on."""
+
+    active = serializers.BooleanField()

@@ -1,0 +1,267 @@
+"""Executions, events and flows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
+from rest_framework import serializers
+
+from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Page, Text, Time
+from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
+from ferris_web.executions.models import Step as StepRow
+
+_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
+STEP_STATUSES = StepRow.Status.choices
+
+
+class ExecutionQuery(serializers.Serializer):
+    """Which executions."""
+
+    correlation_id = serializers.CharField(
+        help_text="An execution's correlation id, or a flow id: all executions of the flow.", **_OPTIONAL
+    )
+    service = serializers.CharField(help_text="A service's name.", **_OPTIONAL)
+    project = serializers.CharField(help_text="A project's name.", **_OPTIONAL)
+    status = CommaList([name for name, _ in STATUSES], required=False, default=(), source="statuses")
+    trigger_type = CommaList(
+        [n for n, _ in TRIGGER_TYPES], required=False, default=(), source="trigger_types"
+    )
+    since = Time(required=False, help_text="Created then or later.")
+    until = Time(required=False, help_text="Created before.")
+
+
+class Execution(serializers.Serializer):
+    """One run of one service for one event."""
+
+    id = serializers.UUIDField()
+    service = serializers.CharField(source="service_name", help_text="The service's name.")
+    project = serializers.CharField(source="project_name")
+    version = serializers.IntegerField(source="version_number", help_text="Of the service: what runs.")
+    status = serializers.ChoiceField(STATUSES)
+    trigger_type = serializers.ChoiceField(TRIGGER_TYPES)
+    correlation_id = serializers.CharField(help_text="`<flow id>_<sequence>`")
+    flow_id = serializers.CharField()
+    event_id = serializers.CharField(source="event_ident", help_text="The triggering event's id.")
+    event_key = serializers.UUIDField(source="event_id", help_text="Identifies that event on the platform.")
+    event_type = serializers.CharField()
+    parent_execution_id = serializers.UUIDField(
+        source="parent_id", allow_null=True, help_text="The execution that sent the triggering event."
+    )
+    attempt = serializers.IntegerField()
+    lane = serializers.CharField()
+    priority = serializers.IntegerField()
+    created_at = Time()
+    not_before = Time(allow_null=True, help_text="A pending execution waits until then.")
+    started_at = Time(allow_null=True)
+    finished_at = Time(allow_null=True)
+    cancel_requested_at = Time(allow_null=True)
+    reason = Text(help_text="Why it failed, was cancelled or skipped.")
+    error = Text(help_text="One line for people.")
+    worker = Text(help_text="The executor that claimed it last.")
+
+
+class Step(serializers.Serializer):
+    """One script of one attempt."""
+
+    attempt = serializers.IntegerField()
+    index = serializers.IntegerField()
+    script = serializers.CharField()
+    status = serializers.ChoiceField(STEP_STATUSES)
+    started_at = Time(allow_null=True)
+    finished_at = Time(allow_null=True)
+    exit_code = serializers.IntegerField(allow_null=True)
+    signal = Text()
+    error = Text()
+
+
+class LogLine(serializers.Serializer):
+    """One line of an execution's log. `seq` is the cursor for `after`."""
+
+    seq = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    time = Time()
+    step = serializers.CharField(allow_null=True)
+    stream = serializers.ChoiceField(["stdout", "stderr", "log", "platform"])
+    level = serializers.CharField()
+    message = serializers.CharField(trim_whitespace=False)
+
+
+class LogPage(Page):
+    """Lines of a log."""
+
+    results = LogLine(many=True)
+
+
+class Requested(serializers.Serializer):
+    """What was asked for. The execution is found at `url` at once, or some milliseconds later."""
+
+    id = serializers.UUIDField(help_text="The new execution's id.")
+    event_id = serializers.CharField()
+    correlation_id = serializers.CharField(help_text="The flow's id: finds all executions of the flow.")
+    flow_id = serializers.CharField()
+    url = serializers.URLField()
+
+
+class Parameters(serializers.Serializer):
+    """Values of the service's parameters, and any others."""
+
+    parameters = JsonObject(required=False, default=dict)
+
+    def validate_parameters(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise serializers.ValidationError("expected an object")
+        return value
+
+
+class RetryParameters(Parameters):
+    """Other parameters for the repetition; those of the first run if left out."""
+
+    parameters = JsonObject(required=False)
+
+
+# --- events ------------------------------------------------------------------------------------------
+
+
+class EventQuery(serializers.Serializer):
+    """Which events."""
+
+    type = serializers.CharField(help_text="An event type, or `prefix.*`.", **_OPTIONAL)
+    source = serializers.CharField(**_OPTIONAL)
+    flow_id = serializers.CharField(help_text="A flow's id, or an execution's correlation id.", **_OPTIONAL)
+    since = Time(required=False, help_text="Taken in then or later.")
+    until = Time(required=False, help_text="Taken in before.")
+
+
+class EventHead(serializers.Serializer):
+    """An event of the journal without its data."""
+
+    key = serializers.UUIDField(help_text="Identifies the event: made of source and id.")
+    id = serializers.CharField(source="event_id")
+    source = serializers.CharField()
+    type = serializers.CharField()
+    subject = Text()
+    time = Time()
+    received_at = Time()
+    flow_id = serializers.CharField()
+    parent_execution_id = Text(source="causation_id", help_text="The execution that sent it.")
+    hops = serializers.IntegerField()
+    matched = serializers.IntegerField(help_text="How many services it triggered.")
+    copies = serializers.IntegerField(help_text="How often it came again.")
+
+
+class Event(EventHead):
+    """An event of the journal."""
+
+    datacontenttype = Text()
+    data = AnyJson(allow_null=True)
+    extensions = JsonObject()
+
+
+class EventDetail(Event):
+    """An event, where it stands on the log, and the first 500 executions that it caused."""
+
+    topic = serializers.CharField()
+    partition = serializers.IntegerField()
+    offset = serializers.IntegerField()
+    revision = serializers.IntegerField(help_text="Of the catalog, when it was matched.")
+    executions = Execution(many=True, source="caused")
+
+
+class Accepted(serializers.Serializer):
+    """An event that is on the log."""
+
+    id = serializers.CharField(help_text="The event's own id.")
+    correlation_id = serializers.CharField(help_text="The id of the flow it belongs to.")
+
+
+class AcceptedBatch(serializers.Serializer):
+    """A batch, in its order."""
+
+    events = Accepted(many=True)
+
+
+ACCEPTED = PolymorphicProxySerializer(
+    component_name="AcceptedAny", serializers=[Accepted, AcceptedBatch], resource_type_field_name=None
+)
+
+
+# --- flows -------------------------------------------------------------------------------------------
+
+
+class FlowQuery(serializers.Serializer):
+    """Which flows."""
+
+    root_type = serializers.CharField(help_text="Type of the event that began it.", **_OPTIONAL)
+    since = Time(required=False, help_text="Begun then or later.")
+    until = Time(required=False, help_text="Begun before.")
+
+
+class FlowHead(serializers.Serializer):
+    """All that grew out of one event."""
+
+    id = serializers.CharField()
+    root_type = serializers.CharField()
+    started_at = Time()
+    last_event_at = Time()
+    executions = serializers.IntegerField(source="sequence", help_text="How many there are so far.")
+    statuses = serializers.DictField(
+        child=serializers.IntegerField(), help_text="How many of them have which status."
+    )
+
+
+class EventNode(EventHead):
+    """A node of the flow's graph."""
+
+    kind = serializers.SerializerMethodField()
+    event_id = serializers.CharField()
+    id = serializers.UUIDField(source="key")
+
+    def get_kind(self, row: Any) -> str:
+        return "event"
+
+
+class ExecutionNode(Execution):
+    """A node of the flow's graph."""
+
+    kind = serializers.SerializerMethodField()
+
+    def get_kind(self, row: Any) -> str:
+        return "execution"
+
+
+class FlowEdge(serializers.Serializer):
+    """`triggered`: an event caused an execution. `sent`: an execution sent an event."""
+
+    kind = serializers.ChoiceField(["triggered", "sent"])
+    source = serializers.CharField()
+    target = serializers.CharField()
+
+
+class Flow(serializers.Serializer):
+    """One flow as a graph."""
+
+    id = serializers.CharField(source="flow_id")
+    root_type = Text(source="flow.root_type", default=None)
+    started_at = Time(source="flow.started_at", allow_null=True, default=None)
+    last_event_at = Time(source="flow.last_event_at", allow_null=True, default=None)
+    settled = serializers.BooleanField(
+        help_text="Nothing of it runs, and nothing it sent waits to be routed."
+    )
+    truncated = serializers.BooleanField(help_text="It has more nodes than are given here.")
+    nodes = serializers.SerializerMethodField()
+    edges = FlowEdge(many=True)
+
+    @extend_schema_field(
+        PolymorphicProxySerializer(
+            component_name="FlowNode",
+            serializers={"event": EventNode, "execution": ExecutionNode},
+            resource_type_field_name="kind",
+            many=True,
+        )
+    )
+    def get_nodes(self, graph: Any) -> list[Any]:
+        return [
+            *EventNode(graph.events, many=True).data,
+            *ExecutionNode(graph.executions, many=True).data,
+        ]

@@ -1,0 +1,74 @@
+"""Kinds of fields that the API writes in its own way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+
+class Time(serializers.DateTimeField):
+    """RFC 3339 in UTC with milliseconds: 2026-01-02T03:04:05.678Z. Takes any RFC 3339 time; without a zone it
+    is UTC."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default_timezone=UTC, **options)
+
+    def to_representation(self, value: datetime | None) -> str | None:
+        return None if value is None else stamp(value)
+
+
+def stamp(time: datetime) -> str:
+    """The API's text of a time."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Text(serializers.CharField):
+    """A text that is null when it is empty."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_null=True, **options)
+
+    def to_representation(self, value: Any) -> str | None:
+        return str(value) if value else None
+
+
+@extend_schema_field(OpenApiTypes.ANY)
+class AnyJson(serializers.JSONField):
+    """Any JSON value."""
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class JsonObject(serializers.JSONField):
+    """A JSON object with any members."""
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "description": "One value, or several parted by commas.",
+    }
+)
+class CommaList(serializers.CharField):
+    """Values parted by commas, each one of `among`."""
+
+    def __init__(self, among: list[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._among = among
+
+    def to_internal_value(self, data: Any) -> tuple[str, ...]:  # type: ignore[override]
+        found = tuple(part.strip() for part in str(data).split(",") if part.strip())
+        for part in found:
+            if part not in self._among:
+                raise serializers.ValidationError(f"has {part!r}; expected one of {', '.join(self._among)}")
+        return found
+
+
+class Page(serializers.Serializer):
+    """One page of a list; sub-classes say of what."""
+
+    next = serializers.URLField(allow_null=True, help_text="The next page; null: this is the last one.")
+    previous = serializers.URLField(allow_null=True)

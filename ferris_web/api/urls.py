@@ -1,0 +1,93 @@
+"""Routes that programs call: REST API, control API, health, metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, path, re_path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.permissions import IsAuthenticated
+
+from ferris_web.api import health, metrics, problems
+from ferris_web.api.control import executors, kv, schedules
+from ferris_web.api.control import secrets as secrets_dialect
+from ferris_web.api.views import (
+    catalog,
+    events,
+    executions,
+    flows,
+    operations,
+    problem_pages,
+    projects,
+    secrets,
+    services,
+)
+from ferris_web.catalog.models import Secret
+
+app_name = "api"
+
+_SERVICE, _PROJECT = {"scope": Secret.Scope.SERVICE}, {"scope": Secret.Scope.PROJECT}
+
+
+def route(address: str, view: Any, name: str, **options: Any) -> list[URLPattern]:
+    """A route of the REST API with and without its last slash: a redirect would turn a POST into a GET."""
+    shown = view.as_view(**options)
+    return [path(f"api/v1/{address}/", shown, name=name), path(f"api/v1/{address}", shown)]
+
+
+def nothing(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+    """Whatever else lies below the addresses of programs."""
+    return problems.problem("not-found", f"There is nothing at {request.path}")
+
+
+urlpatterns: list[URLPattern] = [
+    *route("events", events.EventList, "events"),
+    *route("events/<path:event>", events.EventDetail, "event"),
+    *route("executions", executions.ExecutionList, "executions"),
+    *route("executions/<uuid:pk>", executions.ExecutionDetail, "execution"),
+    *route("executions/<uuid:pk>/steps", executions.StepList, "execution-steps"),
+    *route("executions/<uuid:pk>/logs", executions.ExecutionLog, "execution-logs"),
+    *route("executions/<uuid:pk>/cancel", executions.ExecutionCancel, "execution-cancel"),
+    *route("executions/<uuid:pk>/retry", executions.ExecutionRetry, "execution-retry"),
+    *route("flows", flows.FlowList, "flows"),
+    *route("flows/<path:flow_id>", flows.FlowDetail, "flow"),
+    *route("services", services.ServiceList, "services"),
+    *route("services/<str:name>", services.ServiceDetail, "service"),
+    *route("services/<str:name>/run", services.ServiceRun, "service-run"),
+    *route("services/<str:name>/config", services.ServiceConfig, "service-config"),
+    *route("services/<str:name>/state", services.ServiceState, "service-state"),
+    *route("services/<str:name>/secrets", secrets.SecretList, "service-secrets", **_SERVICE),
+    *route("services/<str:name>/secrets/<str:secret>", secrets.SecretDetail, "service-secret", **_SERVICE),
+    *route("projects", projects.ProjectList, "projects"),
+    *route("projects/<str:name>", projects.ProjectDetail, "project"),
+    *route("projects/<str:name>/sync", projects.ProjectSync, "project-sync"),
+    *route("projects/<str:name>/syncs", projects.SyncList, "project-syncs"),
+    *route("projects/<str:name>/secrets", secrets.SecretList, "project-secrets", **_PROJECT),
+    *route("projects/<str:name>/secrets/<str:secret>", secrets.SecretDetail, "project-secret", **_PROJECT),
+    *route("secrets", secrets.SecretList, "secrets"),
+    *route("secrets/<str:secret>", secrets.SecretDetail, "secret"),
+    *route("event-types", catalog.EventTypeList, "event-types"),
+    *route("schedules", catalog.ScheduleList, "schedules"),
+    *route("schedules/<uuid:pk>", catalog.ScheduleDetail, "schedule"),
+    *route("topics", operations.TopicList, "topics"),
+    *route("topics/<str:topic>/records", operations.RecordList, "topic-records"),
+    *route("dead-letters", operations.DeadLetterList, "dead-letters"),
+    *route("dead-letters/<int:number>", operations.DeadLetterDetail, "dead-letter"),
+    *route("dead-letters/<int:number>/redrive", operations.DeadLetterRedrive, "dead-letter-redrive"),
+    path("api/schema/", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated]), name="schema"),
+    path("control/claim", executors.claim),
+    path("control/heartbeat", executors.heartbeat),
+    path("control/secrets/by-name", secrets_dialect.by_name),
+    path("control/secrets/", secrets_dialect.write),
+    path("control/secrets", secrets_dialect.write),
+    re_path(r"^control/services/(?P<service>[^/]+)/schedule/?$", schedules.schedule),
+    path("control/v1/kv/<path:key>", kv.key),
+    path("control/v1/kv/", kv.key, {"key": ""}),
+    path("health/live", health.live, name="live"),
+    path("health/ready", health.ready, name="ready"),
+    path("metrics", metrics.metrics, name="metrics"),
+    path("problems/", problem_pages.problem_list, name="problems"),
+    path("problems/<slug:name>/", problem_pages.problem_page, name="problem"),
+    re_path(r"^(?:api|control)/", nothing),
+]

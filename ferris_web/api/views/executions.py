@@ -1,0 +1,181 @@
+"""Executions: lists, one, its steps and log, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import ListAPIView
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ferris_web import wiring
+from ferris_web.api.incoming import actor_of, body_of, parameters_of, query_of
+from ferris_web.api.log_stream import log_stream
+from ferris_web.api.pagination import KeysetPagination, limit_of, next_link
+from ferris_web.api.serializers import executions as shapes
+from ferris_web.executions import selectors
+from ferris_web.executions.models import Execution, Step
+from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
+
+_LARGEST_SEQ = 2**63 - 1
+
+
+@extend_schema_view(
+    get=extend_schema(parameters=[shapes.ExecutionQuery], summary="Executions, newest first"),
+)
+class ExecutionList(ListAPIView):
+    """Executions."""
+
+    queryset = Execution.objects.none()
+    serializer_class = shapes.Execution
+    pagination_class = KeysetPagination
+
+    def get_queryset(self) -> QuerySet[Execution]:
+        return selectors.with_names(selectors.execution_list(**query_of(self.request, shapes.ExecutionQuery)))
+
+
+class ExecutionDetail(APIView):
+    """One execution."""
+
+    @extend_schema(summary="One execution", responses=shapes.Execution)
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(shapes.Execution(selectors.execution_get(pk)).data)
+
+
+class ByIndex(KeysetPagination):
+    """Steps in the order they ran."""
+
+    ordering = ("attempt", "index")
+
+
+@extend_schema_view(get=extend_schema(summary="Its steps, by attempt and index"))
+class StepList(ListAPIView):
+    """Steps of one execution."""
+
+    queryset = Step.objects.none()
+    serializer_class = shapes.Step
+    pagination_class = ByIndex
+
+    def get_queryset(self) -> QuerySet[Step]:
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        return selectors.execution_steps(selectors.execution_get(self.kwargs["pk"]))
+
+
+class EventStreamRenderer(BaseRenderer):
+    """Lets a client ask for `text/event-stream`; what it then gets is written by the stream itself."""
+
+    media_type = "text/event-stream"
+    format = "events"
+
+    def render(self, data: Any, media: str | None = None, context: Mapping[str, Any] | None = None) -> bytes:
+        return JSONRenderer().render(data, media, context)  # type: ignore[no-any-return]
+
+
+class ExecutionLog(APIView):
+    """The log of one execution."""
+
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    @extend_schema(
+        summary="Its log lines, in order",
+        description="With `follow=1` (or `Accept: text/event-stream`) they are sent as they come: messages whose "
+        "`id` is the line's `seq`, comments while there is nothing new, and at the end the event `end` with the "
+        "execution's status. A client that comes back with `Last-Event-ID` misses and repeats nothing.",
+        parameters=[
+            OpenApiParameter("after", OpenApiTypes.INT64, description="Lines behind this `seq`."),
+            OpenApiParameter("limit", OpenApiTypes.INT, description="Lines per page, at most 500."),
+            OpenApiParameter("follow", OpenApiTypes.BOOL, description="Send lines as they come."),
+            OpenApiParameter("Last-Event-ID", OpenApiTypes.INT64, location=OpenApiParameter.HEADER),
+        ],
+        responses={
+            (200, "application/json"): shapes.LogPage,
+            (200, "text/event-stream"): OpenApiTypes.STR,
+        },
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        row = selectors.execution_get(pk)
+        after = _whole(request.query_params.get("after", ""), "after")
+        streams = request.accepted_renderer.format == EventStreamRenderer.format
+        if streams or request.query_params.get("follow", "").lower() in ("1", "true", "yes"):
+            last = _whole(request.headers.get("Last-Event-ID", ""), "Last-Event-ID")
+            return log_stream(row, max(after, last))
+        limit = limit_of(request)
+        lines = wiring.ops_store().logs(str(row.pk), after=after, limit=limit + 1)
+        more, lines = len(lines) > limit, lines[:limit]
+        return Response(
+            {
+                "results": shapes.LogLine(lines, many=True).data,
+                "next": next_link(request, after=lines[-1].seq) if more else None,
+                "previous": None,
+            }
+        )
+
+
+def _whole(text: str, name: str) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= _LARGEST_SEQ):
+        raise ValidationError({name: f"is {text[:40]!r}; expected the `seq` of a line"})
+    return int(text)
+
+
+class ExecutionCancel(APIView):
+    """Stops an execution."""
+
+    @extend_schema(
+        summary="Cancel it",
+        description="200: nobody ran it yet, it is cancelled. 202: its executor stops it within 2 seconds. "
+        "409: it has ended already.",
+        request=None,
+        responses={200: shapes.Execution, 202: shapes.Execution},
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        execution_cancel(pk, actor=actor_of(request).get_username(), now=datetime.now(UTC))
+        row = selectors.execution_get(pk)
+        return Response(shapes.Execution(row).data, status=202 if row.finished_at is None else 200)
+
+
+class ExecutionRetry(APIView):
+    """Runs it once more."""
+
+    @extend_schema(
+        summary="Run it again",
+        description="A new execution in the same flow, of the service's current version, with the same "
+        "parameters unless others are given. 409 while it has not ended.",
+        request=shapes.RetryParameters,
+        responses={202: shapes.Requested},
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        row = selectors.execution_get(pk)
+        given = body_of(request, shapes.RetryParameters).get("parameters")
+        parameters = None if given is None else parameters_of(row.service, given)
+        actor = actor_of(request).get_username()
+        return requested(
+            request, retry_request(row, actor=actor, now=datetime.now(UTC), parameters=parameters)
+        )
+
+
+def requested(request: Request, done: Requested) -> Response:
+    """202 for a run that was asked for, once its execution can be read (or 2 s later)."""
+    wait_visible(done.execution_id)
+    url = request.build_absolute_uri(reverse("api:execution", args=[done.execution_id]))
+    answer = {
+        "id": str(done.execution_id),
+        "event_id": done.event_id,
+        "correlation_id": done.flow_id,
+        "flow_id": done.flow_id,
+        "url": url,
+    }
+    return Response(answer, status=202, headers={"Location": url})

@@ -1,0 +1,52 @@
+"""Flows: all that grew out of one event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ferris_web.api.incoming import query_of
+from ferris_web.api.pagination import ByStart
+from ferris_web.api.serializers import executions as shapes
+from ferris_web.executions import overview, selectors
+from ferris_web.executions.models import Flow
+
+
+@extend_schema_view(
+    get=extend_schema(parameters=[shapes.FlowQuery], summary="Flows, newest first"),
+)
+class FlowList(ListAPIView):
+    """Flows."""
+
+    queryset = Flow.objects.none()
+    serializer_class = shapes.FlowHead
+    pagination_class = ByStart
+
+    def get_queryset(self) -> QuerySet[Flow]:
+        return selectors.flow_list(**query_of(self.request, shapes.FlowQuery))
+
+    def paginate_queryset(self, queryset: QuerySet[Flow]) -> list[Any]:
+        page: list[Any] = super().paginate_queryset(queryset) or []
+        counts = overview.flow_counts(page)
+        for flow in page:
+            flow.statuses = counts[flow.pk]
+        return page
+
+
+class FlowDetail(APIView):
+    """One flow."""
+
+    @extend_schema(
+        summary="One flow as a graph",
+        description="By the flow's id, or by the correlation id of one of its executions. Nodes are its events "
+        "and executions. A flow whose first event still waits for the router has no nodes yet.",
+        responses=shapes.Flow,
+    )
+    def get(self, request: Request, flow_id: str) -> Response:
+        return Response(shapes.Flow(selectors.flow_graph(flow_id)).data)

@@ -1,0 +1,91 @@
+"""Projects and their synchronisation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ferris_web.api.incoming import actor_of, body_of
+from ferris_web.api.pagination import ById, ByName
+from ferris_web.api.serializers import catalog as shapes
+from ferris_web.catalog import selectors
+from ferris_web.catalog.models import Project, SyncRun
+from ferris_web.catalog.services import project_add, project_sync
+
+
+@extend_schema_view(get=extend_schema(summary="Projects by name"))
+class ProjectList(ListAPIView):
+    """Projects."""
+
+    queryset = Project.objects.none()
+    serializer_class = shapes.Project
+    pagination_class = ByName
+
+    def get_queryset(self) -> QuerySet[Project]:
+        return selectors.project_list()
+
+    @extend_schema(
+        summary="Add a project, or a repository to one",
+        description="Nothing is read from it yet: sync it next. 409 when the project has this repository already.",
+        request=shapes.ProjectIn,
+        responses={201: shapes.Project},
+    )
+    def post(self, request: Request) -> Response:
+        given = body_of(request, shapes.ProjectIn)
+        added = project_add(**given, actor=actor_of(request), now=datetime.now(UTC))
+        return Response(_shown(added.name), status=201)
+
+
+def _shown(name: str) -> dict[str, object]:
+    selectors.project_get(name)
+    return shapes.Project(selectors.project_list().get(name=name)).data  # type: ignore[no-any-return]
+
+
+class ProjectDetail(APIView):
+    """One project."""
+
+    @extend_schema(summary="One project", responses=shapes.Project)
+    def get(self, request: Request, name: str) -> Response:
+        return Response(_shown(name))
+
+
+class ProjectSync(APIView):
+    """Reads a project's repositories again."""
+
+    @extend_schema(
+        summary="Sync it",
+        description="Answers when it is done. Folders with a mistake are refused with messages, the others are "
+        "synced. 409 while another sync of it is under way.",
+        request=None,
+        responses=shapes.SyncRuns,
+    )
+    def post(self, request: Request, name: str) -> Response:
+        project = selectors.project_get(name)
+        runs = project_sync(project, actor=actor_of(request), now=datetime.now(UTC))
+        return Response(shapes.SyncRuns({"runs": runs}).data)
+
+
+class Newest(ById):
+    """Newest first."""
+
+    ordering = ("-id",)
+
+
+@extend_schema_view(get=extend_schema(summary="Its syncs, newest first"))
+class SyncList(ListAPIView):
+    """Synchronisations of a project."""
+
+    queryset = SyncRun.objects.none()
+    serializer_class = shapes.SyncRun
+    pagination_class = Newest
+
+    def get_queryset(self) -> QuerySet[SyncRun]:
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        return selectors.sync_run_list(selectors.project_get(self.kwargs["name"]))

@@ -1,0 +1,65 @@
+"""Secrets of the platform, of projects and of services: names can be read, values only written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ferris_web.api.incoming import body_of
+from ferris_web.api.pagination import ByName
+from ferris_web.api.serializers import catalog as shapes
+from ferris_web.catalog import selectors
+from ferris_web.catalog.models import Secret
+from ferris_web.catalog.secrets import secret_delete, secret_set
+
+
+def _owner(scope: str, name: str | None) -> dict[str, Any]:
+    if scope == Secret.Scope.SERVICE:
+        return {"service": selectors.service_get(name or "")}
+    if scope == Secret.Scope.PROJECT:
+        return {"project": selectors.project_get(name or "")}
+    return {}
+
+
+@extend_schema_view(get=extend_schema(summary="Names of secrets"))
+class SecretList(ListAPIView):
+    """The names of the secrets that were set here; a service sees those of its project and platform too."""
+
+    queryset = Secret.objects.none()
+    serializer_class = shapes.SecretHead
+    pagination_class = ByName
+    scope: str = Secret.Scope.PLATFORM
+
+    def get_queryset(self) -> QuerySet[Secret]:
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        owner = _owner(self.scope, self.kwargs.get("name"))
+        return Secret.objects.filter(scope=self.scope, **owner).defer("ciphertext")
+
+
+class SecretDetail(APIView):
+    """One secret. There is no way to read its value."""
+
+    scope: str = Secret.Scope.PLATFORM
+
+    @extend_schema(summary="Set a secret", request=shapes.SecretValue, responses={204: None})
+    def put(self, request: Request, secret: str, name: str | None = None) -> Response:
+        value = body_of(request, shapes.SecretValue)["value"]
+        owner = _owner(self.scope, name)
+        try:
+            secret_set(self.scope, secret, value, **owner)
+        except ValueError as error:
+            raise ValidationError({"name": str(error)}) from None
+        return Response(status=204)
+
+    @extend_schema(summary="Delete a secret", request=None, responses={204: None})
+    def delete(self, request: Request, secret: str, name: str | None = None) -> Response:
+        secret_delete(self.scope, secret, **_owner(self.scope, name))
+        return Response(status=204)

@@ -1,0 +1,122 @@
+"""Services: lists, one, running it, its configuration, state and secrets."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ferris.errors import BackendError
+from ferris_web import wiring
+from ferris_web.api.answers import answer
+from ferris_web.api.incoming import actor_of, body_of, parameters_of, query_of
+from ferris_web.api.pagination import ByName
+from ferris_web.api.serializers import catalog as shapes
+from ferris_web.api.serializers import executions as execution_shapes
+from ferris_web.api.views.executions import requested
+from ferris_web.catalog import selectors
+from ferris_web.catalog.models import Service
+from ferris_web.catalog.services import config_delete, config_set
+from ferris_web.executions.services import run_request
+from ferris_web.executions.services.state import state_delete, state_key, state_put
+
+
+@extend_schema_view(
+    get=extend_schema(parameters=[shapes.ServiceQuery], summary="Services by name"),
+)
+class ServiceList(ListAPIView):
+    """Services."""
+
+    queryset = Service.objects.none()
+    serializer_class = shapes.ServiceHead
+    pagination_class = ByName
+
+    def get_queryset(self) -> QuerySet[Service]:
+        return selectors.service_list(**query_of(self.request, shapes.ServiceQuery))
+
+
+class ServiceDetail(APIView):
+    """One service."""
+
+    @extend_schema(summary="One service", responses=shapes.Service)
+    def get(self, request: Request, name: str) -> Response:
+        return Response(shapes.Service(selectors.service_get(name)).data)
+
+
+class ServiceRun(APIView):
+    """Runs a service by hand."""
+
+    @extend_schema(
+        summary="Run it",
+        description="409 when it may not be run by hand, or is inactive.",
+        request=execution_shapes.Parameters,
+        responses={202: execution_shapes.Requested},
+    )
+    def post(self, request: Request, name: str) -> Response:
+        service = selectors.service_get(name)
+        given = body_of(request, execution_shapes.Parameters)["parameters"]
+        parameters = parameters_of(service, given)
+        actor = actor_of(request).get_username()
+        return requested(request, run_request(service, parameters, actor=actor, now=datetime.now(UTC)))
+
+
+class ServiceConfig(APIView):
+    """The configuration that its scripts read. A sync replaces it only when config.json has changed."""
+
+    @extend_schema(summary="Its configuration", responses=OpenApiTypes.ANY)
+    def get(self, request: Request, name: str) -> HttpResponse:
+        return answer(selectors.service_config(selectors.service_get(name)))
+
+    @extend_schema(
+        summary="Set its configuration", request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT}
+    )
+    def put(self, request: Request, name: str) -> Response:
+        service = selectors.service_get(name)
+        if not isinstance(request.data, dict):
+            raise ValidationError("a configuration is a JSON object")
+        config_set(service, request.data)
+        return Response(request.data)
+
+    @extend_schema(summary="Remove its configuration", request=None, responses={204: None})
+    def delete(self, request: Request, name: str) -> Response:
+        config_delete(selectors.service_get(name))
+        return Response(status=204)
+
+
+class ServiceState(APIView):
+    """What its scripts remember from run to run."""
+
+    @extend_schema(summary="Its state", responses=OpenApiTypes.ANY)
+    def get(self, request: Request, name: str) -> HttpResponse:
+        entry = wiring.config_store().get(state_key(selectors.service_get(name)))
+        return answer(_read(name, entry.value) if entry else {})
+
+    @extend_schema(summary="Set its state", request=OpenApiTypes.ANY, responses={200: OpenApiTypes.ANY})
+    def put(self, request: Request, name: str) -> HttpResponse:
+        service = selectors.service_get(name)
+        value = json.dumps(request.data, ensure_ascii=False, separators=(",", ":")).encode()
+        state_put(service, value, actor=actor_of(request).get_username(), now=datetime.now(UTC))
+        return answer(request.data)
+
+    @extend_schema(summary="Forget its state", request=None, responses={204: None})
+    def delete(self, request: Request, name: str) -> Response:
+        service = selectors.service_get(name)
+        state_delete(service, actor=actor_of(request).get_username(), now=datetime.now(UTC))
+        return Response(status=204)
+
+
+def _read(name: str, value: bytes) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise BackendError(f"the state of {name}", "is no JSON", "write it again (PUT its state)") from None

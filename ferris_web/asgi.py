@@ -1,0 +1,12 @@
+"""The ASGI application that the web process serves."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ferris_web.settings")
+django.setup(set_prefix=False)
+
+from ferris_web.server import Application  # noqa: E402 - Django must be set up first
+
+application = Application()

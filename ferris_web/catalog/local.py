@@ -1,0 +1,173 @@
+"""Runs a service's folder on this machine without a platform: `EF_ENV=local`, as the helper library knows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ferris import events
+from ferris.config import ROOT
+from ferris.errors import FerrisError
+from ferris.execution import ExecutionOrder, params_of, script_argument
+from ferris.manifest import Message, Parsed, parse_service
+from ferris_web.catalog.archive import is_packed
+from ferris_web.catalog.source import Folder, read_folder
+
+ENVIRONMENT: Final = "ef_env.json"
+STATE: Final = "ef_package_state.json"
+OBJECTS: Final = "ef_objects"
+TIMED_OUT: Final = 124  # as timeout(1) has it
+
+# The argument comes from a file: it has no limit there, and the list of processes does not show it.
+_START = (
+    "import os, runpy, sys; sys.argv = [sys.argv[1], open(sys.argv[2]).read()]; sys.path[0] = os.getcwd(); "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+class Refused(FerrisError):
+    """The folder has a mistake that would keep it from being synced."""
+
+
+def run_local(folder: Path, data: Any, tell: Callable[[Message], None], say: Callable[[str], None]) -> int:
+    """Run the folder's scripts in order with an event's data; the exit status of the first that failed, or 0.
+
+    They run in a copy that holds what the platform's package would, and an `ef_env.json` made of config.json,
+    secrets.json and the folder's own `ef_env.json`, which wins. State and objects are kept in the folder, as
+    `ef_package_state.json` and `ef_objects`. `tell` gets the messages a sync would have, `say` what is run.
+    `Refused` when there are errors among the messages.
+    """
+    read = read_folder(folder)
+    parsed = parse_service({path: file.content for path, file in read.files.items()})
+    for message in (*read.messages, *parsed.messages):
+        tell(message)
+    if read.refused or parsed.manifest is None:
+        raise Refused("the folder has mistakes that must be mended first")
+    if parsed.requirements:
+        say(f"(requirements.txt is not installed here: the packages of {sys.executable} are used)")
+    with tempfile.TemporaryDirectory(prefix="ferris-local-") as temporary:
+        copy, argument = Path(temporary) / "package", Path(temporary) / "argument.json"
+        _unpack(read, copy)
+        order = _order(read.name, data, parsed, _environment_file(folder))
+        argument.write_text(script_argument(order))
+        (copy / ENVIRONMENT).write_text(_local_environment(order))
+        _carry(folder, copy)
+        try:
+            return _run_all(parsed.manifest.scripts, copy, argument, parsed.manifest.timeout, say)
+        finally:
+            _carry(copy, folder)
+
+
+def _carry(here: Path, there: Path) -> None:
+    """What the helper library keeps from run to run."""
+    if (here / STATE).is_file():
+        shutil.copyfile(here / STATE, there / STATE)
+    if (here / OBJECTS).is_dir():
+        shutil.copytree(here / OBJECTS, there / OBJECTS, dirs_exist_ok=True)
+
+
+def _unpack(read: Folder, copy: Path) -> None:
+    copy.mkdir(mode=0o700)
+    for path, file in read.files.items():
+        if is_packed(path):
+            (copy / path).parent.mkdir(parents=True, exist_ok=True)
+            (copy / path).write_bytes(file.content)
+            if file.executable:
+                (copy / path).chmod(0o755)
+
+
+def _environment_file(folder: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((folder / ENVIRONMENT).read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Refused(f"{ENVIRONMENT} cannot be read: {error}") from None
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(name, {}), dict) for name in ("params", "secrets", "config")
+    ):
+        raise Refused(f'{ENVIRONMENT} must hold an object with the objects "params", "secrets" and "config"')
+    return found
+
+
+def _order(name: str, data: Any, parsed: Parsed, local: Mapping[str, Any]) -> ExecutionOrder:
+    event = events.new_flow_id()
+    return ExecutionOrder(
+        execution_id=f"local-{event}",
+        attempt=1,
+        lease_seconds=0,
+        token="",
+        service=name,
+        service_id=str(local.get("params", {}).get("package_id", f"local-{name}")),
+        project="local",
+        digest="",
+        scripts=parsed.manifest.scripts if parsed.manifest else (),
+        event_id=event,
+        event_type="local",
+        flow_id=event,
+        correlation_id=events.correlation_id(event, 1),
+        trigger_type="manual",
+        params={**local.get("params", {}), **params_of(data)},
+        secrets={**(parsed.secrets or {}), **local.get("secrets", {})},
+        config={**(parsed.config or {}), **local.get("config", {})},
+    )
+
+
+def _local_environment(order: ExecutionOrder) -> str:
+    params = json.loads(script_argument(order))
+    secrets = params.pop("secrets")
+    return json.dumps({"params": params, "secrets": secrets, "config": order.config})
+
+
+def _run_all(
+    scripts: tuple[str, ...], copy: Path, argument: Path, timeout: float | None, say: Callable[[str], None]
+) -> int:
+    if not scripts:
+        say("There is no script to run: add one, or name one in manifest.json (entrypoint).")
+        return 1
+    for script in scripts:
+        if script.endswith(".sql"):
+            say(f"--- {script} is left out: SQL runs on a database connection of the platform")
+            continue
+        say(f"--- {script}")
+        status = _run(script, copy, argument, timeout)
+        if status:
+            say(f"--- {script} failed with exit status {status}")
+            return status
+    return 0
+
+
+def _run(script: str, copy: Path, argument: Path, timeout: float | None) -> int:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FERRIS_", "DJANGO_"))}
+    path = os.pathsep.join(filter(None, (str(ROOT / "sdk"), kept.get("PYTHONPATH"))))
+    process = subprocess.Popen(
+        (sys.executable, "-c", _START, script, str(argument)),
+        cwd=copy,
+        env={**kept, "EF_ENV": "local", "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        status = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return TIMED_OUT
+    finally:
+        _end(process)
+    return status if status >= 0 else 128 - status
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Nothing that the script started outlives it, on the platform as here."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()

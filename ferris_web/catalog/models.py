@@ -1,0 +1,294 @@
+"""The catalog: projects, their services and versions, triggers, schedules, secrets, configuration."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class Project(models.Model):
+    """A team's set of services, kept in one or more repositories."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    description = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Repository(models.Model):
+    """Where a project's folders come from: a folder on this machine or a git URL."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="repositories")
+    source = models.CharField(max_length=1000, help_text="A folder, or a git URL (https, ssh or file).")
+    branch = models.CharField(max_length=255, blank=True, help_text="Empty: the repository's default branch.")
+    commit = models.CharField(max_length=64, blank=True, editable=False)
+    synced_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name_plural = "repositories"
+        constraints = [
+            models.UniqueConstraint(fields=["project", "source", "branch"], name="repository_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.source
+
+
+class SyncRun(models.Model):
+    """One synchronisation of a repository, and what it found."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        COMPLETED = "completed"
+        FAILED = "failed"
+
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="sync_runs")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    commit = models.CharField(max_length=64, blank=True)
+    author = models.CharField(max_length=255, blank=True)
+    subject = models.CharField(max_length=500, blank=True)
+    error = models.TextField(blank=True)
+    # {"added": [names], "changed": [...], "removed": [...], "unchanged": [...], "refused": [...],
+    #  "messages": [{"service", "level", "file", "key", "text"}]}
+    result = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.repository} at {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Service(models.Model):
+    """A folder of scripts that events make run. Called package in users' scripts."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="services")
+    repository = models.ForeignKey(
+        Repository, null=True, blank=True, on_delete=models.SET_NULL, related_name="services"
+    )
+    name = models.CharField(
+        max_length=200, unique=True, help_text="The folder's name; unique on the platform."
+    )
+    description = models.TextField(blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    version = models.ForeignKey(
+        "ServiceVersion",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="What runs now.",
+    )
+    active = models.BooleanField(
+        default=True, help_text="As the manifest says. An inactive service is not triggered."
+    )
+    vanished_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Set when its folder was gone at a sync: it is kept but not triggered.",
+    )
+    priority = models.PositiveSmallIntegerField(default=5)
+    allow_manual_triggering = models.BooleanField(default=True)
+    config_digest = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="SHA-256 of the config.json a sync last copied."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def runs(self) -> bool:
+        """True when events make it run."""
+        return self.active and self.vanished_at is None and self.version_id is not None
+
+
+class ServiceVersion(models.Model):
+    """What a service was at one sync: immutable, identified by the digest of its archive."""
+
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the archive, its key in the object store.")
+    commit = models.CharField(max_length=64, blank=True)
+    manifest = models.JSONField(default=dict)  # ferris.manifest.Manifest as plain values
+    parameters = models.JSONField(default=list)  # ferris.manifest.Parameter as plain values
+    files = models.JSONField(default=list)  # [{"path", "size"}]
+    requirements = models.TextField(blank=True)
+    readme = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["service", "number"], name="service_version_number")]
+        indexes = [models.Index(fields=["service", "digest"])]
+
+    def __str__(self) -> str:
+        return f"{self.service} v{self.number}"
+
+
+class Trigger(models.Model):
+    """One entry of a service's `trigger_events`, as its current version states it."""
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="triggers")
+    position = models.PositiveIntegerField(default=0)
+    event_type = models.CharField(max_length=512, db_index=True, help_text="Exact, 'prefix.*' or '*'.")
+    filter = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["service", "position"]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} → {self.service}"
+
+
+class OutputEvent(models.Model):
+    """An event type that a service's manifest says it sends."""
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="output_events")
+    event_type = models.CharField(max_length=512, db_index=True)
+
+    class Meta:
+        ordering = ["service", "event_type"]
+        constraints = [models.UniqueConstraint(fields=["service", "event_type"], name="output_event_once")]
+
+    def __str__(self) -> str:
+        return f"{self.service} → {self.event_type}"
+
+
+class EventType(models.Model):
+    """An event type that was seen on the log or is named in a manifest."""
+
+    name = models.CharField(max_length=512, unique=True)
+    description = models.TextField(blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    count = models.PositiveBigIntegerField(default=0)
+    first_seen_at = models.DateTimeField(null=True, blank=True)
+    last_seen_at = models.DateTimeField(null=True, blank=True)
+    example = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Secret(models.Model):
+    """A secret value, encrypted at rest. A service sees its own, then its project's, then the platform's."""
+
+    class Scope(models.TextChoices):
+        PLATFORM = "platform"
+        PROJECT = "project"
+        SERVICE = "service"
+
+    scope = models.CharField(max_length=10, choices=Scope)
+    project = models.ForeignKey(
+        Project, null=True, blank=True, on_delete=models.CASCADE, related_name="secrets"
+    )
+    service = models.ForeignKey(
+        Service, null=True, blank=True, on_delete=models.CASCADE, related_name="secrets"
+    )
+    name = models.CharField(max_length=255)
+    ciphertext = models.TextField(editable=False)
+    synced = models.BooleanField(
+        default=False, help_text="From a secrets.json; a sync may change or remove it."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["scope", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(scope="platform"), name="platform_secret_once"
+            ),
+            models.UniqueConstraint(
+                fields=["project", "name"], condition=Q(scope="project"), name="project_secret_once"
+            ),
+            models.UniqueConstraint(
+                fields=["service", "name"], condition=Q(scope="service"), name="service_secret_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(scope="platform", project=None, service=None)
+                | Q(scope="project", project__isnull=False, service=None)
+                | Q(scope="service", project=None, service__isnull=False),
+                name="secret_scope",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.scope})"
+
+
+class Schedule(models.Model):
+    """When a service runs by the clock. The one scheduler of the gateway turns due rows into events."""
+
+    class Origin(models.TextChoices):
+        MANIFEST = "manifest"
+        SCRIPT = "script"
+        PERSON = "person"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="schedules")
+    origin = models.CharField(max_length=10, choices=Origin)
+    name = models.CharField(max_length=512, blank=True, help_text="Event name the script sees; may be empty.")
+    cron = models.CharField(max_length=255)
+    timezone = models.CharField(max_length=64, default="UTC")
+    parameters = models.JSONField(default=dict, blank=True)
+    once = models.BooleanField(default=False)
+    # "retried" when a script asked for another run of itself (context.scheduler.retry), else "scheduled"
+    trigger_type = models.CharField(max_length=10, default="scheduled")
+    flow_id = models.CharField(
+        max_length=255, blank=True, help_text="Set when its runs belong to an existing flow."
+    )
+    parent_execution = models.UUIDField(null=True, blank=True)
+    active = models.BooleanField(default=True)
+    next_due_at = models.DateTimeField(null=True, blank=True)
+    last_due_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["next_due_at", "id"]
+        indexes = [models.Index(fields=["next_due_at"], condition=Q(active=True), name="schedule_due")]
+
+    def __str__(self) -> str:
+        return f"{self.service} at {self.cron} ({self.timezone})"
+
+
+class KeyValue(models.Model):
+    """Configuration and state when no Consul holds them. Written by ferris.adapters.database_config only."""
+
+    key = models.CharField(max_length=512, primary_key=True)
+    value = models.BinaryField()
+    modify_index = models.BigIntegerField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "key values"
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Revision(models.Model):
+    """One row: counts the changes of what the router needs to know. Written in the same transaction as the change."""
+
+    number = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.number)

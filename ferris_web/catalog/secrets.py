@@ -1,0 +1,157 @@
+"""Secrets: any JSON value, encrypted at rest. A service sees its own, its project's, then the platform's.
+
+Values are given out by `secrets_of` (for a claim's answer) and `secret_find` (for a script's call), and to
+nobody else. Nothing here logs a value or puts one into an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from cryptography.fernet import InvalidToken
+from django.db.models import Q, QuerySet
+
+from ferris.errors import BackendError, NotFound
+from ferris_web import wiring
+from ferris_web.catalog.models import Project, Secret, Service
+
+_Scope = Secret.Scope
+_FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
+
+
+def secret_set(
+    scope: str,
+    name: str,
+    value: Any,
+    *,
+    project: Project | None = None,
+    service: Service | None = None,
+    synced: bool = False,
+) -> Secret:
+    """Set a secret of the platform, of a project or of a service to any JSON value.
+
+    `synced` marks one that came from a secrets.json. ValueError when scope and owner do not fit, or when the
+    name is empty, too long or the value is no JSON value.
+    """
+    owner = _owner(scope, project, service)
+    if not name or len(name) > 255 or "\0" in name:
+        raise ValueError("a secret's name has 1 to 255 characters")
+    secret, _ = Secret.objects.update_or_create(
+        **owner, name=name, defaults={"ciphertext": _encrypt(value), "synced": synced}
+    )
+    return secret
+
+
+def secret_delete(
+    scope: str, name: str, *, project: Project | None = None, service: Service | None = None
+) -> None:
+    """Remove a secret; NotFound when there is none of that name."""
+    gone, _ = Secret.objects.filter(**_owner(scope, project, service), name=name).delete()
+    if not gone:
+        raise NotFound(f"there is no secret {name!r} of this {scope}")
+
+
+def secrets_of(service: Service) -> dict[str, Any]:
+    """Every secret the service sees, by name, decrypted."""
+    # Read at every claim, so sorted here: the nearest scope comes last and so wins.
+    found = sorted(_visible(service), key=lambda secret: _FARTHEST_FIRST.index(secret.scope))
+    return {secret.name: _decrypt(secret) for secret in found}
+
+
+def secret_find(service: Service, name: str) -> Any:
+    """The value of the nearest secret of that name, or None."""
+    found = sorted(_visible(service).filter(name=name), key=lambda secret: _FARTHEST_FIRST.index(secret.scope))
+    return _decrypt(found[-1]) if found else None
+
+
+def service_secrets(services: Iterable[Service]) -> dict[UUID, dict[str, Secret]]:
+    """The secrets that services have of their own, by service and name; not decrypted."""
+    found: dict[UUID, dict[str, Secret]] = {}
+    for secret in Secret.objects.filter(scope=_Scope.SERVICE, service__in=services):
+        found.setdefault(secret.service_id, {})[secret.name] = secret
+    return found
+
+
+def secrets_sync(service: Service, wanted: Mapping[str, Any], held: Mapping[str, Secret]) -> dict[str, str]:
+    """Make the service's synced secrets those of its secrets.json; say by name what became of which.
+
+    `held` is what the service has now (see `service_secrets`).
+
+    "added", "changed" and "removed" are changes. "kept": the value was set on the platform (by a person or a
+    script), and that one stays until it is deleted there. Secrets that never were in the file stay too.
+    """
+    done: dict[str, str] = {}
+    for name, value in wanted.items():
+        secret = held.get(name)
+        if secret is not None and not secret.synced:
+            done[name] = "kept"
+        elif secret is None or not _holds(secret, value):
+            secret_set(_Scope.SERVICE, name, value, service=service, synced=True)
+            done[name] = "added" if secret is None else "changed"
+    for name, secret in held.items():
+        if secret.synced and name not in wanted:
+            secret.delete()
+            done[name] = "removed"
+    return done
+
+
+def secrets_unreadable() -> list[Secret]:
+    """Secrets that no encryption key of this platform opens."""
+    return [secret for secret in Secret.objects.order_by("scope", "name") if not _opens(secret)]
+
+
+def _owner(scope: str, project: Project | None, service: Service | None) -> dict[str, Any]:
+    fits = {
+        _Scope.PLATFORM: project is None and service is None,
+        _Scope.PROJECT: project is not None and service is None,
+        _Scope.SERVICE: project is None and service is not None,
+    }
+    if not fits.get(_Scope(scope), False):
+        raise ValueError(f"a secret of scope {scope!r} needs exactly the owner that the scope names")
+    return {"scope": scope, "project": project, "service": service}
+
+
+def _visible(service: Service) -> QuerySet[Secret]:
+    return Secret.objects.filter(
+        Q(scope=_Scope.SERVICE, service=service)
+        | Q(scope=_Scope.PROJECT, project_id=service.project_id)
+        | Q(scope=_Scope.PLATFORM)
+    ).order_by()
+
+
+def _encrypt(value: Any) -> str:
+    return wiring.cipher().encrypt(_plain(value)).decode()
+
+
+def _plain(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _decrypt(secret: Secret) -> Any:
+    try:
+        return json.loads(wiring.cipher().decrypt(secret.ciphertext.encode()))
+    except InvalidToken:
+        raise BackendError(
+            f"secret {secret.name!r} ({secret.scope})",
+            "was encrypted with a key that is not among the encryption keys",
+            "put that key back behind the first one in keys/encryption.keys, or set the secret again",
+        ) from None
+
+
+def _holds(secret: Secret, value: Any) -> bool:
+    """True when the secret has this value. Compared decrypted: encrypted twice, a value looks different."""
+    try:
+        return _plain(_decrypt(secret)) == _plain(value)
+    except BackendError:
+        return False  # its key is lost: what the file says is then the one value there is
+
+
+def _opens(secret: Secret) -> bool:
+    try:
+        _decrypt(secret)
+    except BackendError:
+        return False
+    return True

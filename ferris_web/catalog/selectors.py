@@ -1,0 +1,206 @@
+"""Reads of the catalog: for the router, the scheduler, screens and the API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Max, Q, QuerySet
+
+from ferris import routing
+from ferris.config import PACKAGES_BUCKET
+from ferris.errors import BackendError, NotFound
+from ferris_web import wiring
+from ferris_web.catalog import archive
+from ferris_web.catalog.models import (
+    EventType,
+    Project,
+    Revision,
+    Schedule,
+    Service,
+    ServiceVersion,
+    SyncRun,
+    Trigger,
+)
+
+_RUNS = Q(active=True, vanished_at=None, version__isnull=False)
+_ITS_SERVICE_RUNS = Q(service__active=True, service__vanished_at=None, service__version__isnull=False)
+
+
+# ------------------------------------------------------------------------------- for router and scheduler
+
+
+def revision() -> int:
+    """The catalog's revision: grows with every change of what events may trigger."""
+    return Revision.objects.filter(pk=1).values_list("number", flat=True).first() or 0
+
+
+def triggers_all() -> list[routing.Trigger]:
+    """The triggers of every service that runs, by service and position."""
+    rows = (
+        Trigger.objects.filter(_ITS_SERVICE_RUNS)
+        .order_by("service__name", "position")
+        .values_list("service_id", "service__name", "event_type", "filter")
+    )
+    return [
+        routing.Trigger(service_id=str(pk), service=name, event_type=event_type, filter=condition)
+        for pk, name, event_type, condition in rows
+    ]
+
+
+def services_versioned() -> QuerySet[Service]:
+    """Every service that has a version: what an event may be addressed to, whether it runs or not."""
+    return Service.objects.filter(version__isnull=False)
+
+
+def schedules_due(now: datetime) -> list[Schedule]:
+    """Schedules of services that run whose time has come, the longest overdue first."""
+    due = Schedule.objects.select_related("service").filter(
+        _ITS_SERVICE_RUNS, active=True, next_due_at__lte=now
+    )
+    return list(due.order_by("next_due_at", "id"))
+
+
+def schedules_next() -> datetime | None:
+    """When the next schedule is due; None when none is waiting."""
+    waiting = Schedule.objects.filter(_ITS_SERVICE_RUNS, active=True, next_due_at__isnull=False)
+    return waiting.order_by("next_due_at").values_list("next_due_at", flat=True).first()
+
+
+# ------------------------------------------------------------------------------------ for screens and API
+
+
+def project_list() -> QuerySet[Project]:
+    """Projects with `service_count` (of those not vanished) and `synced_at` (their latest sync)."""
+    return Project.objects.annotate(
+        service_count=Count("services", filter=Q(services__vanished_at=None), distinct=True),
+        synced_at=Max("repositories__synced_at"),
+    ).prefetch_related("repositories")
+
+
+def project_get(name: str) -> Project:
+    """The project of that name; NotFound."""
+    found = Project.objects.filter(name=name).first()
+    if found is None:
+        raise NotFound(f"there is no project {name!r}")
+    return found
+
+
+def sync_run_list(project: Project | None = None) -> QuerySet[SyncRun]:
+    """Synchronisations, newest first."""
+    runs = SyncRun.objects.select_related("repository__project", "actor")
+    return runs if project is None else runs.filter(repository__project=project)
+
+
+def service_list(
+    *, project: str = "", tag: str = "", query: str = "", runs: bool | None = None
+) -> QuerySet[Service]:
+    """Services by name. `query` is looked for in name and description; `runs`: those that do, or do not."""
+    found = Service.objects.select_related("project", "version", "repository").prefetch_related("triggers")
+    if project:
+        found = found.filter(project__name=project)
+    if query:
+        found = found.filter(Q(name__icontains=query) | Q(description__icontains=query))
+    if runs is not None:
+        found = found.filter(_RUNS) if runs else found.exclude(_RUNS)
+    if tag:
+        found = found.filter(pk__in=[pk for pk, tags in found.values_list("pk", "tags") if tag in tags])
+    return found
+
+
+def service_get(name: str) -> Service:
+    """The service of that name; NotFound."""
+    found = Service.objects.select_related("project", "version", "repository").filter(name=name).first()
+    if found is None:
+        raise NotFound(f"there is no service {name!r}")
+    return found
+
+
+def service_by_name_or_id(name_or_id: str) -> Service:
+    """The service of that id or name, as scripts may name one; NotFound."""
+    found = Service.objects.select_related("project", "version").filter(_same_id(name_or_id)).first()
+    return found or service_get(name_or_id)
+
+
+def _same_id(text: str) -> Q:
+    from uuid import UUID
+
+    try:
+        return Q(pk=UUID(text))
+    except ValueError:
+        return Q(pk__in=())
+
+
+def tag_list() -> list[str]:
+    """Every tag that a service of today carries."""
+    return sorted(
+        {
+            tag
+            for tags in Service.objects.filter(vanished_at=None).values_list("tags", flat=True)
+            for tag in tags
+        }
+    )
+
+
+def version_file(version: ServiceVersion, path: str) -> bytes:
+    """One file as it was in that version; NotFound."""
+    with wiring.object_store().open(PACKAGES_BUCKET, package_key(version.digest)) as packed:
+        content = archive.member(packed, path)
+    if content is None:
+        raise NotFound(f"{version} has no file {path!r}")
+    return content
+
+
+def package_key(digest: str) -> str:
+    """The key of a version's archive in the bucket of packages."""
+    return f"{digest}.tar.gz"
+
+
+def event_type_list(*, query: str = "") -> QuerySet[EventType]:
+    """Event types by name."""
+    return EventType.objects.filter(name__icontains=query) if query else EventType.objects.all()
+
+
+def event_type_listeners(name: str) -> list[Service]:
+    """The services that run with a trigger for this type, exact or by pattern, whatever their filters say."""
+    patterns = event_type_patterns(name)
+    found = Service.objects.filter(_RUNS, triggers__event_type__in=patterns).select_related("project")
+    return list(found.distinct().order_by("name"))
+
+
+def event_type_patterns(name: str) -> list[str]:
+    """Every way in which a trigger may name this event type: itself, '*', and 'prefix.*' for each prefix."""
+    return [name, "*", *_prefixes(name)]
+
+
+def _prefixes(name: str) -> Sequence[str]:
+    parts = name.split(".")
+    return [".".join(parts[:n]) + ".*" for n in range(1, len(parts))]
+
+
+def schedule_list(*, service: Service | None = None, active: bool | None = None) -> QuerySet[Schedule]:
+    """Schedules, the next due first."""
+    found = Schedule.objects.select_related("service__project").order_by("-active", "next_due_at", "id")
+    if service is not None:
+        found = found.filter(service=service)
+    return found if active is None else found.filter(active=active)
+
+
+def service_config(service: Service) -> Any:
+    """The service's configuration as it is now on the platform; {} when there is none.
+
+    BackendError when somebody stored something that is no JSON.
+    """
+    entry = wiring.config_store().get(service.name)
+    if entry is None:
+        return {}
+    try:
+        return json.loads(entry.value)
+    except ValueError:
+        raise BackendError(
+            f"the configuration of {service.name}",
+            "is no JSON",
+            "write it again (PUT its config), or sync its project",
+        ) from None

@@ -1,0 +1,191 @@
+"""Changes of the catalog: projects and their repositories, configuration, schedules, uploaded services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from ferris import cron
+from ferris.errors import Conflict
+from ferris_web import wiring
+from ferris_web.accounts.models import User
+from ferris_web.catalog.changes import notify, revision_bump
+from ferris_web.catalog.configs import encode_config
+from ferris_web.catalog.event_types import event_types_seen
+from ferris_web.catalog.models import Project, Repository, Schedule, Service
+from ferris_web.catalog.source import git_url_problem, is_git_url
+from ferris_web.catalog.sync import checkout_remove, project_sync, repositories_locked
+from ferris_web.catalog.upload import service_upload
+
+__all__ = [
+    "config_delete",
+    "config_set",
+    "event_types_seen",
+    "project_add",
+    "project_remove",
+    "project_sync",
+    "revision_bump",
+    "schedule_add",
+    "schedule_advance",
+    "schedule_remove",
+    "schedule_switch",
+    "service_upload",
+]
+
+
+def project_add(
+    name: str, source: str, branch: str = "", *, actor: User | None = None, now: datetime
+) -> Project:
+    """Add a project, or another repository to a project there is. Nothing is read from it yet: sync it next.
+
+    `source` is a folder of this machine (kept as an absolute path) or a git URL; a branch goes with a URL.
+    Django's ValidationError names the field at fault; Conflict when the project has this repository already.
+    """
+    source = _source(source.strip(), branch.strip())
+    with transaction.atomic():
+        project = Project.objects.filter(name=name).first()
+        if project is None:
+            project = Project(name=name)
+            project.full_clean()
+            project.save()
+        repository = Repository(project=project, source=source, branch=branch.strip())
+        if Repository.objects.filter(project=project, source=source, branch=repository.branch).exists():
+            raise Conflict(
+                f"project {name} has this repository already: {source}; to read it again, sync the project"
+            )
+        repository.full_clean()
+        repository.save()
+    return project
+
+
+def _source(source: str, branch: str) -> str:
+    if not source or source.startswith("-") or not source.isprintable():
+        raise ValidationError({"source": "give a folder of this machine, or a git URL"})
+    if is_git_url(source):
+        problem = git_url_problem(source)
+        if problem:
+            raise ValidationError({"source": problem})
+        return source
+    folder = Path(source).expanduser().absolute()
+    if branch:
+        raise ValidationError(
+            {
+                "branch": f"a folder is read as it is; to read a branch of it, give it as a git URL: file://{folder}"
+            }
+        )
+    if not folder.is_dir():
+        raise ValidationError({"source": f"there is no folder {folder} on this machine"})
+    return str(folder.resolve())
+
+
+def project_remove(project: Project, *, now: datetime) -> list[str]:
+    """Forget a project's repositories; its services stay, with their history, but are triggered no more.
+
+    Names the services that were deactivated. A project that never had a service is deleted altogether.
+    Conflict while it is being synced.
+    """
+    repositories = list(project.repositories.all())
+    with repositories_locked(repositories), transaction.atomic():
+        gone = list(project.services.filter(vanished_at=None).order_by("name"))
+        Service.objects.filter(pk__in=[service.pk for service in gone]).update(vanished_at=now)
+        for repository in repositories:
+            checkout_remove(repository)
+            repository.delete()
+        if not project.services.exists():
+            project.delete()
+        revision_bump()
+    return [service.name for service in gone]
+
+
+def config_set(service: Service, value: Any) -> None:
+    """Set the service's configuration on the platform. A sync replaces it only when config.json has changed.
+
+    ValueError for what is no JSON value.
+    """
+    wiring.config_store().put(service.name, encode_config(value))
+
+
+def config_delete(service: Service) -> None:
+    """Remove the service's configuration; the next sync copies config.json again, if there is one."""
+    wiring.config_store().delete(service.name)
+
+
+def schedule_add(
+    service: Service,
+    *,
+    origin: str,
+    cron: str,
+    name: str = "",
+    timezone: str = "UTC",
+    parameters: Mapping[str, Any] | None = None,
+    trigger_type: str = "scheduled",
+    flow_id: str = "",
+    parent_execution: UUID | None = None,
+    now: datetime,
+) -> Schedule:
+    """Let the clock run a service: by cron, or once for the absolute form `minute hour day month`.
+
+    Django's ValidationError says what is wrong with the expression or the time zone.
+    """
+    schedule = Schedule(
+        service=service,
+        origin=origin,
+        name=name,
+        cron=cron.strip(),
+        timezone=timezone,
+        parameters=dict(parameters or {}),
+        trigger_type=trigger_type,
+        flow_id=flow_id,
+        parent_execution=parent_execution,
+    )
+    _plan(schedule, now)
+    schedule.full_clean(exclude=["service"])
+    with transaction.atomic():
+        schedule.save()
+        notify("schedule")
+    return schedule
+
+
+def _plan(schedule: Schedule, now: datetime) -> None:
+    try:
+        cron.validate(schedule.cron, schedule.timezone)
+        schedule.once = cron.is_once(schedule.cron)
+        schedule.next_due_at = cron.next_after(schedule.cron, schedule.timezone, now)
+    except ValueError as error:
+        raise ValidationError({"cron": str(error)}) from None
+
+
+def schedule_advance(schedule: Schedule, *, fired: datetime, following: datetime | None) -> bool:
+    """Move a schedule on after the due time `fired`; without a following one it is done.
+
+    A compare-and-set: False when another scheduler was first, or somebody changed the schedule meanwhile.
+    """
+    moved = Schedule.objects.filter(pk=schedule.pk, next_due_at=fired).update(
+        last_due_at=fired, next_due_at=following, active=following is not None
+    )
+    return bool(moved)
+
+
+def schedule_switch(schedule: Schedule, active: bool, *, now: datetime) -> None:
+    """Pause a schedule or let it go on; it goes on from now: what was missed is not made up for."""
+    with transaction.atomic():
+        schedule.active = active
+        if active:
+            _plan(schedule, now)
+        schedule.save(update_fields=["active", "once", "next_due_at"])
+        notify("schedule")
+
+
+def schedule_remove(schedule: Schedule) -> None:
+    """Delete a schedule that a script or a person made; Conflict for one that a manifest asks for."""
+    if schedule.origin == Schedule.Origin.MANIFEST:
+        raise Conflict(
+            f"it stands in the manifest of {schedule.service}: pause it here, or remove it there and sync"
+        )
+    schedule.delete()

@@ -1,0 +1,36 @@
+"""Addresses of pages whose names are chosen by users or by hostile senders.
+
+A name that cannot be one part of a path (slashes, dots only, empty) goes into the query of `.../named/` instead:
+browsers fold `..` and servers fold `%2F` before any route sees them.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from django.urls import reverse
+
+_PLAIN = re.compile(r"(?!\.+$)[A-Za-z0-9_.:@+~ -]{1,200}", re.ASCII)
+
+
+def _named(route: str, fallback: str, name: object) -> str:
+    text = str(name)
+    if _PLAIN.fullmatch(text) and text != "named":
+        return reverse(route, args=[text])
+    return f"{reverse(fallback)}?name={quote(text, safe='')}"
+
+
+def flow(flow_id: object) -> str:
+    """The page of one flow."""
+    return _named("console:flow", "console:flow-by-name", flow_id)
+
+
+def event_type(name: object) -> str:
+    """The page of one event type."""
+    return _named("console:event-type", "console:event-type-by-name", name)
+
+
+def service(name: object) -> str:
+    """The page of one service."""
+    return reverse("console:service", args=[name])

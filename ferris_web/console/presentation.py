@@ -1,0 +1,192 @@
+"""How values are written for people: times, durations, sizes, JSON, log lines, source files, READMEs.
+
+Everything here takes hostile text. What returns `SafeString` has escaped or cleaned it; the rest is plain text that
+the templates escape.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import nh3
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import JsonLexer, get_lexer_for_filename
+from pygments.lexers.special import TextLexer
+from pygments.util import ClassNotFound
+
+# Beyond this many characters highlighting costs more than it tells; beyond the second the text is cut.
+HIGHLIGHT_LIMIT = 100_000
+TEXT_LIMIT = 400_000
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """`moment` as seen from `now`: "just now", "5 min ago", "in 2 h"; from a week on the date itself."""
+    seconds = (now - moment).total_seconds()
+    distance = abs(seconds)
+    if distance < 5:
+        return "just now"
+    if distance > 7 * 86400:
+        return f"{moment.astimezone(UTC):%-d %b %Y}"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if distance >= size:
+            amount = f"{int(distance // size)} {unit}"
+            return f"{amount} ago" if seconds > 0 else f"in {amount}"
+    return "just now"
+
+
+def absolute(moment: datetime) -> str:
+    """`2026-11-24 03:12:05.120 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC"
+
+
+def duration(length: timedelta | float | None) -> str:
+    """A length of time with a unit that fits: 12 ms, 3.4 s, 2 min 5 s, 1 h 12 min."""
+    if length is None:
+        return ""
+    seconds = max(0.0, length.total_seconds() if isinstance(length, timedelta) else float(length))
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return _two(whole // 60, "min", whole % 60, "s")
+    if whole < 2 * 86400:
+        return _two(whole // 3600, "h", whole % 3600 // 60, "min")
+    return _two(whole // 86400, "d", whole % 86400 // 3600, "h")
+
+
+def _two(large: int, unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {unit} {small} {small_unit}" if small else f"{large} {unit}"
+
+
+def size(count: int) -> str:
+    """A number of bytes: 812 B, 3.4 KiB, 1.2 MiB."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def shorten(text: str, length: int) -> str:
+    """`text` in at most `length` characters, the middle left out: both ends of a dotted name tell something."""
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 2
+    return f"{text[: length - 1 - tail]}…{text[-tail:]}"
+
+
+def json_text(value: Any) -> str:
+    """`value` as indented JSON, keys in their order."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def json_block(value: Any) -> SafeString:
+    """`value` as an indented, coloured block of JSON."""
+    return code_block(json_text(value), "value.json", lines=False)
+
+
+def json_source(text: str) -> SafeString:
+    """A JSON text, indented and coloured; as it is when it is no JSON."""
+    try:
+        return json_block(json.loads(text))
+    except (ValueError, RecursionError):
+        return code_block(text, "value.txt", lines=False)
+
+
+def code_block(text: str, filename: str, *, lines: bool = True) -> SafeString:
+    """The text of a file, coloured by its name, with line numbers when asked for."""
+    cut = len(text) > TEXT_LIMIT
+    text = text[:TEXT_LIMIT]
+    lexer = JsonLexer() if filename.endswith(".json") else _lexer(filename)
+    if len(text) > HIGHLIGHT_LIMIT:
+        lexer = TextLexer()
+    formatter = HtmlFormatter(
+        cssclass="highlight", wrapcode=True, linenos="inline" if lines else False, nobackground=True
+    )
+    block = mark_safe(highlight(text, lexer, formatter))  # noqa: S308 - Pygments escapes
+    # A block that scrolls must be reachable by keyboard (WCAG 2.1.1).
+    block = mark_safe(block.replace("<pre", '<pre tabindex="0"', 1))  # noqa: S308
+    return (
+        block + format_html('<p class="muted small">Cut after {} characters.</p>', TEXT_LIMIT)
+        if cut
+        else block
+    )
+
+
+def _lexer(filename: str) -> Any:
+    try:
+        return get_lexer_for_filename(filename, stripnl=False)
+    except ClassNotFound:
+        return TextLexer(stripnl=False)
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+    parser.core.ruler.push("lower_headings", _lower_headings)
+    return parser
+
+
+def _lower_headings(state: StateCore) -> None:
+    """A README's headings stand below those of the page."""
+    for token in state.tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1:]) + 2)}"
+
+
+_TAGS = nh3.ALLOWED_TAGS - {"img", "map", "area"}  # pictures would tell a third party who reads what
+
+
+def readme(text: str) -> SafeString:
+    """A README as HTML: Markdown without raw HTML, cleaned once more, its links without referrer."""
+    html = _markdown().render(text[:TEXT_LIMIT])
+    clean = nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes={"a": {"href", "title"}, "ol": {"start"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+    )
+    return mark_safe(clean)  # noqa: S308 - nh3 cleaned it
+
+
+# Select Graphic Rendition (ECMA-48 section 8.3.117); other control sequences are dropped.
+_ANSI = re.compile(
+    r"\x1b\[([0-9;]*)m|\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f]"
+)
+_COLOURS = {*range(30, 38), *range(90, 98)}
+
+
+def log_message(text: str) -> SafeString:
+    """A log line's text: escaped, ANSI colours turned into classes, other control characters dropped."""
+    out: list[str] = []
+    bold, colour, last = False, 0, 0
+    for match in _ANSI.finditer(text):
+        out.append(_span(text[last : match.start()], bold, colour))
+        last = match.end()
+        if match.group(1) is not None:
+            for part in match.group(1).split(";"):
+                code = int(part[:4] or 0)
+                bold = code == 1 or (bold and code not in (0, 22))
+                colour = code if code in _COLOURS else 0 if code in (0, 39) else colour
+    out.append(_span(text[last:], bold, colour))
+    return mark_safe("".join(out))  # noqa: S308 - each piece is escaped
+
+
+def _span(text: str, bold: bool, colour: int) -> str:
+    classes = " ".join(([f"ansi-{colour}"] if colour else []) + (["ansi-1"] if bold else []))
+    if not text or not classes:
+        return str(escape(text))
+    return format_html('<span class="{}">{}</span>', classes, text)

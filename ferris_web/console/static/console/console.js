@@ -1,0 +1,219 @@
+// What every page of the console does in the browser. No inline handlers: elements say by data- attributes what they want.
+"use strict";
+
+(() => {
+  const one = (selector, from = document) => from.querySelector(selector);
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const announce = (text) => { const box = one("#announce"); if (box && text) box.textContent = text; };
+
+  // Theme: system, light, dark. A cookie, so that the server draws the right one at once.
+  const THEMES = ["system", "light", "dark"];
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-theme-toggle]");
+    if (!button) return;
+    const root = document.documentElement;
+    const next = THEMES[(THEMES.indexOf(root.dataset.theme || "system") + 1) % THEMES.length];
+    if (next === "system") delete root.dataset.theme; else root.dataset.theme = next;
+    const secure = location.protocol === "https:" ? ";Secure" : "";
+    document.cookie = `ferris_theme=${next};path=/;max-age=31536000;SameSite=Lax${secure}`;
+    one("span", button).textContent = `Theme: ${next}`;
+    announce(`Theme: ${next}`);
+  });
+
+  // The menu of narrow screens.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-menu]");
+    if (button) toggleMenu(button, button.getAttribute("aria-expanded") !== "true");
+  });
+  document.addEventListener("keydown", (event) => {
+    const button = one("[data-menu][aria-expanded=true]");
+    if (event.key === "Escape" && button) { toggleMenu(button, false); button.focus(); }
+  });
+  function toggleMenu(button, open) {
+    button.setAttribute("aria-expanded", open);
+    one("#side").classList.toggle("open", open);
+    if (open) one("#side li a").focus();
+  }
+
+  // Copy, dialogs, forms that send themselves.
+  document.addEventListener("click", async (event) => {
+    const copy = event.target.closest("[data-copy]");
+    if (copy) {
+      const label = one("span", copy) || copy;
+      const before = copy.dataset.label || (copy.dataset.label = label.textContent);
+      const done = await writeClipboard(copy.dataset.copy);
+      label.textContent = done ? "Copied" : "Press Ctrl+C";
+      announce(label.textContent);
+      setTimeout(() => { label.textContent = before; }, 1800);
+    }
+    const opener = event.target.closest("[data-dialog]");
+    if (opener) document.getElementById(opener.dataset.dialog).showModal();
+    const closer = event.target.closest("[data-close]");
+    if (closer) closer.closest("dialog").close();
+  });
+  async function writeClipboard(text) {
+    try { await navigator.clipboard.writeText(text); return true; } catch { /* not a secure context: the old way */ }
+    const area = Object.assign(document.createElement("textarea"), { value: text, className: "sr" });
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+  });
+  // A form that asks first: data-confirm says what will happen. Focus goes back to the button.
+  document.addEventListener("submit", (event) => {
+    const form = event.target, button = event.submitter;
+    if (!form.dataset.confirm || form.dataset.sure) return;
+    event.preventDefault();
+    const box = document.createElement("dialog");
+    box.setAttribute("aria-labelledby", "confirm-text");
+    const text = Object.assign(document.createElement("p"), { id: "confirm-text", textContent: form.dataset.confirm });
+    const actions = Object.assign(document.createElement("div"), { className: "actions" });
+    const no = Object.assign(document.createElement("button"), { type: "button", className: "btn", textContent: "Back" });
+    const yes = Object.assign(document.createElement("button"), { type: "button", className: "btn danger", textContent: form.dataset.confirmWord || button.textContent });
+    actions.append(no, yes);
+    box.append(text, actions);
+    document.body.append(box);
+    no.onclick = () => box.close();
+    yes.onclick = () => { form.dataset.sure = "1"; box.close(); form.requestSubmit(button); };
+    box.onclose = () => { box.remove(); if (document.contains(button)) button.focus(); };
+    box.showModal();
+    no.focus();
+  });
+  // A form is sent once, however often the button is pressed.
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post" || event.defaultPrevented) return;
+    setTimeout(() => all("button[type=submit]", event.target).forEach((b) => { b.disabled = true; }), 0);
+  });
+  addEventListener("pageshow", () => all("form[method=post] button[type=submit]:disabled:not([data-off])").forEach((b) => { b.disabled = false; }));
+
+  // Filter forms: empty fields stay out of the address.
+  document.addEventListener("htmx:config:request", (event) => {
+    const request = event.detail.ctx && event.detail.ctx.request;
+    const form = event.target.closest && event.target.closest("form.filters");
+    if (!form || !request) return;
+    for (const body of [request.body, request.form]) {
+      if (body && body.entries) for (const [name, value] of [...body.entries()]) if (value === "") body.delete(name);
+    }
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("form.filters")) all("input,select", event.target).forEach((f) => { f.disabled = f.value === ""; setTimeout(() => { f.disabled = false; }, 0); });
+  });
+  // The session has ended meanwhile: sign in, and come back to this page.
+  let leaving = false; // while another page is being fetched, this one is left alone
+  addEventListener("beforeunload", () => { leaving = true; });
+  addEventListener("pageshow", () => { leaving = false; });
+  const signInAgain = () => { if (!leaving) location.reload(); };
+  document.addEventListener("htmx:before:response", (event) => {
+    if (event.detail.ctx.response.raw.redirected) { event.preventDefault(); signInAgain(); }
+  });
+  document.addEventListener("htmx:after:swap", () => { tick(); announce((one("#results") || {}).dataset?.announce); });
+
+  // Times: relative ones are kept fresh, the absolute in both zones is shown on hover.
+  function ago(moment) {
+    const seconds = (Date.now() - moment) / 1000;
+    const distance = Math.abs(seconds);
+    if (distance < 5) return "just now";
+    if (distance > 604800) return null;
+    for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+      if (distance >= size) return seconds > 0 ? `${Math.floor(distance / size)} ${unit} ago` : `in ${Math.floor(distance / size)} ${unit}`;
+    }
+  }
+  function length(seconds) {
+    if (seconds < 60) return `${seconds.toFixed(1)} s`;
+    const whole = Math.round(seconds);
+    return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} min`;
+  }
+  const here = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+  function tick() {
+    for (const time of all("time[datetime]")) {
+      const moment = Date.parse(time.dateTime);
+      if (Number.isNaN(moment)) continue;
+      if (!time.dataset.zoned) { time.dataset.zoned = "1"; time.title = `${time.title || time.textContent}\n${here.format(moment)}`; }
+      const text = "ago" in time.dataset && ago(moment);
+      if (text && time.textContent !== text) time.textContent = text;
+    }
+    for (const span of all("[data-since]")) span.textContent = length(Math.max(0, (Date.now() - Date.parse(span.dataset.since)) / 1000));
+  }
+  setInterval(tick, 1000);
+
+  // Live pages: one stream per page says that something changed; what shows it fetches itself anew. Events of htmx
+  // ("live") do it for parts; lists (data-live-list) update rows in place and keep new ones behind a button.
+  const source = one("[data-live]");
+  if (source) follow(source.dataset.live);
+  function follow(address) {
+    let stream = null, timer = 0, last = 0, pace = 1000;
+    const stale = one("[data-stale]");
+    const refresh = () => {
+      timer = 0; last = Date.now();
+      all("[data-live-part]").forEach((part) => part.dispatchEvent(new CustomEvent("live")));
+      all("[data-live-list]").forEach(refreshList);
+    };
+    const soon = () => { if (!timer) timer = setTimeout(refresh, Math.max(150, pace - (Date.now() - last))); };
+    const open = () => {
+      stream = new EventSource(address);
+      stream.addEventListener("changed", soon);
+      // What changed between the drawing of the page and this moment was not told: look once.
+      stream.onopen = () => { if (stale) stale.hidden = true; soon(); };
+      stream.onerror = () => { if (stale && stale.hidden) { stale.hidden = false; one("span", stale).textContent = `Not live since ${new Date().toLocaleTimeString()}: the connection was lost.`; } };
+    };
+    const close = () => { stream?.close(); stream = null; };
+    // A page that takes long to draw is drawn less often.
+    document.addEventListener("htmx:after:swap", () => { if (last) pace = Math.min(20000, Math.max(1000, 5 * (Date.now() - last))); });
+    // A browser has few connections to one server: a page that nobody sees holds none.
+    document.addEventListener("visibilitychange", () => { if (document.hidden) close(); else if (!stream) open(); });
+    addEventListener("pagehide", close);
+    addEventListener("pageshow", () => { if (!stream && !document.hidden) open(); });
+    if (!document.hidden) open();
+  }
+  async function refreshList(list) {
+    if (new URLSearchParams(location.search).has("cursor") || document.hidden) return;
+    let answer;
+    try { answer = await fetch(location.href, { headers: { "X-Live": "1" } }); } catch { return; }
+    if (answer.redirected) signInAgain();
+    if (!answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const old = one("tbody", list), fresh = one(`#${list.id} tbody`, page);
+    if (!old || !fresh) { if (fresh) list.replaceWith(one(`#${list.id}`, page)); return; }
+    let added = 0;
+    for (const row of fresh.rows) {
+      const known = document.getElementById(row.id);
+      if (!known) { added += 1; continue; }
+      if (known.dataset.state === row.dataset.state) continue;
+      known.dataset.state = row.dataset.state;
+      [...row.cells].forEach((cell, n) => { // the cell that has the focus stays as it is
+        const now = known.cells[n];
+        if (now && !now.contains(document.activeElement) && now.innerHTML !== cell.innerHTML) now.innerHTML = cell.innerHTML;
+      });
+    }
+    const pill = one("[data-new]", list);
+    if (added && pill) {
+      pill.hidden = false;
+      const button = one("button", pill);
+      one("span", button).textContent = added >= fresh.rows.length ? `${added}+ new` : `${added} new`;
+      button.onclick = () => {
+        const before = new Set([...old.rows].map((row) => row.id));
+        old.replaceChildren(...[...fresh.rows].map((row) => document.importNode(row, true)));
+        for (const row of old.rows) row.classList.toggle("fresh", !before.has(row.id));
+        pill.hidden = true;
+        (one("a", old) || old).focus({ preventScroll: true });
+        tick();
+      };
+      announce(one("span", button).textContent);
+    }
+    tick();
+  }
+
+  one(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+  // "/" goes to the search field of a page.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input,textarea,select,[contenteditable]")) return;
+    const field = one("main input[type=search]");
+    if (field) { event.preventDefault(); field.focus(); field.select(); }
+  });
+  tick();
+})();

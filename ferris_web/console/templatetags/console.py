@@ -1,0 +1,137 @@
+"""What the console's templates need beyond Django's own tags."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.template.context import Context
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ferris_web.console import addresses, presentation
+
+register = template.Library()
+
+THEMES = ("light", "dark")
+WORDS = {"in_progress": "in progress"}
+_ICON_OF = {"running": "in_progress", "inactive": "cancelled", "active": "completed"}
+
+register.filter("json_block", presentation.json_block)
+register.filter("json_source", presentation.json_source)
+register.filter("json_text", presentation.json_text)
+register.filter("duration", presentation.duration)
+register.filter("size", presentation.size)
+register.filter("readme", presentation.readme)
+register.filter("log_message", presentation.log_message)
+register.filter("shorten", presentation.shorten)
+register.filter("flow_url", addresses.flow)
+register.filter("event_type_url", addresses.event_type)
+register.filter("service_url", addresses.service)
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """One drawing of icons.svg; decoration only, so hidden from screen readers."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        extra,
+        static("console/icons.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def icon_url(name: str) -> str:
+    """The address of a drawing, for a picture that draws it itself."""
+    return f"{static('console/icons.svg')}#{_ICON_OF.get(name, name)}"
+
+
+@register.filter
+def badge(status: str) -> SafeString:
+    """A status as icon, word and colour."""
+    name = _ICON_OF.get(status, status)
+    return format_html(
+        '<span class="badge st-{}">{}{}</span>',
+        status,
+        icon(name, "spin" if name == "in_progress" else ""),
+        WORDS.get(status, status),
+    )
+
+
+@register.filter
+def words(status: str) -> str:
+    """A status or reason as words: in_progress -> in progress."""
+    return status.replace("_", " ")
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """A moment relative to now, the absolute one on hover; the browser keeps it fresh."""
+    if moment is None:
+        return ""
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        moment.isoformat(timespec="milliseconds"),
+        presentation.absolute(moment),
+        presentation.relative(moment, timezone.now()),
+    )
+
+
+@register.filter
+def exact(moment: datetime | None) -> SafeString | str:
+    """A moment in full, in UTC; the browser adds the viewer's own zone on hover."""
+    if moment is None:
+        return ""
+    text = presentation.absolute(moment)
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec="milliseconds"), text)
+
+
+@register.simple_tag
+def took(started: datetime | None, finished: datetime | None) -> SafeString | str:
+    """How long something took, or has taken so far: the browser counts on while it runs."""
+    if started is None:
+        return ""
+    if finished is not None:
+        return presentation.duration(finished - started)
+    length: timedelta = timezone.now() - started
+    return format_html('<span data-since="{}">{}</span>', started.isoformat(), presentation.duration(length))
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: Context) -> str:
+    """The viewer's choice of theme from its cookie, or nothing when the system chooses."""
+    request = context.get("request")
+    chosen = request.COOKIES.get("ferris_theme", "") if request else ""
+    return chosen if chosen in THEMES else ""
+
+
+@register.inclusion_tag("console/parts/nav-item.html", takes_context=True)
+def nav(context: Context, name: str, text: str, symbol: str) -> dict[str, Any]:
+    """One entry of the main navigation, marked when the page belongs to it."""
+    url = reverse(name)
+    request = context.get("request")
+    here = request.path if request else ""
+    return {
+        "url": url,
+        "text": text,
+        "symbol": symbol,
+        "current": here == url or (url != "/" and here.startswith(url)),
+    }
+
+
+@register.simple_tag(takes_context=True)
+def help_anchor(context: Context) -> str:
+    """The part of the help page that belongs to this page: the first part of its address."""
+    request = context.get("request")
+    return (request.path.split("/")[1] if request else "") or "idea"
+
+
+@register.simple_tag
+def get(mapping: Any, key: Any) -> Any:
+    """`mapping[key]`, or nothing."""
+    return mapping.get(key) if mapping else None

@@ -1,0 +1,98 @@
+"""The console's routes. Everything but signing in asks for a signed-in user: `screen` sees to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.urls import URLPattern, path
+
+from ferris.errors import BackendError, NotFound
+from ferris_web.console.views import (
+    dashboard,
+    dead_letters,
+    events,
+    executions,
+    flows,
+    live,
+    objects,
+    pages,
+    projects,
+    run,
+    schedules,
+    secrets,
+    services,
+    session,
+    topics,
+)
+
+app_name = "console"
+
+
+def screen(route: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
+    """A route for signed-in users only. What is not there is a 404, a backend that is away a 503 that says so."""
+
+    @login_required
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            answer = view(request, *args, **kwargs)
+            # What one person sees is kept by no proxy, and by the browser only until it has asked again.
+            answer.headers.setdefault("Cache-Control", "private, no-cache")
+            return answer
+        except NotFound as error:
+            raise Http404(str(error)) from error
+        except BackendError as error:
+            return render(request, "console/backend-away.html", {"error": error}, status=503)
+
+    return path(route, guarded, name=name)
+
+
+urlpatterns = [
+    path("sign-in/", session.sign_in, name="sign-in"),
+    path("sign-out/", session.sign_out, name="sign-out"),
+    screen("", dashboard.dashboard, "dashboard"),
+    screen("help/", pages.help_page, "help"),
+    screen("services/", services.service_list, "services"),
+    screen("services/<str:name>/", services.overview, "service"),
+    screen("services/<str:name>/run/", run.run, "service-run"),
+    screen("services/<str:name>/files/", services.files, "service-files"),
+    screen("services/<str:name>/settings/", services.settings, "service-settings"),
+    screen("services/<str:name>/secrets/", secrets.service_secret, "service-secret"),
+    screen("services/<str:name>/versions/", services.versions, "service-versions"),
+    screen("projects/", projects.project_list, "projects"),
+    screen("projects/add/", projects.add, "project-add"),
+    screen("projects/<str:name>/", projects.project, "project"),
+    screen("projects/<str:name>/sync/", projects.sync, "project-sync"),
+    screen("projects/<str:name>/secrets/", secrets.project_secret, "project-secret"),
+    screen("executions/", executions.execution_list, "executions"),
+    screen("executions/<uuid:pk>/", executions.execution, "execution"),
+    screen("executions/<uuid:pk>/log/", executions.log, "execution-log"),
+    screen("executions/<uuid:pk>/log.txt", executions.log_file, "execution-log-file"),
+    screen("executions/<uuid:pk>/cancel/", executions.cancel, "execution-cancel"),
+    screen("executions/<uuid:pk>/retry/", executions.retry, "execution-retry"),
+    screen("flows/", flows.flow_list, "flows"),
+    screen("flows/named/", flows.flow_by_name, "flow-by-name"),
+    screen("flows/<str:flow_id>/", flows.flow, "flow"),
+    screen("events/", events.event_list, "events"),
+    screen("events/send/", events.send, "event-send"),
+    screen("events/<uuid:key>/", events.event, "event"),
+    screen("event-types/", events.type_list, "event-types"),
+    screen("event-types/named/", events.type_by_name, "event-type-by-name"),
+    screen("event-types/<str:name>/", events.event_type, "event-type"),
+    screen("schedules/", schedules.schedule_list, "schedules"),
+    screen("topics/", topics.topic_list, "topics"),
+    screen("topics/<str:name>/", topics.topic, "topic"),
+    screen("dead-letters/", dead_letters.letter_list, "dead-letters"),
+    screen("dead-letters/<int:pk>/", dead_letters.letter, "dead-letter"),
+    screen("dead-letters/<int:pk>/redrive/", dead_letters.redrive, "dead-letter-redrive"),
+    screen("objects/", objects.buckets, "buckets"),
+    screen("objects/<str:bucket>/", objects.bucket, "bucket"),
+    screen("objects/<str:bucket>/<path:key>", objects.content, "object"),
+    screen("live/", live.changes, "live"),
+    screen("live/executions/<uuid:pk>/", live.execution_log, "live-log"),
+]

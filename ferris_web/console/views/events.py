@@ -1,0 +1,269 @@
+"""Events: the journal, one event and why services ran or did not, sending one, event types."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from ferris import events as cloudevents
+from ferris import routing
+from ferris.errors import EventError, FerrisError, NotFound
+from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.models import EventType, OutputEvent, Service, Trigger
+from ferris_web.console import addresses, commands, filters
+from ferris_web.console.paging import page
+from ferris_web.executions import services
+from ferris_web.executions.models import Event, Execution
+
+_EXECUTIONS = 200  # shown on the page of one event
+_TRIGGERS = 500  # triggers explained on the page of one event
+
+
+def event_list(request: HttpRequest) -> HttpResponse:
+    """Events, newest first."""
+    query = request.GET
+    found = Event.objects.defer("data", "extensions")
+    if kind := filters.text(query, "type"):
+        found = found.filter(type__startswith=kind[:-1]) if kind.endswith("*") else found.filter(type=kind)
+    if q := filters.text(query, "q"):
+        found = found.filter(flow_id=q) if not _exists(q) else found.filter(event_id=q)
+    matched = filters.chosen(query, "matched", _MATCHED)
+    if matched:
+        found = found.filter(matched=0) if matched == "none" else found.filter(matched__gt=0)
+    if since := filters.since(query, timezone.now()):
+        found = found.filter(received_at__gte=since)
+    context = {
+        "page": page(found, query, time="received_at"),
+        "q": q,
+        "type": kind,
+        "matched": filters.choices(query, "matched", _MATCHED),
+        "periods": filters.choices(query, "since", filters.PERIODS),
+        "filtered": any(value for name, value in query.items() if name != "cursor"),
+    }
+    return render(request, "console/events.html", context)
+
+
+_MATCHED = (("", "any"), ("some", "triggered something"), ("none", "triggered nothing"))
+
+
+def _exists(event_id: str) -> bool:
+    return Event.objects.filter(event_id=event_id).exists()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one service did about an event, or why it did nothing."""
+
+    service: Service
+    trigger: Trigger | None
+    execution: Execution | None
+    why: str
+    clause: str = ""
+    expected: str = ""
+    seen: str = ""
+
+
+def event(request: HttpRequest, key: UUID) -> HttpResponse:
+    """One event: its attributes and data, what it triggered, what not and why."""
+    row = Event.objects.filter(pk=key).first()
+    if row is None:
+        raise NotFound(f"there is no event {key}")
+    runs = list(row.executions.select_related("service").order_by("sequence")[:_EXECUTIONS])
+    ran = {run.service_id for run in runs}
+    context = {
+        "event": row,
+        "parent": _parent(row),
+        "runs": runs,
+        "more": max(0, row.matched - len(runs)),
+        "others": _others(row, ran),
+        "revision": catalog.revision(),
+        "curl": commands.send_curl(request, row),
+        "cli": commands.emit(row),
+        "reserved": cloudevents.is_reserved(row.type),
+    }
+    return render(request, "console/event.html", context)
+
+
+def _parent(row: Event) -> Execution | None:
+    try:
+        return Execution.objects.select_related("service").filter(pk=UUID(row.causation_id)).first()
+    except ValueError:
+        return None
+
+
+def _others(row: Event, ran: set[UUID]) -> list[Verdict]:
+    """Services with a trigger for this type that did not run for it, and the reason, by the catalog as it is now."""
+    patterns = catalog.event_type_patterns(row.type)
+    triggers = (
+        Trigger.objects.filter(event_type__in=patterns).exclude(service_id__in=ran).select_related("service")
+    )
+    happened = _event_of(row)
+    found: dict[UUID, Verdict] = {}
+    for trigger in triggers.order_by("service__name", "position")[:_TRIGGERS]:
+        verdict = _verdict(happened, row, trigger)
+        found.setdefault(trigger.service_id, verdict)
+    return list(found.values())
+
+
+def _verdict(happened: cloudevents.Event, row: Event, trigger: Trigger) -> Verdict:
+    service = trigger.service
+    if service.vanished_at is not None:
+        return Verdict(service, trigger, None, "its folder is gone from the repository")
+    if not service.active:
+        return Verdict(service, trigger, None, "the service is inactive")
+    try:
+        told = routing.explain(
+            happened,
+            routing.Trigger(
+                service_id=str(service.pk),
+                service=service.name,
+                event_type=trigger.event_type,
+                filter=trigger.filter,
+            ),
+        )
+    except FerrisError as error:
+        return Verdict(service, trigger, None, f"its filter is wrong: {error}")
+    if told.matched:
+        return Verdict(
+            service,
+            trigger,
+            None,
+            "it matches now; it did not when the event arrived (the catalog has changed)",
+        )
+    return Verdict(
+        service,
+        trigger,
+        None,
+        "its filter is false",
+        str(told.clause),
+        _short(told.expected),
+        _short(told.seen),
+    )
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _event_of(row: Event) -> cloudevents.Event:
+    return cloudevents.Event(
+        id=row.event_id,
+        source=row.source,
+        type=row.type,
+        time=row.time,
+        subject=row.subject or None,
+        datacontenttype=row.datacontenttype or None,
+        data=row.data,
+        extensions=row.extensions,
+    )
+
+
+_FIELDS = ("type", "source", "subject", "id", "correlationid", "data")
+
+
+def send(request: HttpRequest) -> HttpResponse:
+    """The form that sends an event: empty, or filled from an earlier one (`?from=`), which is sent as a new one."""
+    if request.method == "POST":
+        values = {name: request.POST.get(name, "") for name in _FIELDS}
+        try:
+            sent = _send(values)
+        except EventError as error:
+            context = {"values": values, "errors": {error.attribute: error.problem}, **_known()}
+            return render(request, "console/event-send.html", context, status=422)
+        messages.success(request, f"The event {sent.id} was sent.")
+        return redirect(
+            f"{addresses.flow(sent.flow_id)}{'&' if '?' in addresses.flow(sent.flow_id) else '?'}new=1"
+        )
+    values = {"type": filters.text(request.GET, "type"), "source": "console", "data": "{\n  \n}"}
+    original = _original(request.GET.get("from", ""))
+    if original is not None:
+        values |= {
+            "type": original.type,
+            "source": original.source,
+            "subject": original.subject,
+            "data": json.dumps(original.data, indent=2, ensure_ascii=False),
+        }
+    elif values["type"]:
+        seen = EventType.objects.filter(name=values["type"]).values_list("example", flat=True).first()
+        if seen is not None:
+            values["data"] = json.dumps(seen, indent=2, ensure_ascii=False)
+    return render(request, "console/event-send.html", {"values": values, "original": original, **_known()})
+
+
+def _known() -> dict[str, Any]:
+    return {"types": list(EventType.objects.order_by("-last_seen_at").values_list("name", flat=True)[:200])}
+
+
+def _original(key: str) -> Event | None:
+    try:
+        return Event.objects.filter(pk=UUID(key)).first() if key else None
+    except ValueError:
+        return None
+
+
+def _send(values: dict[str, str]) -> cloudevents.Event:
+    """Check and append; EventError names the field."""
+    now = timezone.now().astimezone(UTC)
+    text = values["data"].strip()
+    body: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": values["id"].strip() or str(uuid4()),
+        "source": values["source"].strip(),
+        "type": values["type"].strip(),
+        "datacontenttype": "application/json",
+    }
+    for name in ("subject", "correlationid"):
+        if values[name].strip():
+            body[name] = values[name].strip()
+    try:
+        body["data"] = json.loads(text, parse_constant=_no_number) if text else None
+    except (ValueError, RecursionError) as error:
+        raise EventError("data", f"is no JSON: {error}") from None
+    parsed = cloudevents.parse(json.dumps(body).encode(), now=now)
+    return services.events_accept([parsed], now=now)[0]
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def type_list(request: HttpRequest) -> HttpResponse:
+    """Event types that were seen or are named in a manifest."""
+    q = filters.text(request.GET, "q", 200)
+    found = Paginator(catalog.event_type_list(query=q), 50).get_page(request.GET.get("page"))
+    return render(request, "console/event-types.html", {"page": found, "q": q, "filtered": bool(q)})
+
+
+def type_by_name(request: HttpRequest) -> HttpResponse:
+    """An event type whose name cannot stand in a path."""
+    return event_type(request, request.GET.get("name", "")[:512])
+
+
+def event_type(request: HttpRequest, name: str) -> HttpResponse:
+    """One event type: who sends it, who listens, the last ones."""
+    row = EventType.objects.filter(name=name.replace("\0", "")).first()
+    if row is None:
+        raise NotFound(f"no event of type {name!r} was seen")
+    patterns = catalog.event_type_patterns(name)
+    listening = (
+        Trigger.objects.filter(event_type__in=patterns).select_related("service").order_by("service__name")
+    )
+    context = {
+        "type": row,
+        "senders": OutputEvent.objects.filter(event_type=name).select_related("service")[:100],
+        "listeners": listening[:100],
+        "events": Event.objects.filter(type=name)
+        .defer("data", "extensions")
+        .order_by("-received_at", "-key")[:15],
+    }
+    return render(request, "console/event-type.html", context)

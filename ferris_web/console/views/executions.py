@@ -1,0 +1,184 @@
+"""Executions: the list, and one execution with its steps and log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from ferris.errors import BackendError, Conflict, NotFound
+from ferris_web.accounts.models import User
+from ferris_web.catalog.models import Project
+from ferris_web.console import causes, charts, commands, filters, logs
+from ferris_web.console.paging import page
+from ferris_web.console.views.services import visible_secrets
+from ferris_web.executions import overview, selectors, services
+from ferris_web.executions.models import OPEN, STATUSES, TRIGGER_TYPES, Execution
+
+_STATUS_OPTIONS = (("", "any status"), ("open", "open"), *((s, s.replace("_", " ")) for s, _ in STATUSES))
+_TRIGGER_OPTIONS = (("", "any trigger"), *TRIGGER_TYPES)
+
+
+def execution_list(request: HttpRequest) -> HttpResponse:
+    """Executions, newest first; every filter is in the address."""
+    query, now = request.GET, timezone.now()
+    projects = [
+        ("", "all projects"),
+        *((name, name) for name in Project.objects.values_list("name", flat=True)),
+    ]
+    found = _filtered(request, projects, now)
+    context = {
+        "page": page(found, query),
+        "q": filters.text(query, "q"),
+        "service": filters.text(query, "service", 200),
+        "statuses": filters.choices(query, "status", _STATUS_OPTIONS),
+        "triggers": filters.choices(query, "trigger", _TRIGGER_OPTIONS),
+        "projects": filters.choices(query, "project", projects),
+        "periods": filters.choices(query, "since", filters.PERIODS),
+        "from": filters.text(query, "from", 40),
+        "until": filters.text(query, "until", 40),
+        "filtered": any(value for name, value in query.items() if name != "cursor"),
+    }
+    return render(request, "console/executions.html", context)
+
+
+def _filtered(request: HttpRequest, projects: list[tuple[str, str]], now: datetime) -> QuerySet[Execution]:
+    query = request.GET
+    status = filters.chosen(query, "status", _STATUS_OPTIONS)
+    trigger = filters.chosen(query, "trigger", _TRIGGER_OPTIONS)
+    q = filters.text(query, "q")
+    found = selectors.execution_list(
+        correlation_id="" if _uuids(q) else q,
+        service=filters.text(query, "service", 200),
+        project=filters.chosen(query, "project", projects),
+        statuses=OPEN if status == "open" else (status,) if status else (),
+        trigger_types=(trigger,) if trigger else (),
+        since=filters.since(query, now),
+        until=filters.moment(query, "until"),
+    )
+    return found.filter(Q(pk__in=_uuids(q)) | Q(flow_id=q)) if _uuids(q) else found
+
+
+def _uuids(text: str) -> list[UUID]:
+    try:
+        return [UUID(text)]
+    except ValueError:
+        return []
+
+
+def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One execution: what it is, how it went, its log, what it caused."""
+    row = _get(pk)
+    if row is None:
+        # Asked for a moment ago: its row appears when the router has read the event.
+        if "new" in request.GET:
+            return render(request, "console/wait.html", {"what": "The run", "list": "console:executions"})
+        raise NotFound(f"there is no execution {pk}")
+    now = timezone.now()
+    steps = list(row.steps.all())
+    attempts = [(number, list(group)) for number, group in groupby(reversed(steps), lambda s: s.attempt)]
+    context = {
+        "execution": row,
+        "event": row.event,
+        "attempts": [(number, list(reversed(group))) for number, group in attempts],
+        "timeline": charts.timeline(row, [s for s in steps if s.attempt == row.attempt], now),
+        "cause": causes.of(row, steps),
+        "open": row.status in OPEN,
+        "parent": _get(row.parent_id) if row.parent_id else None,
+        "caused": overview.caused_by(row),
+        "curl": commands.run_curl(request, row),
+        "cli": commands.follow(row),
+        "secret_names": sorted({secret.name for secret, _ in visible_secrets(row.service)}),
+        **_log_context(request, row),
+    }
+    return render(request, "console/execution.html", context)
+
+
+def _get(pk: UUID) -> Execution | None:
+    return Execution.objects.select_related("service__project", "version", "event").filter(pk=pk).first()
+
+
+def _existing(pk: UUID) -> Execution:
+    row = _get(pk)
+    if row is None:
+        raise NotFound(f"there is no execution {pk}")
+    return row
+
+
+def _log_context(request: HttpRequest, row: Execution) -> dict[str, Any]:
+    wanted = logs.Wanted.from_query(request.GET)
+    try:
+        view = logs.last(row, wanted)
+    except BackendError as error:
+        return {"log_error": error, "wanted": wanted}
+    return {
+        "log": view,
+        "wanted": wanted,
+        "levels": filters.choices(request.GET, "level", logs.LEVEL_OPTIONS),
+    }
+
+
+def log(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The log alone, for another filter or for earlier lines."""
+    row = _existing(pk)
+    context = {"execution": row, "open": row.status in OPEN, **_log_context(request, row)}
+    return render(request, "console/parts/log.html", context)
+
+
+def log_file(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
+    """The whole log as a text file."""
+    row = _existing(pk)
+    answer = StreamingHttpResponse(logs.as_text(str(row.pk)), content_type="text/plain; charset=utf-8")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{row.pk}.log"'
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+@require_POST
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Ask for the end of an execution."""
+    try:
+        row = services.execution_cancel(pk, actor=actor(request), now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, str(error))
+    else:
+        asked = (
+            "Its executor stops it within two seconds."
+            if row.status == "in_progress"
+            else "It will not start."
+        )
+        messages.success(request, f"Cancelled. {asked}")
+    return redirect("console:execution", pk=pk)
+
+
+@require_POST
+def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Ask for another execution with the same input."""
+    row = _existing(pk)
+    try:
+        asked = services.retry_request(row, actor=actor(request), now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, str(error))
+        return redirect("console:execution", pk=pk)
+    return to_new(asked.execution_id)
+
+
+def to_new(pk: UUID) -> HttpResponse:
+    """To the page of an execution that was just asked for, which may not be visible yet."""
+    services.wait_visible(pk, timeout=1.0)
+    return redirect(f"{reverse('console:execution', args=[pk])}?new=1")
+
+
+def actor(request: HttpRequest) -> str:
+    """Who asks, for the history."""
+    user = request.user
+    return user.get_username() if isinstance(user, User) else "unknown"

@@ -1,0 +1,157 @@
+"""Files of the object store: buckets, folders, and the files themselves.
+
+A file may hold anything, and it is served from the console's own origin: whatever a browser could run is sandboxed
+into an origin of its own without scripts, and nothing is guessed from the content.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import http_date
+
+from ferris.errors import NotFound
+from ferris.ports import ObjectInfo
+from ferris_web import wiring
+from ferris_web.console import filters
+
+SHOWN = 200
+_SCANNED = 20_000  # keys looked at while folders are made of them
+
+# What a page of the store may do: look as its author wrote it, and start a download. No script, no form, no request.
+SANDBOX = (
+    "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'; "
+    "font-src data:; media-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+# Shown in the browser. Everything else is offered as a download.
+_INLINE = frozenset(
+    {
+        "text/html",
+        "text/plain",
+        "text/csv",
+        "text/markdown",
+        "application/json",
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "image/svg+xml",
+    }
+)
+_AS_PLAIN_TEXT = frozenset({"text/csv", "text/markdown", "text/x-python", "application/x-sql"})
+
+
+def buckets(request: HttpRequest) -> HttpResponse:
+    """Every bucket."""
+    return render(request, "console/buckets.html", {"buckets": wiring.object_store().buckets()})
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The part of keys up to the next slash."""
+
+    name: str
+    prefix: str
+
+
+def bucket(request: HttpRequest, bucket: str) -> HttpResponse:
+    """What a bucket holds below a prefix: folders first, then files."""
+    store = wiring.object_store()
+    if bucket not in store.buckets():  # before anything else looks at the name
+        raise NotFound(f"there is no bucket {bucket!r}")
+    prefix = filters.text(request.GET, "prefix", 1024)
+    folder = prefix[: prefix.rfind("/") + 1]
+    folders, files, after = _page(bucket, prefix, folder, request.GET.get("after") or None)
+    steps = folder.split("/")[:-1]
+    context = {
+        "bucket": bucket,
+        "prefix": prefix,
+        "trail": [Folder(step, "/".join(steps[: n + 1]) + "/") for n, step in enumerate(steps)],
+        "folders": folders,
+        "files": [(info, info.key[len(folder) :], address(info)) for info in files],
+        "after": after,
+    }
+    return render(request, "console/bucket.html", context)
+
+
+def _page(
+    bucket: str, prefix: str, folder: str, after: str | None
+) -> tuple[list[Folder], list[ObjectInfo], str | None]:
+    """Folders and files of one page, and the key to go on behind, if there is more."""
+    store = wiring.object_store()
+    folders: dict[str, Folder] = {}
+    files: list[ObjectInfo] = []
+    scanned = 0
+    while len(folders) + len(files) < SHOWN and scanned < _SCANNED:
+        found = store.list(bucket, prefix, after, limit=SHOWN)
+        for info in found:
+            name, slash, _ = info.key[len(folder) :].partition("/")
+            if slash:
+                folders.setdefault(name, Folder(name, f"{folder}{name}/"))
+            else:
+                files.append(info)
+        scanned += len(found)
+        if len(found) < SHOWN:
+            return list(folders.values()), files, None
+        after = found[-1].key
+    return list(folders.values()), files, after
+
+
+def address(info: ObjectInfo) -> str:
+    """Where an object is served."""
+    return reverse("console:object", args=[info.bucket, "k"])[:-1] + quote(info.key, safe="/")
+
+
+def content(request: HttpRequest, bucket: str, key: str) -> HttpResponseBase:
+    """One file: shown when that is safe, else offered as a download; `?download=1` always offers it."""
+    store = wiring.object_store()
+    info = store.stat(bucket, key) if _possible(bucket, key) else None
+    if info is None:
+        raise NotFound(f"there is no object {key!r} in the bucket {bucket!r}")
+    etag = f'"{info.etag.strip(chr(34))}"'
+    if request.headers.get("If-None-Match") == etag:
+        return HttpResponseNotModified()
+    kind = _kind(info)
+    answer = FileResponse(
+        store.open(bucket, key),
+        as_attachment=kind not in _INLINE or "download" in request.GET,
+        filename=key.rsplit("/", 1)[-1],
+        content_type=_served_as(kind),
+    )
+    answer.headers["Content-Length"] = str(info.size)
+    answer.headers["ETag"] = etag
+    answer.headers["Last-Modified"] = http_date(info.modified.timestamp())
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Content-Security-Policy"] = SANDBOX
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    return answer
+
+
+def _possible(bucket: str, key: str) -> bool:
+    """True for names that the store takes (see ferris.ports.ObjectStore): others are no fault of its."""
+    segments = key.split("/")
+    return (
+        re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) is not None
+        and len(key.encode(errors="replace")) <= 1024
+        and all(s not in ("", ".", "..") and len(s.encode(errors="replace")) <= 200 for s in segments)
+        and not re.search(r"[\\\x00-\x1f\x7f]", key)
+    )
+
+
+def _kind(info: ObjectInfo) -> str:
+    stated = info.content_type.split(";")[0].strip().lower()
+    if stated in ("", "application/octet-stream", "binary/octet-stream"):
+        return mimetypes.guess_type(info.key)[0] or "application/octet-stream"
+    return stated
+
+
+def _served_as(kind: str) -> str:
+    kind = "text/plain" if kind in _AS_PLAIN_TEXT else kind
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") or kind == "application/json" else kind

@@ -1,0 +1,93 @@
+"""Projects: where services come from, and what each synchronisation found."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from ferris.errors import Conflict, FerrisError
+from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog import services as changes
+from ferris_web.catalog.models import Secret, Service, SyncRun
+
+
+def project_list(request: HttpRequest) -> HttpResponse:
+    """Every project."""
+    return render(request, "console/projects.html", {"projects": catalog.project_list()})
+
+
+def add(request: HttpRequest) -> HttpResponse:
+    """The form for a new project; adding synchronises at once."""
+    values = {name: request.POST.get(name, "").strip() for name in ("name", "source", "branch")}
+    if request.method == "POST":
+        try:
+            project = changes.project_add(
+                values["name"], values["source"], values["branch"], actor=request.user, now=timezone.now()
+            )
+        except ValidationError as error:
+            context = {"values": values, "errors": error.message_dict}
+            return render(request, "console/project-add.html", context, status=422)
+        except Conflict as error:
+            context = {"values": values, "errors": {"source": [str(error)]}}
+            return render(request, "console/project-add.html", context, status=422)
+        _sync(request, project)
+        return redirect("console:project", name=project.name)
+    return render(request, "console/project-add.html", {"values": values})
+
+
+def project(request: HttpRequest, name: str) -> HttpResponse:
+    """One project: repositories, services, the result of a synchronisation, the ones before."""
+    found = catalog.project_get(name)
+    runs = list(catalog.sync_run_list(found)[:20])
+    wanted = request.GET.get("run", "")
+    shown = next((run for run in runs if str(run.pk) == wanted), runs[0] if runs else None)
+    context = {
+        "project": found,
+        "repositories": found.repositories.all(),
+        "services": Service.objects.filter(project=found).select_related("version")[:200],
+        "runs": runs,
+        "run": shown,
+        "result": _by_service(shown) if shown else [],
+        "secrets": Secret.objects.filter(scope="project", project=found).defer("ciphertext"),
+    }
+    return render(request, "console/project.html", context)
+
+
+_ORDER = ("refused", "added", "changed", "removed")
+
+
+def _by_service(run: SyncRun) -> list[tuple[str, str, list[dict[str, str]]]]:
+    """(service, what became of it, its messages): what went wrong first; unchanged ones only with messages."""
+    result = run.result if isinstance(run.result, dict) else {}
+    said: dict[str, list[dict[str, str]]] = {}
+    for message in result.get("messages", ()):
+        said.setdefault(message.get("service") or "", []).append(message)
+    rows = [(name, kind, said.pop(name, [])) for kind in _ORDER for name in result.get(kind, ())]
+    return rows + [(name, "unchanged" if name else "", found) for name, found in sorted(said.items())]
+
+
+@require_POST
+def sync(request: HttpRequest, name: str) -> HttpResponse:
+    """Synchronise now."""
+    found = catalog.project_get(name)
+    _sync(request, found)
+    return redirect("console:project", name=found.name)
+
+
+def _sync(request: HttpRequest, found: object) -> None:
+    try:
+        runs = changes.project_sync(found, actor=request.user, now=timezone.now())
+    except FerrisError as error:
+        messages.error(request, f"The synchronisation failed: {error}")
+        return
+    for run in runs:
+        if run.status == "failed":
+            messages.error(request, f"{run.repository.source}: {run.error}")
+            continue
+        told = ", ".join(f"{len(run.result.get(kind, ()))} {kind}" for kind in (*_ORDER, "unchanged"))
+        level = messages.WARNING if run.result.get("refused") else messages.SUCCESS
+        messages.add_message(request, level, f"{run.repository.source}: {told}.")

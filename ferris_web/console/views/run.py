@@ -1,0 +1,91 @@
+"""Running a service by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from ferris.errors import Conflict
+from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.models import Service
+from ferris_web.console import runform
+from ferris_web.console.views.executions import actor, to_new
+from ferris_web.executions import services
+from ferris_web.executions.models import Execution
+
+
+def run(request: HttpRequest, name: str) -> HttpResponse:
+    """The form made from the service's parameters; sending it asks for a run. `?from=` takes an execution's input."""
+    service = catalog.service_get(name)
+    parameters = runform.parameters_of(service.version.parameters if service.version else [])
+    if request.method != "POST":
+        before = _before(service, request.GET.get("from", ""))
+        text = json.dumps(before, indent=2, ensure_ascii=False) if before else "{}"
+        return _page(request, service, runform.fields(parameters, before, {}), text)
+    if not parameters:
+        text = request.POST.get("p-json", "")
+        values, problem = runform.submitted_json(text)
+        if problem:
+            return _page(request, service, [], text, json_error=problem)
+        return _requested(request, service, values) or _page(request, service, [], text)
+    sent = runform.submitted(parameters, request.POST, request.FILES)
+    if sent.errors:
+        shown = runform.fields(parameters, sent.entered, sent.errors)
+        return _page(request, service, shown, errors=len(sent.errors))
+    return _requested(request, service, sent.values) or _page(
+        request, service, runform.fields(parameters, sent.entered, {})
+    )
+
+
+def _page(
+    request: HttpRequest, service: Service, fields: list[runform.Field], text: str = "", **more: Any
+) -> HttpResponse:
+    context = {
+        "service": service,
+        "tab": "run",
+        "fields": fields,
+        "json": text,
+        "refusal": _refusal(service),
+        **more,
+    }
+    wrong = more.get("errors") or more.get("json_error")
+    return render(request, "console/service-run.html", context, status=422 if wrong else 200)
+
+
+def _refusal(service: Service) -> str:
+    if service.vanished_at is not None or service.version_id is None:
+        return "It cannot be run: its folder is no longer in the repository."
+    if not service.active:
+        return "It cannot be run: its manifest says that it is inactive."
+    if not service.allow_manual_triggering:
+        return 'It may not be run by hand: its manifest says "allow_manual_triggering": false.'
+    return ""
+
+
+def _before(service: Service, pk: str) -> Mapping[str, Any] | None:
+    """The input of an earlier execution of this service."""
+    try:
+        wanted = UUID(pk) if pk else None
+    except ValueError:
+        wanted = None
+    if wanted is None:
+        return None
+    row = Execution.objects.select_related("event").filter(pk=wanted, service=service).first()
+    return row.event.data if row is not None and isinstance(row.event.data, dict) else None
+
+
+def _requested(request: HttpRequest, service: Service, values: dict[str, Any]) -> HttpResponse | None:
+    """Ask for the run and go to its page; None when it was refused, and a message says why."""
+    try:
+        asked = services.run_request(service, values, actor=actor(request), now=timezone.now())
+    except Conflict as error:
+        messages.error(request, f"{error}.")
+        return None
+    return to_new(asked.execution_id)

@@ -1,0 +1,64 @@
+"""Setting and removing secrets. Values go in and never come out."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_POST
+
+from ferris.errors import NotFound
+from ferris_web.catalog import secrets
+from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.models import Project, Service
+
+
+@require_POST
+@sensitive_post_parameters("value")
+def service_secret(request: HttpRequest, name: str) -> HttpResponse:
+    """Set, replace or remove a secret of a service, of its project or of the platform."""
+    service = catalog.service_get(name)
+    scope = request.POST.get("scope", "service")
+    owner: dict[str, Service | Project] = {"service": service}
+    if scope == "project":
+        owner = {"project": service.project}
+    elif scope == "platform":
+        owner = {}
+    _change(request, scope, owner)
+    return redirect("console:service-settings", name=service.name)
+
+
+@require_POST
+@sensitive_post_parameters("value")
+def project_secret(request: HttpRequest, name: str) -> HttpResponse:
+    """Set, replace or remove a secret of a project."""
+    project = catalog.project_get(name)
+    _change(request, "project", {"project": project})
+    return redirect("console:project", name=project.name)
+
+
+@sensitive_variables("text", "value")
+def _change(request: HttpRequest, scope: str, owner: dict[str, Service | Project]) -> None:
+    secret = request.POST.get("name", "").strip()
+    if request.POST.get("action") == "delete":
+        try:
+            secrets.secret_delete(scope, secret, **owner)  # type: ignore[arg-type]
+            messages.success(request, f"Secret {secret} was removed.")
+        except (NotFound, ValueError) as error:
+            messages.error(request, str(error))
+        return
+    text = request.POST.get("value", "")
+    try:
+        value = json.loads(text) if request.POST.get("as_json") else text
+    except ValueError:
+        messages.error(request, f"Secret {secret} was not set: the value is no JSON. Nothing was changed.")
+        return
+    try:
+        secrets.secret_set(scope, secret, value, **owner)  # type: ignore[arg-type]
+    except ValueError as error:
+        messages.error(request, f"The secret was not set: {error}.")
+        return
+    messages.success(request, f"Secret {secret} was set. Executions that start from now on get it.")

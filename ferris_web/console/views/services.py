@@ -1,0 +1,231 @@
+"""Services: the list, and one service from several sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from ferris import cron
+from ferris.errors import BackendError, FerrisError, NotFound
+from ferris_web import wiring
+from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.models import OutputEvent, Project, Schedule, Secret, Service, ServiceVersion, Trigger
+from ferris_web.console import filters, presentation
+from ferris_web.executions import overview as figures
+from ferris_web.executions.models import Execution
+
+STATES = (("", "any state"), ("active", "active"), ("inactive", "inactive or gone"))
+_WEEK = timedelta(days=7)
+_BINARY_SAMPLE = 4096
+PEERS = 200  # links shown at most
+
+
+def service_list(request: HttpRequest) -> HttpResponse:
+    """Every service, found by name, project, tag and state."""
+    query = request.GET
+    projects = [
+        ("", "all projects"),
+        *((name, name) for name in Project.objects.values_list("name", flat=True)),
+    ]
+    tags = [("", "all tags"), *((tag, tag) for tag in catalog.tag_list())]
+    state = filters.chosen(query, "state", STATES)
+    found = catalog.service_list(
+        project=filters.chosen(query, "project", projects),
+        tag=filters.chosen(query, "tag", tags),
+        query=filters.text(query, "q", 200),
+        runs={"active": True, "inactive": False}.get(state),
+    )
+    page = Paginator(found, 50).get_page(query.get("page"))
+    latest = figures.latest_of(page.object_list)
+    context = {
+        "page": page,
+        "rows": [(service, latest.get(service.pk)) for service in page],
+        "q": filters.text(query, "q", 200),
+        "projects": filters.choices(query, "project", projects),
+        "tags": filters.choices(query, "tag", tags),
+        "states": filters.choices(query, "state", STATES),
+        "filtered": any(query.get(name) for name in ("q", "project", "tag", "state")),
+    }
+    return render(request, "console/services.html", context)
+
+
+def overview(request: HttpRequest, name: str) -> HttpResponse:
+    """What the service is, what makes it run, what it makes run, how it fared."""
+    service = catalog.service_get(name)
+    now = timezone.now()
+    recent = Execution.objects.filter(service=service).order_by("-created_at", "-id")[:8]
+    triggers = list(service.triggers.all())
+    outputs = list(service.output_events.all())
+    before, after = figures.service_peers(service, now - _WEEK)
+    schedules = list(catalog.schedule_list(service=service, active=True)[:10])
+    context = {
+        "service": service,
+        "tab": "overview",
+        "triggers": _with_senders(triggers, before),
+        "outputs": _with_listeners(outputs, after),
+        "caused_by": before,
+        "causes": after,
+        "schedules": [(schedule, next_times(schedule, now)) for schedule in schedules],
+        "recent": recent,
+        "counts": figures.status_counts(now - _WEEK, service),
+        "average": figures.duration_average(service, now - _WEEK),
+    }
+    return render(request, "console/service.html", context)
+
+
+@dataclass(frozen=True)
+class Link:
+    """One trigger or output with the services at its other end, and whether they were seen to take part lately."""
+
+    entry: Trigger | OutputEvent
+    peers: list[tuple[str, bool]]
+
+
+def _with_senders(triggers: list[Trigger], seen: list[str]) -> list[Link]:
+    """Each trigger with the services whose manifests declare to send such an event."""
+    wanted = Q(pk__in=())
+    for trigger in triggers:
+        kind = trigger.event_type
+        if kind.endswith("*"):
+            wanted |= Q(event_type__startswith=kind[:-1]) if kind != "*" else Q(pk__in=())
+        else:
+            wanted |= Q(event_type=kind)
+    found = OutputEvent.objects.filter(wanted).values_list("event_type", "service__name")[:PEERS]
+    return [Link(t, _marked({s for kind, s in found if _covers(t.event_type, kind)}, seen)) for t in triggers]
+
+
+def _with_listeners(outputs: list[OutputEvent], seen: list[str]) -> list[Link]:
+    """Each declared output with the services that have a trigger for it."""
+    patterns = {pattern for o in outputs for pattern in catalog.event_type_patterns(o.event_type)} - {"*"}
+    found = Trigger.objects.filter(event_type__in=patterns).values_list("event_type", "service__name")[:PEERS]
+    return [Link(o, _marked({s for kind, s in found if _covers(kind, o.event_type)}, seen)) for o in outputs]
+
+
+def _marked(names: set[str], seen: list[str]) -> list[tuple[str, bool]]:
+    return [(name, name in seen) for name in sorted(names)]
+
+
+def _covers(pattern: str, event_type: str) -> bool:
+    """True when a trigger's type pattern takes this event type (see ferris.routing)."""
+    return pattern == event_type or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
+
+
+def next_times(schedule: Schedule, now: datetime, count: int = 5) -> list[datetime]:
+    """The next times of a schedule, in its own zone; fewer when there are none or it is wrong."""
+    if schedule.once or not schedule.next_due_at:
+        return [schedule.next_due_at] if schedule.next_due_at else []
+    times = [schedule.next_due_at]
+    try:
+        ZoneInfo(schedule.timezone)
+        while len(times) < count:
+            following = cron.next_after(schedule.cron, schedule.timezone, times[-1])
+            if following is None:
+                break
+            times.append(following)
+    except (ValueError, KeyError, FerrisError):
+        pass
+    return times
+
+
+def files(request: HttpRequest, name: str) -> HttpResponse:
+    """The files of a version, one of them shown."""
+    service = catalog.service_get(name)
+    version = _version(service, request.GET.get("version", ""))
+    listed = version.files if version else []
+    path = request.GET.get("path", "") or _first_file(listed)
+    context: dict[str, Any] = {
+        "service": service,
+        "tab": "files",
+        "version": version,
+        "versions": service.versions.order_by("-number")[:30],
+        "files": listed,
+        "path": path,
+    }
+    if version and path:
+        context |= _shown(version, path)
+    return render(request, "console/service-files.html", context)
+
+
+def _first_file(listed: list[dict[str, Any]]) -> str:
+    names = [entry["path"] for entry in listed]
+    scripts = [name for name in names if name.endswith((".py", ".sql"))]
+    return (scripts or names or [""])[0]
+
+
+def _version(service: Service, number: str) -> ServiceVersion | None:
+    if not number:
+        return service.version
+    found = (
+        service.versions.filter(number=int(number)).first()
+        if number.isdecimal() and len(number) < 10
+        else None
+    )
+    if found is None:
+        raise NotFound(f"{service.name} has no version {number!r}")
+    return found
+
+
+def _shown(version: ServiceVersion, path: str) -> dict[str, Any]:
+    """A file's content as HTML; the reason when it cannot be shown."""
+    try:
+        content = catalog.version_file(version, path)
+    except BackendError as error:
+        return {"problem": str(error)}
+    if b"\0" in content[:_BINARY_SAMPLE]:
+        return {"problem": f"Not a text file ({presentation.size(len(content))})."}
+    text = content.decode("utf-8", "replace")
+    return {
+        "content": presentation.code_block(text, path),
+        "as_readme": path.lower().endswith(".md"),
+        "text": text,
+    }
+
+
+def settings(request: HttpRequest, name: str) -> HttpResponse:
+    """Configuration and state as they are now, and the names of the secrets the service sees."""
+    service = catalog.service_get(name)
+    context: dict[str, Any] = {"service": service, "tab": "settings", "secrets": visible_secrets(service)}
+    try:
+        context["config"] = catalog.service_config(service)
+    except BackendError as error:
+        context["config_error"] = error
+    try:
+        state = wiring.config_store().get(f"{service.name}.state")
+        context["state"] = state.value.decode("utf-8", "replace") if state else ""
+        context["state_index"] = state.index if state else None
+    except BackendError as error:
+        context["state_error"] = error
+    return render(request, "console/service-settings.html", context)
+
+
+def visible_secrets(service: Service) -> list[tuple[Secret, bool]]:
+    """The secrets a service could see, nearest scope first, with whether a nearer one hides it. Never a value."""
+    order = {"service": 0, "project": 1, "platform": 2}
+    rows = Secret.objects.defer("ciphertext")
+    found = [
+        *rows.filter(scope="service", service=service),
+        *rows.filter(scope="project", project_id=service.project_id),
+        *rows.filter(scope="platform"),
+    ]
+    seen: set[str] = set()
+    out = []
+    for secret in sorted(found, key=lambda s: order[s.scope]):
+        out.append((secret, secret.name in seen))
+        seen.add(secret.name)
+    return sorted(out, key=lambda pair: (pair[0].name, order[pair[0].scope]))
+
+
+def versions(request: HttpRequest, name: str) -> HttpResponse:
+    """Every version with its commit."""
+    service = catalog.service_get(name)
+    page = Paginator(service.versions.order_by("-number").defer("readme", "requirements"), 30)
+    context = {"service": service, "tab": "versions", "page": page.get_page(request.GET.get("page"))}
+    return render(request, "console/service-versions.html", context)

@@ -1,0 +1,154 @@
+"""Administration of what happened: everything is found and read here, nothing is changed."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
+from ferris_web.executions.models import DeadLetter, Event, Execution, Flow, Step
+
+
+def _flow_link(flow_id: str) -> SafeString:
+    url = reverse("admin:executions_flow_change", args=[quote(flow_id)])
+    return format_html('<a href="{}">{}</a>', url, flow_id)
+
+
+@admin.register(Flow)
+class FlowAdmin(RecordAdmin):
+    """Flows."""
+
+    list_display = ("id", "root_type", "sequence", "started_at", "last_event_at")
+    list_filter = ("started_at",)
+    search_fields = ("=id", "=root_type")
+    readonly_fields = ("more",)
+
+    @admin.display(description="related")
+    def more(self, row: Flow) -> SafeString:
+        """Lists of what belongs to it."""
+        return format_html(
+            "{} · {}",
+            list_link("events", "admin:executions_event_changelist", q=row.pk),
+            list_link("executions", "admin:executions_execution_changelist", q=row.pk),
+        )
+
+
+@admin.register(Event)
+class EventAdmin(RecordAdmin):
+    """Events."""
+
+    list_display = ("type", "source", "subject", "flow", "matched", "copies", "received_at")
+    list_filter = ("received_at",)
+    search_fields = ("=event_id", "=flow_id", "=type", "=key")
+    search_help_text = "An event's id or key, a flow's id, or a type, in full."
+    exclude = ("data", "extensions")
+    readonly_fields = ("flow", "data_text", "extensions_text", "runs")
+    data_text = json_text("data", "data")
+    extensions_text = json_text("extensions", "extensions")
+
+    @admin.display(description="flow", ordering="flow_id")
+    def flow(self, row: Event) -> SafeString:
+        """Its flow."""
+        return _flow_link(row.flow_id)
+
+    @admin.display(description="executions")
+    def runs(self, row: Event) -> SafeString:
+        """What it made run."""
+        return list_link("executions", "admin:executions_execution_changelist", event__key__exact=row.pk)
+
+
+class StepInline(admin.TabularInline):
+    """The steps of an execution."""
+
+    model = Step
+    extra = 0
+    can_delete = False
+    show_change_link = True
+    fields = (
+        "attempt",
+        "index",
+        "script",
+        "status",
+        "started_at",
+        "finished_at",
+        "exit_code",
+        "signal",
+        "error",
+    )
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest, obj: Execution | None = None) -> bool:
+        """No: executors report them."""
+        return False
+
+
+@admin.register(Execution)
+class ExecutionAdmin(RecordAdmin):
+    """Executions."""
+
+    list_display = (
+        "correlation_id",
+        "its_service",
+        "status",
+        "trigger_type",
+        "created_at",
+    )
+    list_filter = ("status", "trigger_type", "lane", "reason", "created_at")
+    list_select_related = ("service",)
+    search_fields = ("=correlation_id", "=flow_id", "=id", "=service__name")
+    search_help_text = "A correlation, flow or execution id, or a service's name, in full."
+    readonly_fields = ("its_service", "its_version", "its_event", "flow", "parent")
+    inlines = (StepInline,)
+    its_service = linked("service")
+    its_version = linked("version")
+    its_event = linked("event")
+
+    @admin.display(description="flow")
+    def flow(self, row: Execution) -> SafeString:
+        """Its flow."""
+        return _flow_link(row.flow_id)
+
+    @admin.display(description="parent")
+    def parent(self, row: Execution) -> SafeString | str:
+        """The execution whose event made it run."""
+        if row.parent_id is None:
+            return "-"
+        url = reverse("admin:executions_execution_change", args=[row.parent_id])
+        return format_html('<a href="{}">{}</a>', url, row.parent_id)
+
+
+@admin.register(Step)
+class StepAdmin(RecordAdmin):
+    """Steps."""
+
+    list_display = ("script", "its_execution", "attempt", "index", "status", "exit_code", "started_at")
+    list_filter = ("status",)
+    list_select_related = ("execution__service",)
+    search_fields = ("=execution__id", "=script")
+    readonly_fields = ("its_execution",)
+    its_execution = linked("execution")
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(RecordAdmin):
+    """Records that could not be handled. The console sends one again."""
+
+    list_display = ("reason", "topic", "partition", "offset", "event_type", "detail", "created_at")
+    list_filter = ("reason", "topic", "created_at")
+    search_fields = ("=event_id", "=flow_id", "=event_type", "detail")
+    exclude = ("value",)
+    readonly_fields = ("text",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
+        """Without the bytes, which only the page of one shows."""
+        return super().get_queryset(request).defer("value")
+
+    @admin.display(description="value")
+    def text(self, row: DeadLetter) -> SafeString:
+        """The record as text."""
+        return format_html("<pre>{}</pre>", bytes(row.value).decode("utf-8", "replace")[:100_000])

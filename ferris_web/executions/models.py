@@ -1,0 +1,166 @@
+"""What happened: the journal of events, flows, executions with their steps, dead letters."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from ferris_web.catalog.models import Service, ServiceVersion
+
+STATUSES = [
+    (s, s) for s in ("pending", "queued", "in_progress", "completed", "failed", "cancelled", "skipped")
+]
+TRIGGER_TYPES = [(t, t) for t in ("manual", "scheduled", "triggered", "retried")]
+LANES = [(lane, lane) for lane in ("priority", "default", "slow", "scheduled")]
+OPEN = ("pending", "queued", "in_progress")
+
+
+class Flow(models.Model):
+    """All that grew out of one originating event."""
+
+    id = models.CharField(primary_key=True, max_length=512)
+    started_at = models.DateTimeField(db_index=True)
+    last_event_at = models.DateTimeField()
+    root_type = models.CharField(max_length=512)
+    sequence = models.PositiveIntegerField(default=0, help_text="The number its latest execution got.")
+
+    class Meta:
+        ordering = ["-started_at"]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Event(models.Model):
+    """An event as the router took it from the log. Identified by (source, id), as CloudEvents says."""
+
+    key = models.UUIDField(primary_key=True, help_text="uuid5 of source and id.")
+    event_id = models.CharField(max_length=512, db_index=True)
+    source = models.CharField(max_length=512)
+    type = models.CharField(max_length=512)
+    subject = models.CharField(max_length=512, blank=True)
+    time = models.DateTimeField()
+    received_at = models.DateTimeField()
+    flow_id = models.CharField(max_length=512, db_index=True)
+    causation_id = models.CharField(max_length=512, blank=True)
+    hops = models.PositiveIntegerField(default=0)
+    datacontenttype = models.CharField(max_length=255, blank=True)
+    data = models.JSONField(null=True)
+    extensions = models.JSONField(default=dict)
+    fingerprint = models.CharField(
+        max_length=64, help_text="SHA-256 of type, subject and data: tells a conflict from a copy."
+    )
+    topic = models.CharField(max_length=255)
+    partition = models.IntegerField(default=0)
+    offset = models.BigIntegerField()
+    revision = models.PositiveBigIntegerField(
+        default=0, help_text="The catalog's revision it was matched with."
+    )
+    matched = models.PositiveIntegerField(default=0, help_text="How many services it triggered.")
+    copies = models.PositiveIntegerField(default=0, help_text="How often it came again.")
+
+    class Meta:
+        ordering = ["-received_at", "-key"]
+        indexes = [
+            models.Index(fields=["-received_at", "-key"]),
+            models.Index(fields=["type", "-received_at", "-key"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
+
+
+class Execution(models.Model):
+    """One run of one service for one event: the truth about it. Doorbells and reports come and go."""
+
+    id = models.UUIDField(
+        primary_key=True, help_text="uuid5 of event and service: one event runs a service once."
+    )
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="executions")
+    version = models.ForeignKey(ServiceVersion, on_delete=models.PROTECT, related_name="executions")
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="executions")
+    flow_id = models.CharField(max_length=512)
+    sequence = models.PositiveIntegerField()
+    correlation_id = models.CharField(max_length=600, db_index=True)
+    parent_id = models.UUIDField(
+        null=True, blank=True, db_index=True, help_text="Execution that sent the event."
+    )
+    trigger_type = models.CharField(max_length=10, choices=TRIGGER_TYPES)
+    status = models.CharField(max_length=12, choices=STATUSES)
+    lane = models.CharField(max_length=10, choices=LANES)
+    priority = models.PositiveSmallIntegerField(default=5)
+    attempt = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField()
+    not_before = models.DateTimeField(null=True, blank=True, help_text="Waits until then.")
+    rung_at = models.DateTimeField(null=True, blank=True, help_text="Its doorbell rang last.")
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=40, blank=True)
+    error = models.TextField(blank=True)
+    worker = models.CharField(max_length=255, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"]),
+            models.Index(fields=["service", "-created_at", "-id"]),
+            models.Index(fields=["status", "-created_at", "-id"]),
+            models.Index(fields=["flow_id", "sequence"]),
+            models.Index(fields=["status", "rung_at"], condition=Q(status__in=OPEN), name="execution_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.correlation_id}"
+
+
+class Step(models.Model):
+    """One script of one attempt of an execution."""
+
+    class Status(models.TextChoices):
+        IN_PROGRESS = "in_progress"
+        COMPLETED = "completed"
+        FAILED = "failed"
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="steps")
+    attempt = models.PositiveIntegerField()
+    index = models.PositiveIntegerField()
+    script = models.CharField(max_length=512)
+    status = models.CharField(max_length=12, choices=Status)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+    signal = models.CharField(max_length=20, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["attempt", "index"]
+        constraints = [models.UniqueConstraint(fields=["execution", "attempt", "index"], name="step_once")]
+
+    def __str__(self) -> str:
+        return f"{self.script} of {self.execution_id}"
+
+
+class DeadLetter(models.Model):
+    """A record that could not be handled: where it came from, why, and its bytes."""
+
+    topic = models.CharField(max_length=255)
+    partition = models.IntegerField(default=0)
+    offset = models.BigIntegerField()
+    reason = models.CharField(max_length=60, db_index=True)
+    detail = models.TextField()
+    event_type = models.CharField(max_length=512, blank=True)
+    event_id = models.CharField(max_length=512, blank=True)
+    flow_id = models.CharField(max_length=512, blank=True)
+    value = models.BinaryField()
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["topic", "partition", "offset"], name="dead_letter_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason} at {self.topic}:{self.offset}"

@@ -1,0 +1,56 @@
+"""Everything that writes the rows of this app, by what it is about.
+
+`requests`: events accepted, runs asked for, cancels. `dispatch`: events become executions.
+`claims`: executors take executions and keep them. `reports`: what executors say becomes rows.
+`redrive`: dead letters get another chance.
+"""
+
+from ferris_web.executions.services.changes import Change, changes_tell
+from ferris_web.executions.services.claims import (
+    execution_claim,
+    executions_heartbeat,
+    token_execution,
+)
+from ferris_web.executions.services.dispatch import (
+    Catalog,
+    Dispatched,
+    Doorbell,
+    Listener,
+    dead_letters_record,
+    events_dispatch,
+)
+from ferris_web.executions.services.redrive import dead_letter_event, dead_letter_redrive
+from ferris_web.executions.services.reports import Recorded, executions_due, reports_apply
+from ferris_web.executions.services.requests import (
+    Requested,
+    events_accept,
+    execution_cancel,
+    retry_request,
+    run_request,
+    wait_visible,
+)
+
+__all__ = [
+    "Catalog",
+    "Change",
+    "Dispatched",
+    "Doorbell",
+    "Listener",
+    "Recorded",
+    "Requested",
+    "changes_tell",
+    "dead_letter_event",
+    "dead_letter_redrive",
+    "dead_letters_record",
+    "events_accept",
+    "events_dispatch",
+    "execution_cancel",
+    "execution_claim",
+    "executions_due",
+    "executions_heartbeat",
+    "reports_apply",
+    "retry_request",
+    "run_request",
+    "token_execution",
+    "wait_visible",
+]

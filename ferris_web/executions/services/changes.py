@@ -1,0 +1,39 @@
+"""Notices that executions changed, for who watches: live screens, `emit --wait`.
+
+Appended after the commit: whoever reads the row on a notice sees the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+
+from ferris.config import CHANGES
+from ferris.ports import Record
+from ferris_web import wiring
+from ferris_web.executions.models import Execution
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a notice says."""
+
+    execution: UUID
+    status: str
+    service: str
+    flow: str
+    attempt: int
+
+    @classmethod
+    def of(cls, row: Execution, service: str) -> Change:
+        """The change of a row whose service has this name."""
+        return cls(row.id, row.status, service, row.flow_id, row.attempt)
+
+
+def changes_tell(changes: Sequence[Change]) -> None:
+    """Append the notices to `ferris.changes`, keyed by flow."""
+    if changes:
+        wiring.event_log().append(CHANGES, [Record(orjson.dumps(c), key=c.flow) for c in changes])

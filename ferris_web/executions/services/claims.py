@@ -1,0 +1,181 @@
+"""Executors take executions, keep them by heartbeats, and speak for them with a token."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, F
+from django.db.models.functions import Coalesce
+
+from ferris.execution import ExecutionOrder, params_of
+from ferris.retry import Retry
+from ferris_web import wiring
+from ferris_web.catalog import secrets
+from ferris_web.executions.models import OPEN, Execution
+
+log = logging.getLogger(__name__)
+
+# What an order is made of: a claim happens for every execution, a version's readme has no part in it.
+_ORDERED = (
+    *("attempt", "flow_id", "correlation_id", "parent_id", "trigger_type", "lease_until"),
+    *("service__name", "service__project__name"),
+    *("version__digest", "version__manifest", "version__requirements"),
+    *("event__event_id", "event__type", "event__data", "event__extensions", "event__hops"),
+)
+
+
+def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder | str:
+    """Give an execution to `worker`, once: its order, or the reason why not.
+
+    A compare-and-set from `queued` to `in_progress`: of several claimants one gets the order. The lease runs
+    from `now` and is kept by heartbeats.
+    """
+    lease = timedelta(seconds=wiring.config().lease_seconds)
+    won = Execution.objects.filter(pk=wanted, status="queued").update(
+        status="in_progress",
+        worker=worker,
+        lease_until=now + lease,
+        started_at=Coalesce(F("started_at"), now),
+    )
+    if not won:
+        status = Execution.objects.filter(pk=wanted).values_list("status", flat=True).first()
+        return "unknown execution" if status is None else f"it is {status}"
+    row = (
+        Execution.objects.select_related("service__project", "version", "event")
+        .only(*_ORDERED)
+        .get(pk=wanted)
+    )
+    try:
+        return _order(row, lease.total_seconds())
+    except Exception as error:
+        # Whatever keeps an order from being made would do so again: say it on the execution instead of looping.
+        log.exception("no order could be made for execution %s", wanted)
+        Execution.objects.filter(pk=wanted, status="in_progress", attempt=row.attempt).update(
+            status="failed",
+            finished_at=now,
+            reason="platform",
+            error=f"its order could not be made ({type(error).__name__}); see the web process's log",
+        )
+        return "no order could be made"
+
+
+def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
+    manifest = row.version.manifest
+    event = row.event
+    return ExecutionOrder(
+        execution_id=str(row.id),
+        attempt=row.attempt,
+        lease_seconds=lease_seconds,
+        token=execution_token(row),
+        service=row.service.name,
+        service_id=str(row.service_id),
+        project=row.service.project.name,
+        digest=row.version.digest,
+        scripts=tuple(manifest.get("scripts", ())),
+        timeout=manifest.get("timeout"),
+        python=manifest.get("python"),
+        requirements=row.version.requirements or None,
+        retry=Retry(**manifest["retry"]),
+        params=params_of(event.data),
+        secrets=secrets.secrets_of(row.service),
+        config=_config(row.service.name),
+        event_id=event.event_id,
+        event_type=event.extensions.get("ferriseventname") or event.type,
+        flow_id=row.flow_id,
+        correlation_id=row.correlation_id,
+        parent_execution=str(row.parent_id) if row.parent_id else None,
+        hops=event.hops,
+        trigger_type=row.trigger_type,
+    )
+
+
+def _config(service: str) -> dict[str, Any]:
+    entry = wiring.config_store().get(service)
+    found = json.loads(entry.value) if entry else {}
+    return found if isinstance(found, dict) else {}
+
+
+def executions_heartbeat(
+    worker: str, running: Sequence[tuple[UUID, int]], now: datetime
+) -> list[dict[str, Any]]:
+    """Keep the leases of what a worker runs; answer what it must stop, and why (`cancelled`, `fenced`).
+
+    Leases are written when a third of their time has passed, not at every beat.
+    """
+    lease = timedelta(seconds=wiring.config().lease_seconds)
+    rows = {
+        row["id"]: row
+        for row in Execution.objects.filter(pk__in=[pk for pk, _ in running]).values(
+            "id", "attempt", "status", "cancel_requested_at", "lease_until"
+        )
+    }
+    stop, keep = [], []
+    for pk, attempt in running:
+        row = rows.get(pk)
+        if row is None or row["status"] != "in_progress" or row["attempt"] != attempt:
+            stop.append({"id": str(pk), "attempt": attempt, "why": "fenced"})
+        elif row["cancel_requested_at"]:
+            stop.append({"id": str(pk), "attempt": attempt, "why": "cancelled"})
+        if row and row["status"] == "in_progress" and row["lease_until"] - now < lease * 2 / 3:
+            keep.append(pk)
+    if keep:
+        Execution.objects.filter(pk__in=keep, status="in_progress", worker=worker).update(
+            lease_until=now + lease
+        )
+    return stop
+
+
+def execution_token(row: Execution) -> str:
+    """The token with which a script's calls are known as this attempt's. Nothing is stored for it."""
+    bound = f"{row.id}.{row.attempt}"
+    return f"{bound}.{_seal(bound)}"
+
+
+def token_execution(token: str, now: datetime) -> Execution | None:
+    """The execution that a token speaks for, only while that attempt is in progress."""
+    bound, _, seal = token.rpartition(".")
+    if not bound or not hmac.compare_digest(seal.encode(), _seal(bound).encode()):
+        return None
+    pk, _, attempt = bound.rpartition(".")
+    return (
+        Execution.objects.select_related("service__project")
+        .filter(pk=pk, attempt=int(attempt), status="in_progress")
+        .first()
+    )
+
+
+def _seal(bound: str) -> str:
+    key = b"execution token " + wiring.config().secret_key.encode()
+    return hmac.new(key, bound.encode(), hashlib.sha256).hexdigest()
+
+
+def executions_orphaned(now: datetime, *, all_claims: bool) -> list[Execution]:
+    """Executions whose executor is gone: the lease ran out, or `all_claims` when no executor can be alive."""
+    claimed = Execution.objects.filter(status="in_progress").only(
+        "id", "attempt", "flow_id", "worker", "service_id"
+    )
+    return list(claimed if all_claims else claimed.filter(lease_until__lt=now))
+
+
+def executions_unanswered(before: datetime, limit: int) -> list[tuple[UUID, str]]:
+    """Queued executions whose doorbell rang before a time and was not answered: (id, lane), oldest first."""
+    waiting = Execution.objects.filter(status="queued", rung_at__lte=before).order_by("rung_at")
+    return list(waiting.values_list("id", "lane")[:limit])
+
+
+def executions_rung(ids: Sequence[UUID], now: datetime) -> None:
+    """Remember that these doorbells rang now."""
+    Execution.objects.filter(pk__in=ids, status="queued").update(rung_at=now)
+
+
+def executions_open() -> dict[str, int]:
+    """How many executions are open, by status."""
+    rows = Execution.objects.filter(status__in=OPEN).values_list("status").annotate(n=Count("id"))
+    return dict(rows)

@@ -1,0 +1,232 @@
+"""Events become rows: the journal's, and an execution for each service that an event triggers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+from django.db import transaction
+from django.db.models import F
+
+from ferris import events, lanes
+from ferris.events import Event
+from ferris.execution import execution_id
+from ferris.ports import LogRecord
+from ferris.routing import Trigger
+from ferris_web.catalog.event_types import event_types_seen
+from ferris_web.executions.models import DeadLetter, Execution, Flow
+from ferris_web.executions.models import Event as EventRow
+from ferris_web.executions.services.changes import Change
+
+_ADDRESSED = frozenset((events.RUN_REQUESTED, events.RETRY_REQUESTED, events.SCHEDULE_DUE))
+
+
+@dataclass(frozen=True)
+class Doorbell:
+    """A Celery message to send: something waits for an executor in this lane."""
+
+    execution_id: UUID
+    lane: str
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What dispatch needs to know of a service."""
+
+    id: UUID
+    name: str
+    version_id: int
+    priority: int
+    runs: bool
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The catalog at one revision: which services an event triggers, and the versions that would run."""
+
+    revision: int
+    match: Callable[[Event], Sequence[Trigger]]
+    listeners: Mapping[str, Listener]
+
+
+@dataclass
+class Dispatched:
+    """What a batch of events came to: doorbells to ring, and the executions that are new."""
+
+    doorbells: list[Doorbell] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def add(self, other: Dispatched) -> None:
+        """Take in what another batch came to."""
+        self.doorbells += other.doorbells
+        self.changes += other.changes
+
+
+def events_dispatch(batch: Sequence[tuple[Event, LogRecord]], table: Catalog, now: datetime) -> Dispatched:
+    """Write events and the executions they cause in one transaction; what to do after it.
+
+    An event that is in the journal already changes nothing but its count of copies; the doorbells of its
+    executions that nobody claimed are rung again, since a gateway may have died between writing and ringing.
+    """
+    with transaction.atomic():
+        fresh, again = _split(batch)
+        flows = _Flows([event for event, _ in fresh], now)
+        rows, executions = [], []
+        for event, record in fresh:
+            found = _executions(event, table, flows, now)
+            executions += found
+            rows.append(_journal_row(event, record, table.revision, len(found), now))
+        EventRow.objects.bulk_create(rows)
+        flows.save()
+        Execution.objects.bulk_create(executions)
+        event_types_seen(Counter(e.type for e, _ in fresh), _examples(fresh), now)
+        repeated = _again(again)
+    return Dispatched(
+        doorbells=[Doorbell(e.id, e.lane) for e in executions if e.status == "queued"] + repeated,
+        changes=[Change.of(e, table.listeners[str(e.service_id)].name) for e in executions],
+    )
+
+
+def _split(
+    batch: Sequence[tuple[Event, LogRecord]],
+) -> tuple[list[tuple[Event, LogRecord]], list[Event]]:
+    known = set(EventRow.objects.filter(key__in={e.key for e, _ in batch}).values_list("key", flat=True))
+    fresh, again = [], []
+    for event, record in batch:
+        if event.key in known:
+            again.append(event)
+        else:
+            known.add(event.key)
+            fresh.append((event, record))
+    return fresh, again
+
+
+def _again(copies: Sequence[Event]) -> list[Doorbell]:
+    """Count copies of known events and find their executions that still wait to be claimed."""
+    if not copies:
+        return []
+    for key, count in Counter(e.key for e in copies).items():
+        EventRow.objects.filter(key=key).update(copies=F("copies") + count)
+    waiting = Execution.objects.filter(event_id__in={e.key for e in copies}, status="queued")
+    return [Doorbell(pk, lane) for pk, lane in waiting.values_list("id", "lane")]
+
+
+def _targets(event: Event, table: Catalog) -> Iterable[Listener]:
+    if event.type in _ADDRESSED:
+        found = table.listeners.get(event.service or "")
+        return () if found is None else (found,)
+    return (table.listeners[trigger.service_id] for trigger in table.match(event))
+
+
+def _executions(event: Event, table: Catalog, flows: _Flows, now: datetime) -> list[Execution]:
+    made = []
+    for target in _targets(event, table):
+        sequence = flows.next(event)
+        trigger_type = event.trigger if event.type in _ADDRESSED else "triggered"
+        row = Execution(
+            id=execution_id(event.key, str(target.id)),
+            service_id=target.id,
+            version_id=target.version_id,
+            event_id=event.key,
+            flow_id=event.flow_id,
+            sequence=sequence,
+            correlation_id=events.correlation_id(event.flow_id or "", sequence),
+            parent_id=as_uuid(event.causation_id),
+            trigger_type=trigger_type,
+            status="queued",
+            lane=lanes.choose(target.priority, trigger_type),
+            priority=target.priority,
+            created_at=now,
+            rung_at=now,
+        )
+        if not target.runs:
+            row.status, row.finished_at, row.reason = "skipped", now, "inactive"
+            row.error = f"{target.name} was inactive or gone when the event arrived"
+        made.append(row)
+    return made
+
+
+class _Flows:
+    """Sequence numbers within flows, read and written once per batch.
+
+    Events of one flow share a log key, so that one router at a time counts for it.
+    """
+
+    def __init__(self, batch: Sequence[Event], now: datetime) -> None:
+        self._now = now
+        self._rows = Flow.objects.in_bulk({e.flow_id or "" for e in batch})
+        for event in batch:
+            flow = event.flow_id or ""
+            if flow not in self._rows:
+                self._rows[flow] = Flow(id=flow, started_at=now, last_event_at=now, root_type=event.type)
+
+    def next(self, event: Event) -> int:
+        row = self._rows[event.flow_id or ""]
+        row.sequence += 1
+        return row.sequence
+
+    def save(self) -> None:
+        for row in self._rows.values():
+            row.last_event_at = self._now
+        Flow.objects.bulk_create(
+            self._rows.values(),
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["sequence", "last_event_at"],
+        )
+
+
+def _journal_row(event: Event, record: LogRecord, revision: int, matched: int, now: datetime) -> EventRow:
+    return EventRow(
+        key=event.key,
+        event_id=event.id,
+        source=event.source,
+        type=event.type,
+        subject=event.subject or "",
+        time=event.time,
+        received_at=now,
+        flow_id=event.flow_id,
+        causation_id=event.causation_id or "",
+        hops=event.hops,
+        datacontenttype=event.datacontenttype or "",
+        data=_plain(event.data),
+        extensions=dict(event.extensions),
+        fingerprint=fingerprint(event),
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        revision=revision,
+        matched=matched,
+    )
+
+
+def fingerprint(event: Event) -> str:
+    """SHA-256 of what an event says, in hex: equal for copies, different for another event under the same id."""
+    said = orjson.dumps([event.type, event.subject, _plain(event.data)], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(said).hexdigest()
+
+
+def _plain(data: object) -> object:
+    return data.hex() if isinstance(data, bytes) else data
+
+
+def _examples(fresh: Sequence[tuple[Event, LogRecord]]) -> dict[str, object]:
+    return {event.type: _plain(event.data) for event, _ in fresh}
+
+
+def as_uuid(text: str | None) -> UUID | None:
+    """The id in `text`, or None: what caused an event may be anything."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def dead_letters_record(letters: Sequence[DeadLetter]) -> None:
+    """Keep dead letters; one that is known already stays as it is."""
+    DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)

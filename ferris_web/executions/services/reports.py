@@ -1,0 +1,204 @@
+"""What executors report becomes rows: the only place that moves an execution after its claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from ferris import lifecycle, retry
+from ferris.events import Event
+from ferris.lifecycle import Status
+from ferris.retry import Retry
+from ferris_web.executions.models import Execution, Step
+from ferris_web.executions.services.changes import Change
+from ferris_web.executions.services.dispatch import Doorbell
+
+_FIELDS = [
+    "status",
+    "attempt",
+    "not_before",
+    "rung_at",
+    "started_at",
+    "finished_at",
+    "reason",
+    "error",
+    "lease_until",
+]
+
+
+@dataclass
+class Recorded:
+    """What a batch of reports came to."""
+
+    doorbells: list[Doorbell] = field(default_factory=list)
+    delayed: bool = False  # something now waits for a time: the scheduler must look
+    changes: list[Change] = field(default_factory=list)
+
+    def add(self, other: Recorded) -> None:
+        """Take in what another batch came to."""
+        self.doorbells += other.doorbells
+        self.delayed |= other.delayed
+        self.changes += other.changes
+
+
+def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
+    """Apply lifecycle reports in order, in one transaction. Late, repeated or reordered ones change nothing.
+
+    A report counts only for the attempt that it names; what it may do to a status is `lifecycle.TRANSITIONS`.
+    """
+    reports = [(_execution_of(event), event) for event in batch]
+    done = Recorded()
+    with transaction.atomic():
+        rows = {
+            row.id: row
+            for row in Execution.objects.select_for_update(of=("self",))
+            .annotate(service_name=F("service__name"))
+            .filter(pk__in={pk for pk, _ in reports if pk})
+        }
+        steps = _Steps(rows)
+        touched: dict[UUID, Execution] = {}
+        moved: dict[UUID, Execution] = {}
+        for pk, event in reports:
+            row = rows.get(pk) if pk else None
+            if row is None or event.data.get("attempt") != row.attempt:
+                continue
+            touched[row.id] = row
+            if event.type.startswith("ferris.step."):
+                if row.status == Status.IN_PROGRESS:
+                    steps.take(row, event)
+            elif _advance(row, event, steps, done, now):
+                moved[row.id] = row
+        steps.save()
+        # An upsert of whole rows: bulk_update would build a CASE for every field of every row, ten times slower.
+        Execution.objects.bulk_create(
+            moved.values(), update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS
+        )
+    done.changes = [Change.of(row, row.service_name) for row in touched.values()]
+    return done
+
+
+def _execution_of(event: Event) -> UUID | None:
+    try:
+        return UUID(event.data["execution"])
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return None
+
+
+def _advance(row: Execution, event: Event, steps: _Steps, done: Recorded, now: datetime) -> bool:
+    """Move the row as the report says; False when it says nothing new."""
+    kind, said = event.type, event.data
+    if kind == lifecycle.LEASE_EXPIRED and row.status == Status.IN_PROGRESS:
+        policy = Retry(**row.version.manifest["retry"])
+        kind = lifecycle.on_lease_expired(steps.in_user_code(row), policy, row.attempt)
+        said = {**said, "reason": "executor_lost", "error": _lost(row)}
+        if kind == lifecycle.RETRY_SCHEDULED:
+            due = retry.next_attempt(policy, row.attempt, now, execution_id=str(row.id))
+            said["not_before"] = (due or now).isoformat()
+    target = lifecycle.advance(Status(row.status), kind)
+    if target is None:
+        return False
+    if row.cancel_requested_at and target in (Status.QUEUED, Status.PENDING):
+        target, said = Status.CANCELLED, {"reason": "cancelled"}  # no further attempt of what is to stop
+    row.status = target.value
+    if target in lifecycle.TERMINAL:
+        row.finished_at = event.time
+        row.reason, row.error = str(said.get("reason", ""))[:40], str(said.get("error", ""))
+        row.lease_until = None
+        steps.close(row, event.time)
+    elif target in (Status.QUEUED, Status.PENDING):
+        steps.close(row, event.time)
+        row.attempt += 1
+        row.lease_until = None
+        row.reason, row.error = str(said.get("reason", ""))[:40], str(said.get("error", ""))
+        if target is Status.QUEUED:
+            row.rung_at = now
+            done.doorbells.append(Doorbell(row.id, row.lane))
+        else:
+            row.not_before = datetime.fromisoformat(said["not_before"]) if said.get("not_before") else now
+            done.delayed = True
+    return True
+
+
+def _lost(row: Execution) -> str:
+    return f"the executor {row.worker} stopped answering while it ran this; its machine or process may have ended"
+
+
+class _Steps:
+    """The steps that a batch of reports is about, read and written once."""
+
+    def __init__(self, rows: dict[UUID, Execution]) -> None:
+        self._known: dict[tuple[UUID, int, int], Step] = {
+            (step.execution_id, step.attempt, step.index): step
+            for step in Step.objects.filter(execution_id__in=list(rows))
+        }
+        self._dirty: dict[tuple[UUID, int, int], Step] = {}
+
+    def take(self, row: Execution, event: Event) -> None:
+        said: dict[str, Any] = event.data
+        key = (row.id, row.attempt, int(said.get("step", 0)))
+        step = self._known.get(key) or Step(
+            execution_id=row.id, attempt=row.attempt, index=key[2], status=Step.Status.IN_PROGRESS
+        )
+        step.script = str(said.get("script", step.script))[:512]
+        if event.type == "ferris.step.started":
+            step.started_at = step.started_at or event.time
+        elif step.finished_at is None:
+            step.status = (
+                Step.Status.COMPLETED if event.type == "ferris.step.completed" else Step.Status.FAILED
+            )
+            step.finished_at = event.time
+            step.exit_code = said.get("exit_code")
+            step.signal = str(said.get("signal") or "")[:20]
+            step.error = str(said.get("error") or "")
+        self._known[key] = self._dirty[key] = step
+
+    def in_user_code(self, row: Execution) -> bool:
+        """True when a script of the current attempt was reported as started."""
+        return any(pk == row.id and attempt == row.attempt for pk, attempt, _ in self._known)
+
+    def close(self, row: Execution, time: datetime) -> None:
+        """Nothing of an attempt that ended is still in progress."""
+        for key, step in self._known.items():
+            if key[0] == row.id and key[1] == row.attempt and step.finished_at is None:
+                step.status, step.finished_at = Step.Status.FAILED, time
+                self._dirty[key] = step
+
+    def save(self) -> None:
+        if not self._dirty:
+            return
+        Step.objects.bulk_create(
+            self._dirty.values(),
+            update_conflicts=True,
+            unique_fields=["execution", "attempt", "index"],
+            update_fields=["script", "status", "started_at", "finished_at", "exit_code", "signal", "error"],
+        )
+
+
+def executions_due(now: datetime) -> list[Doorbell]:
+    """Executions whose waiting time is over become queued; their doorbells, to ring after the commit."""
+    with transaction.atomic():
+        due = list(
+            Execution.objects.select_for_update()
+            .filter(status="pending", not_before__lte=now)
+            .values_list("id", "lane")
+        )
+        Execution.objects.filter(pk__in=[pk for pk, _ in due], status="pending").update(
+            status="queued", rung_at=now, not_before=None
+        )
+    return [Doorbell(pk, lane) for pk, lane in due]
+
+
+def next_due() -> datetime | None:
+    """When the next waiting execution is due."""
+    return (
+        Execution.objects.filter(status="pending", not_before__isnull=False)
+        .order_by("not_before")
+        .values_list("not_before", flat=True)
+        .first()
+    )

@@ -1,0 +1,168 @@
+"""What people and programs ask for. To make something run, an event is appended: nothing else starts a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from ferris import events
+from ferris.config import EVENTS, LIFECYCLE
+from ferris.errors import Conflict, EventError, NotFound
+from ferris.events import Event
+from ferris.execution import execution_id
+from ferris.ports import Record
+from ferris_web import wiring
+from ferris_web.catalog.models import Service
+from ferris_web.executions.models import OPEN, Execution
+from ferris_web.executions.services.changes import Change, changes_tell
+
+_OURS = ("ferrisservice", "ferristrigger", "ferrishops", "ferriseventname")
+
+
+@dataclass(frozen=True)
+class Requested:
+    """A run that was asked for: the execution's id is known before its row appears."""
+
+    execution_id: UUID
+    event_id: str
+    flow_id: str
+
+
+def events_accept(batch: Sequence[Event], *, now: datetime) -> list[Event]:
+    """Append events from outside to the log; durable when it returns. All or none.
+
+    An event that brings no correlation id starts a flow of its own. EventError names the attribute of an
+    event that may not come from outside: a reserved type, or an extension that only the platform sets.
+    """
+    accepted = []
+    for index, event in enumerate(batch):
+        place = f"[{index}]." if len(batch) > 1 else ""
+        if events.is_reserved(event.type):
+            raise EventError(
+                f"{place}type", f"{event.type!r} is reserved for the platform; choose another type"
+            )
+        for name in _OURS:
+            if name in event.extensions:
+                raise EventError(f"{place}{name}", "is set by the platform only; leave it out")
+        accepted.append(events.with_flow(event))
+    _append(accepted)
+    return accepted
+
+
+def _append(batch: Sequence[Event]) -> None:
+    wiring.event_log().append(EVENTS, [Record(events.encode(e), key=e.flow_id) for e in batch])
+
+
+def run_request(service: Service, parameters: Mapping[str, Any], *, actor: str, now: datetime) -> Requested:
+    """Ask for one run of a service with these parameters. Conflict says why it may not be run by hand."""
+    if service.vanished_at is not None or service.version_id is None:
+        raise Conflict(
+            f"{service.name} is no longer in its repository; bring its folder back and sync the project"
+        )
+    if not service.active:
+        raise Conflict(
+            f'{service.name} is inactive; set "active": true in its manifest.json and sync the project'
+        )
+    if not service.allow_manual_triggering:
+        raise Conflict(
+            f"{service.name} may not be run by hand: its manifest says allow_manual_triggering: false"
+        )
+    event = events.new(
+        events.RUN_REQUESTED,
+        f"ferris/person/{actor}",
+        dict(parameters),
+        now=now,
+        subject=service.name,
+        service=str(service.id),
+        trigger="manual",
+        correlation_id=events.new_flow_id(),
+    )
+    return _request(event, service.id)
+
+
+def retry_request(
+    execution: Execution, *, actor: str, now: datetime, parameters: Mapping[str, Any] | None = None
+) -> Requested:
+    """Ask for another execution like this one, in the same flow; Conflict while the first is still open."""
+    if execution.status in OPEN:
+        raise Conflict(
+            f"execution {execution.id} is {execution.status}; cancel it or wait for its end, then retry"
+        )
+    event = events.new(
+        events.RETRY_REQUESTED,
+        f"ferris/person/{actor}",
+        dict(parameters) if parameters is not None else execution.event.data,
+        now=now,
+        subject=execution.service.name,
+        service=str(execution.service_id),
+        trigger="retried",
+        correlation_id=execution.flow_id,
+        causation_id=str(execution.id),
+        # The script is told the type of the event that it ran for in the first place.
+        extensions={
+            "ferriseventname": execution.event.extensions.get("ferriseventname") or execution.event.type
+        },
+    )
+    return _request(event, execution.service_id)
+
+
+def _request(event: Event, service_id: UUID) -> Requested:
+    _append([event])
+    return Requested(execution_id(event.key, str(service_id)), event.id, event.flow_id or "")
+
+
+def wait_visible(wanted: UUID, timeout: float = 2.0) -> Execution | None:
+    """The row of an execution just asked for, once the router has dispatched it; None when it takes longer.
+
+    Read-your-writes for callers that were given the id: the wait is bounded and usually some milliseconds.
+    """
+    deadline = time.monotonic() + timeout
+    pause = 0.002
+    while True:
+        found = Execution.objects.filter(pk=wanted).first()
+        if found is not None or time.monotonic() >= deadline:
+            return found
+        time.sleep(pause)
+        pause = min(pause * 2, 0.1)
+
+
+def execution_cancel(wanted: UUID, *, actor: str, now: datetime) -> Execution:
+    """Cancel an execution: at once if nobody runs it yet, else its executor learns of it within 2 s.
+
+    NotFound; Conflict when it has finished already.
+    """
+    with transaction.atomic():
+        row = (
+            Execution.objects.select_for_update(of=("self",))
+            .select_related("service")
+            .filter(pk=wanted)
+            .first()
+        )
+        if row is None:
+            raise NotFound(f"there is no execution {wanted}")
+        if row.status not in OPEN:
+            raise Conflict(f"execution {wanted} has already ended: it is {row.status}")
+        row.cancel_requested_at = row.cancel_requested_at or now
+        if row.status == "in_progress":
+            kind = "ferris.execution.cancel_requested"
+        else:
+            kind = "ferris.execution.cancelled"
+            row.status, row.finished_at, row.reason = "cancelled", now, "cancelled"
+        row.save(update_fields=["cancel_requested_at", "status", "finished_at", "reason"])
+    report = events.new(
+        kind,
+        f"ferris/person/{actor}",
+        {"execution": str(row.id), "attempt": row.attempt, "by": actor},
+        now=now,
+        subject=str(row.id),
+        correlation_id=row.flow_id,
+    )
+    wiring.event_log().append(LIFECYCLE, [Record(events.encode(report), key=str(row.id))])
+    changes_tell([Change.of(row, row.service.name)])
+    return row

@@ -1,0 +1,76 @@
+"""Copies log lines, events and lifecycle reports into the operational store, where people search them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ferris import events
+from ferris.config import EVENTS, LIFECYCLE, LOGS
+from ferris.errors import EventError
+from ferris.ports import EventLog, LogRecord, OpsStore
+from gateway.deadletter import Letter, put_aside
+from gateway.role import Reader
+
+KINDS = {LOGS: "logs", EVENTS: "events", LIFECYCLE: "lifecycle"}
+
+
+class Indexer(Reader):
+    """Store first, then the offset; the store ignores what it has already."""
+
+    group = "ferris.indexer"
+    topics = tuple(KINDS)
+    at_once = 2000
+    breath = 0.05
+
+    def __init__(self, event_log: EventLog, ops_store: OpsStore) -> None:
+        super().__init__(event_log)
+        self._store = ops_store
+
+    def handle(self, records: list[LogRecord]) -> None:
+        now = datetime.now(UTC)
+        letters: list[Letter] = []
+        for topic, kind in KINDS.items():
+            found = [
+                (record, document)
+                for record in records
+                if record.topic == topic and (document := _document(record, now)) is not None
+            ]
+            self._write(kind, found, letters)
+        put_aside(self.log, letters)
+
+    def _write(self, kind: str, found: list[tuple[LogRecord, dict[str, Any]]], letters: list[Letter]) -> None:
+        if not found:
+            return
+        try:
+            self._store.write(kind, [document for _, document in found])
+        except EventError as error:
+            if len(found) == 1:
+                letters.append(Letter(found[0][0], "not_indexed", str(error)))
+                return
+            for pair in found:  # one of them is the culprit: each alone
+                self._write(kind, [pair], letters)
+
+
+def _document(record: LogRecord, now: datetime) -> dict[str, Any] | None:
+    """The record as the store wants it; None for what the router or the recorder puts aside as a dead letter."""
+    if record.topic == LOGS:
+        try:
+            line = json.loads(record.value)
+        except ValueError:
+            return {}
+        return line if isinstance(line, dict) else {}
+    try:
+        event = events.from_record(record.value, record.headers, now=now)
+    except EventError:
+        return None
+    said = event.data if isinstance(event.data, dict) else {}
+    of_execution = record.topic == LIFECYCLE
+    return {
+        **events.as_dict(event),
+        "key": str(event.key),
+        "flow": event.flow_id,
+        "execution": str(said.get("execution", "")) if of_execution else event.causation_id,
+        "service": str(said.get("service", "")) if of_execution else "",
+    }

@@ -1,0 +1,76 @@
+"""Finds what got stuck and sets it going again: doorbells nobody answered, executors that stopped answering."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from ferris import events, lanes, lifecycle
+from ferris.config import LIFECYCLE
+from ferris.ports import EventLog, Record
+from ferris_web.executions.models import Execution
+from ferris_web.executions.services.claims import executions_orphaned, executions_rung, executions_unanswered
+from gateway import doorbell
+from gateway.role import Role
+
+log = logging.getLogger(__name__)
+
+_UNANSWERED = timedelta(seconds=10)
+_AT_MOST = 1000
+
+
+class Rescuer(Role):
+    """Looks every few seconds. Same code on every broker.
+
+    An expired lease is only *reported* here, on the log beside the executor's own reports: the recorder, who
+    reads them in their order, knows whether user code had begun.
+    """
+
+    def __init__(self, event_log: EventLog, lease_seconds: float, *, first_look_is_restart: bool) -> None:
+        super().__init__()
+        self._log = event_log
+        self._period = min(5.0, lease_seconds / 3)
+        self._restart = first_look_is_restart
+
+    def wake(self) -> None:
+        pass  # `stopping` is what it waits for
+
+    def turn(self) -> None:
+        now = datetime.now(UTC)
+        self.end_leases(now)
+        self.ring_again(now)
+        self._restart = False
+        self.stopping.wait(self._period)
+
+    def end_leases(self, now: datetime) -> None:
+        """Report executions whose executor is gone. After a restart of an engine that holds broker and workers,
+        that is every claimed one: no lease need run out first."""
+        gone = executions_orphaned(now, all_claims=self._restart)
+        if gone:
+            log.warning("%d executions lost their executor", len(gone))
+            self._log.append(
+                LIFECYCLE, [Record(events.encode(_lease_expired(row, now)), key=str(row.id)) for row in gone]
+            )
+
+    def ring_again(self, now: datetime) -> None:
+        """Ring for queued executions again where the queue that should hold their doorbells is empty."""
+        before = now if self._restart else now - _UNANSWERED
+        waiting = executions_unanswered(before, _AT_MOST)
+        if not waiting:
+            return
+        empty = {lane for lane in lanes.LANES if self._restart or doorbell.waiting(lane) == 0}
+        again = [(pk, lane) for pk, lane in waiting if lane in empty]
+        if again:
+            doorbell.ring(doorbell.rung(again))
+            executions_rung([pk for pk, _ in again], now)
+
+
+def _lease_expired(row: Execution, now: datetime) -> events.Event:
+    return events.new(
+        lifecycle.LEASE_EXPIRED,
+        "ferris/gateway",
+        {"execution": str(row.id), "attempt": row.attempt, "worker": row.worker},
+        now=now,
+        subject=str(row.id),
+        correlation_id=row.flow_id,
+    )

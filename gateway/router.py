@@ -1,0 +1,163 @@
+"""Reads the event log, finds the services that each event triggers, writes their executions, rings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
+
+from ferris import events
+from ferris.config import EVENTS
+from ferris.errors import EventError
+from ferris.events import Event
+from ferris.ports import EventLog, LogRecord
+from ferris.routing import FilterError, RoutingTable, Trigger
+from ferris_web.catalog import selectors as catalog
+from ferris_web.executions.selectors import executions_origin
+from ferris_web.executions.services import Catalog, Dispatched, Listener, changes_tell, events_dispatch
+from ferris_web.executions.services.dispatch import as_uuid
+from gateway.deadletter import Letter, put_aside
+from gateway.doorbell import ring
+from gateway.role import Reader
+
+log = logging.getLogger(__name__)
+
+
+class CatalogView:
+    """The catalog as the router sees it, loaded again when its revision has changed."""
+
+    def __init__(self) -> None:
+        self._held: Catalog | None = None
+
+    def current(self) -> Catalog:
+        """The catalog of now: an event is matched with what was synced before it was read."""
+        revision = catalog.revision()
+        if self._held is None or self._held.revision != revision:
+            # The revision is read before the rows: rows newer than it only lead to one more load.
+            self._held = load(revision)
+        return self._held
+
+
+def load(revision: int) -> Catalog:
+    """The routing table and all services at this revision."""
+    table = RoutingTable([trigger for trigger in catalog.triggers_all() if _understood(trigger)])
+    listeners = {
+        str(service.id): Listener(
+            service.id, service.name, service.version_id, service.priority, service.runs
+        )
+        for service in catalog.services_versioned()
+    }
+    return Catalog(revision=revision, match=table.match, listeners=listeners)
+
+
+def _understood(trigger: Trigger) -> bool:
+    """False, and a word in the log, for a trigger that a sync would have refused: it must not stop the others."""
+    try:
+        RoutingTable([trigger])
+    except (FilterError, ValueError) as error:
+        log.error("a trigger of %s is left out: %s; sync its project again", trigger.service, error)
+        return False
+    return True
+
+
+class Router(Reader):
+    """Event row and executions in one transaction, then the doorbells, then the offset: replays change nothing."""
+
+    group = "ferris.router"
+    topics = (EVENTS,)
+    at_once = 500
+    breath = 0.005
+
+    def __init__(self, event_log: EventLog, hop_limit: int) -> None:
+        super().__init__(event_log)
+        self._hop_limit = hop_limit
+        self._catalog = CatalogView()
+
+    def handle(self, records: list[LogRecord]) -> None:
+        now = datetime.now(UTC)
+        batch, letters = self._parse(records, now)
+        done = self._dispatch(batch, letters, now)
+        put_aside(self.log, letters)
+        ring(done.doorbells)
+        changes_tell(done.changes)
+
+    def _parse(
+        self, records: list[LogRecord], now: datetime
+    ) -> tuple[list[tuple[Event, LogRecord]], list[Letter]]:
+        batch, letters = [], []
+        for record in records:
+            try:
+                event = events.from_record(record.value, record.headers, now=now)
+            except EventError as error:
+                letters.append(Letter(record, "unreadable", str(error)))
+                continue
+            batch.append((event, record))
+        return self._within_limit(adopt(batch), letters), letters
+
+    def _within_limit(
+        self, batch: list[tuple[Event, LogRecord]], letters: list[Letter]
+    ) -> list[tuple[Event, LogRecord]]:
+        kept = []
+        for event, record in batch:
+            if event.hops > self._hop_limit:
+                letters.append(
+                    _letter(event, record, "hop_limit", f"{event.hops} hops, the limit is {self._hop_limit}")
+                )
+            else:
+                kept.append((event, record))
+        return kept
+
+    def _dispatch(
+        self, batch: list[tuple[Event, LogRecord]], letters: list[Letter], now: datetime
+    ) -> Dispatched:
+        if not batch:
+            return Dispatched()
+        table = self._catalog.current()
+        try:
+            return events_dispatch(batch, table, now)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away or busy: the whole turn is repeated
+        except (DatabaseError, ValueError, TypeError) as error:
+            if len(batch) == 1:
+                log.exception("event %s cannot be dispatched", batch[0][0].id)
+                letters.append(_letter(*batch[0], "not_dispatched", f"{type(error).__name__}: {error}"))
+                return Dispatched()
+        # One of them is the culprit: each alone, so that the others go on.
+        whole = Dispatched()
+        for pair in batch:
+            whole.add(self._dispatch([pair], letters, now))
+        return whole
+
+
+def adopt(batch: list[tuple[Event, LogRecord]]) -> list[tuple[Event, LogRecord]]:
+    """Every event within a flow. Published clients write to the log themselves and leave only their parent's ids
+    inside the data: such an event gets the flow of the execution that sent it, and counts one hop more."""
+    orphans = {
+        parent
+        for event, _ in batch
+        if "causationid" not in event.extensions and (parent := as_uuid(event.causation_id))
+    }
+    parents = executions_origin(orphans) if orphans else {}
+    return [(_in_flow(event, parents), record) for event, record in batch]
+
+
+def _in_flow(event: Event, parents: Mapping[UUID, tuple[str, int]]) -> Event:
+    parent = as_uuid(event.causation_id)
+    if parent not in parents or "causationid" in event.extensions:
+        return events.with_flow(event)
+    flow, hops = parents[parent]
+    ours: dict[str, str | int | bool] = {
+        "correlationid": flow,
+        "causationid": str(parent),
+        "ferrishops": hops + 1,
+    }
+    return replace(event, extensions={**event.extensions, **ours})
+
+
+def _letter(event: Event, record: LogRecord, reason: str, detail: str) -> Letter:
+    return Letter(record, reason, detail, event.type, event.id, event.flow_id or "")

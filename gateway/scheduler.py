@@ -1,0 +1,84 @@
+"""The one clock: due schedules become events, executions that waited for a time become queued.
+
+Missed runs (the platform was down): one run for the latest of them, at once; the others are not made up for.
+A run's event id is made of the schedule and the due time, so that two schedulers at once, or one that died
+between event and row, cause one run.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+from ferris import cron, events
+from ferris.config import CONTROL, EVENTS
+from ferris.ports import EventLog, Record
+from ferris_web.catalog.models import Schedule
+from ferris_web.catalog.selectors import schedules_due, schedules_next
+from ferris_web.catalog.services import schedule_advance
+from ferris_web.executions.services import executions_due
+from ferris_web.executions.services.reports import next_due
+from gateway.doorbell import ring
+from gateway.role import Role
+
+GROUP = "ferris.scheduler"
+_LONGEST_WAIT = 300.0  # a look at the tables now and then, should a notice be lost or the clock be set
+_DUE_IDS = uuid.UUID("0f2f5fd2-6d4c-5b53-8f0f-6c1f3a3d2a10")
+
+
+class Scheduler(Role):
+    """Sleeps until the next due time, or until a notice on `ferris.control` says that the plans changed."""
+
+    def __init__(self, event_log: EventLog) -> None:
+        super().__init__()
+        self._log = event_log
+        self._consumer = event_log.subscribe(GROUP, [CONTROL])
+
+    def wake(self) -> None:
+        self._consumer.wake()
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def turn(self) -> None:
+        now = datetime.now(UTC)
+        for schedule in schedules_due(now):
+            self._fire(schedule, now)
+        ring(executions_due(now))
+        notices = self._consumer.poll(1000, timeout=self._wait(datetime.now(UTC)))
+        if notices:
+            self._consumer.commit(notices)
+
+    def _wait(self, now: datetime) -> float:
+        times = [time for time in (schedules_next(), next_due()) if time is not None]
+        if not times:
+            return _LONGEST_WAIT
+        soonest: float = (min(times) - now).total_seconds()
+        return min(_LONGEST_WAIT, max(0.0, soonest))
+
+    def _fire(self, schedule: Schedule, now: datetime) -> None:
+        due = schedule.next_due_at
+        if due is None:
+            return
+        event = due_event(schedule, due)
+        self._log.append(EVENTS, [Record(events.encode(event), key=event.flow_id)])
+        following = None if schedule.once else cron.next_after(schedule.cron, schedule.timezone, now)
+        schedule_advance(schedule, fired=due, following=following)
+
+
+def due_event(schedule: Schedule, due: datetime) -> events.Event:
+    """The event of one due time of a schedule: the same id however often it is made."""
+    identity = uuid.uuid5(_DUE_IDS, f"{schedule.id}/{due.isoformat()}")
+    return events.new(
+        events.SCHEDULE_DUE,
+        f"ferris/schedule/{schedule.id}",
+        schedule.parameters,
+        now=due,
+        id=str(identity),
+        subject=schedule.service.name,
+        service=str(schedule.service_id),
+        trigger=schedule.trigger_type,
+        correlation_id=schedule.flow_id or events.new_flow_id(),
+        causation_id=str(schedule.parent_execution) if schedule.parent_execution else None,
+        extensions={"ferriseventname": schedule.name} if schedule.name else {},
+    )

@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""Ferris from the command line: `python manage.py help` lists what it can do."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ferris_web.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # a setting is wrong: its name and remedy say more than a traceback
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""First code in the interpreter of a script: makes it what `python script.py '<json>'` would have been.
+
+Python's `site` imports this module before the script, because its folder is the first of PYTHONPATH. It waits at
+the gate until the script may run, takes the argument from an inherited file (so that no process list shows it,
+whatever its size), and removes its own traces. The script itself is then started by Python as ever: `__main__`,
+`sys.path[0]`, tracebacks, exit codes and `atexit` are Python's own.
+
+Only built-in and tiny extension modules are imported here: every script pays for it.
+"""
+
+import os
+import sys
+
+
+def begin(handles: str) -> None:
+    """Wait for the gate's byte, then take over the argument. The gate closes when the executor dies."""
+    gate, argument = (int(number) for number in handles.split(","))
+    _reset_signals()
+    if not os.read(gate, 1):
+        os._exit(1)
+    _end_with_executor(gate)
+    size = os.fstat(argument).st_size
+    content = bytearray()
+    while len(content) < size:
+        content += os.pread(argument, size - len(content), len(content))
+    os.close(argument)
+    text = content.decode()
+    sys.argv.append(text)
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv.append(text)
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _reset_signals() -> None:
+    """Ignored signals are inherited; a script expects the defaults, and Ctrl-C as KeyboardInterrupt."""
+    import _signal  # type: ignore[import-not-found]
+
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGCHLD):
+        if _signal.getsignal(number) == _signal.SIG_IGN:
+            default = _signal.default_int_handler if number == _signal.SIGINT else _signal.SIG_DFL
+            _signal.signal(number, default)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _end_with_executor(gate: int) -> None:
+    """Have the kernel kill this process group when the gate's other end closes, because the executor died.
+
+    Unlike PR_SET_PDEATHSIG it reaches the whole group, does not depend on the executor's thread, and needs no
+    ctypes, whose import takes longer than the rest of this module.
+    """
+    import _signal
+    import fcntl
+
+    fcntl.fcntl(gate, fcntl.F_SETSIG, _signal.SIGKILL)
+    fcntl.fcntl(gate, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(gate, fcntl.F_SETFL, fcntl.fcntl(gate, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+    try:
+        if os.read(gate, 1) == b"":
+            os._exit(1)  # it died between the byte and here
+    except BlockingIOError:
+        pass
+
+
+def _leave_no_trace() -> None:
+    here = os.path.dirname(__file__)
+    sys.path[:] = [entry for entry in sys.path if entry != here]
+    sys.path_importer_cache.pop(here, None)
+    rest = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry not in ("", here)]
+    if rest:
+        os.environ["PYTHONPATH"] = os.pathsep.join(rest)
+    else:
+        os.environ.pop("PYTHONPATH", None)
+    last = os.environ.pop("FERRIS_PATH_LAST", None)
+    if last:
+        sys.path.append(last)
+
+
+_handles = os.environ.pop("FERRIS_BOOT", None)
+_leave_no_trace()
+if _handles is not None:
+    try:
+        begin(_handles)
+    except BaseException as error:
+        os.write(2, f"the executor's hand-over failed: {type(error).__name__}: {error}\n".encode())
+        os._exit(70)
+# The environment's own sitecustomize, if it has one; `site` takes an ImportError of this name for "there is none".
+del sys.modules["sitecustomize"]
+import sitecustomize  # type: ignore[import-not-found] # noqa: E402, F401

@@ -1,0 +1,293 @@
+"""The task `ferris.execute`: one attempt of one execution, from its claim to its last report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown
+
+from celery_app import EXECUTE, app
+from ferris import lifecycle
+from ferris.errors import BackendError, EventError
+from ferris.execution import ExecutionOrder
+from ferris.lifecycle import Reason
+from ferris.retry import next_attempt
+from tasks import executor as executors
+from tasks.calls import Calls
+from tasks.channel import Channel
+from tasks.command import command_of, inherited, variables
+from tasks.environment import Environment, EnvironmentFailed, resolver_words
+from tasks.executor import Executor
+from tasks.journal import Journal
+from tasks.lease import CANCELLED, TIMEOUT, Lease
+from tasks.loop import Loop
+from tasks.mask import SHORTEST
+from tasks.package import PackageError
+from tasks.relay import Relay
+from tasks.runner import Command, Process, start_tool
+from tasks.step import Outcome, Say, Watch
+
+log = logging.getLogger(__name__)
+
+_BUILD_SECONDS: Final = 1800.0
+_BUILD_INHERITED: Final = ("UV_", "PIP_")
+
+
+class Failed(Exception):
+    """This attempt failed, for a reason of `lifecycle.Reason`."""
+
+    def __init__(self, reason: Reason, error: str) -> None:
+        super().__init__(error)
+        self.reason, self.error = reason, error
+
+
+class Stopped(Exception):
+    """This attempt was ended from outside: cancelled, fenced, its lease lost, or the executor shuts down."""
+
+
+@app.task(name=EXECUTE, ignore_result=True)  # type: ignore[untyped-decorator]
+def execute(execution_id: str) -> None:
+    """Answer a doorbell. Whatever happens, the row in the database says so, or its lease runs out."""
+    run(executors.current(), execution_id)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _on_ready(**_: object) -> None:
+    executors.current().prepare()
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _on_shutdown(**_: object) -> None:
+    executors.close()
+
+
+def run(executor: Executor, execution_id: str) -> None:
+    """Claim the execution and run it; nothing when someone else has it or the web stays away."""
+    if executor.closing:
+        return
+    claimed_at = time.monotonic()
+    try:
+        order = executor.control.claim(execution_id, executor.worker, lambda: executor.closing)
+    except BackendError as error:
+        log.error("execution %s stays unclaimed, it will be rung for again: %s", execution_id, error)
+        return
+    if isinstance(order, str):
+        log.info("execution %s is not to be run: %s", execution_id, order)
+        return
+    with Loop() as loop:
+        lease = Lease(order, claimed_at, loop.wake)
+        executor.leases.add(lease)
+        try:
+            Attempt(executor, order, lease, loop).run()
+        finally:
+            executor.leases.remove(lease)
+
+
+class Attempt:
+    """One claimed attempt: package, environment, steps, report."""
+
+    def __init__(self, executor: Executor, order: ExecutionOrder, lease: Lease, loop: Loop) -> None:
+        self._executor, self._order, self._lease, self._loop = executor, order, lease, loop
+        self._settings = executor.settings
+        self._journal = Journal(order, executor.reporter, executor.worker, self._settings.log_limit_bytes)
+        self._channel_path = executor.workplace.socket_path()
+        self._error_line = ""
+
+    def run(self) -> None:
+        """Everything, and the report about it. Raises nothing that is the execution's own."""
+        self._journal.report(lifecycle.STARTED)
+        if self._journal.masker.too_short:
+            self._journal.note(
+                "warning", f"a secret is shorter than {SHORTEST} characters: it is not masked in this log"
+            )
+        try:
+            with self._folder() as folder:
+                environment = self._environment(folder)
+                self._steps(folder, environment)
+            self._conclude(lifecycle.COMPLETED)
+        except Stopped as stop:
+            self._conclude(lifecycle.CANCELLED if str(stop) == CANCELLED else None, reason=str(stop))
+        except Failed as failure:
+            self._fail(failure.reason, failure.error)
+        except PackageError as error:
+            self._fail(Reason.PACKAGE, str(error))
+        except EnvironmentFailed as error:
+            self._fail(Reason.ENVIRONMENT, str(error))
+        except Exception as error:
+            log.exception("execution %s failed in the executor", self._order.execution_id)
+            self._fail(Reason.PLATFORM, f"{type(error).__name__}: {error}")
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """The package, unpacked for this attempt alone."""
+        folder = self._executor.workplace.attempts / f"{self._order.execution_id}-{self._order.attempt}"
+        try:
+            self._executor.packages.copy(self._order.digest, folder)
+            yield folder
+        finally:
+            self._executor.cleaner.add(self._channel_path, folder)
+
+    def _environment(self, folder: Path) -> Environment:
+        order = self._order
+        return self._executor.environments.get(
+            order.requirements,
+            order.python,
+            order.digest,
+            lambda commands: self._build(commands, folder),
+            self._pause,
+        )
+
+    def _build(self, commands: list[list[str]], folder: Path) -> None:
+        for command in commands:
+            self._tool(command, folder)
+
+    def _tool(self, command: list[str], folder: Path) -> None:
+        said: list[str] = []
+
+        def say(stream: str, level: str, line: str) -> None:
+            said.append(line)
+            self._journal.line("platform", "info", line)
+
+        with self._watch(start_tool(command, folder, inherited(*_BUILD_INHERITED)), say) as watch:
+            outcome = watch.until_end(time.monotonic() + _BUILD_SECONDS)
+        if outcome.stopped == TIMEOUT:
+            raise EnvironmentFailed(f"the environment was not built within {_BUILD_SECONDS:g} s")
+        self._go_on()
+        if not outcome.ok:
+            raise EnvironmentFailed(resolver_words(said) or f"{Path(command[0]).name} {outcome}")
+
+    def _pause(self, seconds: float) -> None:
+        self._loop.turn(seconds)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._lease.check()
+        if self._lease.why is not None:
+            raise Stopped(self._lease.why)
+
+    def _steps(self, folder: Path, environment: Environment) -> None:
+        order = self._order
+        if not order.scripts:
+            raise Failed(
+                Reason.NO_SCRIPTS, "the service has no script to run; add one, or name it as `entrypoint`"
+            )
+        deadline = time.monotonic() + (order.timeout or self._settings.default_timeout_seconds)
+        calls = Calls(
+            self._executor.control,
+            self._executor.objects,
+            order,
+            self._journal.masker.learn,
+            lambda: not self._lease.good,
+        )
+        path = self._channel_path
+        channel = Channel(
+            path, self._loop, self._tell, lambda message, answer: self._call(calls, message, answer)
+        )
+        relay = Relay(self._loop, self._executor.calls, calls)
+        try:
+            environ = variables(order, channel.path, relay.port, self._executor.environ)
+            for index, script in enumerate(order.scripts):
+                started = command_of(order, script, folder, environment, environ)
+                self._step(index, script, started, deadline, channel)
+        finally:
+            relay.close()
+            channel.close()
+
+    def _step(self, index: int, script: str, command: Command, deadline: float, channel: Channel) -> None:
+        self._journal.step = script
+        self._error_line = ""
+        with self._watch(self._executor.runner.start(command), self._say) as watch:
+            # The interpreter comes up while this becomes durable: only then is its gate opened.
+            self._journal.report(lifecycle.STEP_STARTED, step=index, script=script)
+            self._executor.reporter.flush()
+            self._go_on()
+            watch.release()
+            outcome = watch.until_end(deadline, channel)
+        self._end_step(index, script, outcome)
+
+    def _watch(self, process: Process, say: Say) -> Watch:
+        grace = self._settings.cancel_grace_seconds
+        return Watch(process, self._loop, self._lease, self._journal.masker, say, grace)
+
+    def _end_step(self, index: int, script: str, outcome: Outcome) -> None:
+        said: dict[str, Any] = {
+            "step": index,
+            "script": script,
+            "exit_code": outcome.exit_code,
+            "signal": outcome.signal,
+            "duration_ms": round(outcome.seconds * 1000),
+        }
+        self._journal.step = None
+        if outcome.ok:
+            self._journal.report(lifecycle.STEP_COMPLETED, **said)
+            return
+        if outcome.stopped not in (None, CANCELLED, TIMEOUT):
+            raise Stopped(outcome.stopped)
+        error = self._journal.error(self._problem(script, outcome))
+        self._journal.report(lifecycle.STEP_FAILED, **said, error=error)
+        if outcome.stopped == CANCELLED:
+            raise Stopped(CANCELLED)
+        raise Failed(Reason.TIMEOUT if outcome.stopped else Reason.SCRIPT_FAILED, error)
+
+    def _problem(self, script: str, outcome: Outcome) -> str:
+        if outcome.stopped == CANCELLED:
+            return f"{script} was cancelled"
+        if outcome.stopped == TIMEOUT:
+            limit = self._order.timeout or self._settings.default_timeout_seconds
+            return f"{script} was still running when the timeout of {limit:g} s ended"
+        return f"{script} {outcome}" + (f": {self._error_line}" if self._error_line else "")
+
+    def _say(self, stream: str, level: str, line: str) -> None:
+        if stream == "stderr" and level == "error" and not line.startswith((" ", "Traceback ")):
+            self._error_line = line
+        self._journal.line(stream, level, line)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        if message["op"] == "event":
+            try:
+                self._journal.send(message)
+            except EventError as error:
+                self._journal.note("error", f"an event was not sent: {error}")
+        elif message["op"] == "log":
+            self._journal.record(str(message.get("level")), str(message.get("message")))
+        else:
+            self._journal.note("error", str(message.get("problem")))
+
+    def _call(self, calls: Calls, message: dict[str, Any], answer: Any) -> None:
+        if (
+            message.get("op") == "config"
+        ):  # known here, so it need not queue behind calls that wait for the web
+            answer(calls.answer(message))
+        else:
+            self._executor.calls.submit(lambda: answer(calls.answer(message)))
+
+    def _fail(self, reason: Reason, error: str) -> None:
+        order = self._order
+        text = self._journal.error(error)
+        due = next_attempt(order.retry, order.attempt, datetime.now(UTC), execution_id=order.execution_id)
+        if due is None or reason is Reason.NO_SCRIPTS:
+            self._conclude(lifecycle.FAILED, reason=reason.value, error=text)
+            return
+        self._journal.note(
+            "warning",
+            f"attempt {order.attempt} of {order.retry.attempts} failed; the next is due {due:%H:%M:%S} UTC",
+        )
+        self._conclude(lifecycle.RETRY_SCHEDULED, reason=reason.value, error=text, not_before=due.isoformat())
+
+    def _conclude(self, kind: str | None, **said: Any) -> None:
+        """The last report, durable when it returns. Without a kind somebody else decides about the execution."""
+        if kind is None:
+            self._journal.note("warning", f"this attempt was ended by its executor ({said['reason']})")
+        elif kind not in (lifecycle.COMPLETED, lifecycle.CANCELLED):
+            self._journal.note("error", said["error"])
+        self._journal.finish_lines()
+        if kind is not None:
+            self._journal.report(kind, **said)
+        self._executor.reporter.flush()

@@ -1,0 +1,166 @@
+"""What a worker process holds: connections, caches, the writer, the leases. Made at the first execution."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Final
+
+from ferris import adapters
+from ferris.config import Settings
+from tasks.cleaner import Cleaner, end_leftovers, remove
+from tasks.command import inherited
+from tasks.control import ControlClient
+from tasks.environment import Environments
+from tasks.lease import Leases
+from tasks.package import PackageCache
+from tasks.report import Reporter
+from tasks.runner import ColdRunner, Runner
+
+log = logging.getLogger(__name__)
+
+_CALLS: Final = 8
+_LONGEST_SOCKETS: Final = 90
+
+
+class Executor:
+    """Everything that executions of one worker process share."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.environ = inherited()
+        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+        self.control = ControlClient(settings.control_url, settings.executor_token)
+        self.reporter = Reporter(adapters.open_event_log(settings.event_log_url))
+        self.objects = adapters.open_object_store(settings.object_store_url)
+        self.packages = PackageCache(settings.home / "cache" / "packages", self.objects)
+        self.environments = Environments(settings.home / "cache" / "environments")
+        self.leases = Leases(self.control, self.worker, settings.heartbeat_seconds)
+        self.runner: Runner = ColdRunner()
+        self.calls = ThreadPoolExecutor(_CALLS, thread_name_prefix="calls")
+        self.workplace = Workplace(settings.home / "work")
+        self.cleaner = Cleaner()
+        self.closing = False
+        self._closed = False
+
+    def prepare(self) -> None:
+        """Begin to build what the first script would wait for: the environment without packages."""
+        threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
+
+    def _prepare(self) -> None:
+        def build(commands: list[list[str]]) -> None:
+            for command in commands:
+                subprocess.run(command, check=True, capture_output=True)
+
+        try:
+            self.environments.get(None, None, "", build, time.sleep)
+        except (OSError, subprocess.CalledProcessError) as error:
+            log.warning("the plain environment cannot be built ahead: %s", error)
+
+    def stop_all(self, why: str) -> None:
+        """End every script that runs."""
+        self.closing = True
+        self.leases.stop_all(why)
+
+    def close(self) -> None:
+        """Write what is left and give everything back. Nothing may run any more. May be called twice."""
+        if self._closed:
+            return
+        self.closing = self._closed = True
+        self.reporter.close()
+        self.leases.close()
+        self.calls.shutdown(wait=False, cancel_futures=True)
+        self.cleaner.close()
+        self.workplace.close()
+
+
+class Workplace:
+    """The folder in which this worker's scripts run. What workers that died left beside it is removed."""
+
+    def __init__(self, parent: Path) -> None:
+        parent.mkdir(parents=True, exist_ok=True)
+        self._own = parent / f"{socket.gethostname()}-{os.getpid()}"
+        self._lock = _lock(self._own.with_name(f"{self._own.name}.lock"))
+        self._sweep(parent)
+        shutil.rmtree(self._own, ignore_errors=True)
+        self._own.mkdir(mode=0o700)
+        self.attempts = self._own / "attempts"
+        self.attempts.mkdir()
+        self._sockets = _short(self._own / "sockets")
+        self._numbers = itertools.count(1)
+
+    def socket_path(self) -> str:
+        """A path for a new Unix socket."""
+        return str(self._sockets / str(next(self._numbers)))
+
+    def close(self) -> None:
+        """Remove the folder."""
+        remove(self._own)
+        shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._lock is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._lock.name)
+            self._lock.close()
+
+    def _sweep(self, parent: Path) -> None:
+        for lock in parent.glob("*.lock"):
+            if lock.name != f"{self._own.name}.lock" and (held := _lock(lock)) is not None:
+                with held:
+                    left = parent / lock.name.removesuffix(".lock")
+                    end_leftovers([f"{left}/"])
+                    remove(left)
+                    lock.unlink(missing_ok=True)
+
+
+def _short(folder: Path) -> Path:
+    """The folder, made; another one when its path leaves no room for a socket in it (sun_path of unix(7))."""
+    if len(os.fsencode(folder)) <= _LONGEST_SOCKETS:
+        folder.mkdir()
+        return folder
+    return Path(tempfile.mkdtemp(prefix="ferris-sockets-"))
+
+
+def _lock(path: Path) -> IO[str] | None:
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+_making = threading.Lock()
+_made: dict[int, Executor] = {}
+
+
+def current(settings: Settings | None = None) -> Executor:
+    """This process's executor, made by the first who asks (of the environment's settings if none are given).
+
+    A forked child gets its own.
+    """
+    with _making:
+        executor = _made.get(os.getpid())
+        if executor is None:
+            _made.clear()
+            executor = _made[os.getpid()] = Executor(settings or Settings.from_env())
+        return executor
+
+
+def close() -> None:
+    """Close this process's executor, if it has one."""
+    with _making:
+        executor = _made.pop(os.getpid(), None)
+    if executor is not None:
+        executor.close()

@@ -1,0 +1,160 @@
+"""What one attempt of an execution says: its lifecycle reports, its log lines, the events its scripts send."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ferris import events, lifecycle
+from ferris.config import EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS
+from ferris.errors import EventError
+from ferris.execution import ExecutionOrder, content_digest, sent_event_id
+from ferris.ports import Record
+from tasks.mask import Masker
+from tasks.output import CONTINUED, LONGEST_LINE, Budget
+from tasks.report import Reporter
+
+log = logging.getLogger(__name__)
+
+TOPICS: Final = {
+    EVENTS: EVENTS, NOTIFICATIONS: NOTIFICATIONS, METRICS: METRICS,
+}  # fmt: skip
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+_LINE_OVERHEAD: Final = 200
+_LONGEST_ERROR: Final = 2000
+
+
+class Journal:
+    """Speaks for one attempt. Used by the execution's thread only. Everything that leaves here is masked."""
+
+    def __init__(self, order: ExecutionOrder, reporter: Reporter, worker: str, log_limit: int) -> None:
+        self.order = order
+        self.masker = Masker([order.secrets, order.token])
+        self._reporter = reporter
+        self._source = f"ferris/executor/{worker}"
+        self._limit = log_limit
+        self._budget = Budget(log_limit, self._append_line)
+        self._sequence = 0
+        self._sent: Counter[str] = Counter()
+        self._warned = False
+        self.step: str | None = None
+
+    def report(self, kind: str, **said: Any) -> None:
+        """A lifecycle report. Its id is made of what it says, so that it may be written twice."""
+        order = self.order
+        event = events.new(
+            kind,
+            self._source,
+            {"execution": order.execution_id, "attempt": order.attempt, "service": order.service, **said},
+            now=datetime.now(UTC),
+            id=f"{order.execution_id}.{order.attempt}.{kind.removeprefix('ferris.')}.{said.get('step', '')}".rstrip(
+                "."
+            ),
+            subject=order.execution_id,
+            correlation_id=order.flow_id,
+        )
+        urgent = kind != lifecycle.STARTED
+        self._reporter.add(LIFECYCLE, Record(events.encode(event), key=order.execution_id), urgent=urgent)
+
+    def line(self, stream: str, level: str, message: str) -> None:
+        """A line whose message is masked already."""
+        if len(message) + _LINE_OVERHEAD > self._limit:
+            message = message[: self._limit // 2]
+        line = (self._now(), self.step, stream, level, message)
+        if not self._budget.add(len(message) + _LINE_OVERHEAD, line):
+            self._append_line(
+                (
+                    line[0],
+                    None,
+                    "platform",
+                    "warning",
+                    "The log's limit is reached; its last lines follow at the end.",
+                )
+            )
+
+    def note(self, level: str, message: str) -> None:
+        """A line by the platform itself."""
+        self.line("platform", level, self.masker.text(message))
+
+    def record(self, level: str, message: str) -> None:
+        """A record of `context.logging`: one line however many lines its text has, unless that is very long."""
+        text, level = self.masker.text(message), level if level in LEVELS else "info"
+        while len(text) > LONGEST_LINE:
+            self.line("log", level, text[:LONGEST_LINE] + CONTINUED)
+            text = text[LONGEST_LINE:]
+        self.line("log", level, text)
+
+    def error(self, text: str) -> str:
+        """An error's text as it may be reported: masked, one line, not too long."""
+        return " ".join(self.masker.text(text).split())[:_LONGEST_ERROR]
+
+    def finish_lines(self) -> None:
+        """Let out what was kept back of a log that is too long."""
+        budget = self._budget
+        if budget.dropped_lines:
+            left_out = f"{budget.dropped_lines} lines ({budget.dropped_bytes} bytes) are left out here"
+            self._append_line(
+                (self._now(), None, "platform", "warning", f"{left_out}: the limit is {self._limit} bytes.")
+            )
+        for line in budget.tail():
+            self._append_line(line)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """An event from a script, as it came through the channel. EventError for what must not be sent."""
+        order = self.order
+        topic = message.get("topic") or EVENTS
+        if not isinstance(topic, str) or topic not in TOPICS:
+            raise EventError("topic", f"is {topic!r}; scripts may send to {', '.join(TOPICS)}")
+        kind = message.get("type")
+        if not isinstance(kind, str) or events.is_reserved(kind):
+            raise EventError(
+                "type", f"is {kind!r}; expected a text that the platform does not keep for itself"
+            )
+        source, subject = message.get("source") or order.service, message.get("subject")
+        data, masked = self.masker.value(message.get("data"))
+        if masked:
+            self.note("warning", f"the event {kind} held a secret; it was sent with {'***'} in its place")
+        digest = content_digest(kind, str(source), subject, data, topic)
+        event = events.new(
+            kind,
+            source,
+            data,
+            now=datetime.now(UTC),
+            id=sent_event_id(order.execution_id, digest, self._sent[digest]),
+            subject=subject,
+            correlation_id=order.flow_id,
+            causation_id=order.execution_id,
+            hops=order.hops + 1,
+        )
+        value = events.encode(event)
+        self._sent[digest] += 1
+        self._reporter.add(TOPICS[topic], Record(value, key=order.flow_id))
+
+    def _append_line(self, line: Any) -> None:
+        time, step, stream, level, message = line
+        self._sequence += 1
+        order = self.order
+        value = json.dumps(
+            {
+                "execution": order.execution_id,
+                "attempt": order.attempt,
+                "seq": self._sequence,
+                "time": time,
+                "step": step,
+                "stream": stream,
+                "level": level,
+                "message": message.replace("\0", "\ufffd"),
+                "service": order.service,
+                "flow": order.flow_id,
+            },
+            ensure_ascii=False,
+        ).encode("utf-8", "replace")
+        self._reporter.add(LOGS, Record(value, key=order.execution_id), urgent=False)
+
+    @staticmethod
+    def _now() -> str:
+        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,91 @@
+"""Starting, stopping, starting again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.client import until
+from tests.acceptance.embedded import Platform
+from tests.acceptance.services import Project
+
+# A script that does what it can to stay: its child leaves the process group and the session, and is orphaned.
+FUGITIVE = """
+    import os, signal, sys, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.close(1); os.close(2)
+            time.sleep(300)
+        os._exit(0)
+    open({path!r}, "w").close()
+    time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly_and_starts_again(
+    make_platform: Callable[..., Platform], tmp_path: Path, number: signal.Signals
+) -> None:
+    platform = make_platform()
+    platform.start()
+    assert "password" in platform.said()
+    project = Project(platform.client, tmp_path)
+    begun = tmp_path / "begun"
+    project.load(
+        {
+            "TAG_long": {
+                "manifest.json": {"trigger_events": ["TAG.go"]},
+                "s.py": FUGITIVE.format(path=str(begun)),
+            },
+            "TAG_short": {"manifest.json": {"trigger_events": ["TAG.short"]}, "s.py": "print()"},
+        }
+    )
+    flow = project.emit("TAG.go")
+    until(begun.exists, 20, "the script has not begun")
+    assert platform.stop(number) == 0
+    assert platform.left_behind(project.folder) == []
+
+    said = len(platform.said())
+    platform.start()
+    assert "password" not in platform.said()[said:]
+    row = project.client.flow(flow, 1, timeout=30)[0]
+    assert (row["status"], row["reason"]) == ("failed", "executor_lost")
+    assert project.client.flow(project.emit("TAG.short"), 1)[0]["status"] == "completed"
+    assert platform.stop() == 0
+    assert platform.left_behind(project.folder) == []
+
+
+def test_a_second_platform_on_the_same_home_is_refused(own: Platform) -> None:
+    done = own.manage("ferris", check=False)
+    assert done.returncode != 0
+    assert "running already" in done.stderr
+    assert own.client.request("GET", "/health/ready", token=None).status == 200
+
+
+def test_a_port_in_use_is_said(own: Platform, make_platform: Callable[..., Platform]) -> None:
+    other = make_platform(FERRIS_PORT=str(own.port))
+    done = other.manage("ferris", check=False)
+    assert done.returncode != 0
+    assert "FERRIS_PORT" in done.stderr
+
+
+def test_a_wrong_setting_is_named_with_its_remedy(make_platform: Callable[..., Platform]) -> None:
+    done = make_platform(FERRIS_LEASE="soon").manage("ferris", check=False)
+    assert done.returncode != 0
+    assert "FERRIS_LEASE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("port", ["EVENT_LOG", "OBJECT_STORE", "CONFIG_STORE", "OPS_STORE"])
+def test_a_backend_that_there_is_not_ends_the_start(
+    make_platform: Callable[..., Platform], port: str
+) -> None:
+    done = make_platform(**{f"FERRIS_{port}": "carrier-pigeon://coop"}).manage("ferris", check=False)
+    assert done.returncode != 0
+    assert f"FERRIS_{port} is 'carrier-pigeon://coop'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,75 @@
+"""The figures as text, ratios first, in the form in which other products were measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def render(figures: dict[str, Any]) -> str:
+    """A Markdown table of ratios, one of figures, and what they are about."""
+    return "\n".join(
+        [*_ratios(figures), "", *_platform(figures), "", *_events(figures), "", *_notes(figures)]
+    )
+
+
+def _ratios(figures: dict[str, Any]) -> list[str]:
+    latency, spawns, runs = figures["latency"], figures["spawns"], figures["executions"]
+    alone = latency["bare"]
+    matching = figures["matching"]
+    return [
+        "| ratio | |",
+        "|---|---|",
+        f"| first line / bare `python script.py`, p50 | {latency['sent']['p50'] / alone['p50']:.2f} |",
+        f"| first line / bare `python script.py`, p99 | {latency['sent']['p99'] / alone['p99']:.2f} |",
+        f"| executions/s / bare spawns/s, 1 at a time | {runs['trivial'] / spawns[1]:.2f} |",
+        f"| executions/s / bare spawns/s, 2 parallel | {runs['trivial'] / spawns[2]:.2f} |",
+        f"| matching with 10,000 services / with 10, in one process | {matching[10_000] / matching[10]:.2f} |",
+        f"| events/s through the router with {figures['services']:,} services / with 10 | "
+        f"{figures['journal_many']['routed'] / figures['journal']['routed']:.2f} |",
+    ]
+
+
+def _platform(figures: dict[str, Any]) -> list[str]:
+    latency, spawns, runs, idle = (figures[name] for name in ("latency", "spawns", "executions", "idle"))
+    count = latency["n"]
+    memory = f"{idle['pss_mib']:.0f} MiB ({idle['rss_mib']:.0f}), {idle['processes']}"
+    return [
+        "| | first line p50 / p99 (n) | throughput, trivial work | idle PSS (RSS), processes | idle CPU |",
+        "|---|---|---|---|---|",
+        f"| `python script.py` | {_pair(latency['bare'])} ({count}) | {spawns[1]:.0f}/s | - | - |",
+        f"| same, 2 parallel | - | {spawns[2]:.0f}/s | - | - |",
+        f"| Ferris, embedded, event by HTTP -> script | {_pair(latency['sent'])} ({count}) "
+        f"| {runs['trivial']:.0f}/s | {memory} | {idle['cpu_percent']:.1f} |",
+        f"| same, from the answer 202 on | {_pair(latency['accepted'])} ({count}) | - | same | same |",
+        f"| same, script imports `ferris_ef` | - | {runs['with_library']:.0f}/s | same | same |",
+    ]
+
+
+def _events(figures: dict[str, Any]) -> list[str]:
+    journal, matching, ready = figures["journal"], figures["matching"], figures["ready"]
+    return [
+        "| | |",
+        "|---|---|",
+        f"| events matched, 10 services, in one process | {matching[10]:,.0f}/s |",
+        f"| events matched, 10,000 services, in one process | {matching[10_000]:,.0f}/s |",
+        f"| events accepted by HTTP, batches of 100, durable | {journal['accepted']:,.0f}/s |",
+        f"| events through the router into the journal, none wanted, 10 services | {journal['routed']:,.0f}/s |",
+        f"| same, {figures['services']:,} services | {figures['journal_many']['routed']:,.0f}/s |",
+        f"| services synced | {figures['services'] / figures['sync_seconds']:,.0f}/s |",
+        f"| time to ready, first start / again | {ready['first']:.1f} s / {ready['again']:.1f} s |",
+    ]
+
+
+def _notes(figures: dict[str, Any]) -> list[str]:
+    about = figures["machine"]
+    return [
+        f"Machine: {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, Python {about['python']}, "
+        f"load before {about['load_before']}; the driver on the same cores.",
+        '"First line" = `time.time()` as first statement of the script, minus the time just before the event was '
+        "posted; one event at a time. Milliseconds.",
+        f"PSS = sum over the platform's processes; CPU = % of one core over {figures['idle']['seconds']:g} s idle.",
+    ]
+
+
+def _pair(values: dict[str, float]) -> str:
+    return f"{values['p50']:.1f} / {values['p99']:.1f} ms"

@@ -1,0 +1,134 @@
+"""A real Chromium for the console's tests. Without one they are skipped, or fail with --browser-required."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.servers import Server, seeded_console, whole_platform
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed (make develop installs it)"
+)
+
+_PROGRAMS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+# What the browser itself says about pages that are meant to be refused.
+# A sandboxed file has no origin, so that even the site's icon is refused to it.
+_EXPECTED = ("the server responded with a status of 4", "ERR_BLOCKED_BY_RESPONSE.NotSameOrigin")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--browser-required",
+        action="store_true",
+        help="fail, instead of skipping, where there is no Chromium",
+    )
+    parser.addoption("--screenshots", metavar="FOLDER", help="keep a picture of every page in this folder")
+
+
+@pytest.fixture(scope="session")
+def chromium(request: pytest.FixtureRequest) -> Iterator[sync_api.Browser]:
+    """The browser of Debian's package, or the one that CHROMIUM names."""
+    found = (
+        [os.environ["CHROMIUM"]] if os.environ.get("CHROMIUM") else [p for p in _PROGRAMS if shutil.which(p)]
+    )
+    if not found:
+        reason = "there is no Chromium here: apt-get install chromium, or name one in CHROMIUM"
+        if request.config.getoption("--browser-required", default=False):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_api.sync_playwright() as playwright:
+        # Chromium has no sandbox for root, as which containers often run tests; the pages are our own.
+        rights = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=found[0], args=rights)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def console(chromium: sync_api.Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The console over seeded rows."""
+    with seeded_console(tmp_path_factory.mktemp("console")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def platform(chromium: sync_api.Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A whole platform."""
+    with whole_platform(tmp_path_factory.mktemp("platform")) as server:
+        yield server
+
+
+class Viewer:
+    """Somebody at a screen who is signed in. Whatever goes wrong in the browser is remembered."""
+
+    def __init__(self, browser: sync_api.Browser, server: Server, **context: object) -> None:
+        self.server = server
+        self.context = browser.new_context(base_url=server.url, **context)
+        self.context.set_default_timeout(15_000)
+        self.page = self.tab()
+
+    def tab(self) -> sync_api.Page:
+        """Another page, watched like the first."""
+        page = self.context.new_page()
+        self.problems: list[str] = getattr(self, "problems", [])
+        page.on("pageerror", lambda error: self.problems.append(f"{page.url}: {error}"))
+        page.on("console", lambda said: self._heard(page, said))
+        return page
+
+    def _heard(self, page: sync_api.Page, said: sync_api.ConsoleMessage) -> None:
+        if said.type in ("error", "warning") and not any(text in said.text for text in _EXPECTED):
+            self.problems.append(f"{page.url}: {said.text}")
+
+    def sign_in(self) -> None:
+        self.page.goto("/sign-in/")
+        self.page.get_by_label("User name").fill(self.server.user)
+        self.page.get_by_label("Password").fill(self.server.password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(self.server.url + "/")
+
+
+@pytest.fixture(scope="session")
+def session_of(chromium: sync_api.Browser) -> object:
+    """The cookies of a signed-in session, once per server."""
+    known: dict[str, object] = {}
+
+    def cookies(server: Server) -> object:
+        if server.url not in known:
+            viewer = Viewer(chromium, server)
+            viewer.sign_in()
+            known[server.url] = viewer.context.storage_state()
+            viewer.context.close()
+        return known[server.url]
+
+    return cookies
+
+
+@pytest.fixture
+def viewer_of(chromium: sync_api.Browser, session_of: object) -> Iterator[object]:
+    """Makes viewers of a server; at the end nothing may have gone wrong in their browsers."""
+    made: list[Viewer] = []
+
+    def make(server: Server, **context: object) -> Viewer:
+        viewer = Viewer(chromium, server, storage_state=session_of(server), **context)  # type: ignore[operator]
+        made.append(viewer)
+        return viewer
+
+    yield make
+    for viewer in made:
+        viewer.context.close()
+    assert not [problem for viewer in made for problem in viewer.problems]
+
+
+@pytest.fixture(scope="session")
+def pictures(request: pytest.FixtureRequest) -> Path | None:
+    """Where to keep pictures of pages, when that is wanted."""
+    folder = request.config.getoption("--screenshots", default=None)
+    if folder is None:
+        return None
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)

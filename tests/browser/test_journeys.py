@@ -1,0 +1,316 @@
+"""What people come for, on a whole platform: from an empty home to a flow, from a failure to its mending."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.servers import Server, until
+
+SLOW = """
+import sys, time
+from ferris_ef import context
+for n in range(int(context.params.get("rounds", 400))):
+    print(f"round {n} <b>\\x1b[32mgoes on\\x1b[0m</b>")
+    if n == 3:
+        context.logging.error("something <script>alert(1)</script> odd")
+    if n % 5 == 0:
+        context.events.send("journey.round", data={"n": n, "note": "<img src=x onerror=alert(1)>"})
+    sys.stdout.flush()
+    time.sleep(0.05)
+"""
+PARAMETERS = {
+    "fields": [
+        {"type": "int", "name": "rounds", "label": "Rounds", "min": 1, "max": 1000, "default": 400},
+        {"type": "file", "name": "notes", "label": "Notes", "data": {"bucket": "journey-notes"}},
+    ]
+}
+
+
+def write(folder: Path, name: str, manifest: dict[str, Any], script: str, **more: Any) -> None:
+    service = folder / name
+    service.mkdir(parents=True, exist_ok=True)
+    (service / "manifest.json").write_text(json.dumps(manifest))
+    (service / "run.py").write_text(script)
+    for file, content in more.items():
+        (service / f"{file}.json").write_text(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def folder(platform: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project on the platform: one service that takes its time, two that its events trigger."""
+    folder = tmp_path_factory.mktemp("journeys")
+    write(folder, "journey_slow", {"output_events": ["journey.round"]}, SLOW, parameters=PARAMETERS)
+    few = {"event_type": "journey.round", "filter": {"data": {"n": [{"numeric": ["<", 6]}]}}}
+    write(folder, "journey_few", {"trigger_events": [few]}, "print('one of few')")
+    none = {"event_type": "journey.round", "filter": {"data": {"n": [{"numeric": [">", 5000]}]}}}
+    write(folder, "journey_none", {"trigger_events": [none]}, "print('never')")
+    platform.manage("project", "add", "journeys", str(folder))
+    platform.manage("sync", "journeys")
+    return folder
+
+
+def run_slow(page: Any, rounds: int) -> None:
+    page.goto("/services/journey_slow/run/")
+    page.get_by_label("Rounds").fill(str(rounds))
+    page.get_by_role("button", name="Run now").click()
+    page.wait_for_url("**/executions/**")
+    page.wait_for_selector("h1 .badge")
+
+
+def test_from_an_empty_platform_to_the_first_run(platform: Server, viewer_of: Callable[..., Any]) -> None:
+    """Add the sample project in the console, run its service with the form, read what it printed."""
+    page = viewer_of(platform).page
+    page.goto("/projects/add/")
+    page.get_by_label("Name").fill("first steps")
+    page.get_by_label("Source").fill(str(Path(__file__).parents[2] / "examples" / "hello"))
+    page.get_by_role("button", name="Add and sync").click()
+    if page.get_by_label("Name").count():  # a space is no part of a name; the form says so and keeps the rest
+        assert page.get_by_label("Source").input_value().endswith("hello")
+        page.get_by_label("Name").fill("hello")
+        page.get_by_role("button", name="Add and sync").click()
+    page.wait_for_url("**/projects/hello/")
+    assert "added" in page.locator("#result").inner_text()
+    page.locator("#result").get_by_role("link", name="hello_world").click()
+    page.get_by_role("link", name="Run", exact=True).first.click()
+    page.get_by_label("Name").fill("Grace")
+    page.get_by_role("button", name="Run now").click()
+    page.wait_for_selector("h1 .st-completed")
+    page.wait_for_selector("#log >> text=Grace")
+    page.get_by_role("link", name="The whole flow").click()
+    page.wait_for_selector("h1 .st-completed")
+    assert page.locator(".graph a").count() >= 2
+
+
+def test_a_run_is_watched_live(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
+    """The log grows, the flow grows, the list learns of it; nothing is reloaded by hand."""
+    viewer = viewer_of(platform)
+    listed = viewer.tab()
+    listed.goto("/executions/")
+    page = viewer.page
+    run_slow(page, 160)
+    flow = viewer.tab()
+    flow.goto(page.locator("dd a[href^='/flows/']").get_attribute("href"))
+    lines = page.locator("#log li")
+    until(page, lambda: lines.count() > 20)
+    seen = lines.count()
+    until(page, lambda: lines.count() > seen + 10)
+    log = page.locator("#log")
+    assert log.evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight < 30"), "the end is in view"
+    assert "round 0 <b>goes on</b>" in lines.first.inner_text()
+    assert lines.first.locator(".ansi-32").inner_text() == "goes on"
+
+    follow = page.get_by_role("button", name="Follow")
+    log.hover()
+    page.mouse.wheel(0, -2000)
+    until(page, lambda: follow.get_attribute("aria-pressed") == "false")
+    top = log.evaluate("e => e.scrollTop")
+    seen = lines.count()
+    until(page, lambda: lines.count() > seen + 5)
+    assert log.evaluate("e => e.scrollTop") <= top + 1, "who reads is not moved"
+    follow.click()
+    assert log.evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight < 30")
+
+    flow.wait_for_selector(".graph a[aria-label*='journey_few'][aria-label*='completed']")
+    flow.wait_for_selector("h1 .st-in_progress")
+    new = listed.locator("[data-new] button")
+    new.wait_for()
+    assert re.fullmatch(r"\d+\+? new", new.inner_text().strip())
+    new.click()
+    listed.wait_for_selector("#results tr:has-text('journey_slow') .st-in_progress")
+
+    page.wait_for_selector("h1 .st-completed", timeout=30_000)
+    flow.wait_for_selector("h1 .st-completed")
+    listed.wait_for_selector("#results tr:has-text('journey_slow') .st-completed")
+    until(page, lambda: lines.count() >= 161)
+    assert page.locator("#caused").get_by_text("32 events").count() == 1
+    assert flow.locator(".graph a[aria-label*='32 times']").count() == 1, "many events are one box"
+
+
+def test_the_log_is_searched(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
+    page = viewer_of(platform).page
+    run_slow(page, 30)
+    page.wait_for_selector("h1 .st-completed")
+    page.get_by_label("Which lines").select_option("error")
+    until(page, lambda: page.locator("#log li").count() == 1)
+    assert "<script>alert(1)</script> odd" in page.locator("#log li").inner_text()
+    page.get_by_label("Which lines").select_option("")
+    field = page.get_by_label("Search in the log")
+    field.press_sequentially("round 2", delay=30)
+    until(page, lambda: page.locator("#log li").count() == 11)
+    assert field.evaluate("e => e === document.activeElement")
+    place = page.locator("#log li a").nth(2)
+    place.click()
+    assert page.evaluate("location.hash").startswith("#L")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="All", exact=True).click()
+    assert Path(download.value.path()).read_text().count("round ") == 30
+
+
+def test_a_run_is_cancelled(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
+    page = viewer_of(platform).page
+    run_slow(page, 1000)
+    page.wait_for_selector("h1 .st-in_progress")
+    page.get_by_role("button", name="Cancel").click()
+    box = page.get_by_role("dialog")
+    assert "SIGTERM" in box.inner_text()
+    box.get_by_role("button", name="Cancel the execution").click()
+    page.wait_for_selector("h1 .st-cancelled")
+    assert page.get_by_role("button", name="Retry").is_visible()
+
+
+def test_why_a_service_did_not_run(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
+    page = viewer_of(platform).page
+    page.goto("/events/send/?type=journey.round")
+    page.get_by_label("Data (JSON)").fill('{"n": 100')
+    page.get_by_role("button", name="Send").click()
+    assert "no JSON" in page.locator("#data-error").inner_text()
+    page.get_by_label("Data (JSON)").fill('{"n": 100}')
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_selector("text=No service was triggered")
+    page.locator(".graph a").click()
+    page.wait_for_selector("text=What it did not trigger, and why")
+    reason = page.get_by_role("row", name="journey_few")
+    assert "data.n is 100" in reason.inner_text()
+    assert '["<", 6]' in reason.inner_text()
+    page.get_by_role("link", name="Send again or edited").click()
+    page.get_by_label("Data (JSON)").fill('{"n": 1}')
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_selector("h1 .st-completed")
+    assert page.locator(".graph a[aria-label*='journey_few']").count() == 1
+
+
+def test_a_failure_is_understood_and_mended(
+    folder: Path, platform: Server, viewer_of: Callable[..., Any]
+) -> None:
+    """Write a service, see it fail, read why, mend it, synchronise, run again with other values."""
+    write(folder, "journey_fails", {}, "import json\nprint('before')\nopen('absent.txt')\n")
+    page = viewer_of(platform).page
+    page.goto("/projects/journeys/")
+    page.get_by_role("button", name="Sync now").click()
+    page.wait_for_selector("#result >> text=journey_fails")
+    page.goto("/services/journey_fails/run/")
+    page.get_by_label("Data").fill('{"who": "<b>Ada</b>"}')
+    page.get_by_role("button", name="Run now").click()
+    page.wait_for_selector("h1 .st-failed")
+    note = page.locator(".note.error").inner_text()
+    assert "run.py ended with exit status 1" in note
+    assert "FileNotFoundError" in note
+    assert "sync the project, then retry" in note
+    write(folder, "journey_fails", {}, "import sys, json\nprint('mended', json.loads(sys.argv[1])['who'])\n")
+    page.goto("/projects/journeys/")
+    page.get_by_role("button", name="Sync now").click()
+    page.wait_for_selector("#result .badge:has-text('changed')")
+    page.goto("/executions/?service=journey_fails&status=failed")
+    page.locator("#results tbody th a").click()
+    page.get_by_role("link", name="Run with changes").click()
+    data = page.get_by_label("Data")
+    assert json.loads(data.input_value()) == {"who": "<b>Ada</b>"}
+    page.get_by_role("button", name="Run now").click()
+    page.wait_for_selector("h1 .st-completed")
+    page.wait_for_selector("#log >> text=mended <b>Ada</b>")
+    page.goto("/executions/?service=journey_fails&status=failed")
+    page.locator("#results tbody th a").click()
+    page.get_by_role("button", name="Retry").click()
+    page.wait_for_selector("h1 .st-completed")
+    assert "retried" in page.locator("dl.facts").first.inner_text()
+
+
+def test_a_file_reaches_the_script(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
+    page = viewer_of(platform).page
+    page.goto("/services/journey_slow/run/")
+    page.get_by_label("Rounds").fill("100000")
+    page.get_by_label("Notes").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"kept"}
+    )
+    page.get_by_role("button", name="Run now").click()
+    assert "from 1 to 1000" in page.locator(".error").last.inner_text()
+    assert page.get_by_label("Rounds").input_value() == "100000"
+    page.get_by_label("Rounds").fill("1")
+    page.get_by_label("Notes").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"kept"}
+    )
+    page.get_by_role("button", name="Run now").click()
+    page.wait_for_selector("h1 .st-completed")
+    page.goto("/objects/journey-notes/")
+    page.get_by_role("row").nth(1).get_by_role("link").first.click()
+    page.get_by_role("link", name="notes.txt", exact=True).click()
+    page.wait_for_selector("text=kept")
+
+
+def test_a_secret_is_set_and_masked(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
+    write(
+        folder,
+        "journey_secret",
+        {},
+        "from ferris_ef import context\nprint('it is', context.secrets.get('door'))\n",
+    )
+    platform.manage("sync", "journeys")
+    page = viewer_of(platform).page
+    page.goto("/services/journey_secret/settings/")
+    page.get_by_label("Name").fill("door")
+    page.get_by_label("Value", exact=True).fill("open-sesame-42")
+    page.get_by_role("button", name="Set the secret").click()
+    page.wait_for_selector("text=Secret door was set")
+    assert "open-sesame" not in page.content()
+    page.goto("/services/journey_secret/run/")
+    page.get_by_role("button", name="Run now").click()
+    page.wait_for_selector("h1 .st-completed")
+    page.wait_for_selector("#log >> text=it is")
+    assert "open-sesame" not in page.content()
+
+
+def test_signing_out(platform: Server, chromium: Any) -> None:
+    from tests.browser.conftest import Viewer
+
+    viewer = Viewer(chromium, platform)
+    viewer.sign_in()
+    viewer.page.get_by_role("button", name="Sign out").click()
+    viewer.page.wait_for_url("**/sign-in/")
+    viewer.page.goto("/services/")
+    assert "/sign-in/" in viewer.page.url
+    viewer.context.close()
+
+
+def test_a_session_that_ends_meanwhile(platform: Server, chromium: Any) -> None:
+    """A page that is open asks to sign in at its next look, and comes back."""
+    from tests.browser.conftest import Viewer
+
+    viewer = Viewer(chromium, platform)
+    viewer.sign_in()
+    viewer.page.goto("/services/")
+    viewer.context.clear_cookies()
+    viewer.page.get_by_label("Name or description").press_sequentially("hello")
+    viewer.page.wait_for_url("**/sign-in/?next=/services/**")
+    viewer.page.get_by_label("User name").fill(platform.user)
+    viewer.page.get_by_label("Password").fill(platform.password)
+    viewer.page.get_by_role("button", name="Sign in").click()
+    viewer.page.wait_for_url("**/services/**")
+    viewer.context.close()
+
+
+def test_a_page_that_nobody_sees_holds_no_connection(
+    folder: Path, platform: Server, viewer_of: Callable[..., Any]
+) -> None:
+    """Browsers have six connections to a server: many open pages must not use them up."""
+    viewer = viewer_of(platform)
+    run_slow(viewer.page, 60)
+    hide = "h => { Object.defineProperty(document, 'hidden', {value: h, configurable: true});"
+    hide += " document.dispatchEvent(new Event('visibilitychange')) }"
+    lines = viewer.page.locator("#log li")
+    until(viewer.page, lambda: lines.count() > 5)
+    viewer.page.evaluate(hide, True)
+    viewer.page.wait_for_timeout(300)
+    seen = lines.count()
+    viewer.page.wait_for_timeout(500)
+    assert lines.count() == seen, "no line comes to a hidden page"
+    viewer.page.evaluate(hide, False)
+    viewer.page.wait_for_selector("h1 .st-completed")
+    until(viewer.page, lambda: lines.count() >= 61)
+    rounds = [text for text in lines.locator(".msg").all_inner_texts() if text.startswith("round ")]
+    assert rounds == [f"round {n} <b>goes on</b>" for n in range(60)], "none is missing, none came twice"

@@ -1,0 +1,29 @@
+"""What every kind of test shares. The home of a test process is made in tests/settings.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_use_the_platforms_settings() -> Iterator[None]:
+    """A process that a test starts gets the home through FERRIS_HOME, and no settings of tests."""
+    before = os.environ["DJANGO_SETTINGS_MODULE"]
+    os.environ["DJANGO_SETTINGS_MODULE"] = "ferris_web.settings"
+    yield
+    os.environ["DJANGO_SETTINGS_MODULE"] = before
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """No suffix for parallel processes: each has its home, and in it the database its children expect."""
+
+
+@pytest.fixture(scope="session")
+def ferris_home() -> Path:
+    """The home folder of this test process."""
+    return Path(os.environ["FERRIS_HOME"])

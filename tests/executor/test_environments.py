@@ -1,0 +1,214 @@
+"""Environments from requirements.txt: built once, shared, with the resolver's own words when they cannot be."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ferris.retry import Retry
+from tasks.environment import normalised, resolver_words
+from tests.executor.control_server import Platform, lives
+
+
+def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> Path:
+    """A small wheel, as any index would serve it."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},{len(text)}\n"
+        f""
+        for path, text in files.items()
+    )
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inner, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+            archive.writestr(inner, text)
+    return path
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of wheels in place of a package index."""
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment_is_there(ferris: Platform) -> None:
+    ferris.run({"main.py": ""})
+
+
+def environments(ferris: Platform) -> set[str]:
+    folder = ferris.settings.home / "cache" / "environments"
+    return {path.name for path in folder.iterdir() if path.is_dir()}
+
+
+def test_packages_are_installed_once_for_all_services(ferris: Platform, index: Path) -> None:
+    wheel(index, "tiny_one", "1.0", {"tiny_one.py": "VALUE = 1\n"})
+    before = environments(ferris)
+    code = {
+        "main.py": "import tiny_one, sys\nfrom ferris_ef import context\nprint(tiny_one.VALUE, sys.prefix)"
+    }
+    first = ferris.run({**code, "requirements.txt": "tiny_one==1.0\n"}, requirements="tiny_one==1.0\n")
+    assert first.types[-1] == "execution.completed", first.lines
+    built = environments(ferris) - before
+    assert len(built) == 1
+    assert first.text("stdout") == f"1 {ferris.settings.home}/cache/environments/{built.pop()}\n"
+    assert any("tiny-one==1.0" in line["message"] for line in first.lines if line["stream"] == "platform")
+    again = ferris.run(
+        {**code, "requirements.txt": "tiny_one==1.0"}, requirements="# same\n\ntiny_one==1.0  # pin\n"
+    )
+    assert again.text("stdout") == first.text("stdout")
+    assert again.text("platform") == ""
+
+
+def test_another_version_is_another_environment(ferris: Platform, index: Path) -> None:
+    for version in ("1.0", "2.0"):
+        wheel(index, "tiny_two", version, {"tiny_two.py": f"VALUE = {version}\n"})
+        text = f"tiny_two=={version}\n"
+        result = ferris.run(
+            {"main.py": "import tiny_two; print(tiny_two.VALUE)", "requirements.txt": text}, requirements=text
+        )
+        assert result.text("stdout") == f"{version}\n"
+
+
+def test_a_build_that_fails_says_why_in_the_resolvers_words(ferris: Platform, index: Path) -> None:
+    before = environments(ferris)
+    text = "no_such_package_at_all==3\n"
+    result = ferris.run({"main.py": "print('never')", "requirements.txt": text}, requirements=text)
+    assert result.types == ["execution.started", "execution.failed"]
+    assert result.last.data["reason"] == "environment"
+    assert "no-such-package-at-all" in result.last.data["error"]
+    assert "unsatisfiable" in result.last.data["error"]
+    assert environments(ferris) == before
+    retried = ferris.run(
+        {"main.py": "", "requirements.txt": text}, requirements=text, retry=Retry(attempts=2, delay=30)
+    )
+    assert retried.types[-1] == "execution.retry_scheduled"
+
+
+def test_a_line_that_makes_no_sense(ferris: Platform, index: Path) -> None:
+    text = "this is ! no requirement\n"
+    result = ferris.run({"main.py": "", "requirements.txt": text}, requirements=text)
+    assert result.last.data["reason"] == "environment"
+    assert "requirements.txt" in result.last.data["error"]
+
+
+def test_a_wheel_inside_the_package(ferris: Platform, index: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    names = []
+    for value in ("1", "2"):
+        path = wheel(inside, "tiny_own", "1.0", {"tiny_own.py": f"VALUE = {value}\n"})
+        files: dict[str, str | bytes] = {
+            "main.py": "import tiny_own; print(tiny_own.VALUE)",
+            path.name: path.read_bytes(),
+            "requirements.txt": f"./{path.name}\n",
+        }
+        result = ferris.run(files, requirements=f"./{path.name}\n")
+        names.append(result.text("stdout"))
+    assert names == ["1\n", "2\n"]  # the same line means another wheel in another package
+
+
+def test_the_published_library_comes_first_when_it_is_asked_for(ferris: Platform, index: Path) -> None:
+    files = {"fx_ef/__init__.py": "WHO = 'published'\n", "ferris_ef/__init__.py": "WHO = 'published'\n"}
+    wheel(index, "fx_ef", "1.5.1", files)
+    code = "import fx_ef, ferris_ef; print(fx_ef.WHO, ferris_ef.WHO)"
+    result = ferris.run({"main.py": code, "requirements.txt": "fx-ef\n"}, requirements="fx-ef\n")
+    assert result.text("stdout") == "published published\n"
+
+
+def test_many_executions_wait_for_one_build(ferris: Platform, index: Path) -> None:
+    wheel(index, "tiny_many", "1.0", {"tiny_many.py": ""})
+    orders = [
+        ferris.order(
+            {"main.py": "import tiny_many", "requirements.txt": "tiny_many"}, requirements="tiny_many"
+        )
+        for _ in range(4)
+    ]
+    threads = [ferris.start(order) for order in orders]
+    for thread in threads:
+        thread.join(60)
+    results = [ferris.result(order.execution_id) for order in orders]
+    assert [result.types[-1] for result in results] == ["execution.completed"] * 4
+    assert sum("tiny-many==1.0" in result.text("platform") for result in results) == 1
+
+
+def test_a_build_can_be_cancelled_and_leaves_nothing(ferris: Platform, index: Path) -> None:
+    source = index / "slow-1.0"
+    source.mkdir()
+    build = '[build-system]\nrequires = []\nbuild-backend = "slow"\nbackend-path = ["."]\n'
+    (source / "pyproject.toml").write_text(build + '[project]\nname = "slow"\nversion = "1.0"\n')
+    (source / "slow.py").write_text(
+        "import os, time\ndef build_wheel(*_, **__):\n"
+        f"    open({str(index / 'started')!r}, 'w').write(str(os.getpid()))\n    time.sleep(600)\n"
+    )
+    subprocess.run(["tar", "-czf", str(index / "slow-1.0.tar.gz"), "-C", str(index), "slow-1.0"], check=True)
+    text = f"slow @ file://{index}/slow-1.0.tar.gz\n"
+    before = environments(ferris)
+    order = ferris.order({"main.py": "", "requirements.txt": text}, requirements=text)
+    thread = ferris.start(order)
+    deadline = time.monotonic() + 20
+    while not (index / "started").exists() or not (index / "started").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    ferris.control.stop[order.execution_id] = "cancelled"
+    thread.join(5)
+    assert not thread.is_alive()
+    assert ferris.result(order.execution_id).types == ["execution.started", "execution.cancelled"]
+    assert environments(ferris) == before
+    assert not lives(int((index / "started").read_text()))
+
+
+def test_packages_of_the_platform_are_not_seen_by_scripts(ferris: Platform) -> None:
+    result = ferris.run(
+        {"main.py": "import importlib.util as u; print(u.find_spec('django'), u.find_spec('celery'))"}
+    )
+    assert result.text("stdout") == "None None\n"
+
+
+def test_an_unknown_python(ferris: Platform) -> None:
+    result = ferris.run({"main.py": ""}, python="3.99")
+    assert result.last.data["reason"] == "environment"
+    assert "3.99" in result.last.data["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", []),
+        ("# only\n\n  # comments\n", []),
+        ("a==1 # x\r\nb   >=  2\n", ["a==1", "b >= 2"]),
+        ("a \\\n  --hash=sha256:1\n", ["a --hash=sha256:1"]),
+        ("git+https://h/x#egg=y\n", ["git+https://h/x#egg=y"]),
+    ],
+)
+def test_normalised(text: str, lines: list[str]) -> None:
+    assert normalised(text) == lines
+
+
+def test_resolver_words() -> None:
+    said = [
+        "Using Python 3.11",
+        "  × No solution found when resolving dependencies:",
+        "  ╰─▶ Because a was not found",
+        "      so.",
+    ]
+    assert (
+        resolver_words(said) == "No solution found when resolving dependencies: Because a was not found so."
+    )
+    assert resolver_words(["something else", "broke"]) == "something else broke"
+    assert resolver_words([]) == ""

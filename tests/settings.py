@@ -1,0 +1,43 @@
+"""The platform's settings for tests: a home of its own for each test process, removed at its end.
+
+A module of settings and no conftest, because pytest-django reads the settings before any conftest. All is
+real: an SQLite database file (threads and other processes see it too), log, objects and keys in the home.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_ABOUT_TESTS = ("FERRIS_TESTS_", "FERRIS_STACK_")
+for _name in [
+    name for name in os.environ if name.startswith("FERRIS_") and not name.startswith(_ABOUT_TESTS)
+]:
+    del os.environ[
+        _name
+    ]  # whatever the shell (or the process that started this one) says is about another platform
+os.environ["FERRIS_HOME"] = tempfile.mkdtemp(prefix="ferris-test-")
+os.environ["FERRIS_PORT"] = "9"  # nothing answers there: a test that needs a server starts its own
+if _postgresql := os.environ.get("FERRIS_TESTS_DATABASE"):  # a database of its own there, made and removed
+    _server, _name = _postgresql.rpartition("/")[0], f"test_ferris_{os.getpid()}"
+    os.environ["FERRIS_DATABASE"] = f"{_server}/{_name}"
+
+    def _remove_database() -> None:
+        """Threads of tests may still hold connections, which keep Django from removing it."""
+        import psycopg2
+
+        connection = psycopg2.connect(f"{_server}/postgres")
+        connection.autocommit = True
+        connection.cursor().execute(f"DROP DATABASE IF EXISTS {_name} WITH (FORCE)")
+        connection.close()
+
+    atexit.register(_remove_database)
+atexit.register(shutil.rmtree, os.environ["FERRIS_HOME"], ignore_errors=True)
+
+from ferris_web.settings import *  # noqa: E402, F403
+from ferris_web.settings import DATABASES  # noqa: E402
+
+DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"]}
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.MD5PasswordHasher"
+]  # signing in is not what most tests are about

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ferris import events
+from ferris.filters import FilterError, compile_filter
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def event(data: Any = None, **attributes: Any) -> events.Event:
+    return events.new(
+        attributes.pop("type", "t"), attributes.pop("source", "src"), data, now=NOW, **attributes
+    )
+
+
+def matches(pattern: Any, data: Any) -> bool:
+    """The pattern of one field against its value; a missing field is given as ..."""
+    return compile_filter({"data": {"a": pattern}})(event({} if data is ... else {"a": data}))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        (["x"], ["x", ["y", "x"], [["x"]]], ["X", "", None, ..., [], {"x": "x"}, 1]),
+        ("x", ["x"], ["y"]),
+        ([1], [1, 1.0], ["1", True, 2, ...]),
+        ([1.5], [1.5], ["1.5", 1]),
+        ([True], [True], [1, "true", False]),
+        ([False], [False], [0, None, ""]),
+        ([None], [None, [1, None]], [..., 0, "", False]),
+        (["x", 2, None], ["x", 2, None], ["2", ...]),
+        ([""], [""], [" ", ...]),
+        ([{"prefix": "ab"}], ["ab", "abc", ["x", "abd"]], ["xab", 1, None, ..., "AB"]),
+        ([{"suffix": "ab"}], ["ab", "xab"], ["abx", 7, ...]),
+        ([{"exists": True}], ["", None, 0, [], {}, {"b": 1}], [...]),
+        ([{"exists": False}], [...], ["", None, 0]),
+        ([{"exists": False}, "x"], [..., "x"], ["y", None]),
+        ([{"anything-but": "x"}], ["y", 1, None, ["x", "y"]], ["x", ..., ["x"], {}]),
+        ([{"anything-but": ["x", 1]}], ["y", 2, "1", True], ["x", 1, 1.0]),
+        ([{"anything-but": {"prefix": "ab"}}], ["xab", 1], ["abc", ...]),
+        ([{"anything-but": {"suffix": "ab"}}], ["abx"], ["xab"]),
+        ([{"numeric": [">=", 4.5]}], [4.5, 5, 10**30], [4.4, "5", True, None, ...]),
+        ([{"numeric": [">", 0, "<=", 5]}], [1, 5, 0.001], [0, 6, -1]),
+        ([{"numeric": ["=", 3]}], [3, 3.0], [2.999, "3"]),
+        ([{"numeric": ["<", "4.5"]}], [4, -1], [4.5]),
+        ([{"numeric": ["<", 0]}, {"prefix": "x"}, 7], [-1, "xy", 7], [0, "y", 8]),
+    ],
+)
+def test_alternatives(pattern: Any, yes: list[Any], no: list[Any]) -> None:
+    assert [value for value in yes if not matches(pattern, value)] == []
+    assert [value for value in no if matches(pattern, value)] == []
+
+
+def test_keys_are_anded_and_nested() -> None:
+    pattern = {
+        "source": ["src"],
+        "data": {"mag": [{"numeric": [">=", 4.5]}], "place": {"country": ["CL", "PE"]}},
+    }
+    check = compile_filter(pattern)
+    assert check(event({"mag": 5, "place": {"country": "CL"}}))
+    assert not check(event({"mag": 4, "place": {"country": "CL"}}))
+    assert not check(event({"mag": 5, "place": {"country": "JP"}}))
+    assert not check(event({"mag": 5, "place": "CL"}))
+    assert not check(event({"mag": 5}))
+    assert not check(event({"mag": 5, "place": {"country": "CL"}}, source="other"))
+
+
+def test_an_object_in_a_list_matches_as_a_whole() -> None:
+    check = compile_filter({"data": {"items": {"a": [1], "b": [2]}}})
+    assert check(event({"items": [{"a": 0}, {"a": 1, "b": 2}]}))
+    assert not check(event({"items": [{"a": 1, "b": 0}, {"a": 0, "b": 2}]}))
+    assert not check(event({"items": []}))
+    absent = compile_filter({"data": {"nested": {"a": [{"exists": False}]}}})
+    assert absent(event({"nested": []}))
+    assert absent(event({}))
+    assert absent(event(None))
+
+
+def test_attributes_and_extensions() -> None:
+    seen = event({"a": 1}, subject="row-7", type="a.b", correlation_id="FLOW", hops=3)
+    for pattern in (
+        {},
+        {"subject": [{"prefix": "row-"}]},
+        {"type": "a.b"},
+        {"time": [{"prefix": "2026-01-02T"}]},
+        {"correlationid": ["FLOW"], "ferrishops": [{"numeric": ["<", 5]}]},
+        {"datacontenttype": ["application/json"]},
+        {"dataschema": [{"exists": False}], "traceparent": [{"exists": False}]},
+        {"data": [{"exists": True}]},
+    ):
+        assert compile_filter(pattern)(seen), pattern
+    assert not compile_filter({"subject": [None]})(event())
+    assert compile_filter({"data": ["text"]})(event("text"))
+    assert compile_filter({"data": [{"exists": False}]})(event())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ([], ""),
+        ("x", ""),
+        ({"data": {"a": []}}, "data.a"),
+        ({"data": {"a": [{}]}}, "data.a[0]"),
+        ({"data": {"a": ["x", {"prefix": "a", "suffix": "b"}]}}, "data.a[1]"),
+        ({"data": {"a": [{"like": "x"}]}}, "data.a[0]"),
+        ({"data": {"a": [["x"]]}}, "data.a[0]"),
+        ({"data": {"a": [{"prefix": 1}]}}, "data.a[0].prefix"),
+        ({"data": {"a": [{"prefix": ""}]}}, "data.a[0].prefix"),
+        ({"data": {"a": [{"exists": "true"}]}}, "data.a[0].exists"),
+        ({"data": {"a": [{"numeric": []}]}}, "data.a[0].numeric"),
+        ({"data": {"a": [{"numeric": [">="]}]}}, "data.a[0].numeric"),
+        ({"data": {"a": [{"numeric": ["!=", 1]}]}}, "data.a[0].numeric[0]"),
+        ({"data": {"a": [{"numeric": [{}, 1]}]}}, "data.a[0].numeric[0]"),
+        ({"data": {"a": [{"numeric": [">", 1, "<", "x"]}]}}, "data.a[0].numeric[3]"),
+        ({"data": {"a": [{"numeric": [">", True]}]}}, "data.a[0].numeric[1]"),
+        ({"data": {"a": [{"numeric": [">", "inf"]}]}}, "data.a[0].numeric[1]"),
+        ({"data": {"a": [{"numeric": [">", "nan"]}]}}, "data.a[0].numeric[1]"),
+        ({"data": {"a": [{"anything-but": []}]}}, "data.a[0].anything-but"),
+        ({"data": {"a": [{"anything-but": {"x": 1}}]}}, "data.a[0].anything-but"),
+        ({"data": {"a": [{"anything-but": [[]]}]}}, "data.a[0].anything-but"),
+        ({"data": {"a": {"numeric": [">=", 4]}}}, "data.a"),
+        ({"data": {"a": {"prefix": "x"}}}, "data.a"),
+        ({"data": {"exists": True}}, "data"),
+        ({"subject": {"prefix": "x"}}, "subject"),
+        ({"subject": {"a": ["x"]}}, "subject"),
+        ({"Data": {"a": ["x"]}}, "Data"),
+        ({"data.mag": [1]}, "data.mag"),
+    ],
+)
+def test_a_wrong_filter_says_where(pattern: Any, path: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        compile_filter(pattern)
+    assert caught.value.path == path
+    assert caught.value.problem.isprintable()
+
+
+def test_fields_that_are_called_like_a_test() -> None:
+    check = compile_filter(
+        {"data": {"phone": {"prefix": ["+49"], "suffix": ["7"]}, "range": {"numeric": ["low"]}}}
+    )
+    assert check(event({"phone": {"prefix": "+49", "suffix": "7"}, "range": {"numeric": "low"}}))
+
+
+def test_depth_has_a_limit() -> None:
+    pattern: Any = ["x"]
+    for _ in range(100):
+        pattern = {"a": pattern}
+    with pytest.raises(FilterError, match="nested"):
+        compile_filter({"data": pattern})

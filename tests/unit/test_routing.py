@@ -1,0 +1,285 @@
+"""The table against a naive scan that shares no code with it, and its explanations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferris import events
+from ferris.filters import Filter
+from ferris.routing import ABSENT, RoutingTable, Trigger, explain, type_matches
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def event(type: str, data: Any = None, **attributes: Any) -> events.Event:
+    return events.new(type, attributes.pop("source", "src"), data, now=NOW, **attributes)
+
+
+def table(*patterns: str | tuple[str, Any]) -> RoutingTable:
+    """One service for each pattern, called after its position."""
+    pairs = [(pattern, None) if isinstance(pattern, str) else pattern for pattern in patterns]
+    return RoutingTable(
+        Trigger(str(n), f"service-{n}", type, filter) for n, (type, filter) in enumerate(pairs)
+    )
+
+
+def found(routes: RoutingTable, seen: events.Event) -> str:
+    return "".join(trigger.service_id for trigger in routes.match(seen))
+
+
+def test_types() -> None:
+    routes = table("a.b", "a.*", "a.b.*", "*", "a", "b.*", "a.b.c")
+    assert found(routes, event("a.b")) == "013"
+    assert found(routes, event("a.b.c")) == "1236"
+    assert found(routes, event("a.b.c.d")) == "123"
+    assert found(routes, event("a")) == "34"
+    assert found(routes, event("ab")) == "3"
+    assert found(routes, event("b.b")) == "35"
+    assert found(routes, event("A.b")) == "3"
+    assert len(routes) == 7
+
+
+@pytest.mark.parametrize("pattern", ["", ".*", "a.*.b", "*.b", "a*", "**", "*.*", " a", "a\n"])
+def test_patterns_that_are_none(pattern: str) -> None:
+    with pytest.raises(ValueError, match="expected an exact type"):
+        table(pattern)
+
+
+def test_a_service_matches_once_in_stable_order() -> None:
+    triggers = [
+        Trigger("2", "b", "*"),
+        Trigger("1", "a", "x.y"),
+        Trigger("2", "b", "x.*", payload="other"),
+        Trigger("1", "a", "*"),
+    ]
+    matched = RoutingTable(triggers).match(event("x.y"))
+    assert matched == [triggers[0], triggers[1]]
+    assert matched[0].payload is None
+
+
+def test_filters_narrow() -> None:
+    routes = table(
+        ("q", {"data": {"kind": ["quake", "blast"]}}),
+        ("q", {"data": {"kind": ["quake"], "mag": [{"numeric": [">=", 4.5]}]}}),
+        ("q", {"data": {"mag": [{"numeric": [">=", 4.5]}]}}),
+        ("q", {"source": ["other"]}),
+        "q",
+        ("*", {"data": {"kind": ["blast"]}}),
+    )
+    assert found(routes, event("q", {"kind": "quake", "mag": 3})) == "04"
+    assert found(routes, event("q", {"kind": "quake", "mag": 5})) == "0124"
+    assert found(routes, event("q", {"kind": "blast", "mag": 3})) == "045"
+    assert found(routes, event("q", {"kind": ["blast", "quake"], "mag": 9})) == "01245"
+    assert found(routes, event("q", source="other")) == "34"
+    assert found(routes, event("q", "text")) == "4"
+
+
+def test_an_addressed_event_matches_its_service_only() -> None:
+    routes = table("a", "*", "b")
+    assert found(routes, event("a", service="service-1")) == "1"
+    assert found(routes, event("a", service="1")) == "1"
+    assert found(routes, event("a", service="service-2")) == ""
+
+
+def test_only_candidates_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flat cost: of 10,000 services on one type, an event meets the few whose value it carries."""
+    routes = RoutingTable(
+        Trigger(
+            str(n),
+            f"s{n}",
+            "orders.created",
+            {"data": {"shop": [f"shop-{n}"], "sum": [{"numeric": [">", 5]}]}},
+        )
+        for n in range(10_000)
+    )
+    calls = []
+    full_test = Filter.__call__
+    monkeypatch.setattr(Filter, "__call__", lambda self, seen: (calls.append(1), full_test(self, seen))[1])
+    matched = routes.match(event("orders.created", {"shop": ["shop-77", "shop-5000"], "sum": 10}))
+    assert [trigger.service for trigger in matched] == ["s77", "s5000"]
+    assert len(calls) == 2
+
+
+# --- against a naive scan --------------------------------------------------------------------------
+
+
+def naive_type(pattern: str, type: str) -> bool:
+    parts, seen = pattern.split("."), type.split(".")
+    if pattern == "*":
+        return True
+    if parts[-1] == "*":
+        return len(seen) >= len(parts) and seen[: len(parts) - 1] == parts[:-1]
+    return seen == parts
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return a == b
+    return type(a) is type(b) and a == b and not isinstance(a, (dict, list))
+
+
+def naive_test(test: Any, value: Any) -> bool:
+    if not isinstance(test, dict):
+        return same(test, value)
+    ((name, operand),) = test.items()
+    if name == "prefix":
+        return isinstance(value, str) and value[: len(operand)] == operand
+    if name == "suffix":
+        return isinstance(value, str) and value[-len(operand) :] == operand
+    if name == "anything-but":
+        if isinstance(value, dict):
+            return False
+        if isinstance(operand, dict):
+            return not naive_test(operand, value)
+        return not any(same(item, value) for item in (operand if isinstance(operand, list) else [operand]))
+    if name == "numeric":
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return all(
+            eval(f"value {'==' if sign == '=' else sign} bound", {"value": value, "bound": bound})
+            for sign, bound in zip(operand[::2], operand[1::2], strict=True)
+        )
+    return name == "exists" and operand
+
+
+def flat(value: Any) -> list[Any]:
+    return [leaf for item in value for leaf in flat(item)] if isinstance(value, list) else [value]
+
+
+def naive_field(pattern: Any, holder: Any, name: str) -> bool:
+    present = isinstance(holder, dict) and name in holder
+    value = holder[name] if present else None
+    if isinstance(pattern, dict):
+        return naive_object(pattern, value)
+    tests = pattern if isinstance(pattern, list) else [pattern]
+    if {"exists": not present} in [t for t in tests if isinstance(t, dict)]:
+        tests = [t for t in tests if t != {"exists": not present}]
+    if {"exists": present} in [t for t in tests if isinstance(t, dict)]:
+        return True
+    return present and any(naive_test(test, item) for test in tests for item in flat(value))
+
+
+def naive_object(pattern: dict[str, Any], value: Any) -> bool:
+    if isinstance(value, list) and value:
+        return any(naive_object(pattern, item) for item in value)
+    return all(naive_field(inner, value, name) for name, inner in pattern.items())
+
+
+def naive_match(triggers: list[Trigger], seen: events.Event) -> list[Trigger]:
+    root: dict[str, Any] = {"source": seen.source, "type": seen.type, "id": seen.id}
+    if seen.subject is not None:
+        root["subject"] = seen.subject
+    if seen.data is not None:
+        root["data"] = seen.data
+    found, services = [], set()
+    for trigger in triggers:
+        if (
+            trigger.service_id not in services
+            and naive_type(trigger.event_type, seen.type)
+            and seen.service in (None, trigger.service, trigger.service_id)
+            and all(naive_field(inner, root, name) for name, inner in (trigger.filter or {}).items())
+        ):
+            services.add(trigger.service_id)
+            found.append(trigger)
+    return found
+
+
+words = st.sampled_from(["a", "b", "ab", "", "1"])
+scalars = words | st.sampled_from([0, 1, 1.0, 2, -1.5, True, False, None])
+fields = st.sampled_from(["x", "y", "z"])
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(fields, inner, max_size=3),
+    max_leaves=6,
+)
+signs = st.sampled_from(["=", "<", "<=", ">", ">="])
+texts = st.sampled_from(["a", "b", "ab"])
+tests = (
+    st.builds(lambda t: {"prefix": t}, texts)
+    | st.builds(lambda t: {"suffix": t}, texts)
+    | st.builds(lambda t: {"exists": t}, st.booleans())
+    | st.builds(lambda t: {"anything-but": t}, scalars | st.lists(scalars, min_size=1, max_size=3))
+    | st.builds(lambda t: {"anything-but": {"prefix": t}}, texts)
+    | st.builds(lambda s, n: {"numeric": [s, n]}, signs, st.sampled_from([0, 1, 1.5]))
+)
+leaves = (
+    st.lists(scalars, min_size=1, max_size=3) | st.lists(scalars | tests, min_size=1, max_size=3) | scalars
+)
+objects = st.recursive(
+    st.dictionaries(fields, leaves, max_size=2),
+    lambda inner: st.dictionaries(fields, leaves | inner, max_size=2),
+    max_leaves=3,
+)
+filters = st.fixed_dictionaries(
+    {}, optional={"data": objects, "subject": leaves, "source": st.lists(words, min_size=1, max_size=2)}
+)
+types = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=4).map(".".join)
+patterns = types | types.map(lambda t: f"{t}.*") | st.just("*")
+triggers = st.builds(
+    lambda n, pattern, filter: Trigger(str(n), f"service-{n}", pattern, filter),
+    st.integers(0, 5), patterns, st.none() | filters,
+)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(triggers, max_size=12),
+    st.lists(
+        st.tuples(types, st.dictionaries(fields, values, max_size=3) | values, st.none() | texts), max_size=4
+    ),
+    st.none() | st.just("service-1"),
+)
+def test_the_table_finds_what_a_scan_finds(
+    given_triggers: list[Trigger], seen: list[tuple[str, Any, str | None]], addressee: str | None
+) -> None:
+    routes = RoutingTable(given_triggers)
+    for type, data, subject in seen:
+        incoming = event(type, data, subject=subject, source="a", service=addressee)
+        assert routes.match(incoming) == naive_match(given_triggers, incoming)
+        for trigger in given_triggers:
+            why = explain(incoming, trigger)
+            assert why.matched == bool(naive_match([trigger], incoming))
+            assert why.matched == (why.clause == "")
+
+
+# --- why -------------------------------------------------------------------------------------------
+
+
+def test_explanations() -> None:
+    trigger = Trigger(
+        "1", "alert", "quakes.*", {"data": {"mag": [{"numeric": [">=", 4.5]}], "place": {"c": ["CL"]}}}
+    )
+
+    def why(seen: events.Event) -> tuple[Any, ...]:
+        found = explain(seen, trigger)
+        return found.matched, found.clause, found.expected, found.seen
+
+    assert why(event("quakes.seen", {"mag": 5, "place": {"c": "CL"}})) == (True, "", None, None)
+    assert why(event("other", {"mag": 5})) == (False, "type", "quakes.*", "other")
+    assert why(event("quakes.seen", {"mag": 4})) == (False, "data.mag", [{"numeric": [">=", 4.5]}], 4)
+    assert why(event("quakes.seen", {})) == (False, "data.mag", [{"numeric": [">=", 4.5]}], ABSENT)
+    assert why(event("quakes.seen", {"mag": 5, "place": {"c": "JP"}})) == (
+        False,
+        "data.place.c",
+        ["CL"],
+        "JP",
+    )
+    assert why(event("quakes.seen", service="other")) == (False, "ferrisservice", "alert", "other")
+    found = explain(event("quakes.seen", {"mag": 5, "place": [{"c": "JP"}, {"c": "PE"}]}), trigger)
+    assert (found.clause, found.seen) == ("data.place", [{"c": "JP"}, {"c": "PE"}])
+    assert str(explain(event("quakes.seen", {}), trigger)) == (
+        "data.mag is absent; expected [{'numeric': ['>=', 4.5]}]"
+    )
+    assert str(explain(event("quakes.x"), Trigger("1", "a", "*"))) == "matches"
+
+
+@given(patterns, types)
+def test_type_matches(pattern: str, type: str) -> None:
+    assert type_matches(pattern, type) == naive_type(pattern, type)

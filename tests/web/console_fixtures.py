@@ -1,0 +1,110 @@
+"""Fixtures of the console's tests: a platform in use, and somebody who is signed in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from django.core.management import call_command
+from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.web.console_rows import Rows, fill
+
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def _stores_cleared(home: Path) -> None:
+    from ferris_web import wiring
+
+    wiring.reset()
+    for name in ("log", "objects", "repositories"):
+        shutil.rmtree(home / name, ignore_errors=True)
+    for path in home.glob("ops.db*"):
+        path.unlink()
+
+
+def _filled(home: Path, blocker: DjangoDbBlocker, hostile: str) -> Iterator[Rows]:
+    _stores_cleared(home)
+    with blocker.unblock():
+        yield fill(datetime.now(UTC), long=40, hostile=hostile)
+        call_command("flush", interactive=False, verbosity=0)
+    _stores_cleared(home)
+
+
+@pytest.fixture(scope="module")
+def rows(django_db_setup: None, django_db_blocker: DjangoDbBlocker, ferris_home: Path) -> Iterator[Rows]:
+    """A platform that has been in use for a day."""
+    yield from _filled(ferris_home, django_db_blocker, "")
+
+
+@pytest.fixture(scope="module")
+def hostile_rows(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, ferris_home: Path
+) -> Iterator[Rows]:
+    """The same, with an attempt to run script in every text that comes from users or senders."""
+    yield from _filled(ferris_home, django_db_blocker, HOSTILE)
+
+
+@pytest.fixture
+def person(db: None, client: Client) -> Client:
+    """A browser of somebody who is signed in, and no administrator."""
+    from ferris_web.accounts.models import User
+
+    cache.clear()
+    client.force_login(User.objects.create_user("ada", password="a long password"))
+    return client
+
+
+@pytest.fixture
+def administrator(db: None) -> Client:
+    """A browser of an administrator."""
+    from ferris_web.accounts.models import User
+
+    cache.clear()
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="a long password"))
+    return client
+
+
+def addresses(rows: Rows) -> list[str]:
+    """Every page that shows rows."""
+    services = ("make_report", "quakes_alert", "old_report", "lost_report", "hello_world")
+    pages = ("", "run/", "files/", "settings/", "versions/")
+    return [
+        "/",
+        "/help/",
+        "/services/",
+        "/services/?q=report&project=reports&state=active",
+        "/projects/",
+        "/projects/add/",
+        "/projects/quakes/",
+        "/projects/reports/",
+        "/executions/",
+        "/executions/?status=failed&service=make_report&since=24h&trigger=triggered&project=reports",
+        f"/executions/?q={rows.flow}",
+        "/flows/",
+        f"/flows/{rows.flow}/",
+        f"/flows/{rows.long_flow}/?service=quakes_alert&status=failed",
+        "/events/",
+        "/events/?type=quakes.*&matched=some&since=7d",
+        f"/events/{rows.event.pk}/",
+        "/events/send/",
+        f"/events/send/?from={rows.event.pk}",
+        "/event-types/",
+        "/event-types/quakes.quake.detected/",
+        "/schedules/",
+        "/topics/",
+        "/topics/ferris.control/",
+        "/dead-letters/",
+        f"/dead-letters/{rows.letter.pk}/",
+        "/objects/",
+        "/objects/reports/",
+        "/objects/reports/?prefix=quakes/2026/",
+        *(f"/services/{name}/{page}" for name in services for page in pages),
+        *(f"/executions/{row.pk}/" for row in rows.executions.values()),
+    ]

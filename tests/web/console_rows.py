@@ -1,0 +1,418 @@
+"""A platform that has been in use for a day, for the console's tests and for looking at it: the sample projects,
+a long flow, failures of every kind, schedules, dead letters, log lines, files.
+
+`python -m tests.web.console_rows` fills the home of FERRIS_HOME.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+ROOT = Path(__file__).resolve().parents[2]
+FIELDS = [
+    {"type": "text", "name": "title", "label": "Title", "required": True, "placeholder": "of the report"},
+    {"type": "textarea", "name": "note", "label": "Note", "description": "Stands under the title."},
+    {"type": "int", "name": "rows", "label": "Rows", "min": 1, "max": 100, "default": 10},
+    {"type": "float", "name": "least", "label": "Least magnitude", "min": 0, "step": 0.1, "default": "4.5"},
+    {
+        "type": "select",
+        "name": "format",
+        "label": "Format",
+        "default": "html",
+        "choices": [{"title": "Web page", "value": "html"}, {"title": "Table", "value": "csv"}],
+    },
+    {
+        "type": "radio",
+        "name": "speed",
+        "label": "Speed",
+        "required": True,
+        "choices": [{"title": "Fast", "value": 1}, {"title": "Thorough", "value": 2}],
+    },
+    {
+        "type": "multiselect",
+        "name": "regions",
+        "label": "Regions",
+        "default": ["asia"],
+        "choices": [{"title": "Asia", "value": "asia"}, {"title": "Europe", "value": "europe"}],
+    },
+    {"type": "file", "name": "source", "label": "Source file", "data": {"bucket": "incoming"}},
+]
+LINES = (
+    ("info", "stdout", "reading catalogue of 1707 quakes"),
+    ("", "stdout", "\x1b[32mok\x1b[0m rows 1 to 500"),
+    ("warning", "log", "3 rows have no magnitude; they are left out"),
+    ("", "stderr", "DeprecationWarning: datetime.utcnow() is deprecated"),
+    ("error", "log", "alert service answered 503, trying again in 2 s"),
+    ("info", "platform", "step alert.py completed"),
+)
+
+
+@dataclass
+class Rows:
+    """What was made, by the tests' names for it."""
+
+    admin: Any = None
+    executions: dict[str, Any] = field(default_factory=dict)
+    flow: str = ""
+    long_flow: str = ""
+    event: Any = None
+    letter: Any = None
+
+
+def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
+    """Fill the database and the stores. `hostile` is a text that is put wherever users' texts go."""
+    from ferris_web.accounts.models import User
+    from ferris_web.catalog import secrets
+    from ferris_web.catalog import services as catalog
+    from ferris_web.catalog.models import EventType, Service
+
+    rows = Rows()
+    rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
+    for name in ("hello", "quakes"):
+        project = catalog.project_add(name, str(ROOT / "examples" / name), now=now)
+        catalog.project_sync(project, actor=rows.admin, now=now - timedelta(hours=20))
+    _own_project(now, hostile)
+    alert = Service.objects.get(name="quakes_alert")
+    secrets.secret_set(
+        "service", "webhook" + hostile, "https://example.org/s3cr3t-of-the-hook", service=alert
+    )
+    secrets.secret_set("platform", "smtp", {"password": "s3cr3t-of-mail"})
+    catalog.config_set(alert, {"channel": "seismology" + hostile, "least": 4.5})
+    _History(rows, now, hostile).write(long)
+    EventType.objects.filter(name="quakes.quake.detected").update(
+        description="One quake of the file." + hostile
+    )
+    _stores(rows, now, hostile)
+    return rows
+
+
+def _own_project(now: datetime, hostile: str) -> None:
+    """A project made of rows: a service with every kind of field, one that is inactive, one that is gone."""
+    from ferris_web.catalog import services as catalog
+    from ferris_web.catalog.models import Project, Service
+
+    project = Project.objects.create(name="reports", description="Weekly reports." + hostile)
+    folder = {
+        "manifest.json": json.dumps(
+            {
+                "description": "Makes a report." + hostile,
+                "tags": ["weekly", "report" + hostile],
+                "trigger_events": [
+                    {
+                        "event_type": "quakes.report.*",
+                        "filter": {"data": {"kind" + hostile: ["weekly" + hostile]}},
+                    }
+                ],
+                "output_events": ["reports.made"],
+                "schedule": "0 6 * * mon",
+                "timeout": "10m",
+                "retry": {"attempts": 3},
+            }
+        ),
+        "parameters.json": json.dumps({"fields": FIELDS}),
+        "report.py": f"# {hostile}\nfrom ferris_ef import context\n\nprint(context.params.get('title'))\n",
+        "finish.sql": "select 1\n",
+        "README.md": "# Report\n\nMakes *the* report.\n\n| a |\n|---|\n| 1 |\n\n```python\nprint(1)\n```\n\n"
+        f"{hostile}\n\n[link](javascript:alert(1)) ![x](https://example.org/x.png)\n",
+    }
+    catalog.service_upload(project, "make_report", {k: v.encode() for k, v in folder.items()}, now=now)
+    for name, manifest in (("old_report", {"active": False}), ("lost_report", {"trigger_events": ["lost"]})):
+        files = {"manifest.json": json.dumps(manifest).encode(), "run.py": b"print(1)\n"}
+        catalog.service_upload(project, name, files, now=now)
+    Service.objects.filter(name="lost_report").update(vanished_at=now - timedelta(days=2))
+    made = Service.objects.get(name="make_report")
+    catalog.schedule_add(made, origin="person", cron="*/20 * * * *", timezone="Europe/Berlin", now=now)
+
+
+class _History:
+    """Flows, events and executions, as the gateway would have written them."""
+
+    def __init__(self, rows: Rows, now: datetime, hostile: str) -> None:
+        from ferris_web.catalog.models import Service
+
+        self.rows, self.now, self.hostile = rows, now, hostile
+        self.services = {s.name: s for s in Service.objects.select_related("version")}
+        self.random = random.Random(7)
+        self.offset = 0
+        self.sequences: dict[str, int] = {}
+
+    def write(self, long: int) -> None:
+        rows, now = self.rows, self.now
+        rows.flow = "QUAKES2611"
+        rows.long_flow = "LONGFLOW26"
+        self._quakes(rows.flow, now - timedelta(minutes=4), 6, name="")
+        self._quakes(rows.long_flow, now - timedelta(hours=2), long, name="long-")
+        for hours in range(23):
+            flow = f"HELLO{hours:05d}"
+            at = now - timedelta(hours=hours, minutes=5)
+            status = "failed" if hours in (3, 9, 10) else "completed"
+            event = self.event("hello.requested", at, flow, {"name": "world"})
+            for _ in range(1 + self.random.randrange(5)):
+                self.execution(
+                    "hello_world", event, at, status, reason="script_failed" if status == "failed" else ""
+                )
+        self._failures()
+        self._letters()
+
+    def _quakes(self, flow: str, at: datetime, count: int, name: str) -> None:
+        begin = self.event("ferris.execution.requested", at, flow, {"limit": count})
+        load = self.execution("quakes_load", begin, at, "completed", trigger="manual")
+        self.rows.executions[name + "load"] = load
+        seen = None
+        for n in range(count):
+            moment = at + timedelta(milliseconds=900 + 7 * n)
+            magnitude = round(2.5 + self.random.random() * 3.9, 1)
+            event = self.event(
+                "quakes.quake.detected",
+                moment,
+                flow,
+                {
+                    "magnitude": magnitude,
+                    "type": "earthquake",
+                    "place": "84 km SSE of Hihifo, Tonga" + self.hostile,
+                },
+                cause=load,
+                subject=f"us{n:05d}" + self.hostile,
+            )
+            self.execution(
+                "quakes_tally", event, moment, "completed" if n % 50 else "in_progress", parent=load
+            )
+            if magnitude >= 4.5:
+                status = "failed" if n % 37 == 0 else "completed"
+                seen = self.execution(
+                    "quakes_alert",
+                    event,
+                    moment,
+                    status,
+                    parent=load,
+                    reason="script_failed" if status == "failed" else "",
+                )
+                sent = self.event("quakes.alert.raised", moment, flow, {"magnitude": magnitude}, cause=seen)
+                if n == 1:
+                    self.rows.event = sent
+            self.rows.event = self.rows.event or event
+        done = self.event("quakes.file.done", at + timedelta(seconds=20), flow, {"rows": count}, cause=load)
+        self.rows.executions[name + "report"] = self.execution(
+            "quakes_report", done, at + timedelta(seconds=20), "completed", parent=load
+        )
+
+    def _failures(self) -> None:
+        from ferris_web.executions.models import Step
+
+        now = self.now
+        told = {
+            "script_failed": "ZeroDivisionError: division by zero" + self.hostile,
+            "timeout": "alert.py ran longer than 60 s",
+            "executor_lost": "the executor w1 stopped answering while it ran this",
+            "environment": "No solution found: requets==9 does not exist" + self.hostile,
+            "package": "the package could not be unpacked",
+            "no_scripts": "there is no script to run",
+            "platform": "its order could not be made",
+        }
+        for n, (reason, error) in enumerate(told.items()):
+            event = self.event("reports.asked", now - timedelta(minutes=50 + n), f"FAILED{n:04d}", None)
+            row = self.execution(
+                "make_report", event, event.received_at, "failed", reason=reason, error=error
+            )
+            self.rows.executions[reason] = row
+        row = self.rows.executions["script_failed"]
+        row.attempt = 2
+        row.save()
+        step = Step.objects.get(execution=row)
+        step.attempt, step.exit_code, step.error = 2, 1, told["script_failed"]
+        step.save()
+        Step.objects.create(
+            execution=row,
+            attempt=1,
+            index=0,
+            script="report.py",
+            status="failed",
+            started_at=row.started_at,
+            finished_at=row.started_at + timedelta(seconds=1),
+            exit_code=1,
+        )
+        event = self.event(
+            "reports.asked", now - timedelta(seconds=40), "RUNNING001", {"title": "x" + self.hostile}
+        )
+        self.rows.executions["running"] = self.execution(
+            "make_report", event, event.received_at, "in_progress"
+        )
+        self.rows.executions["queued"] = self.execution("hello_world", event, event.received_at, "queued")
+        waits = self.execution("quakes_alert", event, event.received_at, "pending", reason="script_failed")
+        waits.attempt, waits.not_before = 2, now + timedelta(minutes=1)
+        waits.save()
+        self.rows.executions["pending"] = waits
+        self.rows.executions["skipped"] = self.execution(
+            "old_report", event, event.received_at, "skipped", reason="inactive"
+        )
+        self.rows.executions["cancelled"] = self.execution(
+            "hello_world", event, event.received_at, "cancelled", reason="cancelled"
+        )
+
+    def _letters(self) -> None:
+        from ferris import events
+        from ferris_web.executions.models import DeadLetter
+
+        looped = events.new(
+            "loop.turned", "/loop" + self.hostile, {"n": 101}, now=self.now, correlation_id="LOOPFLOW01"
+        )
+        self.rows.letter = DeadLetter.objects.create(
+            topic="ferris.events",
+            offset=90001,
+            reason="hop_limit",
+            detail="101 hops, the limit is 100" + self.hostile,
+            event_type="loop.turned",
+            event_id=looped.id,
+            flow_id="LOOPFLOW01",
+            value=events.encode(looped),
+            created_at=self.now - timedelta(minutes=30),
+        )
+        DeadLetter.objects.create(
+            topic="ferris.events",
+            offset=90002,
+            reason="unreadable",
+            detail="type: is missing" + self.hostile,
+            value=b"\xff\xfe no JSON " + self.hostile.encode(),
+            created_at=self.now - timedelta(minutes=20),
+        )
+
+    def event(
+        self, kind: str, at: datetime, flow: str, data: Any, *, cause: Any = None, subject: str = ""
+    ) -> Any:
+        from ferris import events
+        from ferris_web.catalog.models import EventType
+        from ferris_web.executions.models import Event, Flow
+
+        self.offset += 1
+        made = events.new(
+            kind, "tests" + self.hostile, data, now=at, correlation_id=flow, subject=subject or None
+        )
+        Flow.objects.get_or_create(
+            pk=flow, defaults={"started_at": at, "last_event_at": at, "root_type": kind}
+        )
+        EventType.objects.get_or_create(
+            name=kind, defaults={"first_seen_at": at, "last_seen_at": at, "count": 1, "example": data}
+        )
+        return Event.objects.create(
+            key=made.key,
+            event_id=made.id,
+            source=made.source,
+            type=kind,
+            subject=subject,
+            time=at,
+            received_at=at,
+            flow_id=flow,
+            causation_id=str(cause.pk) if cause else "",
+            data=data,
+            extensions={"correlationid": flow, **({"causationid": str(cause.pk)} if cause else {})},
+            fingerprint="0" * 64,
+            topic="ferris.events",
+            offset=self.offset,
+            revision=1,
+        )
+
+    def execution(
+        self,
+        service: str,
+        event: Any,
+        at: datetime,
+        status: str,
+        *,
+        trigger: str = "triggered",
+        parent: Any = None,
+        reason: str = "",
+        error: str = "",
+    ) -> Any:
+        from ferris import events
+        from ferris.execution import execution_id
+        from ferris_web.executions.models import Event, Execution, Flow, Step
+
+        owner = self.services[service]
+        sequence = self.sequences[event.flow_id] = self.sequences.get(event.flow_id, 0) + 1
+        Flow.objects.filter(pk=event.flow_id).update(sequence=sequence)
+        Event.objects.filter(pk=event.pk).update(matched=event.matched + 1)
+        event.matched += 1
+        begun = status in ("completed", "failed", "in_progress", "cancelled")
+        started = at + timedelta(milliseconds=12 + self.random.randrange(90)) if begun else None
+        took = timedelta(milliseconds=80 + self.random.randrange(2600))
+        ended = status in ("completed", "failed", "cancelled", "skipped")
+        pk: UUID = execution_id(event.key, str(owner.pk))
+        if Execution.objects.filter(pk=pk).exists():
+            pk = UUID(int=self.random.getrandbits(128))
+        row = Execution.objects.create(
+            id=pk,
+            service=owner,
+            version=owner.version,
+            event=event,
+            flow_id=event.flow_id,
+            sequence=sequence,
+            correlation_id=events.correlation_id(event.flow_id, sequence),
+            parent_id=parent.pk if parent else None,
+            trigger_type=trigger,
+            status=status,
+            lane="default",
+            created_at=at,
+            rung_at=at,
+            started_at=started,
+            finished_at=(started or at) + took if ended else None,
+            reason=reason,
+            error=error or ("ValueError: unexpected answer" if status == "failed" else ""),
+            worker="worker-1@tests" if begun else "",
+        )
+        if started:
+            Step.objects.create(
+                execution=row,
+                attempt=1,
+                index=0,
+                script=owner.version.manifest["scripts"][0],
+                status=status if status in ("completed", "failed", "in_progress") else "failed",
+                started_at=started + timedelta(milliseconds=20),
+                finished_at=row.finished_at,
+                exit_code=1 if status == "failed" else 0 if status == "completed" else None,
+            )
+        return row
+
+
+def _stores(rows: Rows, now: datetime, hostile: str) -> None:
+    from ferris_web import wiring
+
+    records = [
+        {
+            "execution": str(rows.executions[name].pk),
+            "attempt": rows.executions[name].attempt,
+            "seq": n,
+            "time": (now - timedelta(minutes=1) + timedelta(milliseconds=37 * n)).astimezone(UTC).isoformat(),
+            "step": "report.py",
+            "stream": stream,
+            "level": level,
+            "message": message + hostile,
+            "service": "make_report",
+            "flow": rows.executions[name].flow_id,
+        }
+        for name in ("script_failed", "running", "load")
+        for n, (level, stream, message) in enumerate(LINES * 6, start=1)
+    ]
+    wiring.ops_store().write("logs", records)
+    store = wiring.object_store()
+    page = (
+        f"<!doctype html><title>Quakes</title><h1>Report</h1>{hostile}<script>document.title='owned'</script>"
+    )
+    store.put("reports", "quakes/2026/report.html", page.encode(), "text/html")
+    store.put("reports", "quakes/2026/quakes.csv", b"time,magnitude\n2026-11-01,6.4\n", "text/csv")
+    store.put(
+        "reports", "photo.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+    )
+    store.put("reports", "data.bin", bytes(range(256)))
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    fill(datetime.now(UTC))

@@ -1,0 +1,81 @@
+"""Makes catalogs and plays executor for tests of the gateway: rows and records, no processes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from ferris import events
+from ferris.config import EVENTS, LIFECYCLE
+from ferris.events import Event
+from ferris.ports import LogRecord, Record
+from ferris.retry import Retry
+from ferris_web import wiring
+from ferris_web.catalog.changes import revision_bump
+from ferris_web.catalog.models import Project, Service, ServiceVersion, Trigger
+from ferris_web.executions.models import Execution
+from ferris_web.executions.services import Doorbell, events_dispatch
+from gateway.router import CatalogView
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def service(
+    name: str,
+    *triggers: str | dict[str, Any],
+    retry: Retry | None = None,
+    priority: int = 5,
+    active: bool = True,
+) -> Service:
+    """A service with one version that listens to these event types (or {"event_type", "filter"})."""
+    project, _ = Project.objects.get_or_create(name="testing")
+    made = Service.objects.create(project=project, name=name, priority=priority, active=active)
+    made.version = ServiceVersion.objects.create(
+        service=made,
+        number=1,
+        digest="0" * 64,
+        manifest={
+            "scripts": ["run.py"],
+            "timeout": None,
+            "python": None,
+            "retry": (retry or Retry()).to_json(),
+        },
+    )
+    made.save()
+    for position, trigger in enumerate(triggers):
+        said = {"event_type": trigger} if isinstance(trigger, str) else trigger
+        Trigger.objects.create(service=made, position=position, **said)
+    revision_bump()
+    return made
+
+
+def event(type: str = "a.happened", data: Any = None, **attributes: Any) -> Event:
+    """An event as the router sees it: within a flow."""
+    return events.with_flow(events.new(type, "/tests", data, now=NOW, **attributes))
+
+
+def dispatch(*batch: Event, now: datetime = NOW) -> list[Doorbell]:
+    """What the router does with events, without a log."""
+    records = [
+        LogRecord(EVENTS, 0, offset, e.flow_id, events.encode(e), {}, now) for offset, e in enumerate(batch)
+    ]
+    return events_dispatch(list(zip(batch, records, strict=True)), CatalogView().current(), now).doorbells
+
+
+def report(
+    execution: Execution | UUID, kind: str, attempt: int = 1, now: datetime = NOW, **data: Any
+) -> Event:
+    """A lifecycle report as an executor makes it."""
+    pk = execution if isinstance(execution, UUID) else execution.pk
+    data = {"execution": str(pk), "attempt": attempt, **data}
+    return events.new(f"ferris.{kind}", "ferris/executor/tests", data, now=now, subject=str(pk))
+
+
+def append(topic: str, *batch: Event) -> None:
+    """Put events on the log."""
+    key = (lambda e: e.flow_id) if topic == EVENTS else (lambda e: e.subject)
+    wiring.event_log().append(topic, [Record(events.encode(e), key=key(e)) for e in batch])
+
+
+__all__ = ["LIFECYCLE", "NOW", "append", "dispatch", "event", "report", "service"]

@@ -1,0 +1,290 @@
+"""The commands as a user runs them: what they print, where, and their exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from ferris.config import EVENTS, ROOT
+from ferris_web import wiring
+from ferris_web.accounts.models import User
+from ferris_web.accounts.services import token_user
+from ferris_web.catalog import selectors
+from ferris_web.catalog.models import Project, Service
+from tests.web.folders import NOW, SourceFolder
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
+
+
+def run(*command: Any, **options: Any) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error of one command."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        call_command(*map(str, command), stdout=out, stderr=err, **options)
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+    except CommandError as error:
+        status = error.returncode
+        err.write(str(error))
+    return status, out.getvalue(), err.getvalue()
+
+
+def manage(*command: Any, **environment: str) -> subprocess.CompletedProcess[str]:
+    """manage.py in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *map(str, command)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+# --------------------------------------------------------------------------------------- project and sync
+
+
+def test_adding_a_project_syncs_it(source: SourceFolder) -> None:
+    source.service("orders", {"trigger_events": ["order.placed"]}, secrets_json={"KEY": "v4lue-of-it"})
+    source.service("wrong", {"priority": "high"})
+    source.service(".hidden")
+    status, out, _ = run("project", "add", "shop", source.root)
+    assert status == 1
+    assert "  added     orders" in out
+    assert "    secrets.json: KEY: added" in out
+    assert "  refused   wrong" in out
+    assert "    error: manifest.json: priority: " in out
+    assert "  skipped   .hidden" in out
+    assert "1 added, 0 changed, 0 removed, 0 unchanged, 1 refused" in out
+    assert "v4lue-of-it" not in out
+    source.service("wrong", {"priority": 1})
+    status, out, _ = run("sync", "shop")
+    assert (status, "  added     wrong" in out) == (0, True)
+    source.remove("wrong")
+    status, out, _ = run("sync", "shop")
+    assert (status, "  removed   wrong" in out) == (0, True)
+    status, out, _ = run("project", "add", "shop", source.root)
+    assert (status, "already" in out) == (0, True)
+    assert Project.objects.count() == 1
+
+
+def test_projects_are_listed_and_removed(source: SourceFolder) -> None:
+    source.service("orders")
+    run("project", "add", "shop", source.root)
+    _, out, _ = run("project", "list")
+    assert "shop  (1 services)" in out
+    assert str(source.root) in out
+    status, out, _ = run("project", "remove", "shop")
+    assert (status, "orders" in out) == (0, True)
+    assert run("project", "remove", "gone")[0] == 1
+
+
+def test_what_cannot_be_added_says_why(tmp_path: Path) -> None:
+    status, _, err = run("project", "add", "shop", tmp_path / "gone")
+    assert (status, "there is no folder" in err) == (1, True)
+    status, _, err = run("project", "add", "no good", tmp_path)
+    assert (status, err.startswith("name: ")) == (1, True)
+    status, _, err = run("sync", "gone")
+    assert (status, err) == (1, "there is no project 'gone'")
+
+
+def test_a_repository_that_cannot_be_read_fails_the_sync(source: SourceFolder) -> None:
+    status, out, _ = run("project", "add", "shop", f"file://{source.root}", branch="main")
+    assert status == 1
+    assert "  failed: git could not ls-remote" in out
+
+
+def test_sync_in_a_process_of_its_own(source: SourceFolder) -> None:
+    source.service("orders")
+    added = manage("project", "add", "shop", source.root)
+    assert (added.returncode, added.stderr) == (0, "")
+    source.service("wrong", "{")
+    again = manage("sync", "shop")
+    assert (again.returncode, again.stderr) == (1, "")
+    assert "  refused   wrong" in again.stdout
+    assert Service.objects.get().name == "orders"
+
+
+# ------------------------------------------------------------------------------------------ token and new
+
+
+def test_a_token_stands_alone_on_standard_output() -> None:
+    user = User.objects.create_user("ada")
+    made = manage("token", "ada")
+    assert (made.returncode, made.stderr) == (0, "")
+    [token] = made.stdout.splitlines()
+    assert token_user(token, NOW) == user
+    status, out, err = run("token", "nobody")
+    assert (status, out, "no user" in err) == (1, "", True)
+
+
+def test_a_new_service_syncs_and_is_not_overwritten(tmp_path: Path) -> None:
+    status, _, _ = run("new", "order_checked", folder=tmp_path / "shop")
+    assert status == 0
+    status, out, _ = run("project", "add", "shop", tmp_path / "shop")
+    assert (status, "added     order_checked" in out, "warning" in out) == (0, True, False)
+    version = selectors.service_get("order_checked").version
+    assert version is not None
+    assert version.manifest["scripts"] == ["run.py"]
+    assert [t.event_type for t in selectors.triggers_all()] == ["order_checked.requested"]
+    status, _, err = run("new", "order_checked", folder=tmp_path / "shop")
+    assert (status, "there already" in err) == (1, True)
+    status, _, err = run("new", "../x", folder=tmp_path)
+    assert (status, "rename" in err) == (1, True)
+
+
+# ----------------------------------------------------------------------------------------------- run-local
+
+PRINTS = """
+import json, os, sys
+said = json.loads(sys.argv[1])
+print(json.dumps({"argv": said, "cwd": os.listdir("."), "EF_ENV": os.environ.get("EF_ENV")}))
+"""
+
+
+def test_scripts_run_in_order_with_the_data(source: SourceFolder) -> None:
+    folder = source.service(
+        "orders", {"execution_order": ["second.py", "first.py"]}, secrets_json={"KEY": "v"}
+    )
+    (folder / "run.py").unlink()
+    (folder / "second.py").write_text(PRINTS)
+    (folder / "first.py").write_text("print('the end')")
+    done = manage("run-local", folder, "--data", '{"total": 120, "package_name": "mine"}')
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    said = json.loads(first)
+    assert last == "the end"
+    assert said["EF_ENV"] == "local"
+    assert "secrets.json" not in said["cwd"]
+    argv = said["argv"]
+    assert (argv["total"], argv["package_name"], argv["secrets"]) == (120, "orders", {"KEY": "v"})
+    assert argv["origin_event_type"] == "local"
+    assert {"_fxcid", "_fxexec", "_fxparentexec", "package_id"} <= argv.keys()
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "first.py",
+        "manifest.json",
+        "second.py",
+        "secrets.json",
+    ]
+
+
+def test_the_failing_scripts_status_is_the_commands(source: SourceFolder) -> None:
+    folder = source.service(
+        "orders", {"execution_order": ["a.py", "b.py"]}, a_py="raise SystemExit(7)", b_py="print(1)"
+    )
+    done = manage("run-local", folder)
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "a.py failed with exit status 7" in done.stderr
+    source.service("orders", {"execution_order": ["a.py"]}, a_py="import os; os.kill(os.getpid(), 9)")
+    assert manage("run-local", folder).returncode == 128 + 9
+    source.service("orders", {"entrypoint": "a.py", "timeout": 0.2}, a_py="import time; time.sleep(30)")
+    assert manage("run-local", folder).returncode == 124
+
+
+def test_data_of_any_size(source: SourceFolder, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = source.service("orders", run_py="import sys, json; print(len(json.loads(sys.argv[1])['a']))")
+    assert run("run-local", folder, data=json.dumps({"a": "x" * 3_000_000}))[0] == 0
+    assert capfd.readouterr().out == "3000000\n"
+
+
+def test_a_folder_with_a_mistake_does_not_run(source: SourceFolder) -> None:
+    folder = source.service("orders", {"priority": 12})
+    done = manage("run-local", folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: manifest.json: priority" in done.stderr
+    assert manage("run-local", source.root / "gone").returncode == 2
+    assert manage("run-local", folder, "--data", "{").returncode == 2
+
+
+def test_the_helper_library_works_locally(source: SourceFolder) -> None:
+    script = """
+from ferris_ef import context
+count = (context.state.get("count") or 0) + 1
+context.state.put("count", count)
+print(context.params.get("total"), context.config.get("limit"), context.secrets.get("KEY"), context.package.name, count)
+context.events.send("order.seen", data={"count": count})
+context.objects.put("reports", f"{count}.txt", "text")
+"""
+    folder = source.service("orders", run_py=script, secrets_json={"KEY": "v"}, config_json={"limit": 5})
+    for count in (1, 2):
+        done = manage("run-local", folder, "--data", '{"total": 120}')
+        assert done.returncode == 0, done.stderr
+        assert f"120 5 v orders {count}" in done.stdout
+        assert "order.seen" in done.stdout
+    assert (folder / "ef_package_state.json").is_file()
+    assert not (folder / "ef_env.json").exists()
+    assert sorted(p.name for p in (folder / "ef_objects" / "reports").iterdir()) == ["1.txt", "2.txt"]
+    (folder / "ef_env.json").write_text(json.dumps({"secrets": {"KEY": "local"}, "params": {"total": 1}}))
+    assert "1 5 local orders 3" in manage("run-local", folder).stdout
+    run("project", "add", "shop", source.root)
+    paths = {file["path"] for file in selectors.service_get("orders").version.files}  # type: ignore[union-attr]
+    assert paths == {"run.py", "config.json"}
+
+
+# --------------------------------------------------------------------------------------- emit, not waiting
+
+
+def test_an_event_is_on_the_log(tmp_path: Path) -> None:
+    status, out, err = run("emit", "order.placed", data='{"total": 120}', subject="o1", correlation_id="MINE")
+    assert status == 0
+    assert "flow MINE" in out
+    assert "not running" in err
+    [record] = wiring.event_log().browse(EVENTS)
+    event = json.loads(record.value)
+    assert (record.key, event["type"], event["data"], event["subject"]) == (
+        "MINE",
+        "order.placed",
+        {"total": 120},
+        "o1",
+    )
+    (tmp_path / "data.json").write_text("[1]")
+    status, out, _ = run("emit", "a", data=f"@{tmp_path}/data.json", json=True)
+    said = json.loads(out)
+    assert json.loads(wiring.event_log().browse(EVENTS)[-1].value)["id"] == said["id"]
+    assert len(said["correlation_id"]) == 10
+    piped = subprocess.run(
+        [sys.executable, "manage.py", "emit", "piped", "--data", "-"],
+        cwd=ROOT,
+        input='{"from": "pipe"}',
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert piped.stdout.startswith("Sent piped")
+    assert json.loads(wiring.event_log().browse(EVENTS)[-1].value)["data"] == {"from": "pipe"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("a", {"data": "{"}, "no JSON"),
+        ("a", {"data": "@/gone"}, "No such file"),
+        ("", {}, "type"),
+        ("ferris.execution.started", {}, "reserved"),
+        ("a", {"source": ""}, "source"),
+        ("a", {"data": '"\\ud800"'}, "data"),
+    ],
+)
+def test_bad_input_is_2(kind: str, options: dict[str, str], says: str) -> None:
+    status, _, err = run("emit", kind, **options)
+    assert (status, says in err) == (2, True), err
+    assert wiring.event_log().browse(EVENTS) == []
+
+
+def test_a_platform_that_is_down_is_3_when_the_time_is_up() -> None:
+    status, _, err = run("emit", "a", wait=True, timeout=0.3)
+    assert status == 3
+    assert "not running" in err
+    assert "not settled after 0.3 s" in err

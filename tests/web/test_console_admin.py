@@ -1,0 +1,113 @@
+"""The administration: every model can be found and read, secrets cannot, and what the platform wrote stays."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from ferris_web.accounts.models import ApiToken, User
+from tests.web.console_rows import Rows
+
+OURS = [
+    model for model in admin.site._registry if model._meta.app_label in ("accounts", "catalog", "executions")
+]
+MOST_QUERIES = 30
+CHANGEABLE = {"User", "ApiToken", "Project", "EventType"}
+DELETABLE = {"User", "ApiToken", "Secret", "EventType"}
+
+
+def address(model: type[Model], page: str, *arguments: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=arguments)
+
+
+def test_every_model_is_there() -> None:
+    from django.apps import apps
+
+    models = [
+        m for app in ("accounts", "catalog", "executions") for m in apps.get_app_config(app).get_models()
+    ]
+    assert {m.__name__ for m in models} == {m.__name__ for m in OURS}
+
+
+def any_row(model: type[Model]) -> Model | None:
+    if model is ApiToken:
+        from ferris_web.accounts.services import token_create
+
+        token_create(User.objects.first(), "test")  # type: ignore[arg-type]
+    return model._default_manager.order_by("-pk").first()  # the empty key of KeyValue comes last
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda m: m.__name__)
+def test_it_is_listed_found_and_read(model: type[Model], rows: Rows, administrator: Client) -> None:
+    row = any_row(model)
+    assert row is not None, "the seeded rows have one of each"
+    for place in (address(model, "changelist"), address(model, "change", quote(row.pk))):
+        with CaptureQueriesContext(connection) as queries:
+            answer = administrator.get(place)
+        assert answer.status_code == 200, place
+        assert len(queries) <= MOST_QUERIES, (place, len(queries))
+        html = answer.content.decode()
+        assert "s3cr3t" not in html
+        assert "gAAAA" not in html, "an encrypted value"
+        assert "pbkdf2" not in html
+    if admin.site._registry[model].search_fields:
+        assert administrator.get(address(model, "changelist"), {"q": "LONGFLOW26"}).status_code == 200
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda m: m.__name__)
+def test_what_the_platform_writes_is_not_changed_by_hand(
+    model: type[Model], rows: Rows, administrator: Client
+) -> None:
+    row = any_row(model)
+    assert row is not None
+    change = administrator.post(address(model, "change", quote(row.pk)), {})
+    assert (change.status_code == 403) == (model.__name__ not in CHANGEABLE)
+    delete = administrator.post(address(model, "delete", quote(row.pk)), {"post": "yes"})
+    assert (delete.status_code == 403) == (model.__name__ not in DELETABLE)
+    add = administrator.get(address(model, "add"))
+    assert (add.status_code == 403) == (model is not User)
+
+
+def test_the_lists_cost_no_query_per_row(rows: Rows, administrator: Client) -> None:
+    from ferris_web.executions.models import Event, Execution, Step
+
+    for model in (Execution, Event, Step):
+        with CaptureQueriesContext(connection) as many:
+            administrator.get(address(model, "changelist"))
+        with CaptureQueriesContext(connection) as none:
+            administrator.get(address(model, "changelist"), {"q": "nothing at all"})
+        assert len(many) <= len(none) + 1, model
+
+
+def test_schedules_are_switched(rows: Rows, administrator: Client) -> None:
+    from ferris_web.catalog.models import Schedule
+
+    row = Schedule.objects.filter(active=True).first()
+    assert row is not None
+    form = {"action": "switch_off", "_selected_action": [str(row.pk)]}
+    administrator.post(address(Schedule, "changelist"), form)
+    row.refresh_from_db()
+    assert not row.active
+    administrator.post(address(Schedule, "changelist"), {**form, "action": "switch_on"})
+    row.refresh_from_db()
+    assert row.active
+    assert row.next_due_at
+
+
+def test_staff_may_not_raise_itself(db: None) -> None:
+    from django.contrib.auth.models import Permission
+
+    person = User.objects.create_user("eve", password="a long password", is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
+    client = Client()
+    client.force_login(person)
+    form = {"username": "eve", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    client.post(address(User, "change", person.pk), form)
+    person.refresh_from_db()
+    assert not person.is_superuser

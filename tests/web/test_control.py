@@ -1,0 +1,135 @@
+"""Executors claim executions and keep their leases."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+
+from ferris.execution import ExecutionOrder
+from ferris_web.catalog import secrets
+from ferris_web.catalog.services import config_set
+from ferris_web.executions.models import Execution
+from tests.web.calling import Caller, problem_of
+from tests.web.platform import dispatch, event, service
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def queued(backends):
+    """Executions that wait to be claimed."""
+    row = service("mailer", "shop.*")
+    secrets.secret_set("service", "key", {"a": 2**70}, service=row)
+    config_set(row, {"big": 2**70})
+    dispatch(*(event("shop.placed", {"n": n}, id=str(n)) for n in range(3)))
+    return list(Execution.objects.order_by("event__event_id"))
+
+
+def claim(executor: Caller, pk: object, worker: str = "w1"):
+    return executor.post("/control/claim", {"execution": str(pk), "worker": worker})
+
+
+def test_a_claim_gives_the_order_once(executor, queued):
+    answer = claim(executor, queued[0].pk).json()
+    assert answer["go"] is True
+    order = ExecutionOrder.from_json(answer["order"])
+    assert order.execution_id == str(queued[0].pk)
+    assert (order.service, order.attempt, order.params) == ("mailer", 1, {"n": 0})
+    assert order.secrets == {"key": {"a": 2**70}}
+    assert order.config == {"big": 2**70}
+    again = claim(executor, queued[0].pk, "w2").json()
+    assert again == {"go": False, "reason": "it is in_progress"}
+    assert claim(executor, UUID(int=1)).json()["go"] is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_claimants_one_gets_the_order(executor, queued):
+    answers, together = [], threading.Barrier(6)
+
+    def ask(name: str) -> None:
+        together.wait()
+        answers.append(claim(executor, queued[0].pk, name).json()["go"])
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(f"w{n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "execution"),
+        ({"execution": "x", "worker": "w"}, "execution"),
+        ({"execution": 5, "worker": "w"}, "execution"),
+        ({"execution": str(uuid4())}, "worker"),
+        ({"execution": str(uuid4()), "worker": ""}, "worker"),
+        ({"execution": str(uuid4()), "worker": "w" * 256}, "worker"),
+        ({"execution": str(uuid4()), "worker": "a\0b"}, "worker"),
+    ],
+)
+def test_a_wrong_claim_is_named(executor, body, field):
+    assert problem_of(executor.post("/control/claim", body), 400)["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("path", ["/control/claim", "/control/heartbeat"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"null"])
+def test_a_body_that_is_no_object_is_refused(executor, path, body):
+    problem_of(executor.post(path, body), 400)
+
+
+def test_heartbeats_keep_leases_and_say_what_to_stop(executor, queued):
+    now = datetime.now(UTC)
+    for row in queued:
+        claim(executor, row.pk)
+    Execution.objects.update(lease_until=now + timedelta(seconds=3))
+    Execution.objects.filter(pk=queued[1].pk).update(cancel_requested_at=now)
+    running = [
+        {"id": str(queued[0].pk), "attempt": 1},
+        {"id": str(queued[1].pk), "attempt": 1},
+        {"id": str(queued[2].pk), "attempt": 2},
+        {"id": str(UUID(int=1)), "attempt": 1},
+    ]
+    answer = executor.post("/control/heartbeat", {"worker": "w1", "executions": running}).json()
+    assert answer["lease_seconds"] > 0
+    assert {(item["id"], item["why"]) for item in answer["stop"]} == {
+        (str(queued[1].pk), "cancelled"),
+        (str(queued[2].pk), "fenced"),
+        (str(UUID(int=1)), "fenced"),
+    }
+    assert Execution.objects.get(pk=queued[0].pk).lease_until > now + timedelta(seconds=10)
+
+
+def test_an_idle_heartbeat(executor):
+    answer = executor.post("/control/heartbeat", {"worker": "w1", "executions": []})
+    assert answer.json()["stop"] == []
+
+
+@pytest.mark.parametrize(
+    "executions",
+    [None, {}, [1], [{"id": "x", "attempt": 1}], [{"id": str(uuid4())}], [{"id": str(uuid4()), "attempt": "1"}],
+     [{"id": str(uuid4()), "attempt": True}], [{"id": str(uuid4()), "attempt": 2**31}]],
+)  # fmt: skip
+def test_a_wrong_heartbeat_is_refused(executor, executions):
+    problem_of(executor.post("/control/heartbeat", {"worker": "w", "executions": executions}), 400)
+
+
+def test_a_heartbeat_is_one_query_for_all(executor, queued, django_assert_num_queries):
+    for row in queued:
+        claim(executor, row.pk)
+    for count in (1, 3):
+        running = [{"id": str(row.pk), "attempt": 1} for row in queued[:count]]
+        with django_assert_num_queries(1):
+            executor.post("/control/heartbeat", {"worker": "w1", "executions": running})
+
+
+def test_a_claim_is_a_fixed_number_of_queries(executor, queued, django_assert_max_num_queries):
+    with django_assert_max_num_queries(5):
+        claim(executor, queued[0].pk)
