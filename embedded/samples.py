@@ -35,7 +35,9 @@ def _fire(settings: Settings, stdout: OutputWrapper) -> None:
         call_command("emit", FIRST_EVENT, data=data, correlation_id=flow, wait=True, stdout=stdout)
     except (SystemExit, CommandError) as ended:
         if not isinstance(ended, SystemExit) or ended.code:
-            stdout.write(f"The sample pipeline did not end well; {settings.public_url}/flows/{flow}/ shows why.")
+            stdout.write(
+                f"The sample pipeline did not end well; {settings.public_url}/flows/{flow}/ shows why."
+            )
     written = Event.objects.filter(flow_id=flow, type=LAST_EVENT).first()
     stdout.write(f"Flow:   {settings.public_url}/flows/{flow}/")
     if written:

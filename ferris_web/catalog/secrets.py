@@ -63,7 +63,9 @@ def secrets_of(service: Service) -> dict[str, Any]:
 
 def secret_find(service: Service, name: str) -> Any:
     """The value of the nearest secret of that name, or None."""
-    found = sorted(_visible(service).filter(name=name), key=lambda secret: _FARTHEST_FIRST.index(secret.scope))
+    found = sorted(
+        _visible(service).filter(name=name), key=lambda secret: _FARTHEST_FIRST.index(secret.scope)
+    )
     return _decrypt(found[-1]) if found else None
 
 

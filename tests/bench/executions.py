@@ -111,7 +111,8 @@ def journal(platform: Platform, folder: Path, count: int) -> dict[str, float]:
     project = Project(platform.client, folder)
     project.load({"TAG_s": {"manifest.json": {"trigger_events": ["TAG.last"]}, "s.py": "print()"}})
     events = [
-        event(f"shop.order.{n % 100}", {"customer": -1 - n, "total": 50, "text": "x" * 100}) for n in range(count)
+        event(f"shop.order.{n % 100}", {"customer": -1 - n, "total": 50, "text": "x" * 100})
+        for n in range(count)
     ]
     began = time.monotonic()
     _send(project, events)
