@@ -35,7 +35,9 @@ if _postgresql := os.environ.get("FERRIS_TESTS_DATABASE"):  # a database of its 
 atexit.register(shutil.rmtree, os.environ["FERRIS_HOME"], ignore_errors=True)
 
 from ferris_web.settings import *  # noqa: E402, F403
-from ferris_web.settings import DATABASES  # noqa: E402
+from ferris_web.settings import DATABASES, STATIC_ROOT  # noqa: E402
+
+STATIC_ROOT.mkdir(parents=True)
 
 DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"]}
 PASSWORD_HASHERS = [

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 
 from ferris.ports import LogLine
-from ferris_web import wiring
 from ferris_web.console import filters
+from ferris_web.executions.log_reading import log_read
 from ferris_web.executions.models import Execution
 
 SHOWN = 500  # lines on the page at first; more on request
@@ -88,13 +88,12 @@ class View:
 
 def every(execution_id: str, after: int = 0) -> Iterator[LogLine]:
     """Every line behind a cursor, in order, read in pieces."""
-    store = wiring.ops_store()
     while True:
-        lines = store.logs(execution_id, after=after, limit=_CHUNK)
-        yield from lines
-        if len(lines) < _CHUNK:
+        piece = log_read(execution_id, after=after, limit=_CHUNK)
+        yield from piece.lines
+        if not piece.more or not piece.lines:
             return
-        after = lines[-1].seq
+        after = piece.lines[-1].seq
 
 
 def last(row: Execution, wanted: Wanted) -> View:

@@ -7,24 +7,21 @@ then what is on the log but not stored yet; whatever the subscription brings up 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import close_old_connections
 
 from ferris.config import CHANGES, LOGS
-from ferris.ports import LogLine, log_cursor
+from ferris.ports import LogLine
 from ferris_web import live, sse, wiring
-from ferris_web.executions.backlog import INDEXER, backlog
+from ferris_web.executions import log_reading
 from ferris_web.executions.models import OPEN, Execution
 
 T = TypeVar("T")
 
 _PAGE = 1000
-_LONGEST_BACKLOG = 20_000  # log records of all executions that are read for those of one
 _BEHIND_SECONDS = 1.0
 
 
@@ -39,7 +36,7 @@ async def follow_lines(
     while True:
         # Asked first: once it has ended, all its lines are on the log, and what follows finds them.
         ended = await in_thread(lambda: not Execution.objects.filter(pk=pk, status__in=OPEN).exists())
-        waiting = await in_thread(lambda: backlog(LOGS, INDEXER, most=_LONGEST_BACKLOG))
+        waiting = await in_thread(log_reading.unstored)
         while stored := await in_thread(_page, pk, last):
             last = stored[-1].seq
             yield stored
@@ -47,7 +44,7 @@ async def follow_lines(
             await asyncio.sleep(_BEHIND_SECONDS)
             yield []
             continue
-        lines = _behind(last, (_decoded(record.value) for record in waiting if record.key == pk))
+        lines = log_reading.lines_of(pk, waiting, last)
         if lines:
             last = lines[-1].seq
             yield lines
@@ -67,7 +64,7 @@ async def _as_they_come(subscription: live.Subscription, last: int) -> AsyncGene
             notices = await subscription.get(sse.PING_SECONDS)
         except live.Overrun:
             return
-        lines = _behind(last, (notice.value for notice in notices if notice.topic == LOGS))
+        lines = log_reading.ordered((notice.value for notice in notices if notice.topic == LOGS), last)
         if lines:
             last = lines[-1].seq
             yield lines
@@ -88,35 +85,3 @@ async def in_thread(work: Callable[..., T], *given: Any) -> T:
 
 def _page(pk: str, after: int) -> list[LogLine]:
     return wiring.ops_store().logs(pk, after=after, limit=_PAGE)
-
-
-def _behind(last: int, records: Iterable[Any]) -> list[LogLine]:
-    """The lines behind a cursor, in order, from records as they are on the log."""
-    lines = {}
-    for record in records:
-        try:
-            line = _line(record)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            continue  # what is no line is not stored either
-        if line.seq > last:
-            lines[line.seq] = line
-    return [lines[seq] for seq in sorted(lines)]
-
-
-def _decoded(value: bytes) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return None
-
-
-def _line(record: dict[str, Any]) -> LogLine:
-    return LogLine(
-        seq=log_cursor(record["attempt"], record["seq"]),
-        attempt=record["attempt"],
-        time=datetime.fromisoformat(record["time"]),
-        step=record.get("step") or None,
-        stream=record.get("stream") or "stdout",
-        level=record.get("level") or "info",
-        message=record["message"].encode("utf-8", "replace").decode(),  # no half surrogates
-    )

@@ -14,7 +14,7 @@ import pytest
 from ferris.config import CHANGES, LOGS
 from ferris.ports import Record, log_cursor
 from ferris_web import live, sse, wiring
-from ferris_web.executions import log_following
+from ferris_web.executions import log_following, log_reading
 from ferris_web.executions.models import Execution
 from tests.web.calling import problem_of
 from tests.web.platform import dispatch, event, service
@@ -95,6 +95,31 @@ def test_lines_by_page(api, running):
     assert messages == [f"line {attempt}.{n}" for attempt in (1, 2) for n in (1, 2, 3)]
     rest = api.get(f"{url}?after={log_cursor(2, 2)}").json()
     assert [found["message"] for found in rest["results"]] == ["line 2.3"]
+    assert rest["next"] is None
+
+
+def test_pages_have_what_is_not_stored_yet(api, running):
+    lines = [line(running, n) for n in range(1, 11)]
+    append(*lines, line("another", 1))
+    store(*lines[:5])
+    url = f"/api/v1/executions/{running.pk}/logs/"
+    for query in ("", "?limit=4", "?limit=5"):
+        assert [found["message"] for found in api.all(url + query)] == [f"line 1.{n}" for n in range(1, 11)]
+
+
+def test_a_page_before_a_store_that_is_far_behind_says_that_more_comes(api, running, monkeypatch):
+    monkeypatch.setattr(log_reading, "_LONGEST_BACKLOG", 5)
+    lines = [line(running, n) for n in range(1, 11)]
+    append(*lines)
+    store(*lines[:2])
+    first = api.get(f"/api/v1/executions/{running.pk}/logs/").json()
+    assert len(first["results"]) == 2
+    empty = api.get(first["next"])
+    assert empty.json() == {"results": [], "next": first["next"], "previous": None}
+    assert empty["Retry-After"] == "1"
+    index_everything()
+    rest = api.get(first["next"]).json()
+    assert [found["message"] for found in rest["results"]] == [f"line 1.{n}" for n in range(3, 11)]
     assert rest["next"] is None
 
 
@@ -232,7 +257,7 @@ def test_a_follower_that_was_overrun_reads_the_store(api, running, monkeypatch):
 
 
 def test_a_store_that_is_far_behind_is_waited_for(api, running, monkeypatch):
-    monkeypatch.setattr(log_following, "_LONGEST_BACKLOG", 10)
+    monkeypatch.setattr(log_reading, "_LONGEST_BACKLOG", 10)
     monkeypatch.setattr(log_following, "_BEHIND_SECONDS", 0.4)
     append(*(line(running, n) for n in range(1, 31)))
     heard = follow(api, running, lambda: append(line(running, 31)), index_everything, lambda: end(running))

@@ -19,12 +19,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ferris_web import wiring
 from ferris_web.api.incoming import actor_of, body_of, parameters_of, query_of
 from ferris_web.api.log_stream import log_stream
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link
 from ferris_web.api.serializers import executions as shapes
 from ferris_web.executions import selectors
+from ferris_web.executions.log_reading import log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
 
@@ -92,7 +92,9 @@ class ExecutionLog(APIView):
         summary="Its log lines, in order",
         description="With `follow=1` (or `Accept: text/event-stream`) they are sent as they come: messages whose "
         "`id` is the line's `seq`, comments while there is nothing new, and at the end the event `end` with the "
-        "execution's status. A client that comes back with `Last-Event-ID` misses and repeats nothing.",
+        "execution's status. A client that comes back with `Last-Event-ID` misses and repeats nothing. "
+        "Without it, pages: once the execution has ended they hold its whole log. A page that is empty and has a "
+        "`next` says that more comes; ask again after `Retry-After`.",
         parameters=[
             OpenApiParameter("after", OpenApiTypes.INT64, description="Lines behind this `seq`."),
             OpenApiParameter("limit", OpenApiTypes.INT, description="Lines per page, at most 500."),
@@ -112,14 +114,15 @@ class ExecutionLog(APIView):
             last = _whole(request.headers.get("Last-Event-ID", ""), "Last-Event-ID")
             return log_stream(row, max(after, last))
         limit = limit_of(request)
-        lines = wiring.ops_store().logs(str(row.pk), after=after, limit=limit + 1)
-        more, lines = len(lines) > limit, lines[:limit]
+        piece = log_read(str(row.pk), after=after, limit=limit)
+        last = piece.lines[-1].seq if piece.lines else after
         return Response(
             {
-                "results": shapes.LogLine(lines, many=True).data,
-                "next": next_link(request, after=lines[-1].seq) if more else None,
+                "results": shapes.LogLine(piece.lines, many=True).data,
+                "next": next_link(request, after=last) if piece.more else None,
                 "previous": None,
-            }
+            },
+            headers={} if piece.lines or not piece.more else {"Retry-After": "1"},
         )
 
 
