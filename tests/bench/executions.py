@@ -18,6 +18,7 @@ file = os.open({notes!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.write(file, f"{{now!r}}\\n".encode())
 """
 BATCH = 100
+REPOSITORY = 4_000  # services in one; a repository has a limit
 
 
 def latency(platform: Platform, folder: Path, count: int) -> dict[str, Any]:
@@ -88,18 +89,18 @@ def _completed(project: Project, count: int) -> bool:
 
 
 def many_services(platform: Platform, folder: Path, count: int) -> float:
-    """Give the platform so many services more; the seconds that it takes to sync them."""
+    """Give the platform so many services more, some thousands a repository; the seconds that it takes to sync."""
     name = f"many{count}"
-    source = folder / name
     for number in range(count):
-        service = source / f"{name}_{number}"
+        service = folder / name / str(number // REPOSITORY) / f"{name}_{number}"
         service.mkdir(parents=True)
         wanted = {"customer": [number], "total": [{"numeric": [">=", 50]}]}
         trigger = {"event_type": f"shop.order.{number % 100}", "filter": {"data": wanted}}
         (service / "manifest.json").write_text(json.dumps({"trigger_events": [trigger]}))
         (service / "run.py").write_text("print()\n")
     began = time.monotonic()
-    platform.manage("project", "add", name, str(source), timeout=900)
+    for source in sorted((folder / name).iterdir()):
+        platform.manage("project", "add", name, str(source), timeout=900)
     return time.monotonic() - began
 
 
