@@ -22,6 +22,16 @@ def test_an_event_runs_each_service_that_listens_once():
     assert set(Execution.objects.values_list("status", flat=True)) == {"queued"}
 
 
+def test_lists_by_time_keep_the_order_of_the_log():
+    service("one", "a.*")
+    service("two", "a.*")
+    batch = [event(correlation_id="flow") for _ in range(5)]
+    dispatch(*batch)
+    assert list(Event.objects.order_by("received_at").values_list("key", flat=True)) == [e.key for e in batch]
+    numbers = Execution.objects.order_by("created_at").values_list("sequence", flat=True)
+    assert list(numbers) == list(range(1, 11))
+
+
 def test_a_replay_of_the_log_changes_nothing_but_rings_again_for_what_nobody_claimed():
     service("one", "a.happened")
     first = event()

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
@@ -78,9 +78,9 @@ def events_dispatch(batch: Sequence[tuple[Event, LogRecord]], table: Catalog, no
         flows = _Flows([event for event, _ in fresh], now)
         rows, executions = [], []
         for event, record in fresh:
-            found = _executions(event, table, flows, now)
+            found = _executions(event, table, flows, _moment(now, len(executions)))
             executions += found
-            rows.append(_journal_row(event, record, table.revision, len(found), now))
+            rows.append(_journal_row(event, record, table.revision, len(found), _moment(now, len(rows))))
         EventRow.objects.bulk_create(rows)
         flows.save()
         Execution.objects.bulk_create(executions)
@@ -116,6 +116,11 @@ def _again(copies: Sequence[Event]) -> list[Doorbell]:
     return [Doorbell(pk, lane) for pk, lane in waiting.values_list("id", "lane")]
 
 
+def _moment(now: datetime, position: int) -> datetime:
+    """A time for each row of a batch, so that lists by time keep the order of the log."""
+    return now + timedelta(microseconds=position)
+
+
 def _targets(event: Event, table: Catalog) -> Iterable[Listener]:
     if event.type in _ADDRESSED:
         found = table.listeners.get(event.service or "")
@@ -124,9 +129,10 @@ def _targets(event: Event, table: Catalog) -> Iterable[Listener]:
 
 
 def _executions(event: Event, table: Catalog, flows: _Flows, now: datetime) -> list[Execution]:
-    made = []
+    made: list[Execution] = []
     for target in _targets(event, table):
         sequence = flows.next(event)
+        moment = _moment(now, len(made))
         trigger_type = event.trigger if event.type in _ADDRESSED else "triggered"
         row = Execution(
             id=execution_id(event.key, str(target.id)),
@@ -141,11 +147,11 @@ def _executions(event: Event, table: Catalog, flows: _Flows, now: datetime) -> l
             status="queued",
             lane=lanes.choose(target.priority, trigger_type),
             priority=target.priority,
-            created_at=now,
+            created_at=moment,
             rung_at=now,
         )
         if not target.runs:
-            row.status, row.finished_at, row.reason = "skipped", now, "inactive"
+            row.status, row.finished_at, row.reason = "skipped", moment, "inactive"
             row.error = f"{target.name} was inactive or gone when the event arrived"
         made.append(row)
     return made
