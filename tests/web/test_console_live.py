@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from ferris.config import CHANGES, LOGS
+from ferris.config import CHANGES, EVENTS, LOGS
 from ferris.ports import Record
 from ferris_web import live, wiring
 from ferris_web.console.views import live as streams
@@ -114,6 +114,34 @@ def test_a_change_elsewhere_is_not_told(
         return heard
 
     assert "changed" not in asyncio.run(scene())
+
+
+def test_a_flow_that_has_come_to_rest_is_told_once_more(reader: Client, running: Execution) -> None:
+    """The last event of a script may run nothing, and be journaled after the execution has ended."""
+    router = wiring.event_log().subscribe("ferris.router", [EVENTS])
+
+    def end_behind_an_event() -> None:
+        wiring.event_log().append(EVENTS, [Record(b"{}")])
+        Execution.objects.update(status="completed")
+        tell(running, "completed")
+
+    def route() -> None:
+        router.commit(router.poll(10, timeout=5))
+
+    async def scene() -> str:
+        answer = await asyncio.to_thread(reader.get, f"/live/?flow={running.flow_id}")
+        stream = aiter(answer)
+        await anext(stream)
+        await asyncio.to_thread(end_behind_an_event)
+        first = await hear(stream, lambda text: "changed" in text)
+        await asyncio.to_thread(route)
+        second = await hear(stream, lambda text: "changed" in text)
+        await stream.aclose()
+        answer.close()
+        return first + second
+
+    assert asyncio.run(scene()).count("event: changed") == 2
+    router.close()
 
 
 def test_log_lines_come_in_order_until_the_end(reader: Client, running: Execution) -> None:

@@ -16,45 +16,84 @@ from ferris.errors import NotFound
 from ferris.ports import LogLine
 from ferris_web import live, sse
 from ferris_web.console import filters, logs
-from ferris_web.executions.log_following import follow_lines
+from ferris_web.executions.log_following import follow_lines, in_thread
 from ferris_web.executions.models import Execution
+from ferris_web.executions.settling import Mark, flow_settled
 
 # A stream ends after this and the browser opens a new one: who may read is then checked again.
 LONGEST_SECONDS = 900.0
 _GATHER_SECONDS = 0.2  # changes that come close together are told once
 _RETRY = b"retry: 3000\n\n"
+_CHANGED = sse.message("", event="changed")
 
 
 def changes(request: HttpRequest) -> StreamingHttpResponse:
-    """Says `changed` when executions changed: all of them, or of one `flow`, or one `execution`."""
+    """Says `changed` when executions changed: all of them, or of one `flow`, or one `execution`.
+
+    Of a flow it says so once more when it has come to rest: its last events may have run nothing.
+    """
     execution = filters.text(request.GET, "execution", 40)
     flow = filters.text(request.GET, "flow")
     if execution:
         return _answer(live.subscribe(execution=execution))
-    return _answer(live.subscribe(flow=flow) if flow else live.subscribe(topics=(CHANGES,)))
+    return _answer(live.subscribe(flow=flow) if flow else live.subscribe(topics=(CHANGES,)), flow)
 
 
-def _answer(subscription: live.Subscription) -> StreamingHttpResponse:
-    answer = sse.response(_changes(subscription))
+def _answer(subscription: live.Subscription, flow: str = "") -> StreamingHttpResponse:
+    answer = sse.response(_changes(subscription, flow))
     answer._resource_closers.append(subscription.close)  # should nobody ever read it
     return answer
 
 
-async def _changes(subscription: live.Subscription) -> AsyncIterator[bytes]:
+async def _changes(subscription: live.Subscription, flow: str) -> AsyncIterator[bytes]:
     deadline = time.monotonic() + LONGEST_SECONDS
+    rest = _Rest(flow)
     with subscription:
         yield _RETRY
         while time.monotonic() < deadline:
-            if await _changed(subscription):
-                yield sse.message("", event="changed")
+            if await rest.reached():
+                yield _CHANGED
+            elif await _changed(subscription, _GATHER_SECONDS if rest.near else sse.PING_SECONDS):
+                rest.moved()
+                yield _CHANGED
                 await asyncio.sleep(_GATHER_SECONDS)
-            else:
+            elif not rest.near:
                 yield sse.PING
 
 
-async def _changed(subscription: live.Subscription) -> bool:
-    """Wait for a change of a row; False when there was none for a while."""
-    deadline = time.monotonic() + sse.PING_SECONDS
+class _Rest:
+    """Whether a flow has come to rest since it was last seen to move."""
+
+    def __init__(self, flow: str) -> None:
+        self._flow = flow
+        self._watching = bool(flow)  # the page may have been drawn in the middle of it
+        self._seen_moving = False
+        self._mark: Mark | None = None
+
+    @property
+    def near(self) -> bool:
+        """All its executions have ended; what they sent may still be on its way: ask again in a moment."""
+        return self._mark is not None
+
+    def moved(self) -> None:
+        """An execution of it changed."""
+        self._watching = self._seen_moving = bool(self._flow)
+
+    async def reached(self) -> bool:
+        """True once after it was seen to move."""
+        if not self._watching:
+            return False
+        settled, self._mark = await in_thread(flow_settled, self._flow, self._mark)
+        if not settled:
+            self._seen_moving = True
+            return False
+        told, self._mark, self._watching, self._seen_moving = self._seen_moving, None, False, False
+        return told
+
+
+async def _changed(subscription: live.Subscription, seconds: float) -> bool:
+    """Wait for a change of a row; False when there was none for so long."""
+    deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         try:
             found = await subscription.get(left)
