@@ -5,6 +5,7 @@ What is being made carries `.part` in its name until it is whole: a build that w
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -32,6 +33,14 @@ def made(key: str, make: Callable[[Path], None]) -> Path:
     folder = cache() / key
     if folder.is_dir():
         return folder
+    with (cache() / f"{key}.lock").open("w") as lock:  # the cache is shared: who comes second waits for it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _make(key, folder, make)
+    return folder
+
+
+def _make(key: str, folder: Path, make: Callable[[Path], None]) -> None:
     part = cache() / f"{key}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -41,7 +50,6 @@ def made(key: str, make: Callable[[Path], None]) -> Path:
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
     part.rename(folder)
-    return folder
 
 
 def run(argv: Sequence[str | Path], folder: Path, env: Mapping[str, str] | None = None) -> str:

@@ -15,8 +15,8 @@ from ferris.ports import ConfigStore, EventLog, ObjectStore, OpsStore, Retention
 
 _EVENT_LOGS = {
     "sqlite": "ferris.adapters.sqlite_log:SqliteEventLog",
-    "kafka": "ferris.adapters.kafka_python:KafkaPythonEventLog",
-    "kafka+confluent": "ferris.adapters.kafka_confluent:KafkaConfluentEventLog",
+    "kafka": "ferris.adapters.kafka_prefix:open_python",
+    "kafka+confluent": "ferris.adapters.kafka_prefix:open_confluent",
 }
 _OBJECT_STORES = {
     "file": "ferris.adapters.folder_objects:FolderObjectStore",

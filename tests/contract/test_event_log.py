@@ -33,12 +33,15 @@ LONG = 20.0  # seconds no test waits unless a wake-up is missed; shorter than an
         pytest.param("sqlite", id="sqlite"),
         pytest.param("kafka:", id="kafka-python", marks=pytest.mark.real),
         pytest.param("kafka+confluent:", id="kafka-confluent", marks=pytest.mark.real),
+        pytest.param("prefix", id="kafka-prefix", marks=pytest.mark.real),
     ]
 )
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/log/log.db"
     real = request.getfixturevalue("real")
+    if request.param == "prefix":
+        return real("FERRIS_EVENT_LOG").replace("?", f"/p{uuid.uuid4().hex}?", 1)
     return real("FERRIS_EVENT_LOG").replace("kafka:", request.param, 1)
 
 

@@ -383,7 +383,7 @@ def test_the_servers_of_a_real_stack_are_named_without_their_passwords():
         wiring.config(),
         event_log_url="kafka://kafka:9092",
         database_url="postgresql://ferris:geheim@db:5432/ferris",
-        object_store_url="s3s://key:geheim@objects:9000",
+        object_store_url="s3://key:geheim@objects:9000",
         ops_store_url="elasticsearch://user:geheim@search:9200",
     )
     found = script_settings(settings, {})
@@ -393,4 +393,15 @@ def test_the_servers_of_a_real_stack_are_named_without_their_passwords():
         "objects:9000", "key", True,
     )  # fmt: skip
     assert found["ES_HOST"] == "search:9200"
+    assert found["DEFAULT_TOPIC"] == "ferris.events"
     assert "geheim" not in str(found)
+    found = script_settings(
+        replace(
+            settings,
+            event_log_url="kafka+confluent://kafka:9092/south?partitions=2",
+            object_store_url="s3://key:geheim@objects:9000?secure=0",
+        ),
+        {},
+    )
+    assert (found["KAFKA_BOOTSTRAP_SERVER"], found["DEFAULT_TOPIC"]) == ("kafka", "south.ferris.events")
+    assert found["MINIO_SECURE_CONNECTION"] is False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ferris.config import EVENTS, LOGS, METRICS, NOTIFICATIONS, Settings
 
@@ -17,19 +17,20 @@ def script_settings(settings: Settings, stored: Mapping[str, Any]) -> dict[str, 
     Every name is there. One whose server does not exist here (embedded mode has none) is empty.
     """
     log, objects = (
-        _Server(settings.event_log_url, "kafka"),
-        _Server(settings.object_store_url, "s3", "s3s", "minio"),
+        _Server(settings.event_log_url, "kafka", "kafka+confluent"),
+        _Server(settings.object_store_url, "s3", "minio"),
     )
     database = _Server(settings.database_url, "postgresql", "postgres")
     search = _Server(settings.ops_store_url, "elasticsearch", "http", "https")
-    secure = urlsplit(settings.object_store_url).scheme in ("s3s", "https")
+    secure = bool(objects.host) and objects.options.get("secure", "1") != "0"
+    prefix = f"{log.name}." if log.name else ""  # of topics, where several platforms share one Kafka
     return {
         "KAFKA_BOOTSTRAP_SERVER": log.host,
         "KAFKA_PORT": log.port,
-        "DEFAULT_TOPIC": EVENTS,
-        "DEFAULT_LOGS_TOPIC": LOGS,
-        "DEFAULT_NOTIFICATIONS_TOPIC": NOTIFICATIONS,
-        "DEFAULT_METRICS_TOPIC": METRICS,
+        "DEFAULT_TOPIC": prefix + EVENTS,
+        "DEFAULT_LOGS_TOPIC": prefix + LOGS,
+        "DEFAULT_NOTIFICATIONS_TOPIC": prefix + NOTIFICATIONS,
+        "DEFAULT_METRICS_TOPIC": prefix + METRICS,
         "MINIO_HOST": f"{objects.host}:{objects.port}" if objects.port else objects.host,
         "MINIO_ACCESS_KEY": objects.user,
         "MINIO_SECURE_CONNECTION": secure,
@@ -50,7 +51,8 @@ class _Server:
         self.host = parts.hostname or "" if known else ""
         self.port = _port(parts) if known else ""
         self.user = parts.username or "" if known else ""
-        self.name = parts.path.lstrip("/") if known else ""
+        self.name = parts.path.strip("/") if known else ""
+        self.options = dict(parse_qsl(parts.query)) if known else {}
 
 
 def _port(parts: SplitResult) -> str:
