@@ -2,15 +2,25 @@
 
 The message holds the execution's id and nothing else. It may be lost or come twice: the row is the truth,
 the claim lets one win, the rescuer rings again.
+
+A lane's queue holds at most about FERRIS_LANE_LIMIT doorbells, however many executions wait: the others wait as
+rows that were not rung yet (`rung_at` is empty), and are rung in their order when executors have made room. Each
+gateway counts for itself, so that several may exceed the limit, each by what it rings between two looks.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from uuid import UUID
+from datetime import UTC, datetime
+from typing import Final
 
 from celery_app import EXECUTE, app
+from ferris_web import wiring
 from ferris_web.executions.services import Doorbell
+from ferris_web.executions.services.claims import executions_ring, executions_unrung
+
+_LOOK_LASTS: Final = 0.25  # seconds
 
 
 def ring(doorbells: Iterable[Doorbell]) -> None:
@@ -25,10 +35,36 @@ def ring(doorbells: Iterable[Doorbell]) -> None:
 
 def waiting(lane: str) -> int:
     """How many messages wait in a lane's queue."""
-    with app.connection_for_read() as connection, connection.channel() as channel:
+    with app.pool.acquire(block=True) as connection, connection.channel() as channel:
         return int(channel.queue_declare(queue=lane, passive=True).message_count)
 
 
-def rung(ids: Iterable[tuple[UUID, str]]) -> list[Doorbell]:
-    """Doorbells for (id, lane) pairs."""
-    return [Doorbell(pk, lane) for pk, lane in ids]
+class Room:
+    """Which new executions may be rung at once: those in lanes that have room, and where none has waited longer."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, int] = {}
+        self._looked: dict[str, float] = {}
+
+    def take(self, lane: str) -> bool:
+        """True: there is room for one more doorbell in this lane, and it is taken."""
+        now = time.monotonic()
+        if now - self._looked.get(lane, -_LOOK_LASTS) >= _LOOK_LASTS:
+            self._left[lane] = 0 if executions_unrung(lane) else wiring.config().lane_limit - waiting(lane)
+            self._looked[lane] = now
+        self._left[lane] -= 1
+        return self._left[lane] >= 0
+
+
+def ring_waiting(lanes: Iterable[str]) -> None:
+    """Ring for executions that were not rung yet, the oldest first, in lanes that have room for them.
+
+    Called whenever executors may have made room. Several at once ring for different executions.
+    """
+    limit = wiring.config().lane_limit
+    for lane in lanes:
+        if not executions_unrung(lane):
+            continue
+        room = limit - waiting(lane)
+        if room >= limit // 4:  # in handfuls: each costs a transaction
+            ring(executions_ring(lane, room, datetime.now(UTC)))

@@ -16,14 +16,17 @@ from ferris.ports import LogRecord, Record
 from ferris_web.executions.services import Recorded, changes_tell, dead_letters_record, reports_apply
 from gateway import deadletter
 from gateway.deadletter import Letter
-from gateway.doorbell import ring
+from gateway.doorbell import ring, ring_waiting
 from gateway.role import Reader
 
 log = logging.getLogger(__name__)
 
 
 class Recorder(Reader):
-    """Rows first, then doorbells and notices, then the offset: a repeated batch changes nothing."""
+    """Rows first, then doorbells and notices, then the offset: a repeated batch changes nothing.
+
+    What executors report also says that they made room: executions that waited for it are rung here.
+    """
 
     group = "ferris.recorder"
     topics = (LIFECYCLE, DEAD_LETTER)
@@ -36,6 +39,7 @@ class Recorder(Reader):
         recorded = self._apply(reports, letters, now)
         deadletter.put_aside(self.log, letters)
         ring(recorded.doorbells)
+        ring_waiting(recorded.lanes)
         self._tell(recorded)
 
     def _apply(

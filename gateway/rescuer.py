@@ -9,14 +9,17 @@ from ferris import events, lanes, lifecycle
 from ferris.config import LIFECYCLE
 from ferris.ports import EventLog, Record
 from ferris_web.executions.models import Execution
-from ferris_web.executions.services.claims import executions_orphaned, executions_rung, executions_unanswered
+from ferris_web.executions.services.claims import (
+    executions_orphaned,
+    executions_silence,
+    executions_unanswered,
+)
 from gateway import doorbell
 from gateway.role import Role
 
 log = logging.getLogger(__name__)
 
 _UNANSWERED = timedelta(seconds=10)
-_AT_MOST = 1000
 
 
 class Rescuer(Role):
@@ -53,16 +56,13 @@ class Rescuer(Role):
             )
 
     def ring_again(self, now: datetime) -> None:
-        """Ring for queued executions again where the queue that should hold their doorbells is empty."""
+        """Ring for queued executions again where the queue that should hold their doorbells is empty, and for
+        those that wait for room, should what makes room have gone unnoticed."""
         before = now if self._restart else now - _UNANSWERED
-        waiting = executions_unanswered(before, _AT_MOST)
-        if not waiting:
-            return
-        empty = {lane for lane in lanes.LANES if self._restart or doorbell.waiting(lane) == 0}
-        again = [(pk, lane) for pk, lane in waiting if lane in empty]
-        if again:
-            doorbell.ring(doorbell.rung(again))
-            executions_rung([pk for pk, _ in again], now)
+        for lane in executions_unanswered(before):
+            if self._restart or doorbell.waiting(lane) == 0:
+                executions_silence(lane, before)
+        doorbell.ring_waiting(lanes.LANES)
 
 
 def _lease_expired(row: Execution, now: datetime) -> events.Event:

@@ -22,7 +22,7 @@ from ferris_web.executions.selectors import executions_origin
 from ferris_web.executions.services import Catalog, Dispatched, Listener, changes_tell, events_dispatch
 from ferris_web.executions.services.dispatch import as_uuid
 from gateway.deadletter import Letter, put_aside
-from gateway.doorbell import ring
+from gateway.doorbell import Room, ring, ring_waiting
 from gateway.role import Reader
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Router(Reader):
         super().__init__(event_log)
         self._hop_limit = hop_limit
         self._catalog = CatalogView()
+        self._room = Room()
 
     def handle(self, records: list[LogRecord]) -> None:
         now = datetime.now(UTC)
@@ -84,6 +85,7 @@ class Router(Reader):
         done = self._dispatch(batch, letters, now)
         put_aside(self.log, letters)
         ring(done.doorbells)
+        ring_waiting(done.waiting)
         changes_tell(done.changes)
 
     def _parse(
@@ -119,7 +121,7 @@ class Router(Reader):
             return Dispatched()
         table = self._catalog.current()
         try:
-            return events_dispatch(batch, table, now)
+            return events_dispatch(batch, table, now, self._room.take)
         except (OperationalError, InterfaceError):
             raise  # the database is away or busy: the whole turn is repeated
         except (DatabaseError, ValueError, TypeError) as error:

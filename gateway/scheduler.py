@@ -18,7 +18,7 @@ from ferris_web.catalog.selectors import schedules_due, schedules_next
 from ferris_web.catalog.services import schedule_advance
 from ferris_web.executions.services import executions_due
 from ferris_web.executions.services.reports import next_due
-from gateway.doorbell import ring
+from gateway.doorbell import ring_waiting
 from gateway.role import Role
 
 GROUP = "ferris.scheduler"
@@ -44,7 +44,7 @@ class Scheduler(Role):
         now = datetime.now(UTC)
         for schedule in schedules_due(now):
             self._fire(schedule, now)
-        ring(executions_due(now))
+        ring_waiting({bell.lane for bell in executions_due(now)})
         notices = self._consumer.poll(1000, timeout=self._wait(datetime.now(UTC)))
         if notices:
             self._consumer.commit(notices)

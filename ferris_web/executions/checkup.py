@@ -21,6 +21,7 @@ from urllib.parse import urljoin
 
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Q
 
 from ferris.config import CONTROL, PACKAGES_BUCKET
 from ferris.errors import BackendError, FerrisError
@@ -261,9 +262,8 @@ def _lags() -> dict[str, int]:
 
 def _work(part: str, now: datetime) -> Iterator[Finding]:
     late = schedules_due(now - _LATE)
-    waiting = Execution.objects.filter(
-        status="queued", created_at__lt=now - _LATE, rung_at__lt=now - _LATE
-    ).count()
+    unanswered = Q(rung_at=None) | Q(rung_at__lt=now - _LATE)
+    waiting = Execution.objects.filter(unanswered, status="queued", created_at__lt=now - _LATE).count()
     letters = DeadLetter.objects.filter(created_at__gte=now - timedelta(days=1)).count()
     if late:
         text = f"{len(late)} schedules are overdue, the first since {late[0].next_due_at:%Y-%m-%d %H:%M} UTC"

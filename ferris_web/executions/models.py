@@ -92,7 +92,11 @@ class Execution(models.Model):
     attempt = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True, help_text="Waits until then.")
-    rung_at = models.DateTimeField(null=True, blank=True, help_text="Its doorbell rang last.")
+    rung_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Its doorbell rang last. Queued and empty: it waits for room in its lane.",
+    )
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=40, blank=True)
@@ -109,6 +113,11 @@ class Execution(models.Model):
             models.Index(fields=["status", "-created_at", "-id"]),
             models.Index(fields=["flow_id", "sequence"]),
             models.Index(fields=["status", "rung_at"], condition=Q(status__in=OPEN), name="execution_open"),
+            models.Index(
+                fields=["lane", "created_at", "id"],
+                condition=Q(status="queued", rung_at=None),
+                name="execution_unrung",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -11,14 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F
+from django.db import connection, transaction
+from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Coalesce
 
 from ferris.execution import ExecutionOrder, params_of
+from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog import secrets
 from ferris_web.executions.models import OPEN, Execution
+from ferris_web.executions.services.dispatch import Doorbell
 
 log = logging.getLogger(__name__)
 
@@ -164,15 +167,44 @@ def executions_orphaned(now: datetime, *, all_claims: bool) -> list[Execution]:
     return list(claimed if all_claims else claimed.filter(lease_until__lt=now))
 
 
-def executions_unanswered(before: datetime, limit: int) -> list[tuple[UUID, str]]:
-    """Queued executions whose doorbell rang before a time and was not answered: (id, lane), oldest first."""
-    waiting = Execution.objects.filter(status="queued", rung_at__lte=before).order_by("rung_at")
-    return list(waiting.values_list("id", "lane")[:limit])
+def executions_unrung(lane: str) -> bool:
+    """True when executions of a lane wait whose doorbell has not rung."""
+    return _unrung(lane).exists()
 
 
-def executions_rung(ids: Sequence[UUID], now: datetime) -> None:
-    """Remember that these doorbells rang now."""
-    Execution.objects.filter(pk__in=ids, status="queued").update(rung_at=now)
+def executions_ring(lane: str, most: int, now: datetime) -> list[Doorbell]:
+    """Note that the doorbells of the oldest unrung executions ring now; ring them when it returns.
+
+    Two callers at once get different executions.
+    """
+    with transaction.atomic():
+        # On PostgreSQL the rows are locked and passed over by others; on SQLite the transaction has the file.
+        oldest = _unrung(lane).order_by("created_at", "id").select_for_update(skip_locked=_can_skip_locked())
+        found = list(oldest.values_list("id", flat=True)[:most])
+        Execution.objects.filter(pk__in=found, status="queued").update(rung_at=now)
+    return [Doorbell(pk, lane) for pk in found]
+
+
+def executions_unanswered(before: datetime) -> list[str]:
+    """Lanes with queued executions whose doorbell rang before a time and was not answered."""
+    return [lane for lane in LANES if _unanswered(lane, before).exists()]
+
+
+def executions_silence(lane: str, before: datetime) -> int:
+    """Hold the lane's doorbells that rang before a time and were not answered for lost: they count as not rung."""
+    return int(_unanswered(lane, before).update(rung_at=None))
+
+
+def _unrung(lane: str) -> QuerySet[Execution]:
+    return Execution.objects.filter(status="queued", lane=lane, rung_at=None)
+
+
+def _unanswered(lane: str, before: datetime) -> QuerySet[Execution]:
+    return Execution.objects.filter(status="queued", lane=lane, rung_at__lte=before)
+
+
+def _can_skip_locked() -> bool:
+    return bool(connection.features.has_select_for_update_skip_locked)
 
 
 def executions_open() -> dict[str, int]:

@@ -56,19 +56,34 @@ class Catalog:
 
 @dataclass
 class Dispatched:
-    """What a batch of events came to: doorbells to ring, and the executions that are new."""
+    """What a batch of events came to: doorbells to ring now, the lanes in which others wait for room, and the
+    executions that are new."""
 
     doorbells: list[Doorbell] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)
     changes: list[Change] = field(default_factory=list)
 
     def add(self, other: Dispatched) -> None:
         """Take in what another batch came to."""
         self.doorbells += other.doorbells
+        self.waiting |= other.waiting
         self.changes += other.changes
 
 
-def events_dispatch(batch: Sequence[tuple[Event, LogRecord]], table: Catalog, now: datetime) -> Dispatched:
+def _always(lane: str) -> bool:
+    return True
+
+
+def events_dispatch(
+    batch: Sequence[tuple[Event, LogRecord]],
+    table: Catalog,
+    now: datetime,
+    room: Callable[[str], bool] = _always,
+) -> Dispatched:
     """Write events and the executions they cause in one transaction; what to do after it.
+
+    `room` is asked for each execution that may run: whether its lane takes one more doorbell now. If not, it
+    waits as a row that has not been rung.
 
     An event that is in the journal already changes nothing but its count of copies; the doorbells of its
     executions that nobody claimed are rung again, since a gateway may have died between writing and ringing.
@@ -78,7 +93,7 @@ def events_dispatch(batch: Sequence[tuple[Event, LogRecord]], table: Catalog, no
         flows = _Flows([event for event, _ in fresh], now)
         rows, executions = [], []
         for event, record in fresh:
-            found = _executions(event, table, flows, _moment(now, len(executions)))
+            found = _executions(event, table, flows, _moment(now, len(executions)), room)
             executions += found
             rows.append(_journal_row(event, record, table.revision, len(found), _moment(now, len(rows))))
         EventRow.objects.bulk_create(rows)
@@ -87,7 +102,8 @@ def events_dispatch(batch: Sequence[tuple[Event, LogRecord]], table: Catalog, no
         event_types_seen(Counter(e.type for e, _ in fresh), _examples(fresh), now)
         repeated = _again(again)
     return Dispatched(
-        doorbells=[Doorbell(e.id, e.lane) for e in executions if e.status == "queued"] + repeated,
+        doorbells=[Doorbell(e.id, e.lane) for e in executions if e.rung_at] + repeated,
+        waiting={e.lane for e in executions if e.status == "queued" and not e.rung_at},
         changes=[Change.of(e, table.listeners[str(e.service_id)].name) for e in executions],
     )
 
@@ -112,8 +128,10 @@ def _again(copies: Sequence[Event]) -> list[Doorbell]:
         return []
     for key, count in Counter(e.key for e in copies).items():
         EventRow.objects.filter(key=key).update(copies=F("copies") + count)
-    waiting = Execution.objects.filter(event_id__in={e.key for e in copies}, status="queued")
-    return [Doorbell(pk, lane) for pk, lane in waiting.values_list("id", "lane")]
+    rung = Execution.objects.filter(
+        event_id__in={e.key for e in copies}, status="queued", rung_at__isnull=False
+    )
+    return [Doorbell(pk, lane) for pk, lane in rung.values_list("id", "lane")]
 
 
 def _moment(now: datetime, position: int) -> datetime:
@@ -128,7 +146,9 @@ def _targets(event: Event, table: Catalog) -> Iterable[Listener]:
     return (table.listeners[trigger.service_id] for trigger in table.match(event))
 
 
-def _executions(event: Event, table: Catalog, flows: _Flows, now: datetime) -> list[Execution]:
+def _executions(
+    event: Event, table: Catalog, flows: _Flows, now: datetime, room: Callable[[str], bool]
+) -> list[Execution]:
     made: list[Execution] = []
     for target in _targets(event, table):
         sequence = flows.next(event)
@@ -148,11 +168,12 @@ def _executions(event: Event, table: Catalog, flows: _Flows, now: datetime) -> l
             lane=lanes.choose(target.priority, trigger_type),
             priority=target.priority,
             created_at=moment,
-            rung_at=now,
         )
         if not target.runs:
             row.status, row.finished_at, row.reason = "skipped", moment, "inactive"
             row.error = f"{target.name} was inactive or gone when the event arrived"
+        elif room(row.lane):
+            row.rung_at = now
         made.append(row)
     return made
 

@@ -30,6 +30,7 @@ _FIELDS = [
     "error",
     "lease_until",
 ]
+_DUE_AT_ONCE = 1000
 
 
 @dataclass
@@ -39,12 +40,14 @@ class Recorded:
     doorbells: list[Doorbell] = field(default_factory=list)
     delayed: bool = False  # something now waits for a time: the scheduler must look
     changes: list[Change] = field(default_factory=list)
+    lanes: set[str] = field(default_factory=set)  # where executors moved on, and so may have made room
 
     def add(self, other: Recorded) -> None:
         """Take in what another batch came to."""
         self.doorbells += other.doorbells
         self.delayed |= other.delayed
         self.changes += other.changes
+        self.lanes |= other.lanes
 
 
 def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
@@ -80,6 +83,7 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
             moved.values(), update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS
         )
     done.changes = [Change.of(row, row.service_name) for row in touched.values()]
+    done.lanes = {row.lane for row in touched.values()}
     return done
 
 
@@ -117,7 +121,7 @@ def _advance(row: Execution, event: Event, steps: _Steps, done: Recorded, now: d
         row.lease_until = None
         row.reason, row.error = str(said.get("reason", ""))[:40], str(said.get("error", ""))
         if target is Status.QUEUED:
-            row.rung_at = now
+            row.rung_at = now  # no question of room: it was running, so its doorbell has left the queue
             done.doorbells.append(Doorbell(row.id, row.lane))
         else:
             row.not_before = datetime.fromisoformat(said["not_before"]) if said.get("not_before") else now
@@ -181,15 +185,19 @@ class _Steps:
 
 
 def executions_due(now: datetime) -> list[Doorbell]:
-    """Executions whose waiting time is over become queued; their doorbells, to ring after the commit."""
+    """Executions whose waiting time is over become queued, some at a time, the longest overdue first.
+
+    Gives their doorbells, which ring after the commit when there is room for them.
+    """
     with transaction.atomic():
         due = list(
             Execution.objects.select_for_update()
             .filter(status="pending", not_before__lte=now)
-            .values_list("id", "lane")
+            .order_by("not_before")
+            .values_list("id", "lane")[:_DUE_AT_ONCE]
         )
         Execution.objects.filter(pk__in=[pk for pk, _ in due], status="pending").update(
-            status="queued", rung_at=now, not_before=None
+            status="queued", rung_at=None, not_before=None
         )
     return [Doorbell(pk, lane) for pk, lane in due]
 
