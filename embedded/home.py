@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from ferris_web import wiring
 from ferris_web.accounts.models import User
 
 ADMINISTRATOR = "admin"
@@ -17,7 +18,8 @@ ADMINISTRATOR = "admin"
 def prepare() -> str | None:
     """Bring the schema up to date and see that somebody can sign in.
 
-    Returns the administrator's password if one was just made: it is shown once and kept nowhere.
+    A new administrator's password is FERRIS_ADMIN_PASSWORD; without it a random one is made and returned: it is
+    shown once and kept nowhere.
     Leaves no connection open, so that the caller may fork.
     """
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
@@ -26,7 +28,8 @@ def prepare() -> str | None:
         call_command("migrate", verbosity=0, interactive=False)
     password = None
     if not User.objects.filter(is_superuser=True).exists():
-        password = secrets.token_urlsafe(12)
-        User.objects.create_superuser(ADMINISTRATOR, password=password)
+        given = wiring.config().admin_password
+        password = None if given else secrets.token_urlsafe(12)
+        User.objects.create_superuser(ADMINISTRATOR, password=given or password)
     connections.close_all()
     return password

@@ -29,6 +29,8 @@ TOPICS = (EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS, DEAD_LETTER, CONTROL,
 
 PACKAGES_BUCKET = "packages"
 
+_SHORTEST_PASSWORD = 12
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -54,12 +56,19 @@ class Settings:
     lease_seconds: float = 15.0
     heartbeat_seconds: float = 1.0
     cancel_grace_seconds: float = 1.0
+    stop_grace_seconds: float = 5.0
     hop_limit: int = 100
     lane_limit: int = 1000
     default_timeout_seconds: float = 3600.0
     log_limit_bytes: int = 10 * 1024 * 1024
     retention_days: int = 30
     log_level: str = "INFO"
+    admin_password: str = field(default="", repr=False)
+    broker_api_url: str = field(default="", repr=False)
+    flower_port: int = 5555
+    flower_password: str = field(default="", repr=False)
+    flower_url: str = ""
+    kibana_url: str = ""
 
     @property
     def embedded(self) -> bool:
@@ -106,12 +115,19 @@ class Settings:
             lease_seconds=read.seconds("FERRIS_LEASE", 15.0, low=2.0),
             heartbeat_seconds=read.seconds("FERRIS_HEARTBEAT", 1.0, low=0.1),
             cancel_grace_seconds=read.seconds("FERRIS_CANCEL_GRACE", 1.0, low=0.0),
+            stop_grace_seconds=read.seconds("FERRIS_STOP_GRACE", 5.0, low=0.0),
             hop_limit=read.whole("FERRIS_HOP_LIMIT", 100, low=1, high=100_000),
             lane_limit=read.whole("FERRIS_LANE_LIMIT", 1000, low=10, high=10_000),
             default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
             log_limit_bytes=read.whole("FERRIS_LOG_LIMIT", 10 * 1024 * 1024, low=1024, high=2**40),
             retention_days=read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),
             log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            admin_password=read.password("FERRIS_ADMIN_PASSWORD"),
+            broker_api_url=read.address("FERRIS_BROKER_API"),
+            flower_port=read.whole("FERRIS_FLOWER_PORT", 5555, low=1, high=65535),
+            flower_password=read.password("FERRIS_FLOWER_PASSWORD"),
+            flower_url=read.address("FERRIS_FLOWER_URL"),
+            kibana_url=read.address("FERRIS_KIBANA_URL"),
         )
 
 
@@ -145,6 +161,24 @@ class _Reader:
         if not low <= number < 1e9:
             raise ConfigError(name, f"is {value!r}", f"set it to a number of seconds, at least {low}")
         return number
+
+    def address(self, name: str) -> str:
+        value = self.text(name, "")
+        if value and not value.startswith(("http://", "https://")):
+            raise ConfigError(
+                name, "does not begin with http:// or https://", "write the whole address, or leave it empty"
+            )
+        return value
+
+    def password(self, name: str) -> str:
+        value = self.text(name, "")
+        if value and len(value) < _SHORTEST_PASSWORD:
+            raise ConfigError(
+                name,
+                f"has {len(value)} characters",
+                f"set it to a random text of at least {_SHORTEST_PASSWORD} characters",
+            )
+        return value
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name, default).upper()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown
+from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown, worker_shutting_down
 
 from celery_app import EXECUTE, app
 from ferris import lifecycle
@@ -25,7 +26,7 @@ from tasks.command import command_of, inherited, variables
 from tasks.environment import Environment, EnvironmentFailed, resolver_words
 from tasks.executor import Executor
 from tasks.journal import Journal
-from tasks.lease import CANCELLED, TIMEOUT, Lease
+from tasks.lease import CANCELLED, SHUTDOWN, TIMEOUT, Lease
 from tasks.loop import Loop
 from tasks.mask import SHORTEST
 from tasks.package import PackageError
@@ -51,15 +52,33 @@ class Stopped(Exception):
     """This attempt was ended from outside: cancelled, fenced, its lease lost, or the executor shuts down."""
 
 
-@app.task(name=EXECUTE, ignore_result=True)  # type: ignore[untyped-decorator]
-def execute(execution_id: str) -> None:
-    """Answer a doorbell. Whatever happens, the row in the database says so, or its lease runs out."""
-    run(executors.current(), execution_id)
+class ExecutionFailed(Exception):
+    """What Celery's monitors hear of an attempt that failed: the reason's name, nothing of the script's own."""
+
+
+@app.task(name=EXECUTE, ignore_result=True, throws=(ExecutionFailed,))  # type: ignore[untyped-decorator]
+def execute(execution_id: str) -> str:
+    """Answer a doorbell. Whatever happens, the row in the database says so, or its lease runs out.
+
+    What is returned or raised is for a monitor to show (Flower): nothing in the platform looks at it.
+    """
+    outcome = run(executors.current(), execution_id)
+    if isinstance(outcome, Reason):
+        raise ExecutionFailed(outcome.value)
+    return outcome
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _on_ready(**_: object) -> None:
     executors.current().prepare()
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _on_shutting_down(**_: object) -> None:
+    """Celery waits for what runs; scripts get FERRIS_STOP_GRACE seconds of that. Their leases run out then, and
+    the rescuer decides."""
+    executor = executors.current()
+    threading.Timer(executor.settings.stop_grace_seconds, executor.stop_all, (SHUTDOWN,)).start()
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
@@ -68,24 +87,27 @@ def _on_shutdown(**_: object) -> None:
     executors.close()
 
 
-def run(executor: Executor, execution_id: str) -> None:
-    """Claim the execution and run it; nothing when someone else has it or the web stays away."""
+def run(executor: Executor, execution_id: str) -> str | Reason:
+    """Claim the execution and run it; nothing when someone else has it or the web stays away.
+
+    Returns how that ended, in a word or two; the reason when the attempt failed.
+    """
     if executor.closing:
-        return
+        return "shutdown"
     claimed_at = time.monotonic()
     try:
         order = executor.control.claim(execution_id, executor.worker, lambda: executor.closing)
     except BackendError as error:
         log.error("execution %s stays unclaimed, it will be rung for again: %s", execution_id, error)
-        return
+        return "unclaimed"
     if isinstance(order, str):
         log.info("execution %s is not to be run: %s", execution_id, order)
-        return
+        return f"not run: {order}"
     with Loop() as loop:
         lease = Lease(order, claimed_at, loop.wake)
         executor.leases.add(lease)
         try:
-            Attempt(executor, order, lease, loop).run()
+            return Attempt(executor, order, lease, loop).run()
         finally:
             executor.leases.remove(lease)
 
@@ -100,7 +122,7 @@ class Attempt:
         self._channel_path = executor.workplace.socket_path()
         self._error_line = ""
 
-    def run(self) -> None:
+    def run(self) -> str | Reason:
         """Everything, and the report about it. Raises nothing that is the execution's own."""
         self._journal.report(lifecycle.STARTED)
         if self._journal.masker.too_short:
@@ -112,17 +134,19 @@ class Attempt:
                 environment = self._environment(folder)
                 self._steps(folder, environment)
             self._conclude(lifecycle.COMPLETED)
+            return "completed"
         except Stopped as stop:
             self._conclude(lifecycle.CANCELLED if str(stop) == CANCELLED else None, reason=str(stop))
+            return str(stop)
         except Failed as failure:
-            self._fail(failure.reason, failure.error)
+            return self._fail(failure.reason, failure.error)
         except PackageError as error:
-            self._fail(Reason.PACKAGE, str(error))
+            return self._fail(Reason.PACKAGE, str(error))
         except EnvironmentFailed as error:
-            self._fail(Reason.ENVIRONMENT, str(error))
+            return self._fail(Reason.ENVIRONMENT, str(error))
         except Exception as error:
             log.exception("execution %s failed in the executor", self._order.execution_id)
-            self._fail(Reason.PLATFORM, f"{type(error).__name__}: {error}")
+            return self._fail(Reason.PLATFORM, f"{type(error).__name__}: {error}")
 
     @contextmanager
     def _folder(self) -> Iterator[Path]:
@@ -268,18 +292,19 @@ class Attempt:
         else:
             self._executor.calls.submit(lambda: answer(calls.answer(message)))
 
-    def _fail(self, reason: Reason, error: str) -> None:
+    def _fail(self, reason: Reason, error: str) -> Reason:
         order = self._order
         text = self._journal.error(error)
         due = next_attempt(order.retry, order.attempt, datetime.now(UTC), execution_id=order.execution_id)
         if due is None or reason is Reason.NO_SCRIPTS:
             self._conclude(lifecycle.FAILED, reason=reason.value, error=text)
-            return
+            return reason
         self._journal.note(
             "warning",
             f"attempt {order.attempt} of {order.retry.attempts} failed; the next is due {due:%H:%M:%S} UTC",
         )
         self._conclude(lifecycle.RETRY_SCHEDULED, reason=reason.value, error=text, not_before=due.isoformat())
+        return reason
 
     def _conclude(self, kind: str | None, **said: Any) -> None:
         """The last report, durable when it returns. Without a kind somebody else decides about the execution."""

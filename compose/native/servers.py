@@ -226,7 +226,11 @@ class RabbitMQ(Server):
         return probes.amqp(self.port()) and probes.http(management)
 
     def settings(self, site: Site) -> dict[str, str]:
-        return {"FERRIS_BROKER": f"amqp://ferris:{site.passwords['rabbitmq']}@{LOCAL}:{self.port()}//"}
+        user = f"ferris:{site.passwords['rabbitmq']}"
+        return {
+            "FERRIS_BROKER": f"amqp://{user}@{LOCAL}:{self.port()}//",
+            "FERRIS_BROKER_API": f"http://{user}@{LOCAL}:{self.port('RABBITMQ_MANAGEMENT_PORT')}/api/",
+        }
 
 
 class Kafka(Server):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from django.core.cache import cache
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import URLPattern
 from django.urls.converters import IntConverter, PathConverter, StringConverter, UUIDConverter
 
+from ferris_web import wiring
 from ferris_web.console import urls
 from ferris_web.console.views.session import LIMIT_PER_NAME
 
@@ -215,3 +218,17 @@ def test_administration_signs_in_by_the_console(
         stranger.post("/admin/login/", {"username": "root", "password": "a long password"}).status_code == 302
     )
     assert stranger.get("/admin/", follow=True).redirect_chain[-1][0].startswith("/sign-in/")
+
+
+def test_monitors_are_linked_for_staff_where_the_settings_name_them(
+    person: Client, administrator: Client
+) -> None:
+    flower, kibana = "https://flower.example/", "https://kibana.example/app"
+    assert "Flower" not in administrator.get("/").content.decode()
+    with override_settings(FERRIS=replace(wiring.config(), flower_url=flower)):
+        text = administrator.get("/").content.decode()
+    assert f'href="{flower}"' in text
+    assert "Kibana" not in text
+    with override_settings(FERRIS=replace(wiring.config(), flower_url=flower, kibana_url=kibana)):
+        assert f'href="{kibana}"' in administrator.get("/").content.decode()
+        assert ".example" not in person.get("/").content.decode()

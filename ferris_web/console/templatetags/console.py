@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from ferris_web import wiring
 from ferris_web.console import addresses, presentation
 
 register = template.Library()
@@ -122,6 +123,14 @@ def nav(context: Context, name: str, text: str, symbol: str) -> dict[str, Any]:
         "symbol": symbol,
         "current": here == url or (url != "/" and here.startswith(url)),
     }
+
+
+@register.simple_tag
+def monitors() -> list[tuple[str, str]]:
+    """Name and address of what watches the servers beside the console, where the settings say there is such."""
+    settings = wiring.config()
+    found = (("Flower", settings.flower_url), ("Kibana", settings.kibana_url))
+    return [(name, address) for name, address in found if address]
 
 
 @register.simple_tag(takes_context=True)

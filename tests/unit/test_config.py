@@ -1,0 +1,36 @@
+"""Settings: what is wrong is named with its remedy, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ferris.config import Settings
+from ferris.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", ["FERRIS_FLOWER_URL", "FERRIS_KIBANA_URL", "FERRIS_BROKER_API"])
+@pytest.mark.parametrize("value", ["javascript:alert(1)", "flower:5555", "//elsewhere"])
+def test_an_address_is_http(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{name} does not begin with http"):
+        Settings.from_env({"FERRIS_HOME": str(tmp_path), name: value})
+
+
+@pytest.mark.parametrize("name", ["FERRIS_FLOWER_PASSWORD", "FERRIS_ADMIN_PASSWORD"])
+def test_a_short_password_is_refused_and_not_repeated(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="at least 12 characters") as error:
+        Settings.from_env({"FERRIS_HOME": str(tmp_path), name: "pass"})
+    assert "'pass'" not in str(error.value)
+
+
+def test_passwords_are_not_part_of_what_is_printed(tmp_path: Path) -> None:
+    given = {
+        "FERRIS_FLOWER_PASSWORD": "the flower's password",
+        "FERRIS_ADMIN_PASSWORD": "the admin's password",
+        "FERRIS_BROKER_API": "http://ferris:the-broker-password@rabbitmq:15672/api/",
+    }
+    settings = Settings.from_env({"FERRIS_HOME": str(tmp_path), **given})
+    assert settings.flower_password == given["FERRIS_FLOWER_PASSWORD"]
+    assert settings.admin_password == given["FERRIS_ADMIN_PASSWORD"]
+    assert not any(value in repr(settings) for value in given.values())
