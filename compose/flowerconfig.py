@@ -24,6 +24,6 @@ Metrics.get = authenticated(Metrics.get)  # the one page with figures that Flowe
 # The lengths of the queues come from RabbitMQ's management API.
 broker_api = _settings.broker_api_url or None
 
-tasks_columns = "name,uuid,args,state,result,received,runtime,worker"
+tasks_columns = "name,args,state,result,exception,received,runtime,worker"
 max_tasks = 10_000  # in memory; the console has all of them
 purge_offline_workers = 3600

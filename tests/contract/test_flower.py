@@ -101,7 +101,7 @@ def site(real: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -
             "FERRIS_FLOWER_PORT": str(port),
         }
         flower = [*CELERY, "flower", "--conf=compose/flowerconfig.py"]
-        worker = [*CELERY, "worker", "-P", "threads", "-c", "2", "-n", "executor1@%h"]
+        worker = [*CELERY, "worker", "-P", "threads", "-c", "2", "-n", "executor-1@%h"]
         with process(worker, environ, folder / "worker"), process(flower, environ, folder / "flower"):
             shown = Flower(port)
             until(lambda: _answers(shown))
@@ -192,7 +192,7 @@ def test_nothing_is_shown_without_the_password(site: Site) -> None:
 
 
 def test_workers_have_a_name_that_says_what_and_where(site: Site) -> None:
-    assert re.fullmatch(r"executor1@[\w.-]+", site.worker)
+    assert re.fullmatch(r"executor-1@[\w.-]+", site.worker)
 
 
 def test_a_worker_is_shown_with_its_lanes(site: Site) -> None:
