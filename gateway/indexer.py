@@ -9,6 +9,7 @@ from typing import Any
 from ferris import events
 from ferris.config import EVENTS, LIFECYCLE, LOGS
 from ferris.errors import EventError
+from ferris.foreign_lines import foreign_line
 from ferris.ports import EventLog, LogRecord, OpsStore
 from gateway.deadletter import Letter, put_aside
 from gateway.role import Reader
@@ -56,11 +57,7 @@ class Indexer(Reader):
 def _document(record: LogRecord, now: datetime) -> dict[str, Any] | None:
     """The record as the store wants it; None for what the router or the recorder puts aside as a dead letter."""
     if record.topic == LOGS:
-        try:
-            line = json.loads(record.value)
-        except ValueError:
-            return {}
-        return line if isinstance(line, dict) else {}
+        return _line(record)
     try:
         event = events.from_record(record.value, record.headers, now=now)
     except EventError:
@@ -74,3 +71,14 @@ def _document(record: LogRecord, now: datetime) -> dict[str, Any] | None:
         "execution": str(said.get("execution", "")) if of_execution else event.causation_id,
         "service": str(said.get("service", "")) if of_execution else "",
     }
+
+
+def _line(record: LogRecord) -> dict[str, Any]:
+    """A log line; what the store refuses becomes a dead letter, with the store's own words."""
+    try:
+        line = json.loads(record.value)
+        if isinstance(line, dict) and "execution" not in line:
+            return foreign_line(line, record.topic, record.partition, record.offset, record.timestamp)
+    except (ValueError, EventError):
+        return {}
+    return line if isinstance(line, dict) else {}

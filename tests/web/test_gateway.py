@@ -260,3 +260,19 @@ def test_what_cannot_be_indexed_does_not_hold_up_the_rest(role):
     assert [found.message for found in wiring.ops_store().logs("e1")] == ["hello"]
     assert len(wiring.ops_store().search("events", "type:a.indexed").records) == 1
     assert DeadLetter.objects.get().reason == "not_indexed"
+
+
+def test_lines_of_a_published_clients_logger_can_be_searched_for(role):
+    indexing = role(Indexer, wiring.ops_store())
+    line = {
+        "@timestamp": "2026-03-01T12:00:00.271Z", "@version": 1, "source_host": "vm", "name": "one",
+        "levelname": "WARNING", "levelno": 30, "message": "stock is low",
+    }  # fmt: skip
+    said = [line, {**line, "@timestamp": "yesterday", "message": "again"}, {"execution": 7}, ["no line"]]
+    wiring.event_log().append(LOGS, [Record(json.dumps(r).encode()) for r in said])
+    indexing.turn()
+    found = wiring.ops_store().search("logs", "stock service:one level:warning").records
+    assert [record["message"] for record in found] == ["stock is low"]
+    assert found[0]["time"].startswith("2026-03-01T12:00:00.271")
+    assert len(wiring.ops_store().search("logs", "again").records) == 1
+    assert [letter.reason for letter in DeadLetter.objects.all()] == ["not_indexed"] * 2
