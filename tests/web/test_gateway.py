@@ -263,7 +263,7 @@ def test_what_cannot_be_indexed_does_not_hold_up_the_rest(role):
 
 
 def test_lines_of_a_published_clients_logger_can_be_searched_for(role):
-    indexing = role(Indexer, wiring.ops_store())
+    indexing, recording = role(Indexer, wiring.ops_store()), role(Recorder)
     line = {
         "@timestamp": "2026-03-01T12:00:00.271Z", "@version": 1, "source_host": "vm", "name": "one",
         "levelname": "WARNING", "levelno": 30, "message": "stock is low",
@@ -271,6 +271,7 @@ def test_lines_of_a_published_clients_logger_can_be_searched_for(role):
     said = [line, {**line, "@timestamp": "yesterday", "message": "again"}, {"execution": 7}, ["no line"]]
     wiring.event_log().append(LOGS, [Record(json.dumps(r).encode()) for r in said])
     indexing.turn()
+    recording.turn()
     found = wiring.ops_store().search("logs", "stock service:one level:warning").records
     assert [record["message"] for record in found] == ["stock is low"]
     assert found[0]["time"].startswith("2026-03-01T12:00:00.271")
