@@ -14,6 +14,7 @@ from django.conf import settings
 
 from ferris import adapters
 from ferris.config import CHANGES, CONTROL, Settings
+from ferris.findings import Broker
 from ferris.ports import ConfigStore, EventLog, ObjectStore, OpsStore, Retention
 
 
@@ -57,6 +58,12 @@ def ops_store() -> OpsStore:
 
 
 @cache
+def broker() -> Broker | None:
+    """What carries the doorbells, as an operator looks at it; None when it is inside the engine process."""
+    return adapters.open_broker(config().broker_url, config().broker_api_url)
+
+
+@cache
 def cipher() -> MultiFernet:
     """Encrypts with the first key, decrypts with any: keys rotate by putting a new one in front."""
     return MultiFernet([Fernet(key) for key in config().secret_keys])
@@ -64,5 +71,5 @@ def cipher() -> MultiFernet:
 
 def reset() -> None:
     """Forget what was opened: called in a process that was just forked."""
-    for opened in (event_log, object_store, config_store, ops_store, cipher):
+    for opened in (event_log, object_store, config_store, ops_store, broker, cipher):
         opened.cache_clear()

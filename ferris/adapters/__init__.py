@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ferris.errors import ConfigError
+from ferris.findings import Broker
 from ferris.ports import ConfigStore, EventLog, ObjectStore, OpsStore, Retention
 
 _EVENT_LOGS = {
@@ -30,6 +31,12 @@ _CONFIG_STORES = {
 _OPS_STORES = {
     "sqlite": "ferris.adapters.sqlite_ops:SqliteOpsStore",
     "elasticsearch": "ferris.adapters.elasticsearch_ops:ElasticsearchOpsStore",
+}
+_BROKERS = {
+    "memory": "",
+    "amqp": "ferris.adapters.rabbitmq:RabbitMQ",
+    "amqps": "ferris.adapters.rabbitmq:RabbitMQ",
+    "pyamqp": "ferris.adapters.rabbitmq:RabbitMQ",
 }
 
 
@@ -58,6 +65,15 @@ def open_ops_store(url: str) -> OpsStore:
     """The store behind FERRIS_OPS_STORE: `sqlite:////absolute/path/ops.db`."""
     adapter = _adapter(_OPS_STORES, "FERRIS_OPS_STORE", url, "sqlite:////absolute/path/ops.db")
     return adapter(url)  # type: ignore[no-any-return]
+
+
+def open_broker(url: str, api_url: str = "") -> Broker | None:
+    """The broker behind FERRIS_BROKER as an operator looks at it; None for one inside the engine process."""
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        return None
+    adapter = _adapter(_BROKERS, "FERRIS_BROKER", url, "amqp://user:password@host:5672//")
+    return adapter(url, api_url)  # type: ignore[no-any-return]
 
 
 def local_path(setting: str, url: str) -> str:

@@ -8,14 +8,16 @@ with "~".
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import consul
 import requests
 
+from ferris.adapters import consul_checkup
 from ferris.errors import BackendError, ConfigError
+from ferris.findings import Finding
 from ferris.ports import MAX_CONFIG_VALUE, Entry
 
 T = TypeVar("T")
@@ -111,6 +113,27 @@ class ConsulConfigStore:
         index, found = self._call(lambda kv: kv.get(self._prefix, keys=True))
         return int(index) if found or self._prefix == "" or int(index) > 1 else 0
 
+    def examine(self) -> Iterator[Finding]:
+        """See `findings.Examined`."""
+        return consul_checkup.examine(_BACKEND, self._get)
+
+    def _get(self, path: str) -> requests.Response:
+        token = self._options["token"]
+        headers = {"X-Consul-Token": token} if token else {}
+        try:
+            return requests.get(
+                f"{self._options['scheme']}://{self._address}{path}", headers=headers, timeout=_SECONDS
+            )
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> BackendError:
+        return BackendError(
+            _BACKEND,
+            f"cannot reach Consul at {self._address} ({type(error).__name__})",
+            f"start it, or correct {_SETTING}",
+        )
+
     def _name(self, key: str) -> str:
         return self._prefix + _escaped(key)
 
@@ -131,11 +154,7 @@ class ConsulConfigStore:
                 _BACKEND, f"answered {str(error).strip()[:300]}", "see Consul's log; has it a leader?"
             ) from error
         except (requests.RequestException, ValueError) as error:
-            raise BackendError(
-                _BACKEND,
-                f"cannot reach Consul at {self._address} ({type(error).__name__})",
-                f"start it, or correct {_SETTING}",
-            ) from error
+            raise self._unreachable(error) from error
 
 
 def _check_key(key: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -20,9 +20,11 @@ from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 from elasticsearch.dsl import Search
 from elasticsearch.dsl.query import Query
 
+from ferris.adapters import elasticsearch_checkup
 from ferris.adapters import elasticsearch_documents as documents
 from ferris.adapters.sqlite_ops_rows import attempt_of, milliseconds
 from ferris.errors import BackendError, ConfigError, EventError
+from ferris.findings import Finding
 from ferris.ports import OPS_KINDS, LogLine, Page
 
 P = ParamSpec("P")
@@ -263,6 +265,16 @@ class ElasticsearchOpsStore:
             removed += sum(item["delete"]["status"] == 200 for item in told["items"])
             if told["errors"]:
                 raise BackendError(_BACKEND, f"cannot remove records of {index}", "see Elasticsearch's log")
+
+    def examine(self) -> Iterator[Finding]:
+        """See `findings.Examined`."""
+        yield from self._examined()
+
+    @_explained
+    def _examined(self) -> list[Finding]:
+        self._prepared = False  # what was removed since is made again
+        self.prepare()
+        return list(elasticsearch_checkup.examine(self._client, self._prefix))
 
     def close(self) -> None:
         """Give the connections back."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,9 +22,11 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from ferris.adapters import kafka_checkup
 from ferris.adapters import kafka_topics as topics
 from ferris.adapters.kafka_membership import AHEAD, Membership
 from ferris.errors import BackendError
+from ferris.findings import Finding
 from ferris.ports import LogRecord, Record, Retention, TopicInfo
 
 _SLICE = 0.1
@@ -126,6 +128,10 @@ class KafkaConfluentEventLog:
     def prune(self, now: datetime) -> int:
         """See `EventLog.prune`: Kafka removes old records by itself, by the settings its topics were made with."""
         return 0
+
+    def examine(self, prefix: str = "") -> Iterator[Finding]:
+        """See `findings.Examined`."""
+        return kafka_checkup.examine(self._topics, prefix)
 
     def close(self) -> None:
         """Give the connections back; the next call opens them again. Consumers close themselves."""

@@ -6,7 +6,7 @@ Works on either driver. Without a prefix the driver's own log is handed out, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from ferris.adapters.kafka_topics import SETTING
 from ferris.errors import ConfigError
+from ferris.findings import Finding
 from ferris.ports import Consumer, EventLog, LogRecord, Record, Retention, TopicInfo
 
 
@@ -21,6 +22,8 @@ class KafkaLog(EventLog, Protocol):
     """What both drivers' logs have beyond the port."""
 
     def prepare(self, names: Sequence[str]) -> None: ...
+
+    def examine(self, prefix: str = "") -> Iterator[Finding]: ...
 
     def close(self) -> None: ...
 
@@ -110,6 +113,10 @@ class PrefixedEventLog:
     def prune(self, now: datetime) -> int:
         """See `EventLog.prune`."""
         return self._log.prune(now)
+
+    def examine(self) -> Iterator[Finding]:
+        """See `findings.Examined`."""
+        return self._log.examine(self._prefix)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -137,7 +137,7 @@ class Topics:
     """Administration of one Kafka, over one connection that is opened when it is first needed."""
 
     def __init__(self, address: Address, retention: Mapping[str, Retention] | None) -> None:
-        self._address = address
+        self.address = address
         self._retention = dict(retention or {})
         self._there: set[str] = set()
         self._lock = threading.RLock()
@@ -153,7 +153,7 @@ class Topics:
     def _reach(self, kind: Callable[..., Any], **options: Any) -> Any:
         try:
             return kind(
-                bootstrap_servers=list(self._address.servers),
+                bootstrap_servers=list(self.address.servers),
                 bootstrap_timeout_ms=REACH_SECONDS * 1000,
                 **options,
             )
@@ -162,7 +162,7 @@ class Topics:
         except KafkaError as error:
             raise BackendError(
                 BACKEND,
-                f"cannot reach Kafka at {self._address} ({type(error).__name__})",
+                f"cannot reach Kafka at {self.address} ({type(error).__name__})",
                 f"start it, or correct {SETTING}",
             ) from error
 
@@ -198,10 +198,10 @@ class Topics:
         if kept.max_age is not None:
             settings["retention.ms"] = str(int(kept.max_age.total_seconds() * 1000))
         if kept.max_bytes is not None:
-            settings["retention.bytes"] = str(max(1, kept.max_bytes // self._address.partitions))
+            settings["retention.bytes"] = str(max(1, kept.max_bytes // self.address.partitions))
         wanted = {
-            "num_partitions": self._address.partitions,
-            "replication_factor": self._address.replicas,
+            "num_partitions": self.address.partitions,
+            "replication_factor": self.address.replicas,
             "configs": settings,
         }
         try:
@@ -212,7 +212,7 @@ class Topics:
             raise BackendError(
                 BACKEND,
                 f"has no topic {topic} and cannot make it ({type(error).__name__}: {error})",
-                f"make it by hand with {self._address.partitions} partitions, or grant the right to make topics",
+                f"make it by hand with {self.address.partitions} partitions, or grant the right to make topics",
             ) from error
 
     def forget(self, topic: str) -> None:

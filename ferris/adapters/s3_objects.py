@@ -10,7 +10,7 @@ from __future__ import annotations
 import mimetypes
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from io import BytesIO
@@ -23,8 +23,11 @@ from minio.error import MinioException, S3Error
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
+from ferris.adapters import s3_checkup
 from ferris.adapters.folder_objects import _checked_bucket, _checked_key
+from ferris.config import PACKAGES_BUCKET
 from ferris.errors import BackendError, ConfigError, NotFound
+from ferris.findings import Finding
 from ferris.ports import ObjectInfo
 
 P = ParamSpec("P")
@@ -84,17 +87,20 @@ class S3ObjectStore:
         if options.get("secure", "1") not in ("0", "1"):
             raise ConfigError(_SETTING, f"has secure={options['secure']}", "use secure=1 or secure=0")
         self._prefix = f"{prefix}-" if prefix else ""
+        self._pool = PoolManager(
+            maxsize=32,
+            timeout=Timeout(connect=3, read=60),
+            retries=Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
+        )
+        host = parts.netloc.rpartition("@")[2]
+        self._address = f"{'https' if options.get('secure', '1') == '1' else 'http'}://{host}/"
         self._client = Minio(
-            parts.netloc.rpartition("@")[2],
+            host,
             access_key=unquote(parts.username),
             secret_key=unquote(parts.password),
             secure=options.get("secure", "1") == "1",
             region=options.get("region"),
-            http_client=PoolManager(
-                maxsize=32,
-                timeout=Timeout(connect=3, read=60),
-                retries=Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
-            ),
+            http_client=self._pool,
         )
 
     @_explained
@@ -204,6 +210,11 @@ class S3ObjectStore:
         except S3Error as error:
             if error.code not in _MISSING:
                 raise
+
+    def examine(self) -> Iterator[Finding]:
+        """See `findings.Examined`."""
+        self.prepare([PACKAGES_BUCKET])
+        return s3_checkup.examine(_BACKEND, self._pool, self._address, self.buckets())
 
     def _bucket(self, bucket: str) -> str:
         return self._prefix + _checked_bucket(bucket)

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it do its work?"""
+"""Is the process alive, and can it do its work? The looks are the doctor's quick ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from ferris.config import EVENTS, LIFECYCLE, LOGS
@@ -23,6 +23,7 @@ from ferris_web import wiring
 from ferris_web.api.authentication import known_user
 from ferris_web.api.serializers.fields import stamp
 from ferris_web.executions.backlog import INDEXER, RECORDER, ROUTER
+from ferris_web.executions.checkup import reach
 
 log = logging.getLogger(__name__)
 
@@ -76,29 +77,8 @@ def _may_know(request: HttpRequest) -> bool:
         return False
 
 
-def _database() -> State:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM catalog_service LIMIT 1")
-    return State(True)
-
-
-def _event_log() -> State:
-    return State(True, facts={"topics": len(wiring.event_log().topics())})
-
-
-def _object_store() -> State:
-    wiring.object_store().buckets()
-    return State(True)
-
-
-def _config_store() -> State:
-    wiring.config_store().index()
-    return State(True)
-
-
-def _ops_store() -> State:
-    wiring.ops_store().logs("-", limit=1)
-    return State(True)
+def _reached(look: Callable[[], dict[str, Any]]) -> Callable[[], State]:
+    return lambda: State(True, facts=look())
 
 
 class _Engine:
@@ -151,11 +131,8 @@ class _Readiness:
         self._pool: ThreadPoolExecutor | None = None
         self._running: dict[str, Future[State]] = {}
         self._checks: dict[str, Callable[[], State]] = {
-            "database": _database,
-            "event_log": _event_log,
-            "object_store": _object_store,
-            "config_store": _config_store,
-            "ops_store": _ops_store,
+            **{name: _reached(look) for name, look in reach.LOOKS.items() if name != "broker"},
+            **({} if wiring.config().embedded else {"broker": _reached(reach.broker)}),
             "engine": _Engine(),
         }
 

@@ -17,13 +17,14 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.db.migrations.recorder import MigrationRecorder
 
+from ferris import findings as findings_of_adapters
 from ferris.config import PACKAGES_BUCKET
 from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog import secrets, selectors, services
 from ferris_web.catalog.models import Secret
 from ferris_web.executions import checkup
-from ferris_web.executions.checkup import Finding
+from ferris_web.executions.checkup import Finding, platform
 from ferris_web.executions.models import DeadLetter
 from gateway.scheduler import Scheduler
 from tests.web.folders import NOW, SourceFolder
@@ -38,7 +39,7 @@ class _Quiet(WSGIRequestHandler):
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(platform, "ANSWER_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_platform_that_runs(source: SourceFolder, monkeypatch: pytest.MonkeyPa
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}/control"
     monkeypatch.setattr(settings, "FERRIS", dataclasses.replace(settings.FERRIS, control_url=address))
-    monkeypatch.setattr(checkup, "_ANSWER_SECONDS", 5.0)
+    monkeypatch.setattr(platform, "ANSWER_SECONDS", 5.0)
     User.objects.create_superuser("admin", password="x")
     source.service("orders")
     services.project_sync(services.project_add("shop", str(source.root), now=NOW), now=NOW)
@@ -174,9 +175,9 @@ def test_no_administrator_late_work_and_dead_letters(source: SourceFolder) -> No
 
 
 def test_a_disk_that_is_nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "_LOW_DISK", 2**62)
+    monkeypatch.setattr(findings_of_adapters, "LOW_DISK", 2**62)
     assert bad(findings(), "home").level == "warning"
-    monkeypatch.setattr(checkup, "_NO_DISK", 2**62)
+    monkeypatch.setattr(findings_of_adapters, "NO_DISK", 2**62)
     assert bad(findings(), "home").level == "failure"
 
 

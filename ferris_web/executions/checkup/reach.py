@@ -1,0 +1,117 @@
+"""The quick looks: does each backend let this process in? Readiness, the doctor and every start ask the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.db import NotSupportedError, ProgrammingError, connection
+
+from ferris.errors import BackendError, ConfigError, FerrisError
+from ferris_web import wiring
+
+SETTINGS = {
+    "database": "FERRIS_DATABASE",
+    "event_log": "FERRIS_EVENT_LOG",
+    "object_store": "FERRIS_OBJECT_STORE",
+    "config_store": "FERRIS_CONFIG_STORE",
+    "ops_store": "FERRIS_OPS_STORE",
+    "broker": "FERRIS_BROKER",
+}
+_SCHEMA = "manage.py migrate (manage.py web --prepare does it at its start)"
+
+
+def database() -> dict[str, Any]:
+    """DatabaseError with the server's own words when it does not let us in."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM catalog_service LIMIT 1")
+    return {}
+
+
+def event_log() -> dict[str, Any]:
+    return {"topics": len(wiring.event_log().topics())}
+
+
+def object_store() -> dict[str, Any]:
+    wiring.object_store().buckets()
+    return {}
+
+
+def config_store() -> dict[str, Any]:
+    wiring.config_store().index()
+    return {}
+
+
+def ops_store() -> dict[str, Any]:
+    wiring.ops_store().logs("-", limit=1)
+    return {}
+
+
+def broker() -> dict[str, Any]:
+    """Doorbells that wait, by lane."""
+    found = wiring.broker()
+    if found is None:
+        return {}
+    waiting = found.waiting()
+    return {"waiting": {lane: told[0] for lane, told in waiting.items() if told is not None}}
+
+
+LOOKS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "database": database,
+    "event_log": event_log,
+    "object_store": object_store,
+    "config_store": config_store,
+    "ops_store": ops_store,
+    "broker": broker,
+}
+
+
+def database_problem(error: DatabaseError) -> tuple[str, str]:
+    """What the database said, in one line, and what a person can do about it."""
+    said = " ".join(str(error).split())[:300]
+    if isinstance(error, NotSupportedError):
+        return f"cannot be used ({said})", "use PostgreSQL 14 or later"
+    if "password authentication failed" in said or "no password supplied" in said:
+        return f"refused this user ({said})", "correct user and password in FERRIS_DATABASE"
+    if "permission denied" in said:
+        return f"refused this ({said})", (
+            "make the role of FERRIS_DATABASE the owner of its database, or grant it the right"
+        )
+    if ("does not exist" in said and isinstance(error, ProgrammingError)) or "no such table" in said:
+        return f"has not the schema of this version ({said})", _SCHEMA
+    if "does not exist" in said:
+        return f"is not there ({said})", "make the database that FERRIS_DATABASE names, or correct its name"
+    return f"cannot be used ({said})", "start it, or correct FERRIS_DATABASE"
+
+
+def problem(backend: str) -> str:
+    """One line that names the setting and the remedy, or nothing when this backend lets us in."""
+    setting = SETTINGS[backend]
+    try:
+        LOOKS[backend]()
+    except ConfigError as error:
+        return str(error)
+    except BackendError as error:
+        return f"{setting}: the {error.backend} {error.problem}: {error.remedy}"
+    except DatabaseError as error:
+        said, remedy = database_problem(error)
+        return f"{setting}: the database {said}: {remedy}"
+    except (FerrisError, OSError) as error:
+        return f"{setting}: {type(error).__name__}: {' '.join(str(error).split())}: correct {setting}"
+    return ""
+
+
+def demand(needed: Iterable[str], useful: Iterable[str] = ()) -> list[str]:
+    """Called at the start of a process. ConfigError-like exit for what it cannot work without.
+
+    Ends the process (status 78, EX_CONFIG) with one line for each backend that it needs and cannot use; gives
+    the lines of those it can do without for a while.
+    """
+    wrong = [line for backend in needed if (line := problem(backend))]
+    if wrong:
+        for line in wrong:
+            os.write(2, f"{line}\n".encode())
+        raise SystemExit(os.EX_CONFIG)
+    return [line for backend in useful if (line := problem(backend))]
