@@ -41,6 +41,10 @@ test: .venv/developed  ## the tests that need no server (under 3 minutes)
 test-acceptance: .venv/developed  ## boots the platform as processes and uses it from outside
 	@$(PY) -m pytest tests/acceptance -q
 
+.PHONY: test-acceptance-real
+test-acceptance-real: .venv/developed  ## the same on the real stack, whose servers it starts itself, and kills
+	@$(PY) -m pytest tests/acceptance --stack=real -q
+
 .PHONY: test-browser
 test-browser: .venv/developed  ## the console in a real Chromium
 	@$(PY) -m pytest tests/browser -q

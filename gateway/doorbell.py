@@ -10,10 +10,12 @@ gateway counts for itself, so that several may exceed the limit, each by what it
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from celery_app import EXECUTE, app
 from ferris_web import wiring
@@ -21,6 +23,7 @@ from ferris_web.executions.services import Doorbell
 from ferris_web.executions.services.claims import executions_ring, executions_unrung
 
 _LOOK_LASTS: Final = 0.25  # seconds
+_kept = threading.local()
 
 
 def ring(doorbells: Iterable[Doorbell]) -> None:
@@ -28,15 +31,35 @@ def ring(doorbells: Iterable[Doorbell]) -> None:
     bells = list(doorbells)
     if not bells:
         return
-    with app.producer_pool.acquire(block=True) as producer:
+    with _connected() as connection, app.amqp.Producer(connection) as producer:
         for bell in bells:
-            app.send_task(EXECUTE, args=[str(bell.execution_id)], queue=bell.lane, producer=producer)
+            app.send_task(
+                EXECUTE, args=[str(bell.execution_id)], queue=bell.lane, producer=producer, retry=False
+            )
 
 
 def waiting(lane: str) -> int:
     """How many messages wait in a lane's queue."""
-    with app.pool.acquire(block=True) as connection, connection.channel() as channel:
+    with _connected() as connection, connection.channel() as channel:
         return int(channel.queue_declare(queue=lane, passive=True).message_count)
+
+
+@contextmanager
+def _connected() -> Iterator[Any]:
+    """This thread's connection to the broker, kept for its next use, unless this one fails: Celery's own pool
+    hands out for ever what a broker's restart has broken.
+    """
+    connection = getattr(_kept, "connection", None)
+    if connection is None:
+        connection = app.connection_for_write()
+        connection.connect()
+    _kept.connection = None
+    try:
+        yield connection
+    except BaseException:
+        connection.collect()
+        raise
+    _kept.connection = connection
 
 
 class Room:

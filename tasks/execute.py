@@ -33,6 +33,7 @@ from tasks.package import PackageError
 from tasks.relay import Relay
 from tasks.runner import Command, Process, start_tool
 from tasks.step import Outcome, Say, Watch
+from tasks.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,10 @@ def execute(execution_id: str) -> str:
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def _on_ready(**_: object) -> None:
+def _on_ready(sender: Any, **_: object) -> None:
     executors.current().prepare()
+    if app.conf.worker_enable_remote_control:  # a worker that connects through a network
+        Watchdog(sender).start()
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

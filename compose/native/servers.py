@@ -15,7 +15,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import install
 import probes
@@ -250,9 +249,10 @@ class Kafka(Server):
         properties = site.who.write(site.data / "server.properties", self._properties(site))
         java = ["java", "-cp", f"{self._home}/libs/*"]
         if not (site.data / "log/meta.properties").exists():
-            cluster = quote(secrets.token_urlsafe(16)[:22])
+            cluster = secrets.token_urlsafe(16)  # it may begin with "-"
             done = subprocess.run(
-                [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", properties],
+                [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted",
+                 f"--cluster-id={cluster}", "-c", properties],
                 cwd=site.data, capture_output=True, text=True, check=False, **site.who.options(),
             )  # fmt: skip
             if done.returncode:

@@ -42,6 +42,7 @@ def up(servers: Sequence[Server]) -> int:
     for server in servers:
         if _alive(server):
             continue
+        _end(server)  # one of its processes died: the others, which hold ports, go first
         site = Site(who.own(DATA / server.name), who, passwords)
         for key in server.ports:
             if probes.listening(server.port(key)):
@@ -73,13 +74,18 @@ def up(servers: Sequence[Server]) -> int:
 def down(servers: Sequence[Server]) -> int:
     """End exactly what `up` started, the youngest first."""
     for server in reversed(servers):
-        running, _ = recall(_pid_file(server))
-        for process in reversed(running):
-            process.end(server.farewell)
-        _pid_file(server).unlink(missing_ok=True)
-        if running:
+        if _end(server):
             print(f"{server.title} ended")
     return 0
+
+
+def _end(server: Server) -> bool:
+    """Whether there was anything to end."""
+    running, _ = recall(_pid_file(server))
+    for process in reversed(running):
+        process.end(server.farewell)
+    _pid_file(server).unlink(missing_ok=True)
+    return bool(running)
 
 
 def status(servers: Sequence[Server]) -> int:

@@ -13,6 +13,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from ferris.adapters.kafka_topics import SETTING
+from ferris.adapters.sqlite_log_rows import check_name
 from ferris.errors import ConfigError
 from ferris.findings import Finding
 from ferris.ports import Consumer, EventLog, LogRecord, Record, Retention, TopicInfo
@@ -75,22 +76,22 @@ class PrefixedEventLog:
 
     def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
         """See `EventLog.append`."""
-        return self._log.append(self._prefix + topic, records)
+        return self._log.append(self._name("topic", topic), records)
 
     def subscribe(self, group: str, topics: Sequence[str]) -> Consumer:
         """See `EventLog.subscribe`."""
-        names = [self._prefix + topic for topic in topics]
-        return _Consumer(self._log.subscribe(self._prefix + group, names), self._prefix)
+        names = [self._name("topic", topic) for topic in topics]
+        return _Consumer(self._log.subscribe(self._name("group", group), names), self._prefix)
 
     def tail(self, topics: Sequence[str]) -> Consumer:
         """See `EventLog.tail`."""
-        return _Consumer(self._log.tail([self._prefix + topic for topic in topics]), self._prefix)
+        return _Consumer(self._log.tail([self._name("topic", topic) for topic in topics]), self._prefix)
 
     def browse(
         self, topic: str, *, partition: int = 0, offset: int | None = None, limit: int = 100
     ) -> list[LogRecord]:
         """See `EventLog.browse`."""
-        found = self._log.browse(self._prefix + topic, partition=partition, offset=offset, limit=limit)
+        found = self._log.browse(self._name("topic", topic), partition=partition, offset=offset, limit=limit)
         return [replace(record, topic=topic) for record in found]
 
     def topics(self) -> list[TopicInfo]:
@@ -121,6 +122,10 @@ class PrefixedEventLog:
     def close(self) -> None:
         """Give the connections back."""
         self._log.close()
+
+    def _name(self, what: str, name: str) -> str:
+        check_name(what, name)  # a prefix would make a good name of a bad one
+        return self._prefix + name
 
 
 class _Consumer:

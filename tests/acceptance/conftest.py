@@ -1,37 +1,61 @@
 """One platform for the whole session, and ways to get one of one's own.
 
-`--stack=embedded` is the only stack of this release; another one needs a class with the methods of
-`tests.acceptance.embedded.Platform`, and an entry in `STACKS`.
+`--stack=embedded` (what it is without the option) boots `manage.py ferris`; `--stack=real` boots every server of
+the real stack once, and for each platform the processes of compose.yaml. A test marked `embedded` is about the
+supervisor, one marked `real_stack` about servers; each is left out on the other stack.
 """
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance import embedded
+from tests.acceptance import embedded, real
 from tests.acceptance.client import Client
 from tests.acceptance.clocked import SERVICES as CLOCKED
+from tests.acceptance.servers import Servers
 from tests.acceptance.services import Project
 
-STACKS = {"embedded": embedded.Platform}
+STACKS = ("embedded", "real")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--stack", choices=sorted(STACKS), default="embedded", help="what the acceptance suite boots"
-    )
+    parser.addoption("--stack", choices=STACKS, default="embedded", help="what the acceptance suite boots")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
+    stack = config.getoption("--stack", "embedded")
+    others = {"embedded": "real_stack", "real": "embedded"}[stack]
+    left_out = [item for item in items if here in item.path.parents and item.get_closest_marker(others)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.timeout(240))
-    items.sort(key=lambda item: item.path == here / "test_schedule.py")  # the others keep their order
+            item.add_marker(pytest.mark.timeout(240 if stack == "embedded" else 600))
+    # First what kills servers, while no other platform stands on them; last what the clock starts.
+    order = {here / "test_real_kill.py": -1, here / "test_schedule.py": 1}
+    items.sort(key=lambda item: order.get(item.path, 0))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers of the real stack, all started."""
+    home = Path(tempfile.mkdtemp(prefix="ferris-stack-"))
+    home.chmod(0o755)  # the servers' account passes through
+    found = Servers(home)
+    try:
+        found.up()
+        yield found
+    finally:
+        found.down()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +64,14 @@ def make_platform(
 ) -> Iterator[Callable[..., embedded.Platform]]:
     """Makes platforms with an empty home each, not started; keyword arguments are FERRIS_ settings."""
     made = []
+    on_servers = request.config.getoption("--stack", "embedded") == "real"
 
     def make(**settings: str) -> embedded.Platform:
-        platform = STACKS[request.config.getoption("--stack", "embedded")](
-            tmp_path_factory.mktemp("home") / "home", **settings
+        home = tmp_path_factory.mktemp("home") / "home"
+        platform = (
+            real.Platform(request.getfixturevalue("servers"), home, **settings)
+            if on_servers
+            else embedded.Platform(home, **settings)
         )
         made.append(platform)
         return platform

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from tests.acceptance.client import Client, Unreachable
+from tests.acceptance.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv" / "bin" / "python"
@@ -200,9 +200,3 @@ class Platform:
         return (
             f"{process.pid}: {command}" if any(str(place) in known for place in (self.home, *folders)) else ""
         )
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

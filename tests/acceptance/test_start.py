@@ -60,6 +60,7 @@ def test_it_ends_cleanly_and_starts_again(
     assert platform.left_behind(project.folder) == []
 
 
+@pytest.mark.embedded
 def test_a_second_platform_on_the_same_home_is_refused(own: Platform) -> None:
     done = own.manage("ferris", check=False)
     assert done.returncode != 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,6 +11,7 @@ from embedded import home, web
 from embedded.supervisor import listen
 from ferris.errors import ConfigError
 from ferris_web import wiring
+from ferris_web.executions.checkup import reach
 
 
 class Command(BaseCommand):
@@ -27,10 +29,14 @@ class Command(BaseCommand):
         settings = wiring.config()
         if options["prepare"] and (password := home.prepare()):
             self.stdout.write(f"Administrator made: user {home.ADMINISTRATOR}, password {password}\n")
+        reach.demand(("database", "event_log", "object_store", "config_store"), useful=("ops_store",))
         try:
             listener = listen(settings)
         except ConfigError as error:
             raise CommandError(str(error)) from None
+        # uvicorn raises the signal that ended it once more: this way the process ends as one that did what it was told.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
         web.serve(settings, listener, self._ready)
 
     def _ready(self) -> None:
