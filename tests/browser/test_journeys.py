@@ -132,6 +132,16 @@ def test_a_run_is_watched_live(folder: Path, platform: Server, viewer_of: Callab
     flow.locator(".graph a[aria-label*='32 times']").wait_for()  # many events are one box
 
 
+def test_the_topics_page_keeps_itself_up_to_date(platform: Server, viewer_of: Callable[..., Any]) -> None:
+    """How many records there are, and how far readers are behind: nothing is reloaded by hand."""
+    page = viewer_of(platform).page
+    page.goto("/topics/")
+    row = page.locator("#topics tr", has_text="ferris.events")
+    before = row.inner_text()
+    platform.manage("emit", "journey.unheard")
+    until(page, lambda: row.inner_text() != before)
+
+
 def test_the_log_is_searched(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
     page = viewer_of(platform).page
     run_slow(page, 30)
