@@ -50,6 +50,9 @@ def make(settings: Settings) -> Celery:
         worker_concurrency=settings.worker_concurrency,
         worker_send_task_events=False,  # a monitor (Flower) switches them on while it looks
         worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Celery 5.7 restores a reduced prefetch count from the slots' threads, on the connection that the main
+        # thread reads: that one then waits for ever for an answer which a slot has taken, and the worker is deaf.
+        worker_enable_prefetch_count_reduction=False,
         worker_enable_remote_control=not in_memory,
         broker_connection_retry_on_startup=True,
         broker_transport_options={"queue_order_strategy": "priority"} if in_memory else {},
