@@ -6,12 +6,14 @@ itself (`ferris.execute`, in `tasks/`) is imported by workers only: `celery -A c
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
 
 from ferris.config import Settings
+from ferris.errors import ConfigError
 from ferris.lanes import DEFAULT, LANES
 
 EXECUTE = "ferris.execute"
@@ -31,7 +33,7 @@ def make(settings: Settings) -> Celery:
     # No fixups: in a process that has Django settings, Celery would set up Django in the executor, too.
     app = Celery("ferris", broker="memory://localhost" if in_memory else settings.broker_url, fixups=set())
     app.conf.update(
-        imports=("tasks.execute",),  # loaded by a worker when it starts
+        imports=("tasks.start", "tasks.execute"),  # loaded by a worker when it starts
         task_queues=_queues(settings.broker_url),
         task_default_queue=DEFAULT,
         task_default_exchange="ferris",
@@ -68,4 +70,7 @@ def _queues(broker_url: str) -> list[Queue]:
     return [Queue(lane, exchange, routing_key=lane, queue_arguments=arguments) for lane in LANES]
 
 
-app = make(Settings.from_env())
+try:
+    app = make(Settings.from_env())
+except ConfigError as error:  # a setting is wrong: its name and remedy say more than a traceback
+    sys.exit(str(error))

@@ -9,11 +9,21 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ferris_web.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import InterfaceError, NotSupportedError, OperationalError
+
+    from ferris import start
+    from ferris.errors import FerrisError
 
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # a setting is wrong: its name and remedy say more than a traceback
         sys.exit(str(error))
+    except FerrisError as error:
+        sys.exit(start.line(error))
+    except (InterfaceError, NotSupportedError, OperationalError) as error:
+        from ferris_web.executions.checkup import reach
+
+        sys.exit(start.line(reach.explained(error)))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ferris.config import Settings
 from ferris_web import wiring
+from ferris_web.executions.checkup import reach
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
 from gateway.recorder import Recorder
@@ -43,6 +44,7 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for opened in (wiring.event_log, wiring.object_store, wiring.config_store, wiring.ops_store):
         opened()  # ConfigError now, not when the first script needs it
+    reach.demand(("database", "event_log", "object_store", "config_store", "ops_store"))
     # The worker first: its queues are there before anybody rings.
     executor = worker.start_in_thread(settings)
     gateway = roles(settings)

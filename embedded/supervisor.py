@@ -119,6 +119,8 @@ class Supervisor:
         except ConfigError as error:
             sys.stderr.write(f"{error}\n")
             status = _WRONG_SETTING
+        except SystemExit as ended:  # it has said why
+            status = ended.code if isinstance(ended.code, int) else 1
         except BaseException:
             log.exception("%s ended", child.name)
         finally:

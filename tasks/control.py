@@ -70,6 +70,21 @@ class ControlClient:
             return ExecutionOrder.from_json(body["order"])
         return str(body.get("reason", "no reason given"))
 
+    def greet(self, worker: str) -> str:
+        """Whether the web takes this executor: nothing when it does, what is wrong when it is away for now.
+
+        BackendError when it refuses.
+        """
+        content = json.dumps({"worker": worker, "executions": []}).encode()
+        try:
+            answer = self._once("POST", "/heartbeat", content, self._token, {}, _BEAT_TIMEOUT)
+        except (OSError, http.client.HTTPException) as error:
+            return f"cannot be reached ({type(error).__name__}: {error})"
+        if answer.status in _AWAY:
+            return f"answers {answer.status}"
+        self._accepted(answer, "/heartbeat")
+        return ""
+
     def heartbeat(self, worker: str, running: Sequence[tuple[str, int]]) -> dict[str, Any]:
         """Keep the leases; the answer names what to stop. One try: BackendError when the web is away."""
         executions = [{"id": execution_id, "attempt": attempt} for execution_id, attempt in running]
@@ -102,14 +117,18 @@ class ControlClient:
     ) -> dict[str, Any]:
         content = json.dumps(document).encode()
         answer = self._patiently("POST", path, content, self._token, patience, {}, give_up, timeout)
+        self._accepted(answer, path)
+        found = answer.json()
+        return found if isinstance(found, dict) else {}
+
+    @staticmethod
+    def _accepted(answer: Answer, path: str) -> None:
         if answer.status != 200:
             raise BackendError(
                 "the control API",
                 f"answered {answer.status} to POST {path}",
                 "check that FERRIS_EXECUTOR_TOKEN and FERRIS_CONTROL_URL are those of the web process",
             )
-        found = answer.json()
-        return found if isinstance(found, dict) else {}
 
     def _patiently(
         self,

@@ -32,8 +32,8 @@ _OPS_STORES = {
     "sqlite": "ferris.adapters.sqlite_ops:SqliteOpsStore",
     "elasticsearch": "ferris.adapters.elasticsearch_ops:ElasticsearchOpsStore",
 }
+_WITHOUT_A_SERVER = ("memory", "filesystem")  # in one process; for trials, as it may lose messages
 _BROKERS = {
-    "memory": "",
     "amqp": "ferris.adapters.rabbitmq:RabbitMQ",
     "amqps": "ferris.adapters.rabbitmq:RabbitMQ",
     "pyamqp": "ferris.adapters.rabbitmq:RabbitMQ",
@@ -68,9 +68,8 @@ def open_ops_store(url: str) -> OpsStore:
 
 
 def open_broker(url: str, api_url: str = "") -> Broker | None:
-    """The broker behind FERRIS_BROKER as an operator looks at it; None for one inside the engine process."""
-    scheme = urlsplit(url).scheme
-    if scheme == "memory":
+    """The broker behind FERRIS_BROKER as an operator looks at it; None for one that there is nothing to look at."""
+    if urlsplit(url).scheme in _WITHOUT_A_SERVER:
         return None
     adapter = _adapter(_BROKERS, "FERRIS_BROKER", url, "amqp://user:password@host:5672//")
     return adapter(url, api_url)  # type: ignore[no-any-return]

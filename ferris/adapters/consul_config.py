@@ -151,7 +151,9 @@ class ConsulConfigStore:
             ) from error
         except consul.ConsulException as error:
             raise BackendError(
-                _BACKEND, f"answered {str(error).strip()[:300]}", "see Consul's log; has it a leader?"
+                _BACKEND,
+                f"answered {str(error).strip()[:300]}",
+                f"see Consul's log (has it a leader?), or correct {_SETTING}",
             ) from error
         except (requests.RequestException, ValueError) as error:
             raise self._unreachable(error) from error

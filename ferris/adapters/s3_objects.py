@@ -17,6 +17,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree.ElementTree import ParseError
 
 from minio import Minio
 from minio.error import MinioException, S3Error
@@ -61,7 +62,7 @@ def _explained(method: Callable[P, T]) -> Callable[P, T]:
             raise BackendError(
                 _BACKEND, f"answered {error.code}: {error.message}", "see the log of the object store"
             ) from error
-        except (MinioException, HTTPError, ValueError) as error:
+        except (MinioException, HTTPError, ParseError, ValueError) as error:
             raise BackendError(
                 _BACKEND,
                 f"cannot be reached or understood ({str(error)[:300]})",

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from celery_app import app
 from ferris.config import Settings
-from ferris.errors import FerrisError
 from ferris_web import wiring
+from ferris_web.executions.checkup import reach
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
 from gateway.recorder import Recorder
@@ -56,18 +56,12 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
-        try:
-            with app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=2, interval_start=0.2, timeout=10)
-                for queue in app.conf.task_queues:  # there before anybody rings or counts
-                    queue(connection.default_channel).declare()
-            roles = [ROLES[name](settings) for name in chosen]
-        except FerrisError as error:
-            raise CommandError(str(error)) from None
-        except OSError as error:
-            raise CommandError(
-                f"FERRIS_BROKER cannot be used ({error}): start the broker, or correct its URL"
-            ) from None
+        indexes = {"indexer", "housekeeper"} & set(chosen)
+        reach.demand(("database", "event_log", "broker"), useful=("ops_store",) if indexes else ())
+        broker = wiring.broker()
+        if broker is not None:
+            broker.declare(app.conf.task_queues)  # there before anybody rings or counts
+        roles = [ROLES[name](settings) for name in chosen]
         for role in roles:
             role.start()
         self.stdout.write(f"gateway: {', '.join(chosen)}\n")

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db import NotSupportedError, ProgrammingError, connection
 
-from ferris.errors import BackendError, ConfigError, FerrisError
+from ferris import start
+from ferris.errors import BackendError
 from ferris_web import wiring
 
-SETTINGS = {
-    "database": "FERRIS_DATABASE",
-    "event_log": "FERRIS_EVENT_LOG",
-    "object_store": "FERRIS_OBJECT_STORE",
-    "config_store": "FERRIS_CONFIG_STORE",
-    "ops_store": "FERRIS_OPS_STORE",
-    "broker": "FERRIS_BROKER",
-}
+log = logging.getLogger(__name__)
+
 _SCHEMA = "manage.py migrate (manage.py web --prepare does it at its start)"
 
 
@@ -86,32 +81,29 @@ def database_problem(error: DatabaseError) -> tuple[str, str]:
     return f"cannot be used ({said})", "start it, or correct FERRIS_DATABASE"
 
 
-def problem(backend: str) -> str:
-    """One line that names the setting and the remedy, or nothing when this backend lets us in."""
-    setting = SETTINGS[backend]
-    try:
-        LOOKS[backend]()
-    except ConfigError as error:
-        return str(error)
-    except BackendError as error:
-        return f"{setting}: the {error.backend} {error.problem}: {error.remedy}"
-    except DatabaseError as error:
-        said, remedy = database_problem(error)
-        return f"{setting}: the database {said}: {remedy}"
-    except (FerrisError, OSError) as error:
-        return f"{setting}: {type(error).__name__}: {' '.join(str(error).split())}: correct {setting}"
-    return ""
+def explained(error: DatabaseError) -> BackendError:
+    """The same as an error of the platform's own."""
+    return BackendError("database", *database_problem(error))
 
 
-def demand(needed: Iterable[str], useful: Iterable[str] = ()) -> list[str]:
-    """Called at the start of a process. ConfigError-like exit for what it cannot work without.
+def demand(needed: Iterable[str], useful: Iterable[str] = ()) -> None:
+    """Called at the start of a process, with names of `LOOKS`.
 
-    Ends the process (status 78, EX_CONFIG) with one line for each backend that it needs and cannot use; gives
-    the lines of those it can do without for a while.
+    What it cannot work without ends it, with one line that names setting and remedy; what it can do without for
+    a while costs a line in its log.
     """
-    wrong = [line for backend in needed if (line := problem(backend))]
-    if wrong:
-        for line in wrong:
-            os.write(2, f"{line}\n".encode())
-        raise SystemExit(os.EX_CONFIG)
-    return [line for backend in useful if (line := problem(backend))]
+    start.demand({f"FERRIS_{name.upper()}": _LOOKS_AT_START[name] for name in needed})
+    for line in start.problems({f"FERRIS_{name.upper()}": _LOOKS_AT_START[name] for name in useful}):
+        log.error("%s (goes on without it)", line)
+
+
+def _database() -> None:
+    try:
+        database()
+    except DatabaseError as error:
+        raise explained(error) from error
+    finally:
+        connection.close()
+
+
+_LOOKS_AT_START: Mapping[str, Callable[[], object]] = {**LOOKS, "database": _database}
