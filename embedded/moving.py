@@ -1,0 +1,36 @@
+"""What the commands `export` and `import` have in common: the platform held still, and the table of counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from django.core.management.base import CommandError, OutputWrapper
+
+from embedded.supervisor import lock_home
+from ferris_web import wiring
+from ferris_web.executions.moving.carry import Counted
+from ferris_web.executions.moving.standstill import no_gateway
+
+
+@contextmanager
+def standing_still() -> Iterator[None]:
+    """Nobody starts a platform on this home meanwhile, and no gateway is at work: Conflict or AlreadyRunning."""
+    with lock_home(wiring.config()):
+        no_gateway()
+        yield
+
+
+def table(out: OutputWrapper, counted: Sequence[Counted], heads: tuple[str, str]) -> None:
+    """Print the counts of both sides; CommandError when they differ anywhere."""
+    width = max(len(one.kind) for one in counted)
+    out.write(f"{'':{width}}  {heads[0]:>10}  {heads[1]:>10}")
+    for one in counted:
+        out.write(
+            f"{one.kind:{width}}  {one.there:>10,}  {one.here:>10,}{'' if one.same else '  <- differs'}"
+        )
+    if wrong := [one.kind for one in counted if not one.same]:
+        raise CommandError(
+            f"the counts of {', '.join(wrong)} differ: something changed meanwhile. Keep everything else away from "
+            "the platform, then try again with an empty one"
+        )
