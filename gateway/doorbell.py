@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from celery_app import EXECUTE, app
 from ferris_web import wiring
 from ferris_web.executions.services import Doorbell
 from ferris_web.executions.services.claims import executions_ring, executions_unrung
+from gateway import metrics
 
 _LOOK_LASTS: Final = 0.25  # seconds
 _kept = threading.local()
@@ -36,12 +38,20 @@ def ring(doorbells: Iterable[Doorbell]) -> None:
             app.send_task(
                 EXECUTE, args=[str(bell.execution_id)], queue=bell.lane, producer=producer, retry=False
             )
+    for lane, count in Counter(bell.lane for bell in bells).items():
+        metrics.DOORBELLS.labels(lane).inc(count)
 
 
 def waiting(lane: str) -> int:
-    """How many messages wait in a lane's queue."""
-    with _connected() as connection, connection.channel() as channel:
-        return int(channel.queue_declare(queue=lane, passive=True).message_count)
+    """How many messages wait in a lane's queue, which is made when it is missing: a broker may have lost it."""
+    with _connected() as connection:
+        try:
+            with connection.channel() as channel:
+                return int(channel.queue_declare(queue=lane, passive=True).message_count)
+        except connection.channel_errors:
+            with connection.channel() as channel:
+                app.amqp.queues[lane](channel).declare()
+            return 0
 
 
 @contextmanager

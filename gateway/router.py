@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import Error as DatabaseError
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 
 from ferris import events
 from ferris.config import EVENTS
@@ -21,6 +21,7 @@ from ferris_web.catalog import selectors as catalog
 from ferris_web.executions.selectors import executions_origin
 from ferris_web.executions.services import Catalog, Dispatched, Listener, changes_tell, events_dispatch
 from ferris_web.executions.services.dispatch import as_uuid
+from gateway import metrics
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
 from gateway.role import Reader
@@ -83,6 +84,7 @@ class Router(Reader):
         now = datetime.now(UTC)
         batch, letters = self._parse(records, now)
         done = self._dispatch(batch, letters, now)
+        _count(batch, done)
         put_aside(self.log, letters)
         ring(done.doorbells)
         ring_waiting(done.waiting)
@@ -115,7 +117,7 @@ class Router(Reader):
         return kept
 
     def _dispatch(
-        self, batch: list[tuple[Event, LogRecord]], letters: list[Letter], now: datetime
+        self, batch: list[tuple[Event, LogRecord]], letters: list[Letter], now: datetime, again: bool = True
     ) -> Dispatched:
         if not batch:
             return Dispatched()
@@ -125,6 +127,9 @@ class Router(Reader):
         except (OperationalError, InterfaceError):
             raise  # the database is away or busy: the whole turn is repeated
         except (DatabaseError, ValueError, TypeError) as error:
+            if len(batch) == 1 and again and isinstance(error, IntegrityError):
+                # Another gateway has just written the same: looked at once more, it is known.
+                return self._dispatch(batch, letters, now, again=False)
             if len(batch) == 1:
                 log.exception("event %s cannot be dispatched", batch[0][0].id)
                 letters.append(_letter(*batch[0], "not_dispatched", f"{type(error).__name__}: {error}"))
@@ -134,6 +139,14 @@ class Router(Reader):
         for pair in batch:
             whole.add(self._dispatch([pair], letters, now))
         return whole
+
+
+def _count(batch: list[tuple[Event, LogRecord]], done: Dispatched) -> None:
+    metrics.EVENTS.inc(len(batch))
+    metrics.EXECUTIONS.inc(len(done.changes))
+    now = datetime.now(UTC)
+    for _, record in batch:
+        metrics.DISPATCH_SECONDS.observe(max(0.0, (now - record.timestamp).total_seconds()))
 
 
 def adopt(batch: list[tuple[Event, LogRecord]]) -> list[tuple[Event, LogRecord]]:

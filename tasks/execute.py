@@ -20,6 +20,7 @@ from ferris.execution import ExecutionOrder
 from ferris.lifecycle import Reason
 from ferris.retry import next_attempt
 from tasks import executor as executors
+from tasks import metrics
 from tasks.calls import Calls
 from tasks.channel import Channel
 from tasks.command import command_of, inherited, variables
@@ -38,6 +39,8 @@ from tasks.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 _BUILD_SECONDS: Final = 1800.0
+_FETCH_SECONDS: Final = 600.0
+_LONGEST_PAUSE: Final = 5.0
 _BUILD_INHERITED: Final = ("UV_", "PIP_")
 
 
@@ -102,15 +105,21 @@ def run(executor: Executor, execution_id: str) -> str | Reason:
         order = executor.control.claim(execution_id, executor.worker, lambda: executor.closing)
     except BackendError as error:
         log.error("execution %s stays unclaimed, it will be rung for again: %s", execution_id, error)
+        metrics.UNCLAIMED.inc()
         return "unclaimed"
+    metrics.CLAIM_SECONDS.observe(time.monotonic() - claimed_at)
     if isinstance(order, str):
+        metrics.REFUSED.inc()
         log.info("execution %s is not to be run: %s", execution_id, order)
         return f"not run: {order}"
     with Loop() as loop:
         lease = Lease(order, claimed_at, loop.wake)
         executor.leases.add(lease)
         try:
-            return Attempt(executor, order, lease, loop).run()
+            with metrics.RUNNING.track_inprogress(), metrics.ATTEMPT_SECONDS.time():
+                outcome = Attempt(executor, order, lease, loop, claimed_at).run()
+            metrics.ATTEMPTS.labels(str(outcome)).inc()
+            return outcome
         finally:
             executor.leases.remove(lease)
 
@@ -118,12 +127,15 @@ def run(executor: Executor, execution_id: str) -> str | Reason:
 class Attempt:
     """One claimed attempt: package, environment, steps, report."""
 
-    def __init__(self, executor: Executor, order: ExecutionOrder, lease: Lease, loop: Loop) -> None:
+    def __init__(
+        self, executor: Executor, order: ExecutionOrder, lease: Lease, loop: Loop, rung_at: float
+    ) -> None:
         self._executor, self._order, self._lease, self._loop = executor, order, lease, loop
         self._settings = executor.settings
         self._journal = Journal(order, executor.reporter, executor.worker, self._settings.log_limit_bytes)
         self._channel_path = executor.workplace.socket_path()
         self._error_line = ""
+        self._rung_at: float | None = rung_at  # until its first script has started
 
     def run(self) -> str | Reason:
         """Everything, and the report about it. Raises nothing that is the execution's own."""
@@ -156,10 +168,24 @@ class Attempt:
         """The package, unpacked for this attempt alone."""
         folder = self._executor.workplace.attempts / f"{self._order.execution_id}-{self._order.attempt}"
         try:
-            self._executor.packages.copy(self._order.digest, folder)
+            self._fetch(folder)
             yield folder
         finally:
             self._executor.cleaner.add(self._channel_path, folder)
+
+    def _fetch(self, folder: Path) -> None:
+        """Copy the package here, and wait for an object store that is away."""
+        deadline, pause = time.monotonic() + _FETCH_SECONDS, 0.2
+        while True:
+            try:
+                self._executor.packages.copy(self._order.digest, folder)
+                return
+            except BackendError as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("execution %s waits for its package: %s", self._order.execution_id, error)
+            self._pause(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
 
     def _environment(self, folder: Path) -> Environment:
         order = self._order
@@ -236,8 +262,14 @@ class Attempt:
             self._executor.reporter.flush()
             self._go_on()
             watch.release()
+            self._started()
             outcome = watch.until_end(deadline, channel)
         self._end_step(index, script, outcome)
+
+    def _started(self) -> None:
+        if self._rung_at is not None:
+            metrics.START_SECONDS.observe(time.monotonic() - self._rung_at)
+            self._rung_at = None
 
     def _watch(self, process: Process, say: Say) -> Watch:
         grace = self._settings.cancel_grace_seconds

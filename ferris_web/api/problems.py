@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import orjson
 from django.core import exceptions as django_errors
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
 from rest_framework import exceptions as drf_errors
@@ -167,6 +167,9 @@ def from_error(error: Exception) -> HttpResponse | None:
         return problem("too-large", "The body is larger than this address takes.")
     if isinstance(error, django_errors.SuspiciousOperation):
         return problem("invalid-request", _sentence(str(error)))
+    if isinstance(error, DataError) or (isinstance(error, ValueError) and "NUL (0x00)" in str(error)):
+        # PostgreSQL holds no NUL in texts and JSON, and no number outside its column: SQLite is more patient.
+        return problem("invalid-request", "It holds the character NUL, or a value that cannot be stored.")
     if isinstance(error, BackendError):
         log.error("a backend does not answer: %s", error)
         return problem("unavailable", _sentence(str(error)), headers={"Retry-After": "5"})

@@ -12,11 +12,12 @@ from ferris_web.catalog.models import EventType
 
 def event_types_seen(counts: Mapping[str, int], examples: Mapping[str, object], now: datetime) -> None:
     """Count events by type; a type seen for the first time is entered, with its data as the example."""
-    for name, count in counts.items():
+    for name in sorted(
+        counts
+    ):  # in one order, so that several gateways don't wait for each other in a circle
         known = EventType.objects.filter(name=name)
-        if known.update(count=F("count") + count, last_seen_at=now):
-            known.filter(first_seen_at=None).update(first_seen_at=now, example=examples.get(name))
-        else:
-            EventType.objects.create(
-                name=name, count=count, first_seen_at=now, last_seen_at=now, example=examples.get(name)
-            )
+        seen = {"count": F("count") + counts[name], "last_seen_at": now}
+        if not known.update(**seen):
+            EventType.objects.bulk_create([EventType(name=name, count=0)], ignore_conflicts=True)
+            known.update(**seen)
+        known.filter(first_seen_at=None).update(first_seen_at=now, example=examples.get(name))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import yaml
 
 from tests.acceptance import embedded
 from tests.acceptance.client import until
@@ -23,10 +24,7 @@ from tests.acceptance.embedded import ROOT
 from tests.acceptance.servers import Servers
 
 BIN = ROOT / ".venv" / "bin"
-WEB = ("python", "manage.py", "web", "--prepare")
-GATEWAY = ("python", "manage.py", "gateway")
-EXECUTOR = ("celery", "-A", "celery_app", "worker", "-P", "threads")
-COPIES = 2
+COMPOSE = yaml.safe_load((ROOT / "compose" / "compose.yaml").read_text())["services"]
 RESTART_SECONDS = 0.2
 READY_WITHIN = 120.0
 STOPPED_WITHIN = 30.0
@@ -45,6 +43,13 @@ class Kept:
     away: float = RESTART_SECONDS
 
 
+def command(name: str) -> tuple[str, ...]:
+    """The command line of `web`, `gateway-1` or `executor-2` in compose.yaml; here all are on one host, so that
+    executors differ by more than their host's name."""
+    service = name.partition("-")[0]
+    return tuple(word.replace("executor@", f"{name}@") for word in COMPOSE[service]["command"])
+
+
 class Platform(embedded.Platform):
     """One platform with an empty home and an empty part of every server."""
 
@@ -58,9 +63,14 @@ class Platform(embedded.Platform):
         self.kept = {
             one.name: one
             for one in (
-                Kept("web", WEB),
-                *(Kept(f"gateway-{n}", GATEWAY) for n in range(1, COPIES + 1)),
-                *(Kept(f"executor-{n}", (*EXECUTOR, "-n", f"executor-{n}@%h")) for n in range(1, COPIES + 1)),
+                Kept("web", command("web")),
+                *(
+                    Kept(name, command(name))
+                    for service in ("gateway", "executor")
+                    for name in (
+                        f"{service}-{n}" for n in range(1, COMPOSE[service]["deploy"]["replicas"] + 1)
+                    )
+                ),
             )
         }
 
@@ -80,7 +90,7 @@ class Platform(embedded.Platform):
         self._keeping = True
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
-        gateways = sum(kept.command == GATEWAY for kept in self.kept.values())
+        gateways = sum(name.startswith("gateway") for name in self.kept)
         until(
             lambda: self.said()[said:].count("gateway: ") >= gateways,
             READY_WITHIN,
@@ -186,10 +196,12 @@ class Platform(embedded.Platform):
         self.kept[name].away = away
         self.process(name).kill()
 
-    def add(self, name: str, command: tuple[str, ...]) -> None:
-        """One process more."""
+    def add(self, name: str) -> None:
+        """One gateway more, at work when this returns."""
+        said = self.said().count("gateway: ")
         with self._lock:
-            self.kept[name] = Kept(name, command)
+            self.kept[name] = Kept(name, command(name))
+        until(lambda: self.said().count("gateway: ") > said, READY_WITHIN, f"{name} does not come up")
 
     def remove(self, name: str) -> None:
         """One process less, told to end as compose does."""

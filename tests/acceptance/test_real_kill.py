@@ -98,11 +98,11 @@ def test_packages_that_cannot_be_fetched_yet_are_waited_for(
 
 def test_gateways_that_come_and_go(platform: real.Platform, project: Project, notes: Path) -> None:
     """Each change is a rebalance of every consumer group."""
-    platform.add("gateway-3", real.GATEWAY)
+    platform.add("gateway-3")
     wait_for_notes(notes, 2 * BEGUN)
     platform.remove("gateway-1")
     wait_for_notes(notes, 3 * BEGUN)
-    platform.add("gateway-1", real.GATEWAY)
+    platform.add("gateway-1")
     platform.remove("gateway-3")
     all_ran(project, notes)
 
@@ -112,8 +112,7 @@ def test_an_executor_that_hears_nothing_any_more_is_replaced(
 ) -> None:
     deaf = platform.process("executor-1")
     platform.deafen("executor-1")
-    until(lambda: not deaf.is_running() or deaf.status() == "zombie", 120, "the deaf executor still runs")
-    assert platform.process("executor-1").pid != deaf.pid
+    until(lambda: platform.process("executor-1").pid != deaf.pid, 120, "the deaf executor still runs")
     platform.kill("executor-2", away=60.0)  # now only the new one can answer
     project.load(services(tmp_path / "notes"))
     send_all(project, 10)

@@ -21,6 +21,7 @@ WORK = """
     def note(word):
         # O_APPEND: one line is one write, so that lines of scripts running at once don't mix.
         file = os.open({notes!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        print(word)
         os.write(file, f"{{word}} {{context.params.get('n')}} {{context.params.get('_fxexec')}}\\n".encode())
 
     note("begin-{name}")

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Coalesce
 
+from ferris.errors import BackendError
 from ferris.execution import ExecutionOrder, params_of
 from ferris.lanes import LANES
 from ferris.retry import Retry
@@ -57,6 +58,15 @@ def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder 
     )
     try:
         return _order(row, lease.total_seconds())
+    except (BackendError, OperationalError, InterfaceError):
+        # A store is away: it stays claimable, and the executor, which hears of it, asks again.
+        Execution.objects.filter(pk=wanted, status="in_progress", attempt=row.attempt).update(
+            status="queued",
+            worker="",
+            lease_until=None,
+            started_at=None if row.attempt == 1 else F("started_at"),
+        )
+        raise
     except Exception as error:
         # Whatever keeps an order from being made would do so again: say it on the execution instead of looping.
         log.exception("no order could be made for execution %s", wanted)
