@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Callable
 
+from ferris.adapters import prometheus
 from ferris.config import Settings
 from ferris_web import wiring
 from ferris_web.executions.checkup import reach
@@ -37,14 +39,19 @@ def roles(settings: Settings) -> list[Role]:
     ]
 
 
-def run(settings: Settings, ready: Callable[[], None]) -> None:
-    """Work until SIGTERM: then take nothing new, let scripts finish for a moment, end."""
+def run(settings: Settings, ready: Callable[[], None], asked: socket.socket | None = None) -> None:
+    """Work until SIGTERM: then take nothing new, let scripts finish for a moment, end.
+
+    `asked` is where the web process asks for figures.
+    """
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for opened in (wiring.event_log, wiring.object_store, wiring.config_store, wiring.ops_store):
         opened()  # ConfigError now, not when the first script needs it
     reach.demand(("database", "event_log", "object_store", "config_store", "ops_store"))
+    if asked is not None:
+        prometheus.answer(asked, prometheus.figures("ferris_engine"))
     # The worker first: its queues are there before anybody rings.
     executor = worker.start_in_thread(settings)
     gateway = roles(settings)

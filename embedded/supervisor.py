@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, NoReturn
 
 from embedded import process
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _STOP_SECONDS = 12.0
 _SOON = 1.0  # a process that lived shorter than this is started again only after a pause
 _LONGEST_PAUSE = 10.0
+_LONGEST_SOCKET = 100  # bytes of a path; sun_path of unix(7) has 108
 _WRONG_SETTING = os.EX_CONFIG  # exit status of a child that cannot work with these settings
 
 Main = Callable[[Callable[[], None]], None]
@@ -225,3 +227,19 @@ def listen(settings: Settings) -> socket.socket:
     listener.listen(1024)
     listener.set_inheritable(True)
     return listener
+
+
+def ask_at(settings: Settings) -> tuple[socket.socket, str]:
+    """The socket at which the engine is asked for its figures, and its path (for this process and its children)."""
+    path = str(settings.home / "engine.socket")
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:  # the same file by a short name, which Linux offers
+        path = f"/proc/self/fd/{os.open(settings.home, os.O_RDONLY)}/engine.socket"
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # nobody else's to ask
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(before)
+    listener.listen(16)
+    return listener, path

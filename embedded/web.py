@@ -8,6 +8,7 @@ from collections.abc import Callable
 import uvicorn
 
 from ferris.config import Settings
+from ferris_web.api import metrics
 
 
 class _Server(uvicorn.Server):
@@ -22,8 +23,15 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
-def serve(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM; streams that are open then are closed after a moment."""
+def serve(
+    settings: Settings, listener: socket.socket, ready: Callable[[], None], engine: str | None = None
+) -> None:
+    """Serve until SIGTERM; streams that are open then are closed after a moment.
+
+    `engine` is the socket at which the engine tells its figures, where there is one.
+    """
+    metrics.engine_at = engine
+    metrics.listen(settings)
     config = uvicorn.Config(
         "ferris_web.asgi:application",
         log_level="warning",

@@ -69,6 +69,8 @@ class Settings:
     flower_password: str = field(default="", repr=False)
     flower_url: str = ""
     kibana_url: str = ""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
 
     @property
     def embedded(self) -> bool:
@@ -128,6 +130,8 @@ class Settings:
             flower_password=read.password("FERRIS_FLOWER_PASSWORD"),
             flower_url=read.address("FERRIS_FLOWER_URL"),
             kibana_url=read.address("FERRIS_KIBANA_URL"),
+            metrics_host=read.text("FERRIS_METRICS_HOST", "127.0.0.1"),
+            metrics_port=read.whole("FERRIS_METRICS_PORT", 0, low=0, high=65535),
         )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from ferris.config import DEAD_LETTER
 from ferris.ports import EventLog, LogRecord, Record
 from ferris_web.executions.models import DeadLetter
+from gateway import metrics
 
 REASONS = {
     "unreadable": "it is no CloudEvent",
@@ -38,6 +39,8 @@ def put_aside(log: EventLog, letters: Sequence[Letter]) -> None:
     log.append(
         DEAD_LETTER, [Record(letter.record.value, letter.record.key, _headers(letter)) for letter in letters]
     )
+    for letter in letters:
+        metrics.PUT_ASIDE.labels(letter.reason).inc()
 
 
 def _headers(letter: Letter) -> dict[str, bytes]:

@@ -8,9 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from django.db import close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
+from ferris.errors import BackendError
 from ferris.ports import EventLog, FencedError, LogRecord
+from gateway import metrics
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +49,23 @@ class Role(ABC, threading.Thread):
         self.wake()
 
     def run(self) -> None:
+        turns, failures = metrics.TURNS.labels(self.name), metrics.FAILURES.labels(self.name)
         while not self.stopping.wait(self.breath):
             try:
                 self.turn()
                 self.failures = 0
-            except Exception:
+                turns.inc()
+            except Exception as error:
                 self.failures += 1
+                failures.inc()
                 pause = min(self.longest_pause, 0.1 * 2**self.failures)
-                log.exception("%s failed (%d in a row), goes on in %.1f s", self.name, self.failures, pause)
+                # What a backend that is away says fits in a line; anything else is for who mends the code.
+                away = isinstance(error, BackendError | OperationalError | InterfaceError)
+                said = " ".join(str(error).split())
+                log.error(
+                    "%s failed (%d in a row), goes on in %.1f s: %s: %s",
+                    self.name, self.failures, pause, type(error).__name__, said, exc_info=not away,
+                )  # fmt: skip
                 close_old_connections()
                 self.stopping.wait(pause)
         self.close()
@@ -86,6 +97,7 @@ class Reader(Role):
                 self._consumer.commit(self._unfinished)
             except FencedError as error:  # they are another gateway's now, and harmless to handle twice
                 log.warning("%s: %s", self.name, error)
+            metrics.HANDLED.labels(self.name).inc(len(self._unfinished))
             self._unfinished = []
 
     def wake(self) -> None:

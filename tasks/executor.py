@@ -19,6 +19,7 @@ from typing import IO, Final
 
 from ferris import adapters
 from ferris.config import Settings
+from tasks import metrics
 from tasks.cleaner import Cleaner, end_leftovers, remove
 from tasks.command import inherited
 from tasks.control import ControlClient
@@ -43,6 +44,7 @@ class Executor:
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
         self.control = ControlClient(settings.control_url, settings.executor_token)
         self.reporter = Reporter(adapters.open_event_log(settings.event_log_url))
+        metrics.REPORTER.set_function(lambda: self.reporter.waiting)
         self.objects = adapters.open_object_store(settings.object_store_url)
         self.packages = PackageCache(settings.home / "cache" / "packages", self.objects)
         self.environments = Environments(settings.home / "cache" / "environments")

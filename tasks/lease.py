@@ -10,6 +10,7 @@ from typing import Final
 
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
+from tasks import metrics
 from tasks.control import ControlClient
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class Leases:
             if not self._away:
                 log.warning("no heartbeat: %s", error)  # each execution watches its own lease
             self._away = True
+            metrics.HEARTBEATS.inc()
             return
         if self._away:
             log.warning("heartbeats are answered again")

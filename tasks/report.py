@@ -57,6 +57,11 @@ class Reporter:
             elif first:
                 self._changed.notify_all()
 
+    @property
+    def waiting(self) -> int:
+        """How many records are not durable yet."""
+        return self._added - self._durable
+
     def flush(self) -> None:
         """Return when everything added before is durable on the log."""
         with self._changed:

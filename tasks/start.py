@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from typing import Any
 
 from celery.signals import celeryd_init
 
 from ferris import adapters, start
+from ferris.adapters import prometheus
 from ferris.config import Settings
 from ferris.errors import ConfigError
 from tasks.control import ControlClient
@@ -23,6 +25,10 @@ log = logging.getLogger(__name__)
 def _on_init(**_: Any) -> None:
     settings = Settings.from_env()
     demand(settings)
+    try:
+        prometheus.listen(settings.metrics_host, settings.metrics_port, prometheus.figures())
+    except ConfigError as error:
+        sys.exit(str(error))
 
 
 def demand(settings: Settings) -> None:

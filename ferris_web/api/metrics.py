@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 
+from django.db import connections
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -15,12 +16,13 @@ from prometheus_client import (
     Counter,
     Histogram,
     ProcessCollector,
-    disable_created_metrics,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from ferris.adapters import prometheus
+from ferris.config import Settings
 from ferris_web import live, wiring
 from ferris_web.api import problems
 from ferris_web.api.authentication import known_user
@@ -28,7 +30,6 @@ from ferris_web.executions.models import DeadLetter, Execution
 
 log = logging.getLogger(__name__)
 
-disable_created_metrics()  # a second sample for every counter, which nobody asks for
 REGISTRY = CollectorRegistry()
 EVENTS_ACCEPTED = Counter(
     "ferris_events_accepted_total", "Events that this process took in by the API.", registry=REGISTRY
@@ -114,8 +115,28 @@ REGISTRY.register(_Platform())
 ProcessCollector(namespace="ferris", registry=REGISTRY)
 
 
+engine_at: str | None = None  # the socket at which the embedded engine tells its figures
+
+
+def figures() -> bytes:
+    """Those of this process, and the engine's where both are one platform."""
+    return generate_latest(REGISTRY) + (prometheus.ask(engine_at) if engine_at else b"")
+
+
+def listen(settings: Settings) -> None:
+    """Also tell everyone who can reach FERRIS_METRICS_PORT, without a token; off when it is not set."""
+
+    def told() -> bytes:
+        try:
+            return figures()
+        finally:
+            connections.close_all()  # of the listener's thread, which ends with its answer
+
+    prometheus.listen(settings.metrics_host, settings.metrics_port, told)
+
+
 def metrics(request: HttpRequest) -> HttpResponse:
     """GET /metrics, for known users only: `authorization` in Prometheus's scrape configuration."""
     if known_user(request) is None:
         return problems.problem("not-authenticated", "Metrics are for known users: send a token.")
-    return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(figures(), content_type=CONTENT_TYPE_LATEST)

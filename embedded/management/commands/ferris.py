@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from embedded import engine, home, samples, web
-from embedded.supervisor import AlreadyRunning, Supervisor, listen
+from embedded.supervisor import AlreadyRunning, Supervisor, ask_at, listen
 from ferris.errors import ConfigError
 from ferris_web import wiring
 
@@ -40,17 +41,20 @@ class Command(BaseCommand):
         self._load_code()
         connections.close_all()
         wiring.reset()
-        supervisor.add("web", lambda ready: web.serve(settings, listener, ready))
-        supervisor.add("engine", lambda ready: self._engine(listener, ready))
+        asked, engine_at = ask_at(settings)
+        supervisor.add("web", lambda ready: web.serve(settings, listener, ready, engine_at))
+        supervisor.add("engine", lambda ready: self._engine(listener, asked, ready))
         if options["samples"]:
             supervisor.add("samples", lambda ready: samples.load(settings, self.stdout), once=True)
         self.stdout.write("Starting …\n")
         self.stdout.flush()
-        raise SystemExit(supervisor.run())
+        status = supervisor.run()
+        Path(engine_at).unlink(missing_ok=True)
+        raise SystemExit(status)
 
-    def _engine(self, listener: Any, ready: Any) -> None:
+    def _engine(self, listener: Any, asked: Any, ready: Any) -> None:
         listener.close()
-        engine.run(wiring.config(), ready)
+        engine.run(wiring.config(), ready, asked)
 
     def _load_code(self) -> None:
         """Import now what the children would each import later: forked, they share it."""

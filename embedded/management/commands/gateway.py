@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from celery_app import app
+from ferris.adapters import prometheus
 from ferris.config import Settings
 from ferris_web import wiring
 from ferris_web.executions.checkup import reach
@@ -62,6 +63,7 @@ class Command(BaseCommand):
         if broker is not None:
             broker.declare(app.conf.task_queues)  # there before anybody rings or counts
         roles = [ROLES[name](settings) for name in chosen]
+        prometheus.listen(settings.metrics_host, settings.metrics_port, prometheus.figures())
         for role in roles:
             role.start()
         self.stdout.write(f"gateway: {', '.join(chosen)}\n")
