@@ -19,6 +19,7 @@ address = _settings.host
 port = _settings.flower_port
 basic_auth = [f"admin:{_settings.flower_password}"]
 read_only = True
+inspect_timeout = 3000.0  # milliseconds that a busy worker may take to answer
 Metrics.get = authenticated(Metrics.get)  # the one page with figures that Flower leaves open
 
 # The lengths of the queues come from RabbitMQ's management API.

@@ -188,7 +188,9 @@ def test_nothing_is_shown_without_the_password(site: Site) -> None:
     for page in pages:
         assert site.flower.get(page, password=None)[0] == 401, page
         assert site.flower.get(page, password="admin")[0] == 401, page
-        assert site.flower.get(page)[0] == 200, page
+        until(
+            lambda page=page: site.flower.get(page)[0] == 200
+        )  # a worker's page waits for the worker's answer
 
 
 def test_workers_have_a_name_that_says_what_and_where(site: Site) -> None:
@@ -196,7 +198,11 @@ def test_workers_have_a_name_that_says_what_and_where(site: Site) -> None:
 
 
 def test_a_worker_is_shown_with_its_lanes(site: Site) -> None:
-    told = site.flower.json(f"/api/workers?refresh=1&workername={site.worker}")[site.worker]
+    def answered() -> dict[str, Any] | None:
+        found = site.flower.json(f"/api/workers?refresh=1&workername={site.worker}")[site.worker]
+        return found if {"active_queues", "registered", "stats"} <= found.keys() else None
+
+    told = until(answered)
     queues = {queue["name"] for queue in told["active_queues"]}
     assert {name for name in queues if not name.startswith("canary.")} == {
         "priority",
