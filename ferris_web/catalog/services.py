@@ -28,6 +28,7 @@ __all__ = [
     "config_set",
     "event_types_seen",
     "project_add",
+    "project_named",
     "project_remove",
     "project_sync",
     "revision_bump",
@@ -61,6 +62,21 @@ def project_add(
             )
         repository.full_clean()
         repository.save()
+    return project
+
+
+def project_named(name: str) -> Project:
+    """The project of that name, made without a repository when there is none: for services that are uploaded.
+
+    Django's ValidationError says what is wrong with a new name.
+    """
+    project = Project.objects.filter(name=name).first() or Project(name=name)
+    if project._state.adding:
+        try:
+            project.full_clean()
+        except ValidationError as error:
+            raise ValidationError({"project": error.message_dict["name"]}) from None
+        project, _ = Project.objects.get_or_create(name=name)
     return project
 
 

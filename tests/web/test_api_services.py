@@ -35,6 +35,51 @@ def with_form(name: str = "report") -> Service:
 # --- services ----------------------------------------------------------------------------------------
 
 
+def test_a_service_is_made_of_files_and_each_change_is_a_version(api):
+    files = {
+        "run.py": "print(1)\n",
+        "manifest.json": '{"trigger_events": ["a.b"]}',
+        "x.bin": {"base64": "/w=="},
+    }
+    body = {"project": "by_hand", "name": "made", "files": files}
+    answer = api.post(URL, body)
+    assert answer.status_code == 201, answer.content
+    assert answer.json()["trigger_events"] == [{"event_type": "a.b", "filter": None}]
+    assert (answer.json()["project"], answer.json()["version"]["number"]) == ("by_hand", 1)
+    assert {found["path"]: found["size"] for found in answer.json()["files"]}["x.bin"] == 1
+    again = api.post(URL, body)
+    assert (again.status_code, again.json()["version"]["number"]) == (200, 1)
+    files["run.py"] = "print(2)\n"
+    assert api.post(URL, body).json()["version"]["number"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"files": {}}, "files"),
+        ({"files": {"run.py": 7}}, "run.py"),
+        ({"files": {"run.py": {"base64": "?"}}}, "run.py"),
+        ({"files": {"run.py": "print()", "manifest.json": '{"priority": 70}'}}, "manifest.json"),
+        ({"files": {"../run.py": "print()"}}, "../run.py"),
+        ({"name": "a/b"}, "name"),
+        ({"project": "not a slug"}, "project"),
+    ],
+)
+def test_files_that_are_no_service_are_refused_by_name(api, change, field):
+    body = {"project": "by_hand", "name": "made", "files": {"run.py": "print()"}, **change}
+    problem = problem_of(api.post(URL, body), 400)
+    assert any(field in error["field"] for error in problem["errors"]), problem
+    assert not Service.objects.exists()
+
+
+def test_files_do_not_replace_what_a_repository_holds(api):
+    held = service("held")
+    held.repository = held.project.repositories.create(source="/srv/held")
+    held.save()
+    body = {"project": "testing", "name": "held", "files": {"run.py": "print()"}}
+    assert "change it there" in problem_of(api.post(URL, body), 409)["detail"]
+
+
 def test_services_by_name(api, django_assert_num_queries):
     for name in ("b", "a", "c"):
         service(name, "x.*", {"event_type": "y", "filter": {"data": {"n": [1]}}})

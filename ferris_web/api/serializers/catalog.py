@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -96,6 +97,56 @@ class Service(ServiceHead):
         return [output.event_type for output in service.output_events.all()]
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {
+            "oneOf": [
+                {"type": "string"},
+                {"type": "object", "properties": {"base64": {"type": "string"}}, "required": ["base64"]},
+            ]
+        },
+    }
+)
+class FilesByPath(serializers.DictField):
+    """Files by path: each a text, or `{"base64": "..."}` for bytes of any kind."""
+
+    child = serializers.JSONField()
+
+    def to_internal_value(self, data: Any) -> dict[str, bytes]:
+        found, wrong = {}, {}
+        for path, said in super().to_internal_value(data).items():
+            content = _content(said)
+            if content is None:
+                wrong[path] = ['expected a text, or {"base64": "..."}']
+            else:
+                found[path] = content
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return found
+
+
+def _content(said: Any) -> bytes | None:
+    try:
+        if isinstance(said, str):
+            return said.encode()
+        if isinstance(said, dict) and list(said) == ["base64"] and isinstance(said["base64"], str):
+            return base64.b64decode(said["base64"], validate=True)
+    except ValueError:  # half a surrogate, or no base64
+        pass
+    return None
+
+
+class ServiceIn(serializers.Serializer):
+    """A service made of files, or its next version."""
+
+    project = serializers.CharField(max_length=100, help_text="Made when there is none of this name.")
+    name = serializers.CharField(max_length=200)
+    files = FilesByPath(
+        allow_empty=False, help_text="All of its files: what is left out is not in it any more."
+    )
+
+
 class SecretHead(serializers.Serializer):
     """A secret's name. Its value is never shown."""
 
@@ -150,6 +201,12 @@ class SyncMessage(serializers.Serializer):
     file = serializers.CharField()
     key = serializers.CharField()
     text = serializers.CharField()
+
+
+class ServiceMade(Service):
+    """A service as an upload left it, and what was found in its files."""
+
+    messages = SyncMessage(many=True)
 
 
 class SyncResult(serializers.Serializer):

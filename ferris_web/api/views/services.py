@@ -26,7 +26,7 @@ from ferris_web.api.serializers import executions as execution_shapes
 from ferris_web.api.views.executions import requested
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Service
-from ferris_web.catalog.services import config_delete, config_set
+from ferris_web.catalog.services import config_delete, config_set, project_named, service_upload
 from ferris_web.executions.services import run_request
 from ferris_web.executions.services.state import state_delete, state_key, state_put
 
@@ -43,6 +43,31 @@ class ServiceList(ListAPIView):
 
     def get_queryset(self) -> QuerySet[Service]:
         return selectors.service_list(**query_of(self.request, shapes.ServiceQuery))
+
+    @extend_schema(
+        summary="Make a service of files, or its next version",
+        description="The same rules as for a folder that is synced; a mistake is named by file and key, and then "
+        "nothing is changed. 409 when a repository holds the service.",
+        request=shapes.ServiceIn,
+        responses={200: shapes.ServiceMade, 201: shapes.ServiceMade},
+    )
+    def post(self, request: Request) -> Response:
+        given = body_of(request, shapes.ServiceIn)
+        name = given["name"]
+        outcome = service_upload(project_named(given["project"]), name, given["files"], now=datetime.now(UTC))
+        if outcome.refused:
+            raise ValidationError({"files": _mistakes(outcome.messages)})
+        made = {**shapes.Service(selectors.service_get(name)).data, "messages": outcome.messages}
+        return Response(made, status=201 if outcome.added else 200)
+
+
+def _mistakes(messages: list[dict[str, str]]) -> dict[str, list[str]]:
+    """Texts by file, of what kept the files from being a service."""
+    found: dict[str, list[str]] = {}
+    for said in messages:
+        if said["level"] == "error":
+            found.setdefault(said["file"] or "name", []).append(f"{said['key']} {said['text']}".strip())
+    return found
 
 
 class ServiceDetail(APIView):
