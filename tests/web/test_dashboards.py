@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from ferris.adapters import elasticsearch_documents as documents
@@ -16,6 +18,8 @@ from ferris.config import EVENTS
 from ferris.ports import OPS_KINDS, Record
 from ferris_web import wiring
 from ferris_web.api import metrics
+from gateway import metrics as gateway_metrics
+from tasks import metrics as tasks_metrics
 from tests.web.console_fixtures import Rows
 
 COMPOSE = Path(__file__).resolve().parents[2] / "compose"
@@ -45,6 +49,17 @@ def exposed(rows: Rows, administrator: Any) -> dict[str, set[str]]:
     for family in text_string_to_metric_families(answer.content.decode()):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
+    return found | counted(gateway_metrics) | counted(tasks_metrics)
+
+
+def counted(module: ModuleType) -> dict[str, set[str]]:
+    """What a gateway or an executor counts; without a sample as long as nothing has happened."""
+    found = {}
+    for metric in vars(module).values():
+        if isinstance(metric, Counter | Gauge | Histogram):
+            (family,) = metric.describe()
+            end = {"counter": "_total", "histogram": "_bucket"}.get(family.type, "")
+            found[family.name + end] = set(metric._labelnames)
     return found
 
 
@@ -89,14 +104,25 @@ def test_grafana_panels_lie_beside_each_other() -> None:
     assert used == variables
 
 
-def test_prometheus_finds_processes_and_shows_who_it_is() -> None:
+def test_prometheus_finds_every_process() -> None:
     services = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
-    for job in PROMETHEUS["scrape_configs"]:
-        for targets in (static["targets"] for static in job["static_configs"]):
-            assert {target.partition(":")[0] for target in targets} <= services.keys()
-    by_name = {job["job_name"]: job for job in PROMETHEUS["scrape_configs"]}
-    assert by_name["ferris-web"]["authorization"]["type"] == "Bearer"
-    assert "password_file" in by_name["flower"]["basic_auth"]
+    platform, *others = PROMETHEUS["scrape_configs"]
+    (names,) = platform["dns_sd_configs"]
+    port = str(names["port"])
+    told = {
+        name
+        for name, one in services.items()
+        if one.get("environment", {}).get("FERRIS_METRICS_PORT") == port
+    }
+    assert told == set(names["names"]) == {"web", "gateway", "executor"}
+    for name in told:
+        assert services[name]["environment"]["FERRIS_METRICS_HOST"] == "0.0.0.0"
+        assert not any(port in published for published in services[name].get("ports", ())), (
+            "it asks for no token"
+        )
+    for job in others:
+        for static in job["static_configs"]:
+            assert {target.partition(":")[0] for target in static["targets"]} <= services.keys()
 
 
 # ------------------------------------------------------------------------------------------------ Kibana
