@@ -313,7 +313,18 @@ def _from_document(document: Any, now: datetime) -> Event:
             data = decode_twice_encoded(data, document.get("datacontenttype"))
     elif document.get("data_base64") is not None:
         data = from_base64(document["data_base64"], document.get("datacontenttype"))
-    return _build(document, data, now)
+    return _build(_unfolded(document), data, now)
+
+
+def _unfolded(document: dict[str, Any]) -> dict[str, Any]:
+    """Published clients (cloudevents 1.x, `Event.Properties`) write extensions as CloudEvents 0.2 had them: as an
+    object `extensions` beside the attributes.
+    """
+    inside = document.get("extensions")
+    if not isinstance(inside, dict):
+        return document
+    attributes = {name: value for name, value in inside.items() if name not in _NOT_EXTENSIONS}
+    return attributes | {name: value for name, value in document.items() if name != "extensions"}
 
 
 def _build(attributes: Mapping[str, Any], data: Any, now: datetime) -> Event:

@@ -76,6 +76,20 @@ def test_data_is_any_json_value(data: object) -> None:
     assert parse(data=data).data == data
 
 
+def test_extensions_as_an_object_are_those_of_published_clients() -> None:
+    """What `Event.Properties()` of cloudevents 1.2.0 gives, which ferris_cli 2.8.1 sends."""
+    document = {
+        "specversion": "1.0", "id": "1", "source": "svc", "type": "t.next", "datacontenttype": "application/json",
+        "subject": "order-1", "time": "2026-11-24T15:52:47Z", "data": "{\"n\": 1}",
+        "extensions": {"tenant": "a", "id": "other", "correlationid": "F"}, "correlationid": "G",
+    }  # fmt: skip
+    event = events.from_record(json.dumps(document).encode(), {}, now=NOW)
+    assert (event.id, event.data) == ("1", {"n": 1})
+    assert event.extensions == {"tenant": "a", "correlationid": "G"}
+    empty = {**document, "extensions": {}}
+    assert events.from_record(json.dumps(empty).encode(), {}, now=NOW).extensions == {"correlationid": "G"}
+
+
 def test_data_encoded_twice_is_decoded() -> None:
     inner = {"a": 1, "ü": [1, {"b": None}]}
     assert parse(data=json.dumps(inner)).data == inner
