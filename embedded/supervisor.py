@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from embedded import process
+from ferris.adapters import log_lines
 from ferris.config import Settings
 from ferris.errors import ConfigError, FerrisError
 
@@ -116,6 +117,7 @@ class Supervisor:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             os.close(self._bell)
             os.close(self._ready_in)
+            log_lines.speak_as(child.name)
             child.main(lambda: self._tell_ready(child))
             status = 0
         except ConfigError as error:

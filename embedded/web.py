@@ -35,6 +35,7 @@ def serve(
     config = uvicorn.Config(
         "ferris_web.asgi:application",
         log_level="warning",
+        log_config=None,  # its lines are as all others
         access_log=False,
         lifespan="off",
         http="httptools",

@@ -63,6 +63,7 @@ class Settings:
     log_limit_bytes: int = 10 * 1024 * 1024
     retention_days: int = 30
     log_level: str = "INFO"
+    log_format: str = "TEXT"
     admin_password: str = field(default="", repr=False)
     broker_api_url: str = field(default="", repr=False)
     flower_port: int = 5555
@@ -124,6 +125,7 @@ class Settings:
             log_limit_bytes=read.whole("FERRIS_LOG_LIMIT", 10 * 1024 * 1024, low=1024, high=2**40),
             retention_days=read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),
             log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            log_format=read.choice("FERRIS_LOG_FORMAT", "TEXT", ("TEXT", "JSON")),
             admin_password=read.password("FERRIS_ADMIN_PASSWORD"),
             broker_api_url=read.address("FERRIS_BROKER_API"),
             flower_port=read.whole("FERRIS_FLOWER_PORT", 5555, low=1, high=65535),

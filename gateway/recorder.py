@@ -9,6 +9,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
 from ferris import events
+from ferris.adapters import log_lines
 from ferris.config import CONTROL, DEAD_LETTER, LIFECYCLE
 from ferris.errors import EventError
 from ferris.events import Event
@@ -54,7 +55,8 @@ class Recorder(Reader):
         except (DatabaseError, ValueError, TypeError, KeyError, AttributeError) as error:
             if len(reports) == 1:
                 event, record = reports[0]
-                log.exception("report %s cannot be recorded", event.id)
+                with log_lines.about(execution=event.subject, flow=event.flow_id):
+                    log.exception("report %s cannot be recorded", event.id)
                 letters.append(
                     Letter(record, "not_recorded", f"{type(error).__name__}: {error}", event.type, event.id)
                 )

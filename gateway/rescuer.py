@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from ferris import events, lanes, lifecycle
+from ferris.adapters import log_lines
 from ferris.config import LIFECYCLE
 from ferris.ports import EventLog, Record
 from ferris_web.executions.models import Execution
@@ -50,7 +51,9 @@ class Rescuer(Role):
         that is every claimed one: no lease need run out first."""
         gone = executions_orphaned(now, all_claims=self._restart)
         if gone:
-            log.warning("%d executions lost their executor", len(gone))
+            for row in gone:
+                with log_lines.about(execution=row.id, flow=row.flow_id):
+                    log.warning("the executor %s is gone", row.worker)
             self._log.append(
                 LIFECYCLE, [Record(events.encode(_lease_expired(row, now)), key=str(row.id)) for row in gone]
             )

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
+from ferris.adapters import log_lines
 from ferris.errors import BackendError
 from ferris.ports import EventLog, FencedError, LogRecord
 from gateway import metrics
@@ -49,6 +50,10 @@ class Role(ABC, threading.Thread):
         self.wake()
 
     def run(self) -> None:
+        with log_lines.about(role=self.name):
+            self._run()
+
+    def _run(self) -> None:
         turns, failures = metrics.TURNS.labels(self.name), metrics.FAILURES.labels(self.name)
         while not self.stopping.wait(self.breath):
             try:

@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import IntegrityError, InterfaceError, OperationalError
 
 from ferris import events
+from ferris.adapters import log_lines
 from ferris.config import EVENTS
 from ferris.errors import EventError
 from ferris.events import Event
@@ -131,7 +132,8 @@ class Router(Reader):
                 # Another gateway has just written the same: looked at once more, it is known.
                 return self._dispatch(batch, letters, now, again=False)
             if len(batch) == 1:
-                log.exception("event %s cannot be dispatched", batch[0][0].id)
+                with log_lines.about(flow=batch[0][0].flow_id):
+                    log.exception("event %s cannot be dispatched", batch[0][0].id)
                 letters.append(_letter(*batch[0], "not_dispatched", f"{type(error).__name__}: {error}"))
                 return Dispatched()
         # One of them is the culprit: each alone, so that the others go on.

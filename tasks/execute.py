@@ -15,12 +15,13 @@ from celery.signals import worker_process_shutdown, worker_ready, worker_shutdow
 
 from celery_app import EXECUTE, app
 from ferris import lifecycle
+from ferris.adapters import log_lines
 from ferris.errors import BackendError, EventError
 from ferris.execution import ExecutionOrder
 from ferris.lifecycle import Reason
 from ferris.retry import next_attempt
 from tasks import executor as executors
-from tasks import metrics
+from tasks import metrics, platform_log
 from tasks.calls import Calls
 from tasks.channel import Channel
 from tasks.command import command_of, inherited, variables
@@ -98,6 +99,11 @@ def run(executor: Executor, execution_id: str) -> str | Reason:
 
     Returns how that ended, in a word or two; the reason when the attempt failed.
     """
+    with log_lines.about(role="executor", execution=execution_id):
+        return _run(executor, execution_id)
+
+
+def _run(executor: Executor, execution_id: str) -> str | Reason:
     if executor.closing:
         return "shutdown"
     claimed_at = time.monotonic()
@@ -117,7 +123,9 @@ def run(executor: Executor, execution_id: str) -> str | Reason:
         executor.leases.add(lease)
         try:
             with metrics.RUNNING.track_inprogress(), metrics.ATTEMPT_SECONDS.time():
-                outcome = Attempt(executor, order, lease, loop, claimed_at).run()
+                attempt = Attempt(executor, order, lease, loop, claimed_at)
+                with log_lines.about(flow=order.flow_id, attempt=order.attempt):
+                    outcome = attempt.run()
             metrics.ATTEMPTS.labels(str(outcome)).inc()
             return outcome
         finally:
@@ -139,6 +147,10 @@ class Attempt:
 
     def run(self) -> str | Reason:
         """Everything, and the report about it. Raises nothing that is the execution's own."""
+        with log_lines.veiled(self._journal.masker.text), platform_log.told(self._journal):
+            return self._run()
+
+    def _run(self) -> str | Reason:
         self._journal.report(lifecycle.STARTED)
         if self._journal.masker.too_short:
             self._journal.note(

@@ -42,6 +42,7 @@ class Journal:
         self._sent: Counter[str] = Counter()
         self._warned = False
         self.step: str | None = None
+        self.finished = False
 
     def report(self, kind: str, **said: Any) -> None:
         """A lifecycle report. Its id is made of what it says, so that it may be written twice."""
@@ -93,7 +94,8 @@ class Journal:
         return " ".join(self.masker.text(text).split())[:_LONGEST_ERROR]
 
     def finish_lines(self) -> None:
-        """Let out what was kept back of a log that is too long."""
+        """Let out what was kept back of a log that is too long; nothing may follow."""
+        self.finished = True
         budget = self._budget
         if budget.dropped_lines:
             left_out = f"{budget.dropped_lines} lines ({budget.dropped_bytes} bytes) are left out here"

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from logging.config import dictConfig
 from typing import Any
 
-from celery.signals import celeryd_init
+from celery.signals import celeryd_init, setup_logging
 
 from ferris import adapters, start
-from ferris.adapters import prometheus
+from ferris.adapters import log_lines, prometheus
 from ferris.config import Settings
 from ferris.errors import ConfigError
 from tasks.control import ControlClient
@@ -24,11 +25,20 @@ log = logging.getLogger(__name__)
 @celeryd_init.connect  # type: ignore[untyped-decorator]
 def _on_init(**_: Any) -> None:
     settings = Settings.from_env()
+    log_lines.speak_as("executor")
+    dictConfig(log_lines.configuration(settings))
+    logging.captureWarnings(True)
     demand(settings)
     try:
         prometheus.listen(settings.metrics_host, settings.metrics_port, prometheus.figures())
     except ConfigError as error:
         sys.exit(str(error))
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _on_logging(**_: Any) -> None:
+    """Celery sets no log up when somebody listens here."""
+    dictConfig(log_lines.configuration(Settings.from_env()))
 
 
 def demand(settings: Settings) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.client import Client, until
+from tests.acceptance.ports import free_port
 from tests.acceptance.services import Project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,9 +67,7 @@ PROCESSES = {
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("process", PROCESSES)
-def test_each_process_listens_when_it_is_told_to(
-    process: str, tmp_path: Path, free_port: Callable[[], int]
-) -> None:
+def test_each_process_listens_when_it_is_told_to(process: str, tmp_path: Path) -> None:
     command, name = PROCESSES[process]
     port = free_port()
     kept = {key: value for key, value in os.environ.items() if not key.startswith("FERRIS_")}
@@ -110,13 +107,3 @@ def test_each_process_listens_when_it_is_told_to(
             running.communicate(timeout=30)
         finally:
             running.kill()
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    def port() -> int:
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            return int(server.getsockname()[1])
-
-    return port

@@ -10,6 +10,7 @@ from django.db import connections
 
 from embedded import engine, home, samples, web
 from embedded.supervisor import AlreadyRunning, Supervisor, ask_at, listen
+from ferris.adapters import log_lines
 from ferris.errors import ConfigError
 from ferris_web import wiring
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         settings = wiring.config()
+        log_lines.speak_as("supervisor")
         try:
             supervisor = Supervisor(settings, self._ready)
             listener = listen(settings)

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from celery_app import app
-from ferris.adapters import prometheus
+from ferris.adapters import log_lines, prometheus
 from ferris.config import Settings
 from ferris_web import wiring
 from ferris_web.executions.checkup import reach
@@ -46,6 +46,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         settings = wiring.config()
+        log_lines.speak_as("gateway")
         chosen = options["roles"] or list(ROLES)
         if unknown := sorted(set(chosen) - set(ROLES)):
             raise CommandError(f"there is no role {', '.join(unknown)}; there are {', '.join(ROLES)}")

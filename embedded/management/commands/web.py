@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from embedded import home, web
 from embedded.supervisor import listen
+from ferris.adapters import log_lines
 from ferris.errors import ConfigError
 from ferris_web import wiring
 from ferris_web.executions.checkup import reach
@@ -27,6 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         settings = wiring.config()
+        log_lines.speak_as("web")
         if options["prepare"] and (password := home.prepare()):
             self.stdout.write(f"Administrator made: user {home.ADMINISTRATOR}, password {password}\n")
         reach.demand(("database", "event_log", "object_store", "config_store"), useful=("ops_store",))
@@ -36,7 +39,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         # uvicorn raises the signal that ended it once more: this way the process ends as one that did what it was told.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, lambda *_: sys.exit(0))
         web.serve(settings, listener, self._ready)
 
     def _ready(self) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
+from ferris.adapters import log_lines
 from ferris_web import wiring
 from ferris_web.api.answers import answer
 from ferris_web.api.control.guard import Invalid, body_of, for_executors, text_of
@@ -24,7 +25,8 @@ def claim(request: HttpRequest) -> HttpResponse:
     said = body_of(request)
     wanted = _id(said.get("execution"), "execution")
     worker = text_of(said, "worker", longest=_LONGEST_NAME)
-    order = execution_claim(wanted, worker, datetime.now(UTC))
+    with log_lines.about(execution=wanted):
+        order = execution_claim(wanted, worker, datetime.now(UTC))
     if isinstance(order, str):
         return answer({"go": False, "reason": order})
     return answer({"go": True, "order": order.to_json()})
