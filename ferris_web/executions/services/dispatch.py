@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from ferris import events, lanes
@@ -181,16 +181,28 @@ def _executions(
 class _Flows:
     """Sequence numbers within flows, read and written once per batch.
 
-    Events of one flow share a log key, so that one router at a time counts for it.
+    Events of one flow share a log key, so that one router at a time counts for it; but programs that write to
+    the log themselves may leave the key out. Where several routers share a database, each locks the rows.
     """
 
     def __init__(self, batch: Sequence[Event], now: datetime) -> None:
         self._now = now
-        self._rows = Flow.objects.in_bulk({e.flow_id or "" for e in batch})
-        for event in batch:
-            flow = event.flow_id or ""
-            if flow not in self._rows:
-                self._rows[flow] = Flow(id=flow, started_at=now, last_event_at=now, root_type=event.type)
+        new = {e.flow_id or "": e.type for e in reversed(batch)}
+        self._rows = self._locked(new)
+        missing = [
+            Flow(id=flow, started_at=now, last_event_at=now, root_type=new[flow])
+            for flow in sorted(new.keys() - self._rows.keys())
+        ]
+        if missing and connection.features.has_select_for_update:
+            Flow.objects.bulk_create(missing, ignore_conflicts=True)  # waits for who makes the same
+            self._rows |= self._locked(flow.pk for flow in missing)
+        else:
+            self._rows |= {flow.pk: flow for flow in missing}
+
+    def _locked(self, flows: Iterable[str]) -> dict[str, Flow]:
+        return {
+            row.pk: row for row in Flow.objects.select_for_update().filter(pk__in=list(flows)).order_by("pk")
+        }
 
     def next(self, event: Event) -> int:
         row = self._rows[event.flow_id or ""]
