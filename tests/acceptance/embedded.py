@@ -26,6 +26,8 @@ STOPPED_WITHIN = 20.0
 class Platform:
     """One platform with a home and a port of its own. Its output is in `<home>.out`, beside the home."""
 
+    look_pause = 0.02
+
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
         self.output = home.with_name(f"{home.name}.out")
@@ -77,7 +79,7 @@ class Platform:
                 pass
             if time.monotonic() > deadline:
                 raise AssertionError(f"not ready after {timeout} s:\n{self.said()[-4000:]}")
-            time.sleep(0.02)
+            time.sleep(self.look_pause)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it with a signal, as a service manager or Ctrl-C would; its exit status."""

@@ -53,6 +53,8 @@ def command(name: str) -> tuple[str, ...]:
 class Platform(embedded.Platform):
     """One platform with an empty home and an empty part of every server."""
 
+    look_pause = 0.3  # a look asks every server
+
     def __init__(self, servers: Servers, home: Path, **settings: str) -> None:
         name = f"p{os.getpid()}x{next(_numbers)}"
         super().__init__(home, **{**servers.part(name), **settings})

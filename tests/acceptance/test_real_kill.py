@@ -81,7 +81,7 @@ def test_work_goes_on_without_elasticsearch_and_its_records_come_later(
     finally:
         platform.servers.up("elasticsearch")
     wanted = project.runs("TAG_first")[0]["id"]
-    until(lambda: platform.client.stored_logs(wanted) or None, 60, "its log lines did not arrive")
+    until(lambda: platform.client.stored_logs(wanted) or None, PATIENCE, "its log lines did not arrive")
 
 
 def test_packages_that_cannot_be_fetched_yet_are_waited_for(
