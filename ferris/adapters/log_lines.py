@@ -65,6 +65,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "kafka": {"level": "WARNING"},
             "elastic_transport": {"level": "WARNING"},
             "urllib3": {"level": "ERROR"},
+            "kafka.net.selector": {"level": "ERROR"},  # how long its own tasks took
         },
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from ferris import adapters
 from ferris.adapters.elasticsearch_checkup import version_findings
@@ -38,7 +39,9 @@ def closed() -> str:
 
 @pytest.mark.real
 @pytest.mark.parametrize("scheme", ["kafka", "kafka+confluent"])
-def test_kafka_makes_its_topics_and_counts_their_partitions(real: Callable[[str], str], scheme: str) -> None:
+def test_kafka_makes_its_topics_and_counts_their_partitions(
+    real: Callable[[str], str], scheme: str, request: pytest.FixtureRequest
+) -> None:
     name = f"doctor-{uuid.uuid4().hex[:8]}"
     url = urlsplit(prefixed(real("FERRIS_EVENT_LOG"), name))._replace(scheme=scheme, query="partitions=2")
     log = adapters.open_event_log(url.geturl())
@@ -49,9 +52,16 @@ def test_kafka_makes_its_topics_and_counts_their_partitions(real: Callable[[str]
     assert "GiB free" in texts(found)
     assert {topic.name for topic in log.topics()} >= set(TOPICS)
     more = adapters.open_event_log(url._replace(query="partitions=3").geturl())
+    request.addfinalizer(lambda: _forget(url.netloc, name))
     few = [finding for finding in examined(more) if finding.level == "warning"]
     assert len(few) == len(TOPICS)
     assert "--partitions 3" in few[0].remedy
+
+
+def _forget(server: str, prefix: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=server)
+    admin.delete_topics([topic for topic in admin.list_topics() if topic.startswith(f"{prefix}.")])
+    admin.close()
 
 
 @pytest.mark.real
