@@ -115,5 +115,5 @@ def test_an_executor_that_hears_nothing_any_more_is_replaced(
     until(lambda: platform.process("executor-1").pid != deaf.pid, 120, "the deaf executor still runs")
     platform.kill("executor-2", away=60.0)  # now only the new one can answer
     project.load(services(tmp_path / "notes"))
-    send_all(project, 10)
-    check(project, tmp_path / "notes", 10)
+    send_all(project, 25)
+    check(project, tmp_path / "notes", 25)
