@@ -112,7 +112,11 @@ class Execution(models.Model):
             models.Index(fields=["service", "-created_at", "-id"]),
             models.Index(fields=["status", "-created_at", "-id"]),
             models.Index(fields=["flow_id", "sequence"]),
-            models.Index(fields=["status", "rung_at"], condition=Q(status__in=OPEN), name="execution_open"),
+            # What the gateway looks for again and again, among few rows. Each condition is one value: SQLite uses
+            # no index whose condition it would have to reason about.
+            models.Index(fields=["lane", "rung_at"], condition=Q(status="queued"), name="execution_rung"),
+            models.Index(fields=["lease_until"], condition=Q(status="in_progress"), name="execution_leased"),
+            models.Index(fields=["not_before"], condition=Q(status="pending"), name="execution_due"),
             models.Index(
                 fields=["lane", "created_at", "id"],
                 condition=Q(status="queued", rung_at=None),

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from ferris import events
 from ferris.config import EVENTS
 from ferris.errors import NotFound
+from ferris_web.catalog.models import Service
 from ferris_web.executions.backlog import ROUTER, backlog
 from ferris_web.executions.models import OPEN, DeadLetter, Event, Execution, Flow, Step
 from ferris_web.executions.settling import flow_settled
@@ -40,11 +41,16 @@ def execution_list(
     """
     found = _executions()
     if correlation_id:
-        found = found.filter(Q(correlation_id=correlation_id) | Q(flow_id=correlation_id))
+        # Not an OR of both: SQLite would walk through all executions in the order of the list.
+        own = Execution.objects.filter(correlation_id=correlation_id).order_by().values("pk")
+        of_flow = Execution.objects.filter(flow_id=correlation_id).order_by().values("pk")
+        found = found.filter(pk__in=own.union(of_flow))
     if service:
         found = found.filter(service__name=service)
     if project:
-        found = found.filter(service__project__name=project)
+        # Not a join: SQLite would begin with the project and sort all that it ever ran.
+        of_project = Service.objects.filter(pk=OuterRef("service_id"), project__name=project)
+        found = found.filter(Exists(of_project))
     if statuses:
         found = found.filter(status__in=statuses)
     if trigger_types:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.client import until
 from tests.acceptance.embedded import Platform
 from tests.acceptance.services import Project
 
@@ -53,6 +54,7 @@ def history(old: Platform, tmp_path: Path) -> tuple[Project, str, Path, str]:
     project.load(SERVICES)
     flow = project.emit("TAG.begun")
     old.client.flow(flow, 2)
+    until(lambda: up_to_date(old), 30, "readers stay behind")
     old.stop()
     archive = tmp_path / "platform.zip"
     said = old.manage("export", str(archive)).stdout
@@ -74,6 +76,12 @@ def test_a_platform_is_carried_back_to_one_machine(
     finally:
         if new.running():
             new.kill_all()
+
+
+def up_to_date(platform: Platform) -> bool:
+    """All that is on the log has been taken up."""
+    topics = platform.client.all("/api/v1/topics/")
+    return not any(group["lag"] for topic in topics for group in topic["groups"])
 
 
 def carried(old: Platform, project: Project, flow: str, archive: Path, new: Platform) -> None:
