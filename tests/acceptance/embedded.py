@@ -119,6 +119,10 @@ class Platform:
         """What the platform has printed so far."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
+    def folders(self) -> list[Path]:
+        """Where everything is that it keeps."""
+        return [self.home]
+
     # ------------------------------------------------------------------ processes
 
     def running(self) -> bool:

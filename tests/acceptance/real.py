@@ -162,6 +162,9 @@ class Platform(embedded.Platform):
                     ) from None
         return status
 
+    def folders(self) -> list[Path]:
+        return [self.home, self.servers.home / "data", self.servers.home / "log"]
+
     # ------------------------------------------------------------------ processes
 
     def running(self) -> bool:
@@ -191,7 +194,17 @@ class Platform(embedded.Platform):
     def engine(self) -> psutil.Process:
         """The executor that runs most scripts at this moment."""
         executors = [self.process(name) for name in self.kept if name.startswith("executor-")]
-        return max(executors, key=lambda one: len(one.children(recursive=True)))
+        return max(executors, key=self._scripts)
+
+    def _scripts(self, executor: psutil.Process) -> int:
+        """How many processes are at work in the folders of executions (others make environments)."""
+        found = 0
+        for child in executor.children(recursive=True):
+            try:
+                found += child.cwd().startswith(f"{self.home}/work/")
+            except psutil.Error:
+                pass
+        return found
 
     def kill(self, name: str, away: float = RESTART_SECONDS) -> None:
         """`kill -9` of one process; it is started again after so many seconds."""

@@ -27,7 +27,8 @@ FUGITIVE = """
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+# Ctrl-C is for who sits before the supervisor; Celery's worker ends with status 1 on it.
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.embedded)])
 def test_it_ends_cleanly_and_starts_again(
     make_platform: Callable[..., Platform], tmp_path: Path, number: signal.Signals
 ) -> None:
