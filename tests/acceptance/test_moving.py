@@ -80,8 +80,13 @@ def test_a_platform_is_carried_back_to_one_machine(
 
 def up_to_date(platform: Platform) -> bool:
     """All that is on the log has been taken up."""
-    topics = platform.client.all("/api/v1/topics/")
-    return not any(group["lag"] for topic in topics for group in topic["groups"])
+    topics = {topic["name"]: topic["groups"] for topic in platform.client.all("/api/v1/topics/")}
+    lags = {
+        (name, group["group"]): group["lag"] for name, groups in topics.items() for group in groups
+    }  # a group appears with its first commit
+    read = [("ferris.events", "ferris.router"), ("ferris.hpsm", "ferris.recorder")]
+    read += [(name, "ferris.indexer") for name in ("ferris.events", "ferris.hpsm", "ferris.logs")]
+    return all(lags.get(one) == 0 for one in read)
 
 
 def carried(old: Platform, project: Project, flow: str, archive: Path, new: Platform) -> None:
