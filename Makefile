@@ -62,6 +62,10 @@ lint: .venv/developed  ## style, types, who imports whom, pending migrations, th
 bench: .venv/developed  ## figures, ratios first
 	@$(PY) -m tests.bench
 
+.PHONY: bench-real
+bench-real: .venv/developed  ## figures of the real stack, each beside the bare server; starts servers of its own
+	@$(PY) -m tests.bench.real
+
 .PHONY: lock
 lock: .venv/uv  ## pins everything below requirements*.in, with hashes
 	@$(UV) compile --quiet --generate-hashes --universal --no-header --python-version 3.11 requirements.in -o requirements.txt

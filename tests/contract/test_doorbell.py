@@ -16,7 +16,8 @@ from kombu import Connection, Consumer, Queue
 
 from ferris.adapters import kombu_bell
 
-QUEUES = ("priority", "default", "slow", "scheduled")
+# Names of this module's own: the queues belong to the process, where a worker of another test may still be ending.
+QUEUES = ("bell.first", "bell.second", "bell.third", "bell.fourth")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def make_app(**settings: object) -> Celery:
     app = Celery("doorbells", broker="memory://", set_as_current=False, fixups=[])
     app.conf.update(
         task_queues=[Queue(name, routing_key=name) for name in QUEUES],
-        task_default_queue="default",
+        task_default_queue=QUEUES[1],
         task_ignore_result=True,
         task_acks_late=True,
         worker_prefetch_multiplier=1,
@@ -150,10 +151,10 @@ def test_lanes_are_emptied_in_their_order():
     app.task(hold, name="hold")
     app.task(note, name="note")
     with running(app, concurrency=1):
-        app.send_task("hold", queue="default")
+        app.send_task("hold", queue=QUEUES[1])
         assert first.wait(5)
         for _ in range(10):
-            for lane in ("scheduled", "slow", "default", "priority"):
+            for lane in reversed(QUEUES):
                 app.send_task("note", args=(lane,), queue=lane)
         go.set()
         assert done.wait(10), order
