@@ -6,6 +6,10 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:] == ["match"]:  # needs no setting and no framework
+        from ferris import trials
+
+        return trials.main()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ferris_web.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

@@ -3,44 +3,37 @@
     {"source": ["sensors"], "data": {"mag": [{"numeric": [">=", 4.5]}], "kind": ["quake", "blast"]}}
 
 Keys are ANDed, the alternatives in a list are ORed; a single value stands for a list of one. An
-alternative is a value (equal) or one of the tests prefix, suffix, anything-but, numeric, exists. Numbers
-compare as numbers (1 is 1.0, never "1" and never true). Where the event holds a list, one matching item is
-enough, and an object inside a list has to match as a whole. A field that is absent satisfies nothing but
-{"exists": false}; null is a value of its own.
+alternative is a value (equal) or one of the tests of ferris/predicates.py. Numbers compare as numbers (1 is
+1.0, never "1" and never true). Where the event holds a list, one matching item is enough, and an object
+inside a list has to match as a whole. Only leaves exist: a field that holds an object, or an empty list, is
+absent. What is absent satisfies nothing but {"exists": false}, and is absent only when no other item of the
+same list has it; null is a value of its own.
+
+"$or" holds alternatives of whole objects. It is a key like any other unless it holds a list of at least two
+objects none of which has a test's name among its keys.
 """
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ferris.attributes import kind_of, shown
-from ferris.errors import FerrisError
 from ferris.events import Event, rfc3339
+from ferris.predicates import OR, RESERVED, TESTS, FilterError, Posting, Test, key_of, predicate
 
 MAX_DEPTH: Final = 32
-TESTS: Final = ("prefix", "suffix", "anything-but", "numeric", "exists")
 
-_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
 _ATTRIBUTES = frozenset({"id", "source", "type", "subject", "datacontenttype", "dataschema"})
 _NAME = re.compile(r"[a-z0-9]{1,20}")
+_SIGNS = ("=", "<", "<=", ">", ">=", "==", "!=")
 
-Test = Callable[[Any], bool]
-
-
-class FilterError(FerrisError):
-    """A filter that cannot be: `path` is where (data.mag[0].numeric), `problem` what was expected."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(path, problem)
-        self.path, self.problem = path, problem
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem}" if self.path else self.problem
+Path = tuple[str, ...]
+Clause = list[tuple[Path, Posting]]
+"""Where an index finds an event that passes: under one of these."""
+Look = Callable[[str], Any]
+"""What an event holds under a filter's outermost key."""
 
 
 class Absent:
@@ -53,28 +46,26 @@ class Absent:
 ABSENT: Final = Absent()
 
 
-def key_of(value: Any) -> Any:
-    """Equal keys mean equal JSON values; None for objects and lists, which equal nothing here."""
-    kind = type(value)
-    if kind is str:
-        return value
-    if kind is bool:
-        return ("boolean", value)
-    if kind is int or kind is float:
-        return ("number", value)
-    return ("null",) if value is None else None
+def leaves(value: Any) -> Iterator[Any]:
+    """The scalars in a value, through lists; objects are no leaves."""
+    if type(value) is list:
+        for item in value:
+            yield from leaves(item)
+    elif value is not ABSENT and type(value) is not dict and not isinstance(value, Mapping):
+        yield value
 
 
 class Leaf:
     """The alternatives for one field."""
 
-    __slots__ = ("absent", "equal", "path", "pattern", "present", "tests")
+    __slots__ = ("absent", "equal", "name", "path", "pattern", "postings", "present", "steps", "tests")
 
-    def __init__(self, path: str, pattern: Any) -> None:
-        self.path, self.pattern = path, pattern
+    def __init__(self, steps: Path, path: str, pattern: Any) -> None:
+        self.steps, self.path, self.pattern = steps, path, pattern
         self.absent = self.present = False
         equal: set[Any] = set()
         tests: list[Test] = []
+        postings: list[Posting] | None = []
         alternatives = pattern if isinstance(pattern, list) else [pattern]
         if not alternatives:
             raise FilterError(
@@ -82,42 +73,46 @@ class Leaf:
             )
         for index, alternative in enumerate(alternatives):
             where = f"{path}[{index}]" if isinstance(pattern, list) else path
+            posting: Posting | None = None
             if isinstance(alternative, Mapping):
-                self._add_test(where, alternative, tests)
+                if set(alternative) == {"exists"}:
+                    posting = self._exists(f"{where}.exists", alternative["exists"])
+                else:
+                    found = predicate(where, alternative)
+                    tests.append(found.test)
+                    posting = found.posting
             elif (key := key_of(alternative)) is not None:
                 equal.add(key)
+                posting = ("equal", key)
             else:
                 raise FilterError(
                     where, f"is {kind_of(alternative)}; expected a value or a test such as prefix"
                 )
+            if posting is None:
+                postings = None
+            elif postings is not None:
+                postings.append(posting)
         self.equal, self.tests = frozenset(equal), tuple(tests)
+        self.postings = None if postings is None else tuple(postings)
 
-    def _add_test(self, path: str, alternative: Mapping[str, Any], tests: list[Test]) -> None:
-        if len(alternative) != 1 or next(iter(alternative)) not in TESTS:
-            raise FilterError(
-                path, f"has {_names(alternative)}; expected an object with exactly one of {', '.join(TESTS)}"
-            )
-        ((name, operand),) = alternative.items()
-        if name == "exists":
-            if type(operand) is not bool:
-                raise FilterError(f"{path}.exists", f"is {shown(operand)}; expected true or false")
-            self.present, self.absent = self.present or operand, self.absent or not operand
-        else:
-            tests.append(_TESTS[name](f"{path}.{name}", operand))
+    def _exists(self, path: str, operand: Any) -> Posting | None:
+        if type(operand) is not bool:
+            raise FilterError(path, f"is {shown(operand)}; expected true or false")
+        self.present, self.absent = self.present or operand, self.absent or not operand
+        return ("present", None) if operand else None
 
-    @property
-    def values(self) -> frozenset[Any] | None:
-        """The keys of the only values that can satisfy it, or None when it is not plain equality."""
-        return None if self.tests or self.absent or self.present else self.equal
-
-    def matches(self, value: Any) -> bool:
-        if value is ABSENT:
-            return self.absent
-        return self.present or self._one(value)
+    def matches(self, value: Any, look: Look) -> bool:
+        kind = type(value)
+        if kind is str or kind is int or kind is float:
+            return self.present or self._one(value)
+        any_leaf = False
+        for leaf in leaves(value):
+            if self.present or self._one(leaf):
+                return True
+            any_leaf = True
+        return self.absent and not any_leaf and next(values_at(look, self.steps), ABSENT) is ABSENT
 
     def _one(self, value: Any) -> bool:
-        if type(value) is list:
-            return any(self._one(item) for item in value)
         if self.equal and key_of(value) in self.equal:
             return True
         for test in self.tests:  # noqa: SIM110 - routing's hot path, as the loops below
@@ -125,45 +120,93 @@ class Leaf:
                 return True
         return False
 
-    def failure(self, value: Any) -> tuple[str, Any, Any] | None:
-        return None if self.matches(value) else (self.path, self.pattern, value)
+    def failure(self, value: Any, look: Look) -> tuple[str, Any, Any] | None:
+        return None if self.matches(value, look) else (self.path, self.pattern, value)
+
+    def clauses(self) -> Iterator[Clause]:
+        if self.postings is not None:
+            yield [(self.steps, posting) for posting in self.postings]
 
 
 class Node:
-    """Patterns for the fields of one object."""
+    """Patterns for the fields of one object: all of `children`, and one of each of the `choices`."""
 
-    __slots__ = ("children", "path")
+    __slots__ = ("children", "choices", "path")
 
-    def __init__(self, path: str, pattern: Mapping[str, Any], depth: int) -> None:
-        if depth > MAX_DEPTH:
+    def __init__(self, steps: Path, path: str, pattern: Mapping[str, Any], compile: Compile) -> None:
+        if len(steps) + path.count(OR) > MAX_DEPTH:
             raise FilterError(path, f"is nested deeper than {MAX_DEPTH} levels")
+        if not pattern and steps:
+            raise FilterError(
+                path, "is an empty object; expected the fields of an object, or a list of values"
+            )
         self.path = path
-        self.children = {
-            name: _compile(f"{path}.{name}" if path else name, inner, depth + 1)
-            for name, inner in pattern.items()
-        }
+        self.choices: tuple[tuple[Node, ...], ...] = ()
+        children: dict[str, Leaf | Node] = {}
+        for name, inner in pattern.items():
+            where = f"{path}.{name}" if path else name
+            if name == OR and _is_choice(inner):
+                choice = []
+                for index, branch in enumerate(inner):
+                    if not branch:
+                        raise FilterError(f"{where}[{index}]", "is an empty object; expected fields")
+                    choice.append(Node(steps, f"{where}[{index}]", branch, compile))
+                self.choices = (*self.choices, tuple(choice))
+            else:
+                children[name] = compile((*steps, name), where, inner)
+        self.children = tuple(children.items())
 
-    def matches(self, value: Any) -> bool:
+    def matches(self, value: Any, look: Look) -> bool:
         if type(value) is list and value:
-            return any(self.matches(item) for item in value)
+            return any(self.matches(item, look) for item in value)
         fields = _fields(value)
-        for name, child in self.children.items():  # noqa: SIM110
-            if not child.matches(fields.get(name, ABSENT)):
+        for name, child in self.children:
+            if not child.matches(fields.get(name, ABSENT), look):
+                return False
+        for choice in self.choices:
+            if not any(branch.matches(value, look) for branch in choice):
                 return False
         return True
 
-    def failure(self, value: Any) -> tuple[str, Any, Any] | None:
+    def failure(self, value: Any, look: Look) -> tuple[str, Any, Any] | None:
         """The first field that does not match: its path, the pattern there, and what the event holds."""
         if type(value) is list and value:
-            if self.matches(value):
+            if self.matches(value, look):
                 return None
+            if len(value) == 1:
+                return self.failure(value[0], look)
             return self.path, "one item that matches the whole pattern", value
         fields = _fields(value)
-        for name, child in self.children.items():
-            failure = child.failure(fields.get(name, ABSENT))
+        for name, child in self.children:
+            failure = child.failure(fields.get(name, ABSENT), look)
             if failure is not None:
                 return failure
+        return self.no_choice(lambda branch: branch.failure(value, look))
+
+    def no_choice(self, fails: Callable[[Node], tuple[str, Any, Any] | None]) -> tuple[str, Any, Any] | None:
+        """Of a "$or" that fails, what each branch wanted and saw."""
+        for choice in self.choices:
+            failures = [failure for branch in choice if (failure := fails(branch)) is not None]
+            if len(failures) == len(choice):
+                path = f"{self.path}.{OR}" if self.path else OR
+                return (
+                    path,
+                    {where: expected for where, expected, _ in failures},
+                    {where: seen for where, _, seen in failures},
+                )
         return None
+
+    def clauses(self) -> Iterator[Clause]:
+        """Every clause an index may use; a "$or" gives one when each of its branches does."""
+        for _, child in self.children:
+            yield from child.clauses()
+        for choice in self.choices:
+            branches = [next(branch.clauses(), None) for branch in choice]
+            if None not in branches:
+                yield [place for branch in branches for place in branch or ()]
+
+
+Compile = Callable[[Path, str, Any], Leaf | Node]
 
 
 class Filter:
@@ -171,35 +214,53 @@ class Filter:
 
     __slots__ = ("_root",)
 
-    def __init__(self, pattern: Mapping[str, Any]) -> None:
-        self._root = {name: _compile_root(name, inner) for name, inner in pattern.items()}
+    def __init__(self, pattern: Mapping[str, Any], *, any_object: bool = False) -> None:
+        self._root = Node((), "", pattern, _compile if any_object else _compile_root)
 
     def __call__(self, event: Event) -> bool:
-        for name, part in self._root.items():  # noqa: SIM110
-            if not part.matches(attribute(event, name)):
+        return self.passes(lambda name: attribute(event, name))
+
+    def passes(self, look: Look) -> bool:
+        return self._passes(self._root, look)
+
+    def _passes(self, node: Node, look: Look) -> bool:
+        for name, part in node.children:
+            if not part.matches(look(name), look):
+                return False
+        for choice in node.choices:
+            if not any(self._passes(branch, look) for branch in choice):
                 return False
         return True
 
     def failure(self, event: Event) -> tuple[str, Any, Any] | None:
         """Why it doesn't match: (path, expected, seen), or None when it does."""
-        for name, part in self._root.items():
-            failure = part.failure(attribute(event, name))
+        return self.reason(lambda name: attribute(event, name))
+
+    def reason(self, look: Look) -> tuple[str, Any, Any] | None:
+        return self._reason(self._root, look)
+
+    def _reason(self, node: Node, look: Look) -> tuple[str, Any, Any] | None:
+        for name, part in node.children:
+            failure = part.failure(look(name), look)
             if failure is not None:
                 return failure
-        return None
+        return node.no_choice(lambda branch: self._reason(branch, look))
 
-    def equality(self) -> tuple[tuple[str, ...], frozenset[Any]] | None:
-        """The first path that must equal one of some values, with their keys; None when there is none."""
-        return next(_equalities((), self._root), None)
+    def clauses(self) -> Iterator[Clause]:
+        """Where an index may find it: an event that passes is under one posting of every clause."""
+        return self._root.clauses()
 
 
-def compile_filter(pattern: Any) -> Filter:
-    """The filter as something to call with an event; FilterError says what is wrong with it, and where."""
+def compile_filter(pattern: Any, *, any_object: bool = False) -> Filter:
+    """The filter as something to call with an event; FilterError says what is wrong with it, and where.
+
+    `any_object`: over the fields of any JSON object, not of an event.
+    """
     if not isinstance(pattern, Mapping):
         raise FilterError(
             "", f'is {kind_of(pattern)}; expected an object such as {{"data": {{"kind": ["a"]}}}}'
         )
-    return Filter(pattern)
+    return Filter(pattern, any_object=any_object)
 
 
 def attribute(event: Event, name: str) -> Any:
@@ -211,48 +272,49 @@ def attribute(event: Event, name: str) -> Any:
         return ABSENT if value is None else value
     if name == "time":
         return rfc3339(event.time)
+    if name == "specversion":
+        return "1.0"
     return event.extensions.get(name, ABSENT)
 
 
-def values_at(event: Event, path: tuple[str, ...]) -> Iterator[Any]:
-    """Every value an event holds at a path, through lists."""
-    return _reach(attribute(event, path[0]), path, 1)
+def values_at(look: Look, path: Path) -> Iterator[Any]:
+    """Every leaf at a path, through lists."""
+    return _reach(look(path[0]), path, 1)
 
 
-def _reach(value: Any, path: tuple[str, ...], depth: int) -> Iterator[Any]:
-    if type(value) is list:
+def _reach(value: Any, path: Path, depth: int) -> Iterator[Any]:
+    if depth == len(path):
+        yield from leaves(value)
+    elif type(value) is list:
         for item in value:
             yield from _reach(item, path, depth)
-    elif depth == len(path):
-        yield value
     elif isinstance(value, Mapping) and path[depth] in value:
         yield from _reach(value[path[depth]], path, depth + 1)
 
 
-def _equalities(
-    path: tuple[str, ...], parts: Mapping[str, Leaf | Node]
-) -> Iterator[tuple[tuple[str, ...], frozenset[Any]]]:
-    for name, part in parts.items():
-        if isinstance(part, Node):
-            yield from _equalities((*path, name), part.children)
-        elif part.values is not None:
-            yield (*path, name), part.values
+def _is_choice(inner: Any) -> bool:
+    return (
+        isinstance(inner, list)
+        and len(inner) >= 2
+        and all(isinstance(branch, Mapping) and not RESERVED.intersection(branch) for branch in inner)
+    )
 
 
-def _compile_root(name: str, pattern: Any) -> Leaf | Node:
+def _compile_root(steps: Path, path: str, pattern: Any) -> Leaf | Node:
+    name = steps[0]
     if name != "data":
         if not _NAME.fullmatch(name):
-            raise FilterError(name, 'is no attribute of an event; fields of the data stand inside "data"')
+            raise FilterError(path, 'is no attribute of an event; fields of the data stand inside "data"')
         if isinstance(pattern, Mapping) and not _looks_like_test(pattern):
             raise FilterError(
-                name, 'is an object; expected a value or a list (only "data" has fields of its own)'
+                path, 'is an object; expected a value or a list (only "data" has fields of its own)'
             )
-    return _compile(name, pattern, 1)
+    return _compile(steps, path, pattern)
 
 
-def _compile(path: str, pattern: Any, depth: int) -> Leaf | Node:
+def _compile(steps: Path, path: str, pattern: Any) -> Leaf | Node:
     if not isinstance(pattern, Mapping):
-        return Leaf(path, pattern)
+        return Leaf(steps, path, pattern)
     if _looks_like_test(pattern):
         name = next(iter(pattern))
         raise FilterError(
@@ -260,7 +322,7 @@ def _compile(path: str, pattern: Any, depth: int) -> Leaf | Node:
             f'holds {name} outside a list; expected a list of tests such as [{{"{name}": ...}}] '
             f"or, for a field that is called {name}, a list of values under it",
         )
-    return Node(path, pattern, depth)
+    return Node(steps, path, pattern, _compile)
 
 
 def _looks_like_test(pattern: Mapping[str, Any]) -> bool:
@@ -269,82 +331,12 @@ def _looks_like_test(pattern: Mapping[str, Any]) -> bool:
         return False
     ((name, operand),) = pattern.items()
     if name == "numeric":
-        return isinstance(operand, list) and bool(operand) and operand[0] in (*_COMPARE, "==", "!=")
+        return isinstance(operand, list) and bool(operand) and operand[0] in _SIGNS
     if name == "anything-but":
-        return True
+        return not isinstance(operand, list) or any(not isinstance(item, Mapping) for item in operand)
     return name in TESTS and isinstance(operand, (str, bool))
-
-
-def _prefix(path: str, operand: Any) -> Test:
-    text = _text(path, operand)
-    return lambda value: isinstance(value, str) and value.startswith(text)
-
-
-def _suffix(path: str, operand: Any) -> Test:
-    text = _text(path, operand)
-    return lambda value: isinstance(value, str) and value.endswith(text)
-
-
-def _anything_but(path: str, operand: Any) -> Test:
-    if isinstance(operand, Mapping):
-        if len(operand) != 1 or next(iter(operand)) not in ("prefix", "suffix"):
-            raise FilterError(path, f"has {_names(operand)}; expected values, prefix or suffix")
-        ((name, inner),) = operand.items()
-        excluded = _TESTS[name](f"{path}.{name}", inner)
-        return lambda value: key_of(value) is not None and not excluded(value)
-    values = operand if isinstance(operand, list) else [operand]
-    keys = frozenset(map(key_of, values))
-    if not values or None in keys:
-        raise FilterError(path, f"is {kind_of(operand)}; expected a value or a list of values")
-    return lambda value: (key := key_of(value)) is not None and key not in keys
-
-
-def _numeric(path: str, operand: Any) -> Test:
-    if not isinstance(operand, list) or len(operand) not in (2, 4):
-        raise FilterError(path, 'expected a comparison such as [">=", 4.5], or two such as [">", 0, "<=", 5]')
-    tests = []
-    for position in range(0, len(operand), 2):
-        sign, bound = operand[position], _number(f"{path}[{position + 1}]", operand[position + 1])
-        if not isinstance(sign, str) or sign not in _COMPARE:
-            raise FilterError(
-                f"{path}[{position}]", f"is {shown(sign)}; expected one of {' '.join(_COMPARE)}"
-            )
-        tests.append((_COMPARE[sign], bound))
-    (compare, bound), (second, limit) = tests[0], tests[-1]
-    return lambda value: type(value) in (int, float) and compare(value, bound) and second(value, limit)
-
-
-def _number(path: str, value: Any) -> int | float:
-    if type(value) is str:
-        for make in (int, float):
-            try:
-                value = make(value)
-                break
-            except ValueError:
-                continue
-    if type(value) not in (int, float) or value - value != 0:  # bool, infinite, not a number
-        raise FilterError(path, f"is {shown(value)}; expected a number")
-    return value  # type: ignore[no-any-return] # its type was just compared
-
-
-def _text(path: str, operand: Any) -> str:
-    if not isinstance(operand, str) or not operand:
-        raise FilterError(path, f"is {shown(operand)}; expected a text that is not empty")
-    return operand
 
 
 def _fields(value: Any) -> Mapping[str, Any]:
     """What has no fields has none of them, just as an empty object."""
     return value if type(value) is dict or isinstance(value, Mapping) else {}
-
-
-def _names(pattern: Mapping[str, Any]) -> str:
-    return " and ".join(map(str, pattern)) or "no key"
-
-
-_TESTS: Final[dict[str, Callable[[str, Any], Test]]] = {
-    "prefix": _prefix,
-    "suffix": _suffix,
-    "anything-but": _anything_but,
-    "numeric": _numeric,
-}
