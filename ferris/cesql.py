@@ -63,7 +63,7 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         self.text, self.tree = text, parse(text)
-        self._run = _compiled(self.tree)
+        self._run = compile_node(self.tree)
 
     def evaluate(self, get: Get) -> Result:
         try:
@@ -128,7 +128,7 @@ _CASTS: Final[dict[type, Callable[[Value], Value]]] = {str: to_text, int: to_int
 # --- evaluation ------------------------------------------------------------------------------------
 
 
-def _compiled(node: Node) -> Run:
+def compile_node(node: Node) -> Run:
     match node:
         case Literal(value):
             return lambda get: value
@@ -137,13 +137,13 @@ def _compiled(node: Node) -> Run:
         case Exists(name):
             return lambda get: get(name) is not None
         case Unary(sign, operand):
-            return _unary(sign, _compiled(operand))
+            return _unary(sign, compile_node(operand))
         case Like(operand, pattern):
-            return _like(_compiled(operand), pattern)
+            return _like(compile_node(operand), pattern)
         case In(operand, items):
-            return _in(_compiled(operand), tuple(map(_compiled, items)))
+            return _in(compile_node(operand), tuple(map(compile_node, items)))
         case Binary(sign, left, right):
-            return _BINARY[sign](_compiled(left), _compiled(right))
+            return _BINARY[sign](compile_node(left), compile_node(right))
         case Call():
             return _call(node)
 
@@ -365,7 +365,7 @@ def _call(node: Call) -> Run:
         return fail
     types = function.takes + (str,) * (len(node.arguments) - len(function.takes))
     pairs = [
-        (_compiled(item), _CASTS[kind] if kind else None)
+        (compile_node(item), _CASTS[kind] if kind else None)
         for item, kind in zip(node.arguments, types, strict=True)
     ]
     compute = function.compute

@@ -1,9 +1,8 @@
 """Routing: which services an event makes run, and why.
 
 A trigger's event type is exact, `prefix.*` (`a.b.*` takes a.b.c and a.b.c.d, not a.b) or `*`. Finding the
-triggers of an event costs a few dictionary look-ups, whatever the number of services: one for the type,
-one per dot in it, one for `*`; and inside each, triggers whose filter demands that a field equals one of
-some values are found by the event's value of that field. Only what is left is tested in full.
+triggers of an event costs a few look-ups, whatever the number of services: one for the type, one per dot in
+it, one for `*`; and inside each, an index over the filters (ferris/index.py). Only what it finds is tested.
 """
 
 from __future__ import annotations
@@ -13,11 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ferris.events import Event
-from ferris.filters import ABSENT, Filter, FilterError, compile_filter, key_of, values_at
+from ferris.filters import ABSENT, Filter, FilterError, Look, attribute, compile_filter
+from ferris.index import Group, Index
+from ferris.rules import CesqlRule, cast
 
 __all__ = ["ABSENT", "Explanation", "FilterError", "RoutingTable", "Trigger", "compile_filter", "explain"]
 
 ANY: Final = "*"
+
+Member = tuple[int, "Trigger"]
+"""A trigger, and its position among all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Trigger:
     event_type: str
     filter: Mapping[str, Any] | None = None
     payload: Any = field(default=None, compare=False)
+    cesql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +55,53 @@ class Explanation:
         return f"{self.clause} is {self.seen!r}; expected {self.expected!r}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    position: int
-    trigger: Trigger
-    filter: Filter | None
-
-
 class _Bucket:
-    """The triggers of one event type."""
+    """The triggers of one event type, those of equal rules together."""
 
-    __slots__ = ("_indexes", "_others")
+    __slots__ = ("_groups", "_index", "_open")
 
     def __init__(self) -> None:
-        self._others: list[_Entry] = []
-        self._indexes: dict[tuple[str, ...], dict[Any, list[_Entry]]] = {}
+        self._open: list[Member] = []
+        self._groups: dict[Any, Group] = {}
+        self._index: Index | None = None
 
-    def add(self, entry: _Entry) -> None:
-        equality = entry.filter.equality() if entry.filter is not None else None
-        if equality is None:
-            self._others.append(entry)
+    def add(self, position: int, trigger: Trigger) -> None:
+        if trigger.filter is None and trigger.cesql is None:
+            self._open.append((position, trigger))
             return
-        path, keys = equality
-        index = self._indexes.setdefault(path, {})
-        for key in keys:
-            index.setdefault(key, []).append(entry)
+        key = trigger.cesql if trigger.filter is None else repr(trigger.filter), trigger.filter is None
+        group = self._groups.get(key)
+        if group is None:
+            rule = rule_of(trigger)
+            if rule is None:
+                raise AssertionError("a trigger with a filter has a rule")
+            group = self._groups[key] = Group(rule)
+        group.members.append((position, trigger))
 
-    def candidates(self, event: Event) -> Iterator[_Entry]:
-        """Every entry that may match; one may come twice when the event holds lists."""
-        yield from self._others
-        for path, index in self._indexes.items():
-            for value in values_at(event, path):
-                yield from index.get(key_of(value), ())
+    def freeze(self) -> None:
+        self._index, self._groups = Index(self._groups.values()), {}
+
+    def match(self, look: Look, found: dict[int, Trigger]) -> None:
+        found.update(self._open)
+        if self._index is None:
+            raise AssertionError("a table is complete before it is used")
+        for group in self._index.candidates(look):
+            if group.members[0][0] not in found and group.rule.passes(look):
+                found.update(group.members)
+
+
+class _Held(dict[str, Any]):
+    """What an event holds by outermost name, each looked up once."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+
+    def __missing__(self, name: str) -> Any:
+        value = cast(self.__getitem__, name) if ":" in name else attribute(self._event, name)
+        self[name] = value
+        return value
 
 
 class RoutingTable:
@@ -96,9 +116,10 @@ class RoutingTable:
         self._any = _Bucket()
         self._size = 0
         for trigger in triggers:
-            compiled = None if trigger.filter is None else compile_filter(trigger.filter)
-            self._bucket(trigger.event_type).add(_Entry(self._size, trigger, compiled))
+            self._bucket(trigger.event_type).add(self._size, trigger)
             self._size += 1
+        for bucket in (self._any, *self._exact.values(), *self._prefix.values()):
+            bucket.freeze()
 
     def __len__(self) -> int:
         return self._size
@@ -108,16 +129,13 @@ class RoutingTable:
 
         An event that is addressed to one service (`ferrisservice`) matches triggers of that service only.
         """
-        addressee = event.service
+        look = _Held(event).__getitem__
         found: dict[int, Trigger] = {}
         for bucket in self._buckets(event.type):
-            for entry in bucket.candidates(event):
-                if (
-                    entry.position not in found
-                    and (addressee is None or _is_for(entry.trigger, addressee))
-                    and (entry.filter is None or entry.filter(event))
-                ):
-                    found[entry.position] = entry.trigger
+            bucket.match(look, found)
+        addressee = event.service
+        if addressee is not None:
+            found = {place: trigger for place, trigger in found.items() if _is_for(trigger, addressee)}
         if len(found) < 2:
             return list(found.values())
         first: dict[str, Trigger] = {}
@@ -147,6 +165,13 @@ class RoutingTable:
                 dot = event_type.find(".", dot + 1)
 
 
+def rule_of(trigger: Trigger) -> Filter | CesqlRule | None:
+    """The trigger's filter or expression, compiled; None when it has neither. FilterError when it is none."""
+    if trigger.filter is not None:
+        return compile_filter(trigger.filter)
+    return None if trigger.cesql is None else CesqlRule(trigger.cesql)
+
+
 def check_pattern(pattern: str) -> None:
     """ValueError when `pattern` is no event type, `prefix.*` or `*`."""
     stem = "" if pattern == ANY else pattern.removesuffix(".*")
@@ -167,7 +192,8 @@ def explain(event: Event, trigger: Trigger) -> Explanation:
         return Explanation(False, "type", trigger.event_type, event.type)
     if event.service is not None and not _is_for(trigger, event.service):
         return Explanation(False, "ferrisservice", trigger.service, event.service)
-    failure = None if trigger.filter is None else compile_filter(trigger.filter).failure(event)
+    rule = rule_of(trigger)
+    failure = None if rule is None else rule.reason(_Held(event).__getitem__)
     return Explanation(True) if failure is None else Explanation(False, *failure)
 
 
