@@ -165,8 +165,16 @@ def _unary(sign: str, operand: Run) -> Run:
 
 
 def _like(operand: Run, pattern: str) -> Run:
-    matches = like_pattern(pattern).fullmatch
-    return lambda get: matches(to_text(operand(get))) is not None
+    matches: Any = None  # made when it is first needed: most expressions of a table are never evaluated
+
+    def run(get: Get) -> Value:
+        nonlocal matches
+        text = to_text(operand(get))
+        if matches is None:
+            matches = like_pattern(pattern).fullmatch
+        return matches(text) is not None
+
+    return run
 
 
 def like_pattern(pattern: str) -> re.Pattern[str]:
@@ -405,7 +413,7 @@ def _type(node: Node) -> type | None:
 
 def _zero(node: Node) -> Value:
     kind = _type(node)
-    return False if kind is None else kind()  # type: ignore[no-any-return]
+    return False if kind is None else kind()
 
 
 def _nodes(node: Node) -> Iterator[Node]:

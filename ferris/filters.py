@@ -163,10 +163,7 @@ class Node:
         for name, child in self.children:
             if not child.matches(fields.get(name, ABSENT), look):
                 return False
-        for choice in self.choices:
-            if not any(branch.matches(value, look) for branch in choice):
-                return False
-        return True
+        return all(any(branch.matches(value, look) for branch in choice) for choice in self.choices)
 
     def failure(self, value: Any, look: Look) -> tuple[str, Any, Any] | None:
         """The first field that does not match: its path, the pattern there, and what the event holds."""
@@ -227,10 +224,9 @@ class Filter:
         for name, part in node.children:
             if not part.matches(look(name), look):
                 return False
-        for choice in node.choices:
-            if not any(self._passes(branch, look) for branch in choice):
-                return False
-        return True
+        return not node.choices or all(
+            any(self._passes(branch, look) for branch in choice) for choice in node.choices
+        )
 
     def failure(self, event: Event) -> tuple[str, Any, Any] | None:
         """Why it doesn't match: (path, expected, seen), or None when it does."""

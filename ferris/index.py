@@ -110,7 +110,7 @@ class _Costs:
         if kind in ("equal", "fold"):
             return same
         # A short beginning is met by many texts, and what stands under longer ones comes along with it.
-        return same + 1 + self._all / 20 ** min(len(operand), 6)
+        return float(same + 1 + self._all / 20 ** min(len(operand), 6))
 
 
 Item = TypeVar("Item")

@@ -15,10 +15,12 @@ from typing import Any, Final, Self
 from ferris import scripts
 from ferris.attributes import MAX_ATTRIBUTE, kind_of, shown
 from ferris.documents import Message, Notes, Section, near, read_object, read_text, whole_of
-from ferris.filters import FilterError, compile_filter
+from ferris.filters import compile_filter
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
+from ferris.predicates import OR, FilterError
 from ferris.retry import Retry
 from ferris.routing import check_pattern
+from ferris.rules import CesqlRule
 
 __all__ = [
     "Choice", "Manifest", "Message", "Parameter", "Parsed", "Retry", "Schedule", "TriggerSpec",
@@ -49,10 +51,11 @@ _SPECIAL = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS, READM
 
 @dataclass(frozen=True, slots=True)
 class TriggerSpec:
-    """One of trigger_events: an event type (exact, `prefix.*` or `*`) and perhaps a filter."""
+    """One of trigger_events: an event type (exact, `prefix.*` or `*`) and perhaps a filter or an expression."""
 
     event_type: str
     filter: Mapping[str, Any] | None = None
+    cesql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,9 @@ def _triggers(section: Section) -> tuple[TriggerSpec, ...]:
         )
         given = [given]
     if not isinstance(given, list):
-        section.wrong("trigger_events", "a list of event types, or of objects with event_type and filter")
+        section.wrong(
+            "trigger_events", "a list of event types, or of objects with event_type and filter or cesql"
+        )
         return ()
     found: list[TriggerSpec] = []
     for index, item in enumerate(given):
@@ -187,13 +192,19 @@ def _trigger(section: Section, path: str, item: Any) -> TriggerSpec | None:
     if not isinstance(item, dict):
         return TriggerSpec(item.strip()) if _is_event_type(section, path, item, pattern=True) else None
     inner = Section(item, file, path, notes)
-    inner.known(("event_type", "type", "filter"))
+    inner.known(("event_type", "type", "filter", "cesql"))
     name = "type" if item.get("event_type") is None and "type" in item else "event_type"
-    event_type, filter = item.get(name), item.get("filter")
+    event_type, filter, cesql = item.get(name), item.get("filter"), item.get("cesql")
     good = _is_event_type(section, inner.key(name), event_type, pattern=True)
     if filter is not None and not _is_filter(section, inner.key("filter"), filter):
         good = False
-    return TriggerSpec(event_type.strip(), filter) if good and isinstance(event_type, str) else None
+    if cesql is not None:
+        if filter is not None:
+            notes.error(file, inner.key("cesql"), "stands beside filter; expected one of the two")
+            good = False
+        elif not _is_cesql(section, inner.key("cesql"), cesql):
+            good = False
+    return TriggerSpec(event_type.strip(), filter, cesql) if good and isinstance(event_type, str) else None
 
 
 def _is_event_type(section: Section, path: str, value: Any, *, pattern: bool) -> bool:
@@ -215,6 +226,15 @@ def _is_event_type(section: Section, path: str, value: Any, *, pattern: bool) ->
     return problem is None
 
 
+def _is_cesql(section: Section, path: str, text: Any) -> bool:
+    try:
+        CesqlRule(text)
+    except FilterError as error:
+        section.notes.error(section.file, path, error.problem)
+        return False
+    return True
+
+
 def _is_filter(section: Section, path: str, filter: Any) -> bool:
     try:
         compile_filter(filter)
@@ -223,7 +243,7 @@ def _is_filter(section: Section, path: str, filter: Any) -> bool:
         section.notes.error(section.file, key, error.problem)
         return False
     for name in filter:
-        if name not in (*_ATTRIBUTES, *_EXTENSIONS, "data"):
+        if name not in (OR, *_ATTRIBUTES, *_EXTENSIONS, "data"):
             section.notes.warning(
                 section.file,
                 f"{path}.{name}",
@@ -233,7 +253,7 @@ def _is_filter(section: Section, path: str, filter: Any) -> bool:
     return True
 
 
-_ATTRIBUTES = ("id", "source", "type", "subject", "time", "datacontenttype", "dataschema")
+_ATTRIBUTES = ("id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "specversion")
 
 
 def _output_events(section: Section) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ferris.events import Event
-from ferris.filters import ABSENT, Filter, FilterError, Look, attribute, compile_filter
+from ferris.filters import ABSENT, Filter, Look, attribute, compile_filter
 from ferris.index import Group, Index
+from ferris.predicates import FilterError
 from ferris.rules import CesqlRule, cast
 
 __all__ = ["ABSENT", "Explanation", "FilterError", "RoutingTable", "Trigger", "compile_filter", "explain"]

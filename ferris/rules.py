@@ -14,7 +14,15 @@ from typing import Any, Final
 
 from ferris.cesql import Expression, Failure, attributes_of, compile_node, to_integer, to_text
 from ferris.cesql_syntax import (
-    Attribute, Binary, Exists, In, Like, Literal, Node, SyntaxProblem, Value,
+    Attribute,
+    Binary,
+    Exists,
+    In,
+    Like,
+    Literal,
+    Node,
+    SyntaxProblem,
+    Value,
 )  # fmt: skip
 from ferris.filters import ABSENT, Clause, Look
 from ferris.predicates import FilterError, Posting, key_of

@@ -15,7 +15,8 @@ from typing import Any, Final
 from ferris.attributes import kind_of
 from ferris.cesql import SyntaxProblem, compile_expression
 from ferris.cesql_syntax import LARGEST, SMALLEST, Value
-from ferris.filters import ABSENT, FilterError, compile_filter
+from ferris.filters import ABSENT, compile_filter
+from ferris.predicates import FilterError
 
 Answer = dict[str, Any]
 
@@ -31,7 +32,7 @@ def main() -> None:
             sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
             sys.stdout.buffer.flush()
     except BrokenPipeError:  # whoever reads has seen enough
-        sys.stdout = None  # type: ignore[assignment] # or the interpreter would flush it once more
+        sys.stdout = None  # or the interpreter would flush it once more
     except KeyboardInterrupt:
         sys.exit(130)
 

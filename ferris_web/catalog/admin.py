@@ -139,14 +139,14 @@ class TriggerAdmin(RecordAdmin):
     list_select_related = ("service",)
     search_fields = ("event_type", "service__name")
     exclude = ("filter",)
-    readonly_fields = ("its_service", "filter_text")
+    readonly_fields = ("its_service", "filter_text", "cesql")
     its_service = linked("service")
     filter_text = json_text("filter", "filter")
 
     @admin.display(boolean=True, description="filter")
     def has_filter(self, row: Trigger) -> bool:
         """Whether it looks at more than the type."""
-        return row.filter is not None
+        return row.filter is not None or row.cesql is not None
 
 
 @admin.register(OutputEvent)

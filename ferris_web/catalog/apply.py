@@ -172,16 +172,16 @@ class _Change:
 
     def _triggers(self) -> None:
         specs = self.item.manifest_json["triggers"]
-        wanted = [(n, spec["event_type"], spec["filter"]) for n, spec in enumerate(specs)]
+        wanted = [(n, spec["event_type"], spec["filter"], spec["cesql"]) for n, spec in enumerate(specs)]
         rows = Trigger.objects.filter(service=self.service).order_by("position")
-        if list(rows.values_list("position", "event_type", "filter")) == wanted:
+        if list(rows.values_list("position", "event_type", "filter", "cesql")) == wanted:
             return
         rows.delete()
         Trigger.objects.bulk_create(
-            Trigger(service=self.service, position=n, event_type=event_type, filter=condition)
-            for n, event_type, condition in wanted
+            Trigger(service=self.service, position=n, event_type=event_type, filter=filter, cesql=cesql)
+            for n, event_type, filter, cesql in wanted
         )
-        _name_types(event_type for _, event_type, _ in wanted if "*" not in event_type)
+        _name_types(event_type for _, event_type, _, _ in wanted if "*" not in event_type)
         self.changed = True
 
     def _output_events(self) -> None:

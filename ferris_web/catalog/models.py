@@ -149,6 +149,9 @@ class Trigger(models.Model):
     position = models.PositiveIntegerField(default=0)
     event_type = models.CharField(max_length=512, db_index=True, help_text="Exact, 'prefix.*' or '*'.")
     filter = models.JSONField(null=True, blank=True)
+    cesql = models.TextField(  # noqa: DJ001 - none is not an empty expression
+        null=True, blank=True, help_text="An expression of CloudEvents SQL, instead of a filter."
+    )
 
     class Meta:
         ordering = ["service", "position"]

@@ -42,11 +42,11 @@ def triggers_all() -> list[routing.Trigger]:
     rows = (
         Trigger.objects.filter(_ITS_SERVICE_RUNS)
         .order_by("service__name", "position")
-        .values_list("service_id", "service__name", "event_type", "filter")
+        .values_list("service_id", "service__name", "event_type", "filter", "cesql")
     )
     return [
-        routing.Trigger(service_id=str(pk), service=name, event_type=event_type, filter=condition)
-        for pk, name, event_type, condition in rows
+        routing.Trigger(service_id=str(pk), service=name, event_type=event_type, filter=filter, cesql=cesql)
+        for pk, name, event_type, filter, cesql in rows
     ]
 
 

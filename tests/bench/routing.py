@@ -2,36 +2,88 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import tracemalloc
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from ferris import events
 from ferris.routing import RoutingTable, Trigger
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SIZES = (10, 1_000, 10_000, 100_000)
+
+# Ten kinds of filters over ten event types, each service with operands of its own.
+_KINDS: tuple[Callable[[int], dict[str, Any]], ...] = (
+    lambda n: {"filter": {"data": {"customer": [n], "country": ["CH", "LI"]}}},
+    lambda n: {"filter": {"source": [{"prefix": f"/shops/{n}/"}], "data": {"total": [{"numeric": [">=", 50]}]}}},
+    lambda n: {"filter": {"data": {"reading": [{"numeric": [">=", 10 * n, "<", 10 * n + 10]}]}}},
+    lambda n: {"filter": {"data": {"file": [{"wildcard": f"in/{n}/*.csv"}]}}},
+    lambda n: {"filter": {"data": {"file": [{"suffix": f"/{n}.xml"}]}}},
+    lambda n: {"filter": {"data": {"state": [{"anything-but": "draft"}], "customer": [n]}}},
+    lambda n: {"filter": {"data": {"name": [{"equals-ignore-case": f"Name-{n}"}]}}},
+    lambda n: {"cesql": f"subject = 'order-{n}' AND EXISTS source"},
+    lambda n: {"cesql": f"source LIKE '/shops/{n}/%' AND LENGTH(subject) > 3"},
+    lambda n: {"filter": {"$or": [{"subject": [f"order-{n}"]}, {"data": {"customer": [n]}}]}},
+)  # fmt: skip
+
+
+def measure(services: int, count: int) -> dict[str, float]:
+    """Events per second and per event what matched, seconds to build the table, bytes per service."""
+    triggers = mixed(services)
+    began = time.process_time()
+    table = RoutingTable(triggers)
+    built = time.process_time() - began
+    sent = [event(n, services) for n in range(count)]
+    began = time.process_time()
+    found = sum(len(table.match(one)) for one in sent)
+    took = time.process_time() - began
+    del table
+    return {
+        "events_per_second": count / took,
+        "matches_per_event": found / count,
+        "build_seconds": built,
+        "bytes_per_service": _memory(triggers) / services,
+    }
 
 
 def events_per_second(services: int, count: int) -> float:
-    """Each event is wanted by one service, which a filter picks among those that listen to its type."""
-    types = min(100, services)
-    table = RoutingTable(_trigger(n, types) for n in range(services))
-    sent = [
-        events.new(
-            f"shop.order.{n % types}",
-            "/bench",
-            {"customer": n % services, "total": 50 + n % 200, "country": "CH"},
-            now=NOW,
-        )
-        for n in range(count)
+    return measure(services, count)["events_per_second"]
+
+
+def mixed(services: int) -> list[Trigger]:
+    kinds = len(_KINDS)
+    return [
+        Trigger(f"service_{n}", f"service_{n}", f"shop.order.{n // kinds % 10}", **_KINDS[n % kinds](n))
+        for n in range(services)
     ]
-    began = time.perf_counter()
-    found = sum(len(table.match(one)) for one in sent)
-    took = time.perf_counter() - began
-    assert found == count, f"{found} matches for {count} events"
-    return count / took
 
 
-def _trigger(number: int, types: int) -> Trigger:
-    name = f"service_{number}"
-    wanted = {"customer": [number], "total": [{"numeric": [">=", 50]}], "country": ["CH", "LI"]}
-    return Trigger(name, name, f"shop.order.{number % types}", {"data": wanted})
+def event(number: int, services: int) -> events.Event:
+    """One that some of the services want, each by another of its fields."""
+    n = number * 7 % services
+    data = {
+        "customer": n, "country": "CH", "total": 50 + n % 200, "reading": 10 * n + 3, "file": f"in/{n}/{n}.csv",
+        "state": "open", "name": f"NAME-{n}",
+    }  # fmt: skip
+    subject = f"order-{n}"
+    return events.new(f"shop.order.{n // 10 % 10}", f"/shops/{n}/till", data, now=NOW, subject=subject)
+
+
+def _memory(triggers: Sequence[Trigger]) -> int:
+    gc.collect()
+    tracemalloc.start()
+    table = RoutingTable(triggers)
+    gc.collect()
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(table) == len(triggers)
+    return taken
+
+
+if __name__ == "__main__":
+    for size in SIZES:
+        figures = ", ".join(f"{name} {value:,.2f}" for name, value in measure(size, 20_000).items())
+        print(f"{size:>7,} services: {figures}", flush=True)

@@ -128,6 +128,7 @@ def _verdict(happened: cloudevents.Event, row: Event, trigger: Trigger) -> Verdi
                 service=service.name,
                 event_type=trigger.event_type,
                 filter=trigger.filter,
+                cesql=trigger.cesql,
             ),
         )
     except FerrisError as error:
