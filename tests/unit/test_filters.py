@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ferris import events
-from ferris.filters import compile_filter
+from ferris.filters import ABSENT, compile_filter
 from ferris.predicates import FilterError
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -49,6 +49,33 @@ def matches(pattern: Any, data: Any) -> bool:
         ([{"numeric": [">", 0, "<=", 5]}], [1, 5, 0.001], [0, 6, -1]),
         ([{"numeric": ["=", 3]}], [3, 3.0], [2.999, "3"]),
         ([{"numeric": ["<", 4.5]}], [4, -1], [4.5]),
+        ([{"prefix": ""}], ["", "a"], [1, None, ...]),
+        ([{"prefix": {"equals-ignore-case": "aB"}}], ["ab", "ABc"], ["xab", 1]),
+        ([{"suffix": {"equals-ignore-case": "aB"}}], ["xAb"], ["abx", None]),
+        ([{"equals-ignore-case": "Straße"}], ["STRAßE", "straße"], ["strasse", ["x"], 1]),
+        ([{"exactly": "a"}], ["a"], ["A", 1]),
+        ([{"wildcard": "a*c"}], ["ac", "abc", "a\nc", "acc"], ["a", "c", "abcd", 1, None, ...]),
+        ([{"wildcard": "*"}], ["", "x"], [1, None, ...]),
+        ([{"wildcard": ""}], [""], ["x"]),
+        ([{"wildcard": "*b*b*"}], ["bb", "abcbd"], ["b", "abc"]),
+        ([{"wildcard": "ab*ba"}], ["abba", "ab-ba"], ["aba"]),
+        ([{"wildcard": "a\\*b"}], ["a*b"], ["axb"]),
+        ([{"wildcard": "a\\\\*"}], ["a\\", "a\\b"], ["a*", "ab"]),
+        ([{"wildcard": "\\**"}], ["*", "*x"], ["x"]),
+        ([{"anything-but": {"prefix": ["a", "b"]}}], ["cab", 5], ["ab", "ba", ...]),
+        ([{"anything-but": {"suffix": ["a", "b"]}}], ["abc"], ["ca", "cb"]),
+        ([{"anything-but": {"wildcard": "*/lib/*"}}], ["/usr/bin", 1], ["/usr/lib/x", ...]),
+        ([{"anything-but": {"wildcard": ["a*", "*z"]}}], ["b", ["ab", "b"]], ["ab", "yz"]),
+        ([{"anything-but": {"equals-ignore-case": ["A", "bb"]}}], ["c", None], ["a", "BB"]),
+        ([{"anything-but": ""}], ["x", 1], ["", ...]),
+        ([{"cidr": "10.0.0.0/24"}], ["10.0.0.0", "10.0.0.255"], ["10.0.1.0", "10.0.0", "x", 1, "::a00:1"]),
+        ([{"cidr": "10.0.0.9/24"}], ["10.0.0.1"], ["10.0.1.1"]),
+        ([{"cidr": "192.168.1.7/32"}], ["192.168.1.7"], ["192.168.1.8"]),
+        (
+            [{"cidr": "2001:db8::/32"}],
+            ["2001:db8::1", "2001:0DB8:0:0:0:0:0:1"],
+            ["2001:db9::1", "32.1.13.184"],
+        ),
         ([{"numeric": ["<", 0]}, {"prefix": "x"}, 7], [-1, "xy", 7], [0, "y", 8]),
     ],
 )
@@ -123,6 +150,30 @@ def test_attributes_and_extensions() -> None:
         ({"data": {"a": [{"anything-but": []}]}}, "data.a[0].anything-but"),
         ({"data": {"a": [{"anything-but": {"x": 1}}]}}, "data.a[0].anything-but"),
         ({"data": {"a": [{"anything-but": [[]]}]}}, "data.a[0].anything-but"),
+        ({"data": {"a": [{"anything-but": None}]}}, "data.a[0].anything-but"),
+        ({"data": {"a": [{"anything-but": [1, "x"]}]}}, "data.a[0].anything-but"),
+        ({"data": {"a": [{"anything-but": {"prefix": ["a", ""]}}]}}, "data.a[0].anything-but.prefix[1]"),
+        ({"data": {"a": [{"anything-but": {"wildcard": ["a**"]}}]}}, "data.a[0].anything-but.wildcard[0]"),
+        ({"data": {"a": [{"anything-but": {"numeric": ["=", 1]}}]}}, "data.a[0].anything-but"),
+        ({"data": {"a": [{"prefix": {"x": "y"}}]}}, "data.a[0].prefix"),
+        ({"data": {"a": [{"prefix": {"equals-ignore-case": 1}}]}}, "data.a[0].prefix.equals-ignore-case"),
+        ({"data": {"a": [{"wildcard": "a**b"}]}}, "data.a[0].wildcard"),
+        ({"data": {"a": [{"wildcard": "a\\b"}]}}, "data.a[0].wildcard"),
+        ({"data": {"a": [{"wildcard": "a\\"}]}}, "data.a[0].wildcard"),
+        ({"data": {"a": [{"cidr": "10.0.0.0"}]}}, "data.a[0].cidr"),
+        ({"data": {"a": [{"cidr": "10.0.0.0/33"}]}}, "data.a[0].cidr"),
+        ({"data": {"a": [{"cidr": "10.0.0/24"}]}}, "data.a[0].cidr"),
+        ({"data": {"a": [{"cidr": "::/129"}]}}, "data.a[0].cidr"),
+        ({"data": {"a": [{"numeric": [">", 5, "<", 5]}]}}, "data.a[0].numeric"),
+        ({"data": {"a": [{"numeric": ["<", 5, ">", 1]}]}}, "data.a[0].numeric[0]"),
+        ({"data": {"a": [{"numeric": [">", 1, ">", 2]}]}}, "data.a[0].numeric[2]"),
+        ({"data": {"a": [{"numeric": ["<", "5"]}]}}, "data.a[0].numeric[1]"),
+        ({"data": {"a": {}}}, "data.a"),
+        ({"data": {"$or": [{"a": [1]}]}}, "data.$or[0]"),
+        ({"data": {"$or": [{"a": [1]}, {}]}}, "data.$or[1]"),
+        ({"data": {"$or": [{"a": [1]}, {"b": []}]}}, "data.$or[1].b"),
+        ({"data": {"$or": [{"prefix": "a"}, {"b": [1]}]}}, "data.$or[1]"),
+        ({"$or": [{"source": ["a"]}, {"place": {"x": [1]}}]}, "$or[1].place"),
         ({"data": {"a": {"numeric": [">=", 4]}}}, "data.a"),
         ({"data": {"a": {"prefix": "x"}}}, "data.a"),
         ({"data": {"exists": True}}, "data"),
@@ -144,6 +195,50 @@ def test_fields_that_are_called_like_a_test() -> None:
         {"data": {"phone": {"prefix": ["+49"], "suffix": ["7"]}, "range": {"numeric": ["low"]}}}
     )
     assert check(event({"phone": {"prefix": "+49", "suffix": "7"}, "range": {"numeric": "low"}}))
+
+
+def test_or() -> None:
+    check = compile_filter(
+        {
+            "$or": [{"source": ["src"]}, {"data": {"kind": ["x"]}}],
+            "data": {"$or": [{"a": [1]}, {"b": [2], "$or": [{"c": [3]}, {"d": [{"exists": True}]}]}]},
+        }
+    )
+    assert check(event({"a": 1}))
+    assert check(event({"b": 2, "d": None}))
+    assert not check(event({"b": 2}))
+    assert not check(event({"a": 1}, source="other"))
+    assert check(event({"a": 1, "kind": "x"}, source="other"))
+    assert check.failure(event({"a": 1}, source="other")) == (
+        "$or",
+        {"$or[0].source": ["src"], "$or[1].data.kind": ["x"]},
+        {"$or[0].source": "other", "$or[1].data.kind": ABSENT},
+    )
+
+
+def test_or_as_an_ordinary_key() -> None:
+    for pattern, yes, no in (
+        ({"$or": {"a": [1]}}, {"$or": {"a": 1}}, {"a": 1}),
+        ({"$or": ["x", "y"]}, {"$or": "y"}, {"x": 1}),
+        ({"$or": [{"prefix": "x"}, {"numeric": [">", 3]}]}, {"$or": 4}, {"$or": 2}),
+        ({"$or": [{"exists": True}]}, {"$or": 4}, {}),
+    ):
+        check = compile_filter({"data": pattern})
+        assert check(event(yes)), pattern
+        assert not check(event(no)), pattern
+
+
+def test_or_speaks_of_one_object_of_a_list() -> None:
+    check = compile_filter({"data": {"items": {"a": [1], "$or": [{"b": [2]}, {"c": [3]}]}}})
+    assert check(event({"items": [{"a": 0}, {"a": 1, "c": 3}]}))
+    assert not check(event({"items": [{"a": 1}, {"c": 3}]}))
+
+
+def test_absent_is_absent_from_every_item() -> None:
+    check = compile_filter({"data": {"items": {"a": [1], "b": [{"exists": False}]}}})
+    assert check(event({"items": [{"a": 1}, {"a": 2}]}))
+    assert check(event({"items": [{"a": 1, "b": {}}, {"b": []}]}))
+    assert not check(event({"items": [{"a": 1}, {"b": 0}]}))
 
 
 def test_depth_has_a_limit() -> None:
