@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ferris.cesql import Expression, Failure, attributes_of, compile_node, to_integer, to_text
+from ferris.cesql import Expression, attributes_of, compile_node
+from ferris.cesql_functions import Failure, to_integer, to_text
 from ferris.cesql_syntax import (
     Attribute,
     Binary,
