@@ -7,6 +7,7 @@ about (`about`). No secret that this process knows gets into a line: neither tho
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -28,9 +29,10 @@ _veil: ContextVar[Veil | None] = ContextVar("ferris_veil", default=None)
 
 
 def speak_as(process: str) -> None:
-    """What this process is called in its lines: web, gateway, executor, engine."""
+    """What this process is called in its lines: web, gateway, executor, engine. Python's warnings are lines, too."""
     global _process
     _process = process
+    logging.captureWarnings(True)
 
 
 def about(**facts: object) -> AbstractContextManager[None]:
