@@ -28,6 +28,7 @@ from tasks.lease import Leases
 from tasks.package import PackageCache
 from tasks.report import Reporter
 from tasks.runner import ColdRunner, Runner
+from tasks.warm import WarmRunner
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Executor:
         self.packages = PackageCache(settings.home / "cache" / "packages", self.objects)
         self.environments = Environments(settings.home / "cache" / "environments")
         self.leases = Leases(self.control, self.worker, settings.heartbeat_seconds)
-        self.runner: Runner = ColdRunner()
+        self.runner: Runner = WarmRunner() if settings.runner == "warm" else ColdRunner()
         self.calls = ThreadPoolExecutor(_CALLS, thread_name_prefix="calls")
         self.workplace = Workplace(settings.home / "work")
         self.cleaner = Cleaner()
@@ -57,7 +58,7 @@ class Executor:
         self._closed = False
 
     def prepare(self) -> None:
-        """Begin to build what the first script would wait for: the environment without packages."""
+        """Begin to build what the first script would wait for: the environment without packages, and start it."""
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
 
     def _prepare(self) -> None:
@@ -66,7 +67,9 @@ class Executor:
                 subprocess.run(command, check=True, capture_output=True)
 
         try:
-            self.environments.get(None, None, "", build, time.sleep)
+            plain = self.environments.get(None, None, "", build, time.sleep)
+            if not self.closing:
+                self.runner.prepare(plain.python, self.environ)
         except (OSError, subprocess.CalledProcessError) as error:
             log.warning("the plain environment cannot be built ahead: %s", error)
 
@@ -82,6 +85,7 @@ class Executor:
         self.closing = self._closed = True
         self.reporter.close()
         self.leases.close()
+        self.runner.close()
         self.calls.shutdown(wait=False, cancel_futures=True)
         self.cleaner.close()
         self.workplace.close()

@@ -1,7 +1,6 @@
-"""How a script's process comes to be. One implementation: a fresh interpreter for each script.
+"""How a script's process comes to be: here as a fresh interpreter, in `tasks.warm` as the fork of a warm one.
 
-The seam is `Runner.start(command) -> Process`. Another runner may hand out processes that were forked from a
-warm interpreter; whoever watches a Process does not see the difference.
+The seam is `Runner.start(command) -> Process`; whoever watches a Process does not see the difference.
 """
 
 from __future__ import annotations
@@ -52,8 +51,8 @@ class Process(Protocol):
         """Signal the process group. Safe until `reap`: the group's number cannot be taken by another."""
         ...
 
-    def reap(self) -> int:
-        """The exit status once `ended` is readable; negative: the signal that ended it."""
+    def reap(self) -> int | None:
+        """The exit status once `ended` is readable; negative: the signal that ended it. None when nobody knows."""
         ...
 
     def close(self) -> None:
@@ -68,19 +67,33 @@ class Runner(Protocol):
         """Start it behind its gate. OSError when the system cannot (no such interpreter, too many processes)."""
         ...
 
+    def prepare(self, python: str, environment: Mapping[str, str]) -> None:
+        """Scripts of this interpreter, with this environment but for their own variables, will be wanted."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back; nothing that was started runs any more."""
+        ...
+
 
 class ColdRunner:
     """A fresh interpreter per script."""
 
-    def start(self, command: Command) -> ColdProcess:
+    def prepare(self, python: str, environment: Mapping[str, str]) -> None:
+        """Nothing: each starts anew."""
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+    def start(self, command: Command) -> Process:
         """Start the interpreter; it comes up while it waits at the gate."""
         handles: list[int] = []
         try:
-            gate, release = _pipe(handles)
-            argument = _file_in_memory(command.argument)
+            gate, release = pipe(handles)
+            argument = file_in_memory(command.argument)
             handles.append(argument)
-            environment = {**command.environment, **_boot_environment(command, gate, argument)}
-            process = _spawn(
+            environment = {**command.environment, **boot_environment(command.sdk_last, gate, argument)}
+            process = spawn(
                 [command.python, command.script], command.folder, environment, (gate, argument), release
             )
         except BaseException:
@@ -94,21 +107,22 @@ class ColdRunner:
 
 def start_tool(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> ColdProcess:
     """Start a program of the platform's own (uv): no gate, `release` does nothing. OSError."""
-    return _spawn(command, folder, environment, (), None)
+    return spawn(command, folder, environment, (), None)
 
 
-def _spawn(
+def spawn(
     command: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
     passed: Sequence[int],
     release: int | None,
 ) -> ColdProcess:
+    """Start a program in a session of its own, with pipes for what it says. OSError."""
     handles: list[int] = []
     popen = None
     try:
-        stdout, stdout_end = _pipe(handles)
-        stderr, stderr_end = _pipe(handles)
+        stdout, stdout_end = pipe(handles)
+        stderr, stderr_end = pipe(handles)
         popen = subprocess.Popen(
             command,
             cwd=folder,
@@ -134,17 +148,14 @@ def _spawn(
     return ColdProcess(popen, ended, stdout, stderr, release)
 
 
-class ColdProcess:
-    """See Process."""
+class GatedProcess:
+    """What all kinds of Process have in common."""
 
-    def __init__(
-        self, popen: subprocess.Popen[bytes], ended: int, stdout: int, stderr: int, release: int | None
-    ) -> None:
-        self.pid = popen.pid
+    def __init__(self, pid: int, ended: int, stdout: int, stderr: int, release: int | None) -> None:
+        self.pid = pid
         self.stdout = stdout
         self.stderr = stderr
         self.ended = ended
-        self._popen = popen
         self._release = release
         self._reaped = False
 
@@ -163,11 +174,11 @@ class ColdProcess:
             except (ProcessLookupError, PermissionError):
                 pass
 
-    def reap(self) -> int:
+    def reap(self) -> int | None:
         # What it left running in its group ends with it; only until it is reaped is the group surely its own.
         self.signal(signal.SIGKILL)
         self._reaped = True
-        return self._popen.wait()
+        return self._status()
 
     def close(self) -> None:
         if not self._reaped:
@@ -176,14 +187,31 @@ class ColdProcess:
             if handle is not None:
                 os.close(handle)
 
+    def _status(self) -> int | None:
+        raise NotImplementedError
 
-def _pipe(opened: list[int]) -> tuple[int, int]:
+
+class ColdProcess(GatedProcess):
+    """A child of this process."""
+
+    def __init__(
+        self, popen: subprocess.Popen[bytes], ended: int, stdout: int, stderr: int, release: int | None
+    ) -> None:
+        super().__init__(popen.pid, ended, stdout, stderr, release)
+        self._popen = popen
+
+    def _status(self) -> int:
+        return self._popen.wait()
+
+
+def pipe(opened: list[int]) -> tuple[int, int]:
+    """Its ends, which are also added to `opened`."""
     pair = os.pipe2(os.O_CLOEXEC)
     opened.extend(pair)
     return pair
 
 
-def _file_in_memory(content: bytes) -> int:
+def file_in_memory(content: bytes) -> int:
     """A nameless file in memory that holds the argument: no limit of size, in no process list, on no disk."""
     handle = os.memfd_create("argument", os.MFD_CLOEXEC)
     left = memoryview(content)
@@ -192,7 +220,8 @@ def _file_in_memory(content: bytes) -> int:
     return handle
 
 
-def _boot_environment(command: Command, gate: int, argument: int) -> dict[str, str]:
-    sdk = {"FERRIS_PATH_LAST": str(SDK)} if command.sdk_last else {}
-    paths = [str(BOOT)] if command.sdk_last else [str(BOOT), str(SDK)]
-    return {"FERRIS_BOOT": f"{gate},{argument}", "PYTHONPATH": os.pathsep.join(paths), **sdk}
+def boot_environment(sdk_last: bool, first: int, second: int) -> dict[str, str]:
+    """What `boot/sitecustomize.py` finds and takes away: a fresh start's gate and argument."""
+    sdk = {"FERRIS_PATH_LAST": str(SDK)} if sdk_last else {}
+    paths = [str(BOOT)] if sdk_last else [str(BOOT), str(SDK)]
+    return {"FERRIS_BOOT": f"{first},{second}", "PYTHONPATH": os.pathsep.join(paths), **sdk}

@@ -27,7 +27,10 @@ Say = Callable[[str, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a process ended. `stopped`: why the executor ended it (timeout, cancelled, fenced, ...), or None."""
+    """How a process ended. `stopped`: why the executor ended it (timeout, cancelled, fenced, ...), or None.
+
+    Without exit code and signal nobody knows how.
+    """
 
     exit_code: int | None
     signal: str | None
@@ -41,6 +44,8 @@ class Outcome:
     def __str__(self) -> str:
         if self.signal is not None:
             return f"was ended by {self.signal}"
+        if self.exit_code is None:
+            return "has ended, but its exit status is lost: the process that had started it was killed"
         return f"ended with exit status {self.exit_code}"
 
 
@@ -94,8 +99,9 @@ class Watch:
         if channel is not None:
             channel.drain()
         self._close()
-        name = signal.Signals(-status).name if status < 0 else None
-        return Outcome(None if status < 0 else status, name, self._why, seconds)
+        if status is None or status >= 0:
+            return Outcome(status, None, self._why, seconds)
+        return Outcome(None, signal.Signals(-status).name, self._why, seconds)
 
     def __enter__(self) -> Self:
         return self

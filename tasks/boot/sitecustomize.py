@@ -6,30 +6,35 @@ whatever its size), and removes its own traces. The script itself is then starte
 `sys.path[0]`, tracebacks, exit codes and `atexit` are Python's own.
 
 Only built-in and tiny extension modules are imported here: every script pays for it.
+
+In a fork server this is the place where the interpreter stays, and whence its children go on: see `_ferris_warm`.
 """
 
 import os
 import sys
 
 
-def begin(handles: str) -> None:
+def begin(gate: int, text: "str | None", argument: int) -> None:
     """Wait for the gate's byte, then take over the argument. The gate closes when the executor dies."""
-    gate, argument = (int(number) for number in handles.split(","))
-    _reset_signals()
     if not os.read(gate, 1):
         os._exit(1)
     _end_with_executor(gate)
-    size = os.fstat(argument).st_size
-    content = bytearray()
-    while len(content) < size:
-        content += os.pread(argument, size - len(content), len(content))
-    os.close(argument)
-    text = content.decode()
+    if text is None:
+        text = _content(argument)
     sys.argv.append(text)
     if hasattr(sys, "orig_argv"):
         sys.orig_argv.append(text)
     if sys.stdout is not None:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _content(argument: int) -> str:
+    size = os.fstat(argument).st_size
+    content = bytearray()
+    while len(content) < size:
+        content += os.pread(argument, size - len(content), len(content))
+    os.close(argument)
+    return content.decode()
 
 
 def _reset_signals() -> None:
@@ -77,10 +82,20 @@ def _leave_no_trace() -> None:
 
 
 _handles = os.environ.pop("FERRIS_BOOT", None)
+_room = os.environ.pop("FERRIS_ROOM", None)
+_library = "FERRIS_PATH_LAST" not in os.environ
+if _room is not None:
+    import _ferris_warm  # type: ignore[import-not-found] # while its folder can be found
 _leave_no_trace()
 if _handles is not None:
     try:
-        begin(_handles)
+        _first, _second = (int(_number) for _number in _handles.split(","))
+        _reset_signals()
+        if _room is not None:
+            _gate, _text = _ferris_warm.serve(_first, _second, _library)
+            begin(_gate, _text, -1)
+        else:
+            begin(_first, None, _second)
     except BaseException as error:
         os.write(2, f"the executor's hand-over failed: {type(error).__name__}: {error}\n".encode())
         os._exit(70)

@@ -7,13 +7,16 @@ import select
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tasks.command import inherited
 from tasks.environment import Environments
-from tasks.runner import SDK, ColdRunner, Command
+from tasks.runner import SDK, ColdRunner, Command, Process
+from tasks.warm import WarmProcess, WarmRunner
 
 ARGUMENT = '{"a": 1, "text": "ü \\" \\n", "_fxcid": "X_01"}'
 
@@ -165,8 +168,52 @@ def folder_of(script: str | bytes, folder: Path) -> Path:
     return folder
 
 
-def under_the_runner(python: str, folder: Path, argument: str) -> tuple[bytes, bytes, int]:
-    process = ColdRunner().start(Command(python, "script.py", folder, inherited(), argument.encode()))
+class Fresh:
+    """Starts each script with a fresh interpreter."""
+
+    def __init__(self) -> None:
+        self.runner = ColdRunner()
+
+    def start(self, command: Command) -> Process:
+        return self.runner.start(command)
+
+
+class Forked:
+    """Starts each script as the fork of a warm interpreter, and nothing else."""
+
+    def __init__(self) -> None:
+        self.runner = WarmRunner()
+
+    def start(self, command: Command) -> Process:
+        wait_until_warm(self.runner, command)
+        process = self.runner.start(command)
+        assert isinstance(process, WarmProcess)
+        return process
+
+
+@pytest.fixture(scope="module", params=[Fresh, Forked])
+def way(request: pytest.FixtureRequest) -> Iterator[Fresh | Forked]:
+    """How scripts are started."""
+    made = request.param()
+    yield made
+    made.runner.close()
+
+
+def wait_until_warm(runner: WarmRunner, command: Command) -> None:
+    deadline = time.monotonic() + 20
+    while not runner.warm(command):
+        assert time.monotonic() < deadline, "no fork server came up"
+        time.sleep(0.01)
+
+
+def under_the_runner(
+    way: Fresh | Forked, python: str, folder: Path, argument: str
+) -> tuple[bytes, bytes, int | None]:
+    return outcome(way.start(Command(python, "script.py", folder, inherited(), argument.encode())))
+
+
+def outcome(process: Process) -> tuple[bytes, bytes, int | None]:
+    """Let it run to its end."""
     process.release()
     read = {process.stdout: b"", process.stderr: b""}
     pipes = list(read)
@@ -198,10 +245,12 @@ def plainly(python: str, folder: Path, argument: str) -> tuple[bytes, bytes, int
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_output_errors_and_status_are_those_of_plain_python(name: str, python: str, tmp_path: Path) -> None:
+def test_output_errors_and_status_are_those_of_plain_python(
+    name: str, way: Fresh | Forked, python: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "service"
     expected = plainly(python, folder_of(SCRIPTS[name], folder), ARGUMENT)
-    found = under_the_runner(python, folder_of(SCRIPTS[name], folder), ARGUMENT)
+    found = under_the_runner(way, python, folder_of(SCRIPTS[name], folder), ARGUMENT)
     if (
         name == "os_exit"
     ):  # with line buffering, which plain Python has only on a terminal, nothing else is lost
@@ -210,7 +259,7 @@ def test_output_errors_and_status_are_those_of_plain_python(name: str, python: s
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
-def test_other_versions_of_python(version: str, tmp_path: Path) -> None:
+def test_other_versions_of_python(version: str, way: Fresh | Forked, tmp_path: Path) -> None:
     installed = [
         *Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"),
         Path(f"/usr/bin/python{version}"),
@@ -232,59 +281,68 @@ def test_other_versions_of_python(version: str, tmp_path: Path) -> None:
     ):
         folder = tmp_path / "service"
         expected = plainly(python, folder_of(SCRIPTS[name], folder), ARGUMENT)
-        assert under_the_runner(python, folder_of(SCRIPTS[name], folder), ARGUMENT) == expected
+        assert under_the_runner(way, python, folder_of(SCRIPTS[name], folder), ARGUMENT) == expected
 
 
 @pytest.mark.parametrize("size", [200_000, 1_000_000, 10_000_000])
-def test_an_argument_of_any_size(size: int, python: str, tmp_path: Path) -> None:
+def test_an_argument_of_any_size(size: int, way: Fresh | Forked, python: str, tmp_path: Path) -> None:
     script = "import sys, json; print(len(json.loads(sys.argv[1])['x']), len(sys.argv))"
     folder = folder_of(script, tmp_path / "service")
-    assert under_the_runner(python, folder, '{"x": "' + "y" * size + '"}') == (f"{size} 2\n".encode(), b"", 0)
+    assert under_the_runner(way, python, folder, '{"x": "' + "y" * size + '"}') == (
+        f"{size} 2\n".encode(),
+        b"",
+        0,
+    )
 
 
-def test_the_process_list_shows_nothing_of_the_argument(python: str, tmp_path: Path) -> None:
+def test_the_process_list_shows_nothing_of_the_argument(
+    way: Fresh | Forked, python: str, tmp_path: Path
+) -> None:
     script = (
         "print(open('/proc/self/cmdline', 'rb').read(), b'sesame' in open('/proc/self/environ', 'rb').read())"
     )
     folder = folder_of(script, tmp_path / "service")
-    out, _, _ = under_the_runner(python, folder, '{"secrets": {"a": "sesame"}}')
-    assert out == f"{python.encode() + bytes([0]) + b'script.py' + bytes([0])} False\n".encode()
+    out, _, _ = under_the_runner(way, python, folder, '{"secrets": {"a": "sesame"}}')
+    listed = f"{python.encode() + b'|script.py' + bytes([0])} False\n".encode()
+    assert out.replace(b" script.py", b"|script.py").replace(b"\\x00script.py", b"|script.py") == listed
 
 
 def test_nothing_of_the_executors_environment_is_inherited(
-    python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: Fresh | Forked, python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FERRIS_EXECUTOR_TOKEN", "sesame")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sesame")
     folder = folder_of("import os; print(sorted(os.environ))", tmp_path / "service")
-    out, _, _ = under_the_runner(python, folder, "{}")
+    out, _, _ = under_the_runner(way, python, folder, "{}")
     assert b"FERRIS" not in out
     assert b"AWS" not in out
 
 
-def test_the_environments_own_sitecustomize_runs_too(tmp_path: Path) -> None:
+def test_the_environments_own_sitecustomize_runs_too(way: Fresh | Forked, tmp_path: Path) -> None:
     python = Environments(tmp_path / "e").get(None, None, "", build, lambda _: None).python
     [packages] = Path(python).parent.parent.glob("lib/python*/site-packages")
     (packages / "sitecustomize.py").write_text("import sys\nsys.customized = True\n")
     script = "import sys, sitecustomize; print(sys.customized, sitecustomize.__file__)"
     for _ in range(2):
         expected = plainly(python, folder_of(script, tmp_path / "service"), "{}")
-        assert under_the_runner(python, folder_of(script, tmp_path / "service"), "{}") == expected
+        assert under_the_runner(way, python, folder_of(script, tmp_path / "service"), "{}") == expected
         assert expected[0].startswith(b"True")
 
 
-def test_lines_are_out_at_once_though_stdout_is_a_pipe(python: str, tmp_path: Path) -> None:
+def test_lines_are_out_at_once_though_stdout_is_a_pipe(
+    way: Fresh | Forked, python: str, tmp_path: Path
+) -> None:
     folder = folder_of("import time\nprint('first')\ntime.sleep(30)", tmp_path / "service")
-    process = ColdRunner().start(Command(python, "script.py", folder, inherited(), b"{}"))
+    process = way.start(Command(python, "script.py", folder, inherited(), b"{}"))
     process.release()
     assert select.select([process.stdout], [], [], 10)[0]
     assert os.read(process.stdout, 100) == b"first\n"
     process.close()
 
 
-def test_no_user_code_runs_before_the_gate_opens(python: str, tmp_path: Path) -> None:
+def test_no_user_code_runs_before_the_gate_opens(way: Fresh | Forked, python: str, tmp_path: Path) -> None:
     folder = folder_of("open('ran', 'w')", tmp_path / "service")
-    process = ColdRunner().start(Command(python, "script.py", folder, inherited(), b"{}"))
+    process = way.start(Command(python, "script.py", folder, inherited(), b"{}"))
     assert not select.select([process.ended], [], [], 0.5)[0]
     assert not (folder / "ran").exists()
     process.release()
@@ -293,16 +351,22 @@ def test_no_user_code_runs_before_the_gate_opens(python: str, tmp_path: Path) ->
     assert (folder / "ran").exists()
 
 
+@pytest.mark.parametrize("runner", ["ColdRunner", "WarmRunner"])
 @pytest.mark.parametrize("released", [True, False])
-def test_the_whole_group_dies_with_its_executor(released: bool, python: str, tmp_path: Path) -> None:
+def test_the_whole_group_dies_with_its_executor(
+    released: bool, runner: str, python: str, tmp_path: Path
+) -> None:
     script = (
         "import os, time\nchild = os.fork()\nopen('pid' + ('1' if child else '2'), 'w').write(str(os.getpid()))\n"
         "print('up', flush=True)\ntime.sleep(60)"
     )
     folder = folder_of(script, tmp_path / "service")
     executor = (
-        "import os, sys, select, pathlib\nfrom tasks.runner import *\n"
-        f"p = ColdRunner().start(Command({python!r}, 'script.py', pathlib.Path({str(folder)!r}), {{}}, b'{{}}'))\n"
+        "import os, sys, select, pathlib, time\nfrom tasks.command import inherited\nfrom tasks.runner import *\n"
+        "from tasks.warm import *\n"
+        f"c = Command({python!r}, 'script.py', pathlib.Path({str(folder)!r}), inherited(), b'{{}}')\n"
+        f"r = {runner}()\nwhile {runner} is WarmRunner and not r.warm(c): time.sleep(0.01)\np = r.start(c)\n"
+        f"assert type(p).__name__ == {runner.replace('Runner', 'Process')!r}\n"
         + (
             "p.release()\nos.set_blocking(p.stdout, True)\nn = 0\nwhile n < 6: n += len(os.read(p.stdout, 99))\n"
             * released
