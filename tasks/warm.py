@@ -61,6 +61,7 @@ class WarmRunner:
         self._retired: list[_Server] = []
         self._refused: dict[_Key, float] = {}
         self._told: set[str] = set()
+        self._closed = False
 
     def start(self, command: Command) -> Process:
         """See Runner."""
@@ -83,6 +84,7 @@ class WarmRunner:
     def close(self) -> None:
         """End all servers."""
         with self._lock:
+            self._closed = True
             servers = [*self._servers.values(), *self._retired]
             self._servers.clear()
             self._retired.clear()
@@ -111,7 +113,7 @@ class WarmRunner:
             return None
 
     def _begin(self, key: _Key, idle: int) -> None:
-        if time.monotonic() < self._refused.get(key, 0.0):
+        if self._closed or time.monotonic() < self._refused.get(key, 0.0):
             return
         if len(self._servers) >= MOST_SERVERS:
             oldest = next((one for one in self._servers.values() if one.idle), None)

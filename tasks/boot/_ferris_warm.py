@@ -76,8 +76,10 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, str]:
     running: dict[int, _Child] = {}
     listens = True
     while True:
+        if not running and not listens:
+            os._exit(0)
         ready = poll.poll(None if running or not idle else idle * 1000)
-        if not ready or (not listens and not running):
+        if not ready:
             os._exit(0)
         for number, _ in ready:
             if number != handle:
@@ -87,8 +89,6 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, str]:
             if not message:
                 poll.unregister(control)
                 listens = False
-                if not running:
-                    os._exit(0)
                 continue
             report = socket.socket(fileno=handles.pop())
             try:
