@@ -184,10 +184,10 @@ class _Server:
     def look(self) -> str:
         """coming, ready or refused."""
         if self._state == "coming":
-            try:
-                said = self._control.recv(1 << 20, socket.MSG_DONTWAIT)
-            except BlockingIOError:
+            if not _readable(self._control.fileno()):
                 return self._state
+            try:
+                said = self._control.recv(1 << 20)
             except OSError:
                 said = b""
             self._hear(said)
@@ -276,7 +276,7 @@ class _Server:
     @property
     def gone(self) -> bool:
         """True when it has ended."""
-        return bool(select.select([self._process.ended], [], [], 0)[0])
+        return _readable(self._process.ended)
 
     def end(self) -> None:
         """Kill it and give everything back."""
@@ -337,6 +337,12 @@ def _order(command: Command) -> bytes:
         environment["PYTHONPATH"] = str(SDK)
     header = json.dumps([command.script, str(command.folder), environment])
     return header.encode() + b"\n" + command.argument
+
+
+def _readable(handle: int) -> bool:
+    waiting = select.poll()  # unlike select, it knows no highest number of a descriptor
+    waiting.register(handle, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _read(handle: int) -> bytes:

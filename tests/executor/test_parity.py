@@ -215,6 +215,11 @@ def under_the_runner(
 def outcome(process: Process) -> tuple[bytes, bytes, int | None]:
     """Let it run to its end."""
     process.release()
+    return the_end(process)
+
+
+def the_end(process: Process) -> tuple[bytes, bytes, int | None]:
+    """What it says from now on, and its status."""
     read = {process.stdout: b"", process.stderr: b""}
     pipes = list(read)
     while pipes:
