@@ -60,7 +60,7 @@ class Settings:
     hop_limit: int = 100
     lane_limit: int = 1000
     default_timeout_seconds: float = 3600.0
-    runner: str = "warm"  # or "cold": a fresh interpreter for each script
+    runner: str = "cold"  # a fresh interpreter for each script; or "warm": forks of one
     log_limit_bytes: int = 10 * 1024 * 1024
     retention_days: int = 30
     log_level: str = "INFO"
@@ -123,7 +123,7 @@ class Settings:
             hop_limit=read.whole("FERRIS_HOP_LIMIT", 100, low=1, high=100_000),
             lane_limit=read.whole("FERRIS_LANE_LIMIT", 1000, low=10, high=10_000),
             default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
-            runner=read.choice("FERRIS_RUNNER", "warm", ("WARM", "COLD")).lower(),
+            runner=read.choice("FERRIS_RUNNER", "COLD", ("COLD", "WARM")).lower(),
             log_limit_bytes=read.whole("FERRIS_LOG_LIMIT", 10 * 1024 * 1024, low=1024, high=2**40),
             retention_days=read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),
             log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
