@@ -367,7 +367,7 @@ def test_the_server_dies_with_its_executor(python: str, tmp_path: Path) -> None:
 
 
 def test_an_execution_whose_server_is_killed_fails_honestly(tmp_path: Path) -> None:
-    ferris = platform(tmp_path / "home")
+    ferris = platform(tmp_path / "home", FERRIS_RUNNER="warm")
     try:
         ferris.run({"main.py": ""})
         python = environment(tmp_path / "home" / "cache" / "environments")
