@@ -12,31 +12,12 @@ from ferris.adapters import prometheus
 from ferris.config import Settings
 from ferris_web import wiring
 from ferris_web.executions.checkup import reach
-from gateway.housekeeper import Housekeeper
-from gateway.indexer import Indexer
-from gateway.recorder import Recorder
-from gateway.rescuer import Rescuer
-from gateway.role import Role
-from gateway.router import Router
-from gateway.scheduler import Scheduler
+from gateway import roles
 from tasks import worker
 
 log = logging.getLogger(__name__)
 
 STOP_GRACE = 5.0
-
-
-def roles(settings: Settings) -> list[Role]:
-    """All roles of a gateway that has the platform to itself."""
-    event_log = wiring.event_log()
-    return [
-        Router(event_log, settings.hop_limit),
-        Recorder(event_log),
-        Indexer(event_log, wiring.ops_store()),
-        Scheduler(event_log),
-        Rescuer(event_log, settings.lease_seconds, first_look_is_restart=True),
-        Housekeeper(event_log, wiring.ops_store(), settings.retention_days),
-    ]
 
 
 def run(settings: Settings, ready: Callable[[], None], asked: socket.socket | None = None) -> None:
@@ -54,7 +35,7 @@ def run(settings: Settings, ready: Callable[[], None], asked: socket.socket | No
         prometheus.answer(asked, prometheus.figures("ferris_engine"))
     # The worker first: its queues are there before anybody rings.
     executor = worker.start_in_thread(settings)
-    gateway = roles(settings)
+    gateway = roles.make(settings, alone=True)
     for role in gateway:
         role.start()
     ready()

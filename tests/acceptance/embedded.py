@@ -171,6 +171,10 @@ class Platform:
     def kill_all(self) -> None:
         """`kill -9` of everything at once, as when the machine loses its power."""
         assert self._main is not None
+        self._kill_processes()
+        self._main.wait()
+
+    def _kill_processes(self) -> None:
         found = self.processes()
         for process in found:
             try:
@@ -182,7 +186,6 @@ class Platform:
                 process.kill()
             except psutil.NoSuchProcess:
                 pass
-        self._main.wait()
 
     def left_behind(self, *folders: Path, within: float = 3.0) -> list[str]:
         """Processes that still have to do with this home or these folders, given a moment to go."""

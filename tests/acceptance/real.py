@@ -243,17 +243,7 @@ class Platform(embedded.Platform):
         """`kill -9` of every process of the platform at once; the servers run on."""
         with self._lock:
             self._keeping = False
-        found = self.processes()
-        for process in found:
-            try:
-                process.suspend()
-            except psutil.NoSuchProcess:
-                pass
-        for process in [*found, *self.processes()]:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                pass
+        self._kill_processes()
         for ended in self._let_go():
             ended.wait()
 

@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from celery_app import app
 from ferris.adapters import log_lines, prometheus
-from ferris.config import Settings
 from ferris_web import wiring
 from ferris_web.executions.checkup import reach
-from gateway.housekeeper import Housekeeper
-from gateway.indexer import Indexer
-from gateway.recorder import Recorder
-from gateway.rescuer import Rescuer
-from gateway.role import Role
-from gateway.router import Router
-from gateway.scheduler import Scheduler
+from gateway import roles
 
-ROLES: dict[str, Callable[[Settings], Role]] = {
-    "router": lambda settings: Router(wiring.event_log(), settings.hop_limit),
-    "recorder": lambda settings: Recorder(wiring.event_log()),
-    "indexer": lambda settings: Indexer(wiring.event_log(), wiring.ops_store()),
-    "scheduler": lambda settings: Scheduler(wiring.event_log()),
-    "rescuer": lambda settings: Rescuer(
-        wiring.event_log(), settings.lease_seconds, first_look_is_restart=False
-    ),
-    "housekeeper": lambda settings: Housekeeper(
-        wiring.event_log(), wiring.ops_store(), settings.retention_days
-    ),
-}
 _END_SECONDS = 10.0
 
 
@@ -42,14 +22,16 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("roles", nargs="*", metavar="role", help=f"all, or some of {', '.join(ROLES)}")
+        parser.add_argument(
+            "roles", nargs="*", metavar="role", help=f"all, or some of {', '.join(roles.NAMES)}"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         settings = wiring.config()
         log_lines.speak_as("gateway")
-        chosen = options["roles"] or list(ROLES)
-        if unknown := sorted(set(chosen) - set(ROLES)):
-            raise CommandError(f"there is no role {', '.join(unknown)}; there are {', '.join(ROLES)}")
+        chosen = options["roles"] or list(roles.NAMES)
+        if unknown := sorted(set(chosen) - set(roles.NAMES)):
+            raise CommandError(f"there is no role {', '.join(unknown)}; there are {', '.join(roles.NAMES)}")
         if settings.embedded:
             raise CommandError(
                 "FERRIS_BROKER is memory://, which no other process hears: use `manage.py ferris`, or set it to "
@@ -63,14 +45,14 @@ class Command(BaseCommand):
         broker = wiring.broker()
         if broker is not None:
             broker.declare(app.conf.task_queues)  # there before anybody rings or counts
-        roles = [ROLES[name](settings) for name in chosen]
+        gateway = roles.make(settings, chosen, alone=False)
         prometheus.listen(settings.metrics_host, settings.metrics_port, prometheus.figures())
-        for role in roles:
+        for role in gateway:
             role.start()
         self.stdout.write(f"gateway: {', '.join(chosen)}\n")
         self.stdout.flush()
         stopping.wait()
-        for role in roles:
+        for role in gateway:
             role.stop()
-        for role in roles:
+        for role in gateway:
             role.join(_END_SECONDS)

@@ -1,0 +1,35 @@
+"""The gateway's roles by name, each made for a process from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ferris.config import Settings
+from ferris_web import wiring
+from gateway.housekeeper import Housekeeper
+from gateway.indexer import Indexer
+from gateway.recorder import Recorder
+from gateway.rescuer import Rescuer
+from gateway.role import Role
+from gateway.router import Router
+from gateway.scheduler import Scheduler
+
+_ROLES: Final[dict[str, Callable[[Settings, bool], Role]]] = {
+    "router": lambda settings, _: Router(wiring.event_log(), settings.hop_limit),
+    "recorder": lambda _, __: Recorder(wiring.event_log()),
+    "indexer": lambda _, __: Indexer(wiring.event_log(), wiring.ops_store()),
+    "scheduler": lambda _, __: Scheduler(wiring.event_log()),
+    "rescuer": lambda settings, alone: Rescuer(
+        wiring.event_log(), settings.lease_seconds, first_look_is_restart=alone
+    ),
+    "housekeeper": lambda settings, _: Housekeeper(
+        wiring.event_log(), wiring.ops_store(), settings.retention_days
+    ),
+}
+NAMES: Final = tuple(_ROLES)
+
+
+def make(settings: Settings, names: Iterable[str] = NAMES, *, alone: bool) -> list[Role]:
+    """The roles of these names, not started. `alone`: this process is the platform's only gateway and executor."""
+    return [_ROLES[name](settings, alone) for name in names]
