@@ -13,14 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from ferris import scripts
-from ferris.attributes import MAX_ATTRIBUTE, kind_of, shown
-from ferris.documents import Message, Notes, Section, near, read_object, read_text, whole_of
-from ferris.filters import compile_filter
+from ferris.attributes import shown
+from ferris.documents import Message, Notes, Section, read_object, read_text, whole_of
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
-from ferris.predicates import OR, FilterError
 from ferris.retry import Retry
-from ferris.routing import check_pattern
-from ferris.rules import CesqlRule
+from ferris.triggers import TriggerSpec, is_event_type, triggers_of
 
 __all__ = [
     "Choice", "Manifest", "Message", "Parameter", "Parsed", "Retry", "Schedule", "TriggerSpec",
@@ -45,17 +42,7 @@ _KEYS = (
 )  # fmt: skip
 _LATER = ("concurrency", "debounce", "batch")
 _PYTHON = re.compile(r"3\.\d{1,2}")
-_EXTENSIONS = ("correlationid", "causationid", "ferrishops", "ferrisservice", "ferristrigger", "partitionkey")
 _SPECIAL = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS, README)
-
-
-@dataclass(frozen=True, slots=True)
-class TriggerSpec:
-    """One of trigger_events: an event type (exact, `prefix.*` or `*`) and perhaps a filter or an expression."""
-
-    event_type: str
-    filter: Mapping[str, Any] | None = None
-    cesql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +134,7 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         description=section.text("description"),
         scripts=scripts.resolve(section, files),
         tags=tuple(dict.fromkeys(section.texts("tags"))),
-        triggers=_triggers(section),
+        triggers=triggers_of(section),
         output_events=_output_events(section),
         schedule=_schedule(section),
         priority=section.whole("priority", DEFAULT_PRIORITY, 1, 10),
@@ -159,109 +146,12 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
     )
 
 
-def _triggers(section: Section) -> tuple[TriggerSpec, ...]:
-    given = section.get("trigger_events")
-    if given is None:
-        return ()
-    if isinstance(given, (str, dict)):
-        section.notes.warning(
-            section.file, "trigger_events", f"is {kind_of(given)}; expected a list, taken as a list of one"
-        )
-        given = [given]
-    if not isinstance(given, list):
-        section.wrong(
-            "trigger_events", "a list of event types, or of objects with event_type and filter or cesql"
-        )
-        return ()
-    found: list[TriggerSpec] = []
-    for index, item in enumerate(given):
-        trigger = _trigger(section, f"trigger_events[{index}]", item)
-        if trigger is None:
-            continue
-        if trigger in found:
-            section.notes.warning(
-                section.file, f"trigger_events[{index}]", "repeats an earlier one; it is ignored"
-            )
-        else:
-            found.append(trigger)
-    return tuple(found)
-
-
-def _trigger(section: Section, path: str, item: Any) -> TriggerSpec | None:
-    notes, file = section.notes, section.file
-    if not isinstance(item, dict):
-        return TriggerSpec(item.strip()) if _is_event_type(section, path, item, pattern=True) else None
-    inner = Section(item, file, path, notes)
-    inner.known(("event_type", "type", "filter", "cesql"))
-    name = "type" if item.get("event_type") is None and "type" in item else "event_type"
-    event_type, filter, cesql = item.get(name), item.get("filter"), item.get("cesql")
-    good = _is_event_type(section, inner.key(name), event_type, pattern=True)
-    if filter is not None and not _is_filter(section, inner.key("filter"), filter):
-        good = False
-    if cesql is not None:
-        if filter is not None:
-            notes.error(file, inner.key("cesql"), "stands beside filter; expected one of the two")
-            good = False
-        elif not _is_cesql(section, inner.key("cesql"), cesql):
-            good = False
-    return TriggerSpec(event_type.strip(), filter, cesql) if good and isinstance(event_type, str) else None
-
-
-def _is_event_type(section: Section, path: str, value: Any, *, pattern: bool) -> bool:
-    expected = "an event type, exact or 'prefix.*' or '*'" if pattern else "an event type"
-    problem = None
-    if not isinstance(value, str) or not value.strip():
-        problem = f"is {shown(value)}"
-    elif len(value) > MAX_ATTRIBUTE:
-        problem = f"has {len(value)} characters, at most {MAX_ATTRIBUTE} are possible"
-    else:
-        try:
-            check_pattern(value.strip())
-        except ValueError:
-            problem = f"is {shown(value)}"
-        if not pattern and "*" in value:
-            problem = f"is {shown(value)}"
-    if problem is not None:
-        section.notes.error(section.file, path, f"{problem}; expected {expected}")
-    return problem is None
-
-
-def _is_cesql(section: Section, path: str, text: Any) -> bool:
-    try:
-        CesqlRule(text)
-    except FilterError as error:
-        section.notes.error(section.file, path, error.problem)
-        return False
-    return True
-
-
-def _is_filter(section: Section, path: str, filter: Any) -> bool:
-    try:
-        compile_filter(filter)
-    except FilterError as error:
-        key = f"{path}.{error.path}" if error.path else path
-        section.notes.error(section.file, key, error.problem)
-        return False
-    for name in filter:
-        if name not in (OR, *_ATTRIBUTES, *_EXTENSIONS, "data"):
-            section.notes.warning(
-                section.file,
-                f"{path}.{name}",
-                f'looks at an extension attribute called {name}; a field of the data stands inside "data"'
-                + near(name, (*_ATTRIBUTES, "data")),
-            )
-    return True
-
-
-_ATTRIBUTES = ("id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "specversion")
-
-
 def _output_events(section: Section) -> tuple[str, ...]:
     types = section.texts("output_events")
     good = [
         name
         for index, name in enumerate(types)
-        if _is_event_type(section, f"output_events[{index}]", name, pattern=False)
+        if is_event_type(section, f"output_events[{index}]", name, pattern=False)
     ]
     return tuple(dict.fromkeys(good))
 
