@@ -67,7 +67,7 @@ class ExecutionOrder:
         """The order from `to_json`. Fields of a newer platform are ignored: executors may be older."""
         known = {name: document[name] for name in cls.__slots__ if name in document}
         known["scripts"] = tuple(known.get("scripts", ()))
-        known["retry"] = Retry(**known.get("retry", {}))
+        known["retry"] = Retry.from_json(known.get("retry", {}))
         return cls(**known)
 
 

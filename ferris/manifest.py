@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from ferris import scripts
+from ferris import flow_control, scripts
 from ferris.attributes import shown
-from ferris.documents import Message, Notes, Section, read_object, read_text, whole_of
+from ferris.documents import Message, Notes, Section, read_object, read_text
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
 from ferris.retry import Retry
 from ferris.triggers import TriggerSpec, is_event_type, triggers_of
@@ -32,8 +32,6 @@ METADATA: Final = "metadata.json"
 REQUIREMENTS: Final = "requirements.txt"
 README: Final = "README.md"
 
-MAX_TIMEOUT: Final = 30 * 86400
-MAX_ATTEMPTS: Final = 100
 DEFAULT_PRIORITY: Final = 5
 
 _KEYS = (
@@ -76,7 +74,7 @@ class Manifest:
             known[name] = tuple(known.get(name, ()))
         known["triggers"] = tuple(TriggerSpec(**trigger) for trigger in known.get("triggers", ()))
         known["schedule"] = Schedule(**known["schedule"]) if known.get("schedule") else None
-        known["retry"] = Retry(**known.get("retry", {}))
+        known["retry"] = Retry.from_json(known.get("retry", {}))
         return cls(**known)
 
 
@@ -140,8 +138,8 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         priority=section.whole("priority", DEFAULT_PRIORITY, 1, 10),
         allow_manual_triggering=section.flag("allow_manual_triggering", True),
         active=section.flag("active", True),
-        timeout=section.duration("timeout", None, 0.1, MAX_TIMEOUT),
-        retry=_retry(section),
+        timeout=section.duration("timeout", None, 0.1, flow_control.MAX_TIMEOUT),
+        retry=flow_control.retry(section),
         python=_python(section),
     )
 
@@ -178,34 +176,6 @@ def _schedule(section: Section) -> Schedule | None:
         section.notes.error(section.file, path, str(error))
         return None
     return Schedule(" ".join(given.split()), zone)
-
-
-def _retry(section: Section) -> Retry:
-    given = section.get("retry")
-    if given is None:
-        return Retry()
-    if not isinstance(given, dict):
-        attempts = whole_of(given)
-        if attempts is None or not 1 <= attempts <= MAX_ATTEMPTS:
-            section.wrong(
-                "retry", f'attempts from 1 to {MAX_ATTEMPTS}, or an object such as {{"attempts": 3}}'
-            )
-            return Retry()
-        return Retry(attempts=attempts)
-    inner = Section(given, section.file, "retry", section.notes)
-    inner.known(("attempts", "delay", "backoff", "max_delay", "on_lost"))
-    default = Retry()
-    delay = inner.duration("delay", default.delay, 0, MAX_TIMEOUT)
-    max_delay = inner.duration("max_delay", max(default.max_delay, delay), 0, MAX_TIMEOUT)
-    if max_delay < delay:
-        inner.wrong("max_delay", f"at least the delay, which is {delay:g} s")
-    return Retry(
-        attempts=inner.whole("attempts", default.attempts, 1, MAX_ATTEMPTS),
-        delay=delay,
-        backoff=inner.number("backoff", default.backoff, 1, 100),
-        max_delay=max_delay,
-        on_lost=inner.flag("on_lost", default.on_lost),
-    )
 
 
 def _python(section: Section) -> str | None:

@@ -19,7 +19,7 @@ from ferris.adapters import log_lines
 from ferris.errors import BackendError, EventError
 from ferris.execution import ExecutionOrder
 from ferris.lifecycle import Reason
-from ferris.retry import next_attempt
+from ferris.retry import Failure, next_attempt
 from tasks import executor as executors
 from tasks import metrics, platform_log
 from tasks.calls import Calls
@@ -48,9 +48,10 @@ _BUILD_INHERITED: Final = ("UV_", "PIP_")
 class Failed(Exception):
     """This attempt failed, for a reason of `lifecycle.Reason`."""
 
-    def __init__(self, reason: Reason, error: str) -> None:
+    def __init__(self, reason: Reason, error: str, failure: Failure | None = None) -> None:
         super().__init__(error)
         self.reason, self.error = reason, error
+        self.failure = failure or Failure(reason.value, error=error)
 
 
 class Stopped(Exception):
@@ -166,7 +167,7 @@ class Attempt:
             self._conclude(lifecycle.CANCELLED if str(stop) == CANCELLED else None, reason=str(stop))
             return str(stop)
         except Failed as failure:
-            return self._fail(failure.reason, failure.error)
+            return self._fail(failure.reason, failure.error, failure.failure)
         except PackageError as error:
             return self._fail(Reason.PACKAGE, str(error))
         except EnvironmentFailed as error:
@@ -305,7 +306,9 @@ class Attempt:
         self._journal.report(lifecycle.STEP_FAILED, **said, error=error)
         if outcome.stopped == CANCELLED:
             raise Stopped(CANCELLED)
-        raise Failed(Reason.TIMEOUT if outcome.stopped else Reason.SCRIPT_FAILED, error)
+        reason = Reason.TIMEOUT if outcome.stopped else Reason.SCRIPT_FAILED
+        failure = Failure(reason.value, outcome.exit_code, outcome.signal or "", self._error_line)
+        raise Failed(reason, error, failure)
 
     def _problem(self, script: str, outcome: Outcome) -> str:
         if outcome.stopped == CANCELLED:
@@ -339,16 +342,27 @@ class Attempt:
         else:
             self._executor.calls.submit(lambda: answer(calls.answer(message)))
 
-    def _fail(self, reason: Reason, error: str) -> Reason:
+    def _fail(self, reason: Reason, error: str, failure: Failure | None = None) -> Reason:
         order = self._order
         text = self._journal.error(error)
-        due = next_attempt(order.retry, order.attempt, datetime.now(UTC), execution_id=order.execution_id)
+        failure = failure or Failure(reason.value, error=error)
+        due = next_attempt(
+            order.retry,
+            order.attempt,
+            datetime.now(UTC),
+            execution_id=order.execution_id,
+            failure=failure,
+        )
         if due is None or reason is Reason.NO_SCRIPTS:
+            if order.attempt < order.retry.attempts and not order.retry.applies(failure):
+                self._journal.note(
+                    "warning", "it is not tried again: the manifest's `retry` leaves this failure out"
+                )
             self._conclude(lifecycle.FAILED, reason=reason.value, error=text)
             return reason
         self._journal.note(
             "warning",
-            f"attempt {order.attempt} of {order.retry.attempts} failed; the next is due {due:%H:%M:%S} UTC",
+            f"attempt {order.attempt} of {order.retry.attempts} failed; the next is due {due:%Y-%m-%d %H:%M:%S} UTC",
         )
         self._conclude(lifecycle.RETRY_SCHEDULED, reason=reason.value, error=text, not_before=due.isoformat())
         return reason

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ferris.retry import Retry
+from ferris.retry import Retry, Rule
 from tasks.executor import Workplace
 from tests.executor.control_server import Platform, Result, lives, platform
 
@@ -215,6 +215,18 @@ def test_retries_are_reported_with_their_time(ferris: Platform) -> None:
     second = ferris.result(order.execution_id)
     assert second.types[-1] == "execution.failed"
     assert second.last.data["attempt"] == 2
+
+
+def test_what_the_rules_leave_out_is_not_tried_again(ferris: Platform) -> None:
+    retry = Retry(
+        attempts=3, only_on=(Rule("error", ("ConnectionError",)),), never_on=(Rule("exit_code", (75,)),)
+    )
+    again = ferris.run({"main.py": "raise ConnectionError('refused')"}, retry=retry)
+    assert again.types[-1] == "execution.retry_scheduled"
+    other = ferris.run({"main.py": "raise ValueError('refused')"}, retry=retry)
+    assert other.types[-1] == "execution.failed"
+    assert "not tried again" in other.text("platform")
+    assert ferris.run({"main.py": "raise SystemExit(75)"}, retry=retry).types[-1] == "execution.failed"
 
 
 def test_what_a_script_leaves_running_ends_with_it(ferris: Platform) -> None:

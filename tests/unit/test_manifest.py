@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ferris.documents import _syntax
 from ferris.manifest import Manifest, Parameter, Parsed, Retry, Schedule, TriggerSpec, parse_service
+from ferris.retry import Rule
 
 
 def parse(files: dict[str, Any] | None = None, **manifest: Any) -> Parsed:
@@ -125,6 +126,32 @@ def test_a_long_delay_lifts_the_default_limit() -> None:
     assert good(retry={"attempts": 2, "delay": "2h"}).retry.max_delay == 7200
 
 
+def test_retry_by_cron_and_by_rules() -> None:
+    retry = good(
+        retry={
+            "attempts": 3,
+            "cron": "0  * * * *",
+            "on": ["timeout", "script_failed", {"exit_code": [2, "75"]}, {"error": "ConnectionError*"}],
+            "except": {"signal": "sigsegv"},
+        }
+    ).retry
+    assert retry == Retry(
+        attempts=3,
+        cron="0 * * * *",
+        only_on=(
+            Rule("reason", ("timeout", "script_failed")),
+            Rule("exit_code", (2, 75)),
+            Rule("error", ("ConnectionError*",)),
+        ),
+        never_on=(Rule("signal", ("SIGSEGV",)),),
+    )
+
+
+def test_a_lost_executor_is_named_like_any_other_failure() -> None:
+    assert good(retry={"attempts": 2, "on": ["executor_lost"]}).retry.on_lost
+    assert not good(retry={"attempts": 2, "on_lost": True, "except": ["executor_lost"]}).retry.on_lost
+
+
 @pytest.mark.parametrize("schedule", ["@daily", "*/5 * * * *", "30 14 31 12", " 0  6 * *  * "])
 def test_schedules(schedule: str) -> None:
     assert good(schedule=schedule).schedule == Schedule(" ".join(schedule.split()))
@@ -207,6 +234,15 @@ BAD = {"data": {"a": []}}
         ({"retry": {"backoff": 0.5}}, "retry.backoff"),
         ({"retry": {"delay": 10, "max_delay": 5}}, "retry.max_delay"),
         ({"retry": {"on_lost": "x"}}, "retry.on_lost"),
+        ({"retry": {"cron": 5}}, "retry.cron"),
+        ({"retry": {"cron": "0 25 * * *"}}, "retry.cron"),
+        ({"retry": {"cron": "@daily", "timezone": "Mars/Base"}}, "retry.cron"),
+        ({"retry": {"cron": "@daily", "delay": 5}}, "retry.delay"),
+        ({"retry": {"on": ["timeuot"]}}, "retry.on[0]"),
+        ({"retry": {"on": ["timeout", {"exit_code": 0}]}}, "retry.on[1]"),
+        ({"retry": {"on": [{"exit_code": 2, "signal": "SIGKILL"}]}}, "retry.on[0]"),
+        ({"retry": {"except": [{"error": ""}]}}, "retry.except[0]"),
+        ({"retry": {"except": [["timeout"]]}}, "retry.except[0]"),
         ({"python": 3.12}, "python"),
         ({"python": "2.7"}, "python"),
     ],

@@ -95,7 +95,7 @@ def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
         timeout=manifest.get("timeout"),
         python=manifest.get("python"),
         requirements=row.version.requirements or None,
-        retry=Retry(**manifest["retry"]),
+        retry=Retry.from_json(manifest["retry"]),
         params=params_of(event.data),
         secrets=secrets.secrets_of(row.service),
         config=_config(row.service.name),

@@ -98,7 +98,7 @@ def _advance(row: Execution, event: Event, steps: _Steps, done: Recorded, now: d
     """Move the row as the report says; False when it says nothing new."""
     kind, said = event.type, event.data
     if kind == lifecycle.LEASE_EXPIRED and row.status == Status.IN_PROGRESS:
-        policy = Retry(**row.version.manifest["retry"])
+        policy = Retry.from_json(row.version.manifest["retry"])
         kind = lifecycle.on_lease_expired(steps.in_user_code(row), policy, row.attempt)
         said = {**said, "reason": "executor_lost", "error": _lost(row)}
         if kind == lifecycle.RETRY_SCHEDULED:

@@ -1,0 +1,118 @@
+"""Flow control in manifest.json: `retry`. Read here, decided in `ferris.retry`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ferris.attributes import shown
+from ferris.documents import Section, near, whole_of
+from ferris.lifecycle import Reason
+from ferris.retry import REASONS, Retry, Rule
+
+MAX_TIMEOUT: Final = 30 * 86400
+MAX_ATTEMPTS: Final = 100
+
+_RETRY_KEYS = ("attempts", "delay", "backoff", "max_delay", "on_lost", "cron", "timezone", "on", "except")
+_RULES = f'a list of {", ".join(REASONS)}, {{"exit_code": 75}}, {{"signal": "SIGKILL"}} or {{"error": "Connection*"}}'
+
+
+def retry(section: Section) -> Retry:
+    """The manifest's `retry`: a number of attempts, or an object."""
+    given = section.get("retry")
+    if given is None:
+        return Retry()
+    if not isinstance(given, dict):
+        attempts = whole_of(given)
+        if attempts is None or not 1 <= attempts <= MAX_ATTEMPTS:
+            section.wrong(
+                "retry", f'attempts from 1 to {MAX_ATTEMPTS}, or an object such as {{"attempts": 3}}'
+            )
+            return Retry()
+        return Retry(attempts=attempts)
+    inner = Section(given, section.file, "retry", section.notes)
+    inner.known(_RETRY_KEYS)
+    default = Retry()
+    delay = inner.duration("delay", default.delay, 0, MAX_TIMEOUT)
+    max_delay = inner.duration("max_delay", max(default.max_delay, delay), 0, MAX_TIMEOUT)
+    if max_delay < delay:
+        inner.wrong("max_delay", f"at least the delay, which is {delay:g} s")
+    cron, zone = _cron(inner)
+    only_on, lost = _rules(inner, "on")
+    never_on, never_lost = _rules(inner, "except")
+    return Retry(
+        attempts=inner.whole("attempts", default.attempts, 1, MAX_ATTEMPTS),
+        delay=delay,
+        backoff=inner.number("backoff", default.backoff, 1, 100),
+        max_delay=max_delay,
+        on_lost=inner.flag("on_lost", lost) and not never_lost,
+        cron=cron,
+        timezone=zone,
+        only_on=only_on,
+        never_on=never_on,
+    )
+
+
+def _cron(inner: Section) -> tuple[str, str]:
+    expression, zone = inner.get("cron"), inner.text("timezone", "UTC", limit=64)
+    if expression is None:
+        if inner.get("timezone") is not None:
+            inner.notes.warning(
+                inner.file, inner.key("timezone"), "means nothing without cron; it is ignored"
+            )
+        return "", "UTC"
+    if not isinstance(expression, str):
+        inner.wrong("cron", 'a cron expression such as "0 * * * *"')
+        return "", "UTC"
+    for name in ("delay", "backoff", "max_delay"):
+        if inner.get(name) is not None:
+            inner.notes.error(inner.file, inner.key(name), "stands beside cron; expected one of the two")
+    from ferris import cron
+
+    try:
+        cron.validate(expression, zone)
+    except cron.CronError as error:
+        inner.notes.error(inner.file, inner.key("cron"), str(error))
+        return "", "UTC"
+    return " ".join(expression.split()), zone
+
+
+def _rules(inner: Section, name: str) -> tuple[tuple[Rule, ...], bool]:
+    """The rules of `on` or `except`, and whether `executor_lost` is among them: of that the platform decides."""
+    given = inner.get(name)
+    if given is None:
+        return (), False
+    reasons: list[str] = []
+    rules: list[Rule] = []
+    lost = False
+    for index, item in enumerate(given if isinstance(given, list) else [given]):
+        if item == Reason.EXECUTOR_LOST:
+            lost = True
+        elif isinstance(item, str) and item in REASONS:
+            reasons.append(item)
+        elif isinstance(item, dict) and len(item) == 1 and (rule := _rule(*next(iter(item.items())))):
+            rules.append(rule)
+        else:
+            hint = near(item, REASONS) if isinstance(item, str) else ""
+            inner.notes.error(
+                inner.file, f"{inner.key(name)}[{index}]", f"is {shown(item)}{hint}; expected {_RULES}"
+            )
+    if reasons:
+        rules.insert(0, Rule("reason", tuple(dict.fromkeys(reasons))))
+    elif lost and not rules:
+        rules.append(Rule("reason", (Reason.EXECUTOR_LOST.value,)))  # that one, and no other
+    return tuple(rules), lost
+
+
+def _rule(kind: str, given: Any) -> Rule | None:
+    values = given if isinstance(given, list) else [given]
+    if kind == "exit_code":
+        codes = [whole_of(value) for value in values]
+        if codes and all(code is not None and 1 <= code <= 255 for code in codes):
+            return Rule(kind, tuple(code for code in codes if code is not None))
+    elif (
+        kind in ("signal", "error")
+        and values
+        and all(isinstance(v, str) and 0 < len(v) < 500 for v in values)
+    ):
+        return Rule(kind, tuple(v.strip().upper() if kind == "signal" else v for v in values))
+    return None
