@@ -28,6 +28,7 @@ CHANGES = "ferris.changes"  # which executions changed: what live screens follow
 TOPICS = (EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS, DEAD_LETTER, CONTROL, CHANGES)
 
 PACKAGES_BUCKET = "packages"
+PLATFORM_BUCKETS = frozenset({PACKAGES_BUCKET, "ferris-artifacts", "ferris-logs"})  # closed to scripts
 
 _SHORTEST_PASSWORD = 12
 
@@ -62,6 +63,8 @@ class Settings:
     default_timeout_seconds: float = 3600.0
     runner: str = "cold"  # a fresh interpreter for each script; or "warm": forks of one
     log_limit_bytes: int = 10 * 1024 * 1024
+    artifact_limit_bytes: int = 1024 * 1024 * 1024
+    artifact_limit_count: int = 200
     retention_days: int = 30
     log_level: str = "INFO"
     log_format: str = "TEXT"
@@ -125,6 +128,8 @@ class Settings:
             default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
             runner=read.choice("FERRIS_RUNNER", "COLD", ("COLD", "WARM")).lower(),
             log_limit_bytes=read.whole("FERRIS_LOG_LIMIT", 10 * 1024 * 1024, low=1024, high=2**40),
+            artifact_limit_bytes=read.whole("FERRIS_ARTIFACT_LIMIT", 1024 * 1024 * 1024, low=0, high=2**40),
+            artifact_limit_count=read.whole("FERRIS_ARTIFACT_COUNT", 200, low=0, high=1000),
             retention_days=read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),
             log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             log_format=read.choice("FERRIS_LOG_FORMAT", "TEXT", ("TEXT", "JSON")),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from ferris.config import PACKAGES_BUCKET
+from ferris.config import PLATFORM_BUCKETS
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
 from ferris.ports import ObjectStore
@@ -114,7 +114,7 @@ def _field(body: bytes | None) -> Any:
 
 def _bucket(message: Mapping[str, Any]) -> str:
     bucket = str(message["bucket"])
-    if bucket == PACKAGES_BUCKET:
+    if bucket in PLATFORM_BUCKETS:
         raise CallRefused(f"the bucket {bucket} is the platform's own")
     return bucket
 

@@ -14,6 +14,7 @@ from tasks.loop import Loop
 LONGEST_MESSAGE: Final = 24 * 1024 * 1024
 MOST_CONNECTIONS: Final = 256
 """Of one execution; a connection is one process of it."""
+_ONE_WAY: Final = ("event", "log", "progress", "artifact")
 _READ: Final = 256 * 1024
 _EXHAUSTED_PAUSE: Final = 0.05
 _LAST_WORDS: Final = 0.5
@@ -129,7 +130,7 @@ class _Connection:
             except (ValueError, RecursionError) as error:
                 self._tell({"op": "bad", "problem": f"a message is no JSON object: {error}"})
                 continue
-            if message.get("op") in ("event", "log"):
+            if message.get("op") in _ONE_WAY:
                 self._tell(message)
             else:
                 self._ask(message)

@@ -25,14 +25,14 @@ class Cleaner:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._ended: list[tuple[str, Path]] = []
+        self._ended: list[tuple[str, tuple[Path, ...]]] = []
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def add(self, channel: str, folder: Path) -> None:
-        """An attempt has ended that had this channel and this folder."""
+    def add(self, channel: str, *folders: Path) -> None:
+        """An attempt has ended that had this channel and these folders."""
         with self._changed:
-            self._ended.append((channel, folder))
+            self._ended.append((channel, folders))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="cleaner", daemon=True)
                 self._thread.start()
@@ -55,8 +55,9 @@ class Cleaner:
                 ended, self._ended = self._ended, []
             try:
                 end_leftovers([channel for channel, _ in ended])
-                for _, folder in ended:
-                    remove(folder)
+                for _, folders in ended:
+                    for folder in folders:
+                        remove(folder)
             except OSError:
                 log.exception("cleaning up failed")
             with self._changed:

@@ -46,22 +46,28 @@ def variables(
 
 
 def command_of(
-    order: ExecutionOrder, script: str, folder: Path, environment: Environment, environ: Mapping[str, str]
+    order: ExecutionOrder,
+    script: str,
+    folder: Path,
+    environment: Environment,
+    environ: Mapping[str, str],
+    artifacts: Path,
 ) -> Command:
-    """How to run one script of the execution's package."""
+    """How to run one script of the execution's package. What it leaves in `artifacts` will be kept."""
+    own = {"FERRIS_ARTIFACTS": str(artifacts)}
     if script.endswith(".sql"):
-        return _sql(order, script, folder)
+        return _sql(order, script, folder, own)
     return Command(
         python=environment.python,
         script=script,
         folder=folder,
-        environment=environ,
+        environment={**environ, **own},
         argument=script_argument(order).encode(),
         sdk_last=environment.sdk_last,
     )
 
 
-def _sql(order: ExecutionOrder, script: str, folder: Path) -> Command:
+def _sql(order: ExecutionOrder, script: str, folder: Path, own: Mapping[str, str]) -> Command:
     """SQL runs in the platform's own Python, and gets no secret but the connections."""
     params = json.loads(script_argument(order))
     del params["secrets"]
@@ -70,6 +76,6 @@ def _sql(order: ExecutionOrder, script: str, folder: Path) -> Command:
         python=sys.executable,
         script=str(_SQL),
         folder=folder,
-        environment=inherited(),
+        environment={**inherited(), **own},
         argument=json.dumps(said).encode(),
     )

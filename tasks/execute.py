@@ -22,6 +22,7 @@ from ferris.lifecycle import Reason
 from ferris.retry import Failure, next_attempt
 from tasks import executor as executors
 from tasks import metrics, platform_log
+from tasks.artifacts import Artifacts, Limits
 from tasks.calls import Calls
 from tasks.channel import Channel
 from tasks.command import command_of, inherited, variables
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 _BUILD_SECONDS: Final = 1800.0
 _FETCH_SECONDS: Final = 600.0
+_UPLOAD_SECONDS: Final = 600.0
+_LAST_UPLOAD_SECONDS: Final = 5.0
+"""For what a script left that was cancelled."""
 _LONGEST_PAUSE: Final = 5.0
 _BUILD_INHERITED: Final = ("UV_", "PIP_")
 
@@ -143,6 +147,16 @@ class Attempt:
         self._settings = executor.settings
         self._journal = Journal(order, executor.reporter, executor.worker, self._settings.log_limit_bytes)
         self._channel_path = executor.workplace.socket_path()
+        folder = executor.workplace.attempts / f"{order.execution_id}-{order.attempt}"
+        self._folder_path = folder
+        self._artifacts = Artifacts(
+            folder.with_name(f"{folder.name}.artifacts"),
+            executor.objects,
+            order,
+            self._journal.masker,
+            self._journal.note,
+            Limits(self._settings.artifact_limit_bytes, self._settings.artifact_limit_count),
+        )
         self._error_line = ""
         self._rung_at: float | None = rung_at  # until its first script has started
 
@@ -179,12 +193,12 @@ class Attempt:
     @contextmanager
     def _folder(self) -> Iterator[Path]:
         """The package, unpacked for this attempt alone."""
-        folder = self._executor.workplace.attempts / f"{self._order.execution_id}-{self._order.attempt}"
+        folder = self._folder_path
         try:
             self._fetch(folder)
             yield folder
         finally:
-            self._executor.cleaner.add(self._channel_path, folder)
+            self._executor.cleaner.add(self._channel_path, folder, self._artifacts.folder)
 
     def _fetch(self, folder: Path) -> None:
         """Copy the package here, and wait for an object store that is away."""
@@ -260,7 +274,8 @@ class Attempt:
         try:
             environ = variables(order, channel.path, relay.port, self._executor.environ)
             for index, script in enumerate(order.scripts):
-                started = command_of(order, script, folder, environment, environ)
+                artifacts = self._artifacts.prepare(index)
+                started = command_of(order, script, folder, environment, environ, artifacts)
                 self._step(index, script, started, deadline, channel)
         finally:
             relay.close()
@@ -289,26 +304,45 @@ class Attempt:
         return Watch(process, self._loop, self._lease, self._journal.masker, say, grace)
 
     def _end_step(self, index: int, script: str, outcome: Outcome) -> None:
+        if outcome.stopped not in (None, CANCELLED, TIMEOUT):
+            raise Stopped(outcome.stopped)
+        kept, lost = self._keep(index)
         said: dict[str, Any] = {
             "step": index,
             "script": script,
             "exit_code": outcome.exit_code,
             "signal": outcome.signal,
             "duration_ms": round(outcome.seconds * 1000),
+            **kept,
         }
         self._journal.step = None
-        if outcome.ok:
+        if outcome.ok and not lost:
             self._journal.report(lifecycle.STEP_COMPLETED, **said)
             return
-        if outcome.stopped not in (None, CANCELLED, TIMEOUT):
-            raise Stopped(outcome.stopped)
-        error = self._journal.error(self._problem(script, outcome))
+        error = self._journal.error(lost if outcome.ok else self._problem(script, outcome))
         self._journal.report(lifecycle.STEP_FAILED, **said, error=error)
+        if outcome.ok:
+            raise Failed(Reason.PLATFORM, error)
         if outcome.stopped == CANCELLED:
             raise Stopped(CANCELLED)
         reason = Reason.TIMEOUT if outcome.stopped else Reason.SCRIPT_FAILED
         failure = Failure(reason.value, outcome.exit_code, outcome.signal or "", self._error_line)
         raise Failed(reason, error, failure)
+
+    def _keep(self, index: int) -> tuple[dict[str, Any], str]:
+        """Store the artifacts of a step that has ended: what its report says of them, and what went wrong."""
+
+        began = time.monotonic()
+
+        def wait(seconds: float) -> bool:
+            self._loop.turn(seconds)
+            self._lease.check()
+            if self._lease.why not in (None, CANCELLED):
+                raise Stopped(self._lease.why)
+            most = _UPLOAD_SECONDS if self._lease.why is None else _LAST_UPLOAD_SECONDS
+            return time.monotonic() - began < most
+
+        return self._artifacts.keep(index, wait)
 
     def _problem(self, script: str, outcome: Outcome) -> str:
         if outcome.stopped == CANCELLED:
@@ -331,6 +365,8 @@ class Attempt:
                 self._journal.note("error", f"an event was not sent: {error}")
         elif message["op"] == "log":
             self._journal.record(str(message.get("level")), str(message.get("message")))
+        elif message["op"] == "artifact":
+            self._artifacts.state(str(message.get("name")), str(message.get("content_type")))
         else:
             self._journal.note("error", str(message.get("problem")))
 

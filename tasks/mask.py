@@ -6,11 +6,13 @@ import base64
 import json
 import urllib.parse
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 MASK: Final = "***"
 SHORTEST: Final = 4
 """Shorter values are not masked: they would blot out half of every log. They get a warning instead."""
+
+_CHUNK: Final = 1024 * 1024
 
 
 class Masker:
@@ -39,6 +41,19 @@ class Masker:
             if form in text:
                 text = text.replace(form, MASK)
         return text
+
+    def found_in(self, source: BinaryIO) -> bool:
+        """True when the bytes of a file, from where it stands, hold a secret in any of its forms."""
+        forms = [form.encode("utf-8", "surrogatepass") for form in self._forms]
+        if not forms:
+            return False
+        kept, before = max(map(len, forms)) - 1, b""
+        while chunk := source.read(_CHUNK):
+            window = before + chunk
+            if any(form in window for form in forms):
+                return True
+            before = window[-kept:]
+        return False
 
     def cut(self, text: str, at: int) -> int:
         """Where to cut a long text near `at` so that no secret is divided: at or somewhat behind it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from ferris.artifacts import key_of
 from ferris_web.catalog.models import Service, ServiceVersion
 
 STATUSES = [
@@ -153,6 +154,34 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return f"{self.script} of {self.execution_id}"
+
+
+class Artifact(models.Model):
+    """A file that a step left behind. Its content lies in the object store, see `ferris.artifacts`."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="artifacts")
+    attempt = models.PositiveIntegerField()
+    step = models.PositiveIntegerField(help_text="The index of the step.")
+    script = models.CharField(max_length=512)
+    name = models.CharField(max_length=255, help_text="Folders included: charts/a.png.")
+    content_type = models.CharField(max_length=255)
+    size = models.BigIntegerField(help_text="In bytes.")
+    day = models.CharField(max_length=10, db_index=True, help_text="When it was stored: its key begins so.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["attempt", "step", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "attempt", "step", "name"], name="artifact_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.execution_id}"
+
+    @property
+    def key(self) -> str:
+        """Where its content lies in the bucket."""
+        return key_of(self.day, str(self.execution_id), self.attempt, self.step, self.name)
 
 
 class DeadLetter(models.Model):

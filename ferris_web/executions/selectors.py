@@ -14,7 +14,7 @@ from ferris.config import EVENTS
 from ferris.errors import NotFound
 from ferris_web.catalog.models import Service
 from ferris_web.executions.backlog import ROUTER, backlog
-from ferris_web.executions.models import OPEN, DeadLetter, Event, Execution, Flow, Step
+from ferris_web.executions.models import OPEN, Artifact, DeadLetter, Event, Execution, Flow, Step
 from ferris_web.executions.settling import flow_settled
 
 LARGEST_GRAPH = 5000  # nodes of one kind
@@ -103,6 +103,26 @@ def execution_get(wanted: UUID) -> Execution:
 def execution_steps(execution: Execution) -> QuerySet[Step]:
     """Its steps by attempt and index."""
     return Step.objects.filter(execution=execution).order_by("attempt", "index")
+
+
+def artifact_list(execution_id: UUID) -> QuerySet[Artifact]:
+    """The artifacts of an execution by attempt, step and name."""
+    return Artifact.objects.filter(execution_id=execution_id).order_by("attempt", "step", "name")
+
+
+def artifact_get(
+    execution_id: UUID, name: str, *, attempt: int | None = None, step: int | None = None
+) -> Artifact:
+    """The artifact of that name: that of the attempt and step, else the latest; NotFound."""
+    found = Artifact.objects.filter(execution_id=execution_id, name=name)
+    if attempt is not None:
+        found = found.filter(attempt=attempt)
+    if step is not None:
+        found = found.filter(step=step)
+    row = found.order_by("-attempt", "-step").first()
+    if row is None:
+        raise NotFound(f"execution {execution_id} has no artifact {name!r}")
+    return row
 
 
 # --- events ------------------------------------------------------------------------------------------

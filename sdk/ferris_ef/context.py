@@ -1,6 +1,7 @@
 """What a script knows and can do: `from ferris_ef import context`.
 
-`params`, `config`, `secrets`, `package`, `state`, `events`, `scheduler`, `objects` and `logging` come to be when they
+`params`, `config`, `secrets`, `package`, `state`, `events`, `scheduler`, `objects`,
+`artifacts` and `logging` come to be when they
 are first used, so that a script pays only for what it uses. With EF_ENV=local nothing is asked of any platform: see
 `ferris_ef.local`.
 """
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import logging as _logging
     from typing import Any
 
+    from ferris_ef.artifacts import Artifacts
     from ferris_ef.events import Events
     from ferris_ef.objects import Objects
     from ferris_ef.scheduler import Scheduler
@@ -30,12 +32,15 @@ if TYPE_CHECKING:
     events: Events
     scheduler: Scheduler
     objects: Objects
+    artifacts: Artifacts
     logging: _logging.Logger
 
 is_local_env = os.environ.get("EF_ENV") == "local"
 
 _OTHER_NAMES = {"parameters": "params", "configs": "config"}
-_NAMES = ("params", "config", "secrets", "package", "state", "events", "scheduler", "objects", "logging")
+_NAMES = (
+    "params", "config", "secrets", "package", "state", "events", "scheduler", "objects", "artifacts", "logging"
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -85,6 +90,10 @@ def _make(name: str) -> Any:
         from ferris_ef.objects import Objects
 
         return Objects()
+    if name == "artifacts":
+        from ferris_ef.artifacts import Artifacts
+
+        return Artifacts()
     from ferris_ef import log
 
     return log.logger(values.package().name, log.ToExecutor(), __getattr__("config").get("LOG_LEVEL"))

@@ -1,8 +1,8 @@
 """EF_ENV=local: the same calls without a platform.
 
 `ef_env.json` beside the script holds {"params": {...}, "secrets": {...}, "config": {...}}; state is kept in
-`ef_package_state.json`, objects in the folder `ef_objects`, events are printed. A JSON object as the script's first
-argument adds to the params.
+`ef_package_state.json`, objects in the folder `ef_objects`, artifacts in `ef_artifacts`, events are printed. A JSON
+object as the script's first argument adds to the params.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sys
 
 from ferris_ef import log, scheduler, values
+from ferris_ef.artifacts import Artifacts
 from ferris_ef.events import Events
 from ferris_ef.objects import content_of
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = "ef_env.json"
 STATE = "ef_package_state.json"
 OBJECTS = "ef_objects"
+ARTIFACTS = "ef_artifacts"
 
 
 def make(name: str) -> Any:
@@ -38,6 +40,7 @@ def make(name: str) -> Any:
         "state": LocalState,
         "scheduler": lambda: LocalScheduler(package),
         "objects": LocalObjects,
+        "artifacts": LocalArtifacts,
         "logging": lambda: log.logger(package.name, _handler(), _part("config").get("LOG_LEVEL")),
     }
     return makers[name]()
@@ -121,6 +124,13 @@ class LocalObjects:
         if any(part in ("", ".", "..") for part in parts):
             raise ValueError(f"{bucket}/{key} is no name of an object")
         return _beside(os.path.join(OBJECTS, *parts))
+
+
+class LocalArtifacts(Artifacts):
+    """Files below a folder beside the script, unless FERRIS_ARTIFACTS names another."""
+
+    def _folder(self) -> str:
+        return os.environ.get("FERRIS_ARTIFACTS") or _beside(ARTIFACTS)
 
 
 def _handler() -> logging.Handler:

@@ -188,3 +188,21 @@ def test_no_json(text: str) -> None:
 def test_what_json_cannot_say(value: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         quickjson.dumps(value)
+
+
+def test_artifacts_are_files_beside_the_script(tmp_path: Path) -> None:
+    code = (
+        "from ferris_ef import context\ncontext.artifacts.put('charts/a.svg', '<svg/>', content_type='image/svg+xml')\n"
+        "open(context.artifacts.path('b.bin'), 'wb').write(b'x')\n"
+    )
+    done = run(tmp_path, code, cwd=Path("/"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "ef_artifacts" / "charts" / "a.svg").read_text() == "<svg/>"
+    assert (tmp_path / "ef_artifacts" / "b.bin").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a//b", "", "a\\\\b", "a\\nb", "x" * 256])
+def test_artifacts_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    done = run(tmp_path, f"from ferris_ef import context\ncontext.artifacts.put('{name}', 'x')")
+    assert "ValueError: name:" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["main.py"]

@@ -30,13 +30,13 @@ from ferris_web.catalog.models import (
     SyncRun,
     Trigger,
 )
-from ferris_web.executions.models import DeadLetter, Event, Execution, Flow, Step
+from ferris_web.executions.models import Artifact, DeadLetter, Event, Execution, Flow, Step
 
 MODELS: tuple[type[models.Model], ...] = (
     *(Group, User, ApiToken),
     *(Project, Repository, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
     *(Secret, Schedule, Revision),
-    *(Flow, Event, Execution, Step, DeadLetter),
+    *(Flow, Event, Execution, Step, Artifact, DeadLetter),
 )
 # Made by every start of a platform, and replaced by what an archive holds.
 _GIVEN: tuple[type[models.Model], ...] = (User, Revision)

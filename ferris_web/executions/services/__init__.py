@@ -2,9 +2,11 @@
 
 `requests`: events accepted, runs asked for, cancels. `dispatch`: events become executions.
 `claims`: executors take executions and keep them. `reports`: what executors say becomes rows.
+`artifacts`: what steps left behind.
 `redrive`: dead letters get another chance.
 """
 
+from ferris_web.executions.services.artifacts import artifacts_prune
 from ferris_web.executions.services.changes import Change, changes_tell
 from ferris_web.executions.services.claims import (
     execution_claim,
@@ -38,6 +40,7 @@ __all__ = [
     "Listener",
     "Recorded",
     "Requested",
+    "artifacts_prune",
     "changes_tell",
     "dead_letter_event",
     "dead_letter_redrive",

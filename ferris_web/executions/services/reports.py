@@ -15,7 +15,8 @@ from ferris import lifecycle, retry
 from ferris.events import Event
 from ferris.lifecycle import Status
 from ferris.retry import Retry
-from ferris_web.executions.models import Execution, Step
+from ferris_web.executions.models import Artifact, Execution, Step
+from ferris_web.executions.services.artifacts import artifacts_of
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.dispatch import Doorbell
 
@@ -142,6 +143,7 @@ class _Steps:
             for step in Step.objects.filter(execution_id__in=list(rows))
         }
         self._dirty: dict[tuple[UUID, int, int], Step] = {}
+        self._artifacts: list[Artifact] = []
 
     def take(self, row: Execution, event: Event) -> None:
         said: dict[str, Any] = event.data
@@ -160,6 +162,7 @@ class _Steps:
             step.exit_code = said.get("exit_code")
             step.signal = str(said.get("signal") or "")[:20]
             step.error = str(said.get("error") or "")
+            self._artifacts += artifacts_of(step, said)
         self._known[key] = self._dirty[key] = step
 
     def in_user_code(self, row: Execution) -> bool:
@@ -176,6 +179,8 @@ class _Steps:
     def save(self) -> None:
         if not self._dirty:
             return
+        if self._artifacts:
+            Artifact.objects.bulk_create(self._artifacts, ignore_conflicts=True)
         Step.objects.bulk_create(
             self._dirty.values(),
             update_conflicts=True,

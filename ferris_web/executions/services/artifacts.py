@@ -1,0 +1,55 @@
+"""Artifacts come with the report of their step, and go when they are old, with their content."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ferris import artifacts
+from ferris_web import wiring
+from ferris_web.executions.models import Artifact, Step
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 500
+
+
+def artifacts_of(step: Step, said: Mapping[str, Any]) -> list[Artifact]:
+    """The rows for what a step's report says of artifacts; not those that no executor would have kept."""
+    found = said.get("artifacts")
+    if not isinstance(found, list):
+        return []
+    return [
+        Artifact(
+            execution_id=step.execution_id,
+            attempt=step.attempt,
+            step=step.index,
+            script=step.script,
+            name=one["name"],
+            content_type=artifacts.content_type_of(one["name"], one.get("content_type")),
+            size=int(one["size"]),
+            day=str(said["artifacts_day"])[:10],
+            created_at=step.finished_at,
+        )
+        for one in found
+        if not artifacts.name_problem(one["name"])
+    ]
+
+
+def artifacts_prune(before: datetime) -> int:
+    """Remove artifacts stored before that day, and contents that no report ever told of; how many contents.
+
+    Contents first: whoever is interrupted here finds the rest the next time.
+    """
+    store, day = wiring.object_store(), artifacts.day_of(before)
+    removed = 0
+    while page := [
+        info for info in store.list(artifacts.BUCKET, limit=_AT_ONCE) if info.key.partition("/")[0] < day
+    ]:
+        for info in page:
+            store.delete(artifacts.BUCKET, info.key)
+        removed += len(page)
+    Artifact.objects.filter(day__lt=day).delete()
+    return removed
