@@ -39,9 +39,11 @@ class CatalogView:
     def current(self) -> Catalog:
         """The catalog of now: an event is matched with what was synced before it was read."""
         revision = catalog.revision()
-        if self._held is None or self._held.revision != revision:
-            # The revision is read before the rows: rows newer than it only lead to one more load.
+        while self._held is None or self._held.revision != revision:
+            # Rows may be newer than the revision read before them. The journal says with which one an event was
+            # matched, so that it can be explained later: loaded until both are of one time.
             self._held = load(revision)
+            revision = catalog.revision()
         return self._held
 
 

@@ -22,6 +22,7 @@ from ferris_web.api.views import (
     projects,
     secrets,
     services,
+    why,
 )
 from ferris_web.catalog.models import Secret
 
@@ -43,6 +44,7 @@ def nothing(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
 
 urlpatterns: list[URLPattern] = [
     *route("events", events.EventList, "events"),
+    *route("events/<path:event>/why", why.EventWhy, "event-why"),
     *route("events/<path:event>", events.EventDetail, "event"),
     *route("executions", executions.ExecutionList, "executions"),
     *route("executions/<uuid:pk>", executions.ExecutionDetail, "execution"),

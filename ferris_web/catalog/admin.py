@@ -21,9 +21,11 @@ from ferris_web.catalog.models import (
     Schedule,
     Secret,
     Service,
+    ServiceHistory,
     ServiceVersion,
     SyncRun,
     Trigger,
+    TriggerHistory,
 )
 
 
@@ -147,6 +149,46 @@ class TriggerAdmin(RecordAdmin):
     def has_filter(self, row: Trigger) -> bool:
         """Whether it looks at more than the type."""
         return row.filter is not None or row.cesql is not None
+
+
+class TriggerHistoryInline(admin.TabularInline):
+    """The triggers of an entry of the history, to look at."""
+
+    model = TriggerHistory
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ("event_type", "filter", "cesql")
+
+    def has_add_permission(self, request: HttpRequest, obj: ServiceHistory | None = None) -> bool:
+        """No: what was is not changed."""
+        return False
+
+
+@admin.register(ServiceHistory)
+class ServiceHistoryAdmin(RecordAdmin):
+    """What services were, by revision of the catalog."""
+
+    list_display = ("its_service", "since", "until", "its_version", "active", "vanished", "created_at")
+    list_display_links = ("since",)
+    list_select_related = ("service", "version__service")
+    search_fields = ("service__name",)
+    readonly_fields = ("its_service", "its_version")
+    inlines = (TriggerHistoryInline,)
+    its_service = linked("service")
+    its_version = linked("version")
+
+
+@admin.register(TriggerHistory)
+class TriggerHistoryAdmin(RecordAdmin):
+    """Triggers that services had."""
+
+    list_display = ("event_type", "its_entry")
+    list_select_related = ("entry__service",)
+    search_fields = ("event_type", "entry__service__name")
+    exclude = ("filter",)
+    readonly_fields = ("its_entry", "filter_text", "cesql")
+    its_entry = linked("entry")
+    filter_text = json_text("filter", "filter")
 
 
 @admin.register(OutputEvent)

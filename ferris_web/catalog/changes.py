@@ -11,6 +11,7 @@ from django.db.models import F
 from ferris.config import CONTROL
 from ferris.ports import Record
 from ferris_web import wiring
+from ferris_web.catalog.history import history_record
 from ferris_web.catalog.models import Revision
 
 log = logging.getLogger(__name__)
@@ -19,12 +20,15 @@ log = logging.getLogger(__name__)
 def revision_bump() -> None:
     """Count a change of what the router needs to know, in the transaction that makes the change.
 
+    What each service was up to then is kept: see `history`.
+
     Once it is committed, a notice goes to `ferris.control`. A notice may get lost: the router reads the
     revision itself, and the scheduler looks at its tables every few minutes.
     """
     with transaction.atomic():
         Revision.objects.get_or_create(pk=1)
         Revision.objects.filter(pk=1).update(number=F("number") + 1)
+        history_record(Revision.objects.values_list("number", flat=True).get(pk=1))
     notify("catalog")
 
 

@@ -28,6 +28,7 @@ from ferris_web.console.views import (
     services,
     session,
     topics,
+    why,
 )
 
 app_name = "console"
@@ -64,6 +65,7 @@ urlpatterns = [
     screen("services/<str:name>/settings/", services.settings, "service-settings"),
     screen("services/<str:name>/secrets/", secrets.service_secret, "service-secret"),
     screen("services/<str:name>/versions/", services.versions, "service-versions"),
+    screen("services/<str:name>/why/", why.service, "service-why"),
     screen("projects/", projects.project_list, "projects"),
     screen("projects/add/", projects.add, "project-add"),
     screen("projects/<str:name>/", projects.project, "project"),
@@ -81,6 +83,7 @@ urlpatterns = [
     screen("events/", events.event_list, "events"),
     screen("events/send/", events.send, "event-send"),
     screen("events/<uuid:key>/", events.event, "event"),
+    screen("events/<uuid:key>/why/", why.event, "event-why"),
     screen("event-types/", events.type_list, "event-types"),
     screen("event-types/named/", events.type_by_name, "event-type-by-name"),
     screen("event-types/<str:name>/", events.event_type, "event-type"),

@@ -74,7 +74,7 @@ def administrator(db: None) -> Client:
 def addresses(rows: Rows) -> list[str]:
     """Every page that shows rows."""
     services = ("make_report", "quakes_alert", "old_report", "lost_report", "hello_world")
-    pages = ("", "run/", "files/", "settings/", "versions/")
+    pages = ("", "run/", "files/", "settings/", "versions/", "why/")
     return [
         "/",
         "/help/",
@@ -93,6 +93,7 @@ def addresses(rows: Rows) -> list[str]:
         "/events/",
         "/events/?type=quakes.*&matched=some&since=7d",
         f"/events/{rows.event.pk}/",
+        f"/events/{rows.event.pk}/why/?all=1",
         "/events/send/",
         f"/events/send/?from={rows.event.pk}",
         "/event-types/",

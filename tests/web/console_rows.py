@@ -134,12 +134,14 @@ class _History:
     """Flows, events and executions, as the gateway would have written them."""
 
     def __init__(self, rows: Rows, now: datetime, hostile: str) -> None:
+        from ferris_web.catalog import selectors
         from ferris_web.catalog.models import Service
 
         self.rows, self.now, self.hostile = rows, now, hostile
         self.services = {s.name: s for s in Service.objects.select_related("version")}
         self.random = random.Random(7)
         self.offset = 0
+        self.revision = selectors.revision()
         self.sequences: dict[str, int] = {}
 
     def write(self, long: int) -> None:
@@ -314,7 +316,7 @@ class _History:
             fingerprint="0" * 64,
             topic="ferris.events",
             offset=self.offset,
-            revision=1,
+            revision=self.revision,
         )
 
     def execution(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,17 +14,16 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from ferris import events as cloudevents
-from ferris import routing
-from ferris.errors import EventError, FerrisError, NotFound
+from ferris.errors import EventError, NotFound
 from ferris_web.catalog import selectors as catalog
-from ferris_web.catalog.models import EventType, OutputEvent, Service, Trigger
+from ferris_web.catalog.models import EventType, OutputEvent, Trigger
 from ferris_web.console import addresses, commands, filters
 from ferris_web.console.paging import page
+from ferris_web.console.views import why as reasons
 from ferris_web.executions import services
 from ferris_web.executions.models import Event, Execution
 
 _EXECUTIONS = 200  # shown on the page of one event
-_TRIGGERS = 500  # triggers explained on the page of one event
 
 
 def event_list(request: HttpRequest) -> HttpResponse:
@@ -59,33 +57,18 @@ def _exists(event_id: str) -> bool:
     return Event.objects.filter(event_id=event_id).exists()
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What one service did about an event, or why it did nothing."""
-
-    service: Service
-    trigger: Trigger | None
-    execution: Execution | None
-    why: str
-    clause: str = ""
-    expected: str = ""
-    seen: str = ""
-
-
 def event(request: HttpRequest, key: UUID) -> HttpResponse:
     """One event: its attributes and data, what it triggered, what not and why."""
     row = Event.objects.filter(pk=key).first()
     if row is None:
         raise NotFound(f"there is no event {key}")
     runs = list(row.executions.select_related("service").order_by("sequence")[:_EXECUTIONS])
-    ran = {run.service_id for run in runs}
     context = {
         "event": row,
         "parent": _parent(row),
         "runs": runs,
         "more": max(0, row.matched - len(runs)),
-        "others": _others(row, ran),
-        "revision": catalog.revision(),
+        **reasons.near(request, row),
         "curl": commands.send_curl(request, row),
         "cli": commands.emit(row),
         "reserved": cloudevents.is_reserved(row.type),
@@ -98,75 +81,6 @@ def _parent(row: Event) -> Execution | None:
         return Execution.objects.select_related("service").filter(pk=UUID(row.causation_id)).first()
     except ValueError:
         return None
-
-
-def _others(row: Event, ran: set[UUID]) -> list[Verdict]:
-    """Services with a trigger for this type that did not run for it, and the reason, by the catalog as it is now."""
-    patterns = catalog.event_type_patterns(row.type)
-    triggers = (
-        Trigger.objects.filter(event_type__in=patterns).exclude(service_id__in=ran).select_related("service")
-    )
-    happened = _event_of(row)
-    found: dict[UUID, Verdict] = {}
-    for trigger in triggers.order_by("service__name", "position")[:_TRIGGERS]:
-        verdict = _verdict(happened, row, trigger)
-        found.setdefault(trigger.service_id, verdict)
-    return list(found.values())
-
-
-def _verdict(happened: cloudevents.Event, row: Event, trigger: Trigger) -> Verdict:
-    service = trigger.service
-    if service.vanished_at is not None:
-        return Verdict(service, trigger, None, "its folder is gone from the repository")
-    if not service.active:
-        return Verdict(service, trigger, None, "the service is inactive")
-    try:
-        told = routing.explain(
-            happened,
-            routing.Trigger(
-                service_id=str(service.pk),
-                service=service.name,
-                event_type=trigger.event_type,
-                filter=trigger.filter,
-                cesql=trigger.cesql,
-            ),
-        )
-    except FerrisError as error:
-        return Verdict(service, trigger, None, f"its filter is wrong: {error}")
-    if told.matched:
-        return Verdict(
-            service,
-            trigger,
-            None,
-            "it matches now; it did not when the event arrived (the catalog has changed)",
-        )
-    return Verdict(
-        service,
-        trigger,
-        None,
-        "its filter is false",
-        str(told.clause),
-        _short(told.expected),
-        _short(told.seen),
-    )
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 300 else text[:299] + "…"
-
-
-def _event_of(row: Event) -> cloudevents.Event:
-    return cloudevents.Event(
-        id=row.event_id,
-        source=row.source,
-        type=row.type,
-        time=row.time,
-        subject=row.subject or None,
-        datacontenttype=row.datacontenttype or None,
-        data=row.data,
-        extensions=row.extensions,
-    )
 
 
 _FIELDS = ("type", "source", "subject", "id", "correlationid", "data")

@@ -17,6 +17,7 @@ from django.db import connection, models, transaction
 
 from ferris_web import wiring
 from ferris_web.accounts.models import ApiToken, User
+from ferris_web.catalog.history import history_begin
 from ferris_web.catalog.models import (
     EventType,
     OutputEvent,
@@ -26,15 +27,18 @@ from ferris_web.catalog.models import (
     Schedule,
     Secret,
     Service,
+    ServiceHistory,
     ServiceVersion,
     SyncRun,
     Trigger,
+    TriggerHistory,
 )
 from ferris_web.executions.models import Artifact, DeadLetter, Event, Execution, Flow, Step
 
 MODELS: tuple[type[models.Model], ...] = (
     *(Group, User, ApiToken),
     *(Project, Repository, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
+    *(ServiceHistory, TriggerHistory),
     *(Secret, Schedule, Revision),
     *(Flow, Event, Execution, Step, Artifact, DeadLetter),
 )
@@ -83,6 +87,7 @@ def take_in(of: Callable[[str], Iterable[dict[str, Any]]]) -> None:
         with connection.cursor() as cursor:
             for statement in connection.ops.sequence_reset_sql(no_style(), MODELS):
                 cursor.execute(statement)
+        history_begin()  # of an archive that is older than the history
 
 
 def _insert(model: type[models.Model], batch: list[dict[str, Any]]) -> None:

@@ -1,0 +1,71 @@
+"""The journal's events as the domain knows them, one or very many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q
+
+from ferris.events import Event
+from ferris_web.executions.models import Event as EventRow
+
+AT_ONCE = 2000
+
+
+def event_of(row: EventRow) -> Event:
+    """The event that a row keeps. Its `dataschema` is not kept; bytes are, as hexadecimal text."""
+    return Event(
+        id=row.event_id,
+        source=row.source,
+        type=row.type,
+        time=row.time,
+        subject=row.subject or None,
+        datacontenttype=row.datacontenttype or None,
+        data=row.data,
+        extensions=row.extensions,
+    )
+
+
+def journal_chunks(
+    since: datetime, until: datetime, *, types: Q | None = None, newest_first: bool = False
+) -> Iterator[list[EventRow]]:
+    """The events taken in from `since` up to `until`, by that time, some at a time.
+
+    Each chunk is a query of its own along the index, from where the last one ended: memory stays small, no
+    transaction stays open, and neither new events nor a busy writer disturb the walk.
+    """
+    order = ("-received_at", "-key") if newest_first else ("received_at", "key")
+    rows = EventRow.objects.filter(received_at__gte=since, received_at__lt=until).order_by(*order)
+    rows = rows.only(
+        "key",
+        "event_id",
+        "source",
+        "type",
+        "subject",
+        "time",
+        "received_at",
+        "datacontenttype",
+        "data",
+        "extensions",
+    )
+    if types is not None:
+        rows = rows.filter(types)
+    place: tuple[datetime, UUID] | None = None
+    while True:
+        following = rows
+        if place is not None:
+            moment, key = place
+            # Not an OR: so the database walks on from the place instead of looking at all before it.
+            side, beyond = ("lte", "gte") if newest_first else ("gte", "lte")
+            following = rows.filter(**{f"received_at__{side}": moment}).exclude(
+                **{"received_at": moment, f"key__{beyond}": key}
+            )
+        chunk = list(following[:AT_ONCE])
+        if not chunk:
+            return
+        yield chunk
+        if len(chunk) < AT_ONCE:
+            return
+        place = chunk[-1].received_at, chunk[-1].key

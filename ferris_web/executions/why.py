@@ -1,0 +1,193 @@
+"""Why an event made a service run, or not: one verdict for each service, computed and never stored.
+
+What happened comes first (the execution, or what flow control did with the event); else the triggers that the
+service had at the event's revision of the catalog tell, and beside it what they would say today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from ferris.events import Event
+from ferris.execution import execution_id
+from ferris.verdicts import Kind, Reason, judge
+from ferris_web.catalog import history
+from ferris_web.catalog.history import Past
+from ferris_web.catalog.models import Service
+from ferris_web.catalog.selectors import event_type_patterns
+from ferris_web.executions.journal import event_of
+from ferris_web.executions.models import Event as EventRow
+from ferris_web.executions.models import Execution
+from ferris_web.executions.waiting import execution_wait
+
+RAN, NEAR, REST = "ran", "near", "rest"
+STAGES = (RAN, NEAR, REST)
+"""The order in which services are told: those that ran, those that listen for the type, all others."""
+
+Place = tuple[str, str]
+"""Where a page begins: the stage, and the name (of `ran`: the sequence) behind which it does."""
+
+Held = Callable[[EventRow, Sequence[Service]], Mapping[UUID, Reason]]
+HELD: tuple[Held, ...] = ()
+"""What else may have become of an event at a service, beside an execution: asked in this order, a page at a time."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an event at a service. `exact` is False when the catalog of that time is not known.
+
+    `today` is what its triggers say now, None when it has none any more; `changed`: they were others then.
+    """
+
+    service: Service
+    reason: Reason
+    execution: Execution | None
+    waits: str
+    exact: bool
+    today: Reason | None
+    changed: bool
+
+    @property
+    def matches_today(self) -> bool:
+        """True when the same event would make it run now."""
+        return self.today is not None and self.today.kind is Kind.MATCHES
+
+
+@dataclass(frozen=True)
+class Page:
+    """Verdicts in their order, and where the next page begins; None after the last."""
+
+    verdicts: list[Verdict]
+    following: Place | None
+
+
+def verdict_of(row: EventRow, service: Service) -> Verdict:
+    """The verdict on one service."""
+    return verdicts_of(row, [service])[0]
+
+
+def verdicts_of(row: EventRow, services: Sequence[Service]) -> list[Verdict]:
+    """The verdicts on these services, in their order: a fixed number of queries for all of them."""
+    event = event_of(row)
+    ids = {execution_id(row.key, str(service.pk)): service.pk for service in services}
+    runs = {ids[run.pk]: run for run in Execution.objects.filter(pk__in=list(ids))}
+    then = history.services_at(row.revision, services)
+    now = history.services_now(services)
+    held: dict[UUID, Reason] = {}
+    for ask in HELD:
+        held = {**ask(row, services), **held}
+    return [
+        _verdict(
+            event,
+            service,
+            runs.get(service.pk),
+            held.get(service.pk),
+            then.get(service.pk),
+            now.get(service.pk),
+        )
+        for service in services
+    ]
+
+
+def _verdict(
+    event: Event,
+    service: Service,
+    run: Execution | None,
+    held: Reason | None,
+    then: Past | None,
+    now: Past | None,
+) -> Verdict:
+    by_triggers = _judged(event, service, then)
+    today = None if now is None else _judged(event, service, now)
+    waits = ""
+    if run is not None:
+        reason, waits = _ran(run, by_triggers), execution_wait(run)
+    else:
+        reason = held or by_triggers
+    return Verdict(
+        service=service,
+        reason=reason,
+        execution=run,
+        waits=waits,
+        exact=run is not None or held is not None or then is None or then.exact,
+        today=today,
+        changed=_what(then) != _what(now),
+    )
+
+
+def _judged(event: Event, service: Service, past: Past | None) -> Reason:
+    if past is None:
+        return Reason(Kind.NOT_YET, f"{service.name} was not there yet when the event was routed")
+    return judge(
+        event, service.name, str(service.pk), past.triggers, active=past.active, vanished=past.vanished
+    )
+
+
+def _ran(run: Execution, by_triggers: Reason) -> Reason:
+    if run.status == "skipped":
+        return Reason(Kind.SKIPPED, run.error or run.reason, by_triggers.trigger)
+    why = by_triggers.why if by_triggers.kind is Kind.MATCHES else "it was triggered"
+    return Reason(Kind.RAN, why, by_triggers.trigger)
+
+
+def _what(past: Past | None) -> object:
+    return None if past is None else (past.active, past.vanished, past.triggers)
+
+
+# --- lists -------------------------------------------------------------------------------------------
+
+
+def verdict_page(
+    row: EventRow,
+    *,
+    query: str = "",
+    stages: Sequence[str] = (RAN, NEAR),
+    after: Place | None = None,
+    limit: int = 50,
+) -> Page:
+    """The verdicts on services whose name holds `query`, from a place on, stage by stage. Only they are computed."""
+    found: list[Service] = []
+    stage, behind = after or (stages[0], "")
+    places: list[Place] = []
+    for name in stages[stages.index(stage) :]:
+        rows = _stage(row, name, query, behind if name == stage else "")
+        for service, place in rows(limit + 1 - len(found)):
+            found.append(service)
+            places.append((name, place))
+        if len(found) > limit:
+            break
+    more = len(found) > limit
+    return Page(verdicts_of(row, found[:limit]), places[limit - 1] if more else None)
+
+
+def _stage(row: EventRow, stage: str, query: str, behind: str) -> Callable[[int], list[tuple[Service, str]]]:
+    if stage == RAN:
+        return lambda most: _those_that_ran(row, query, behind, most)
+    listening = history.listeners_at(row.revision, event_type_patterns(row.type)).order_by().values("pk")
+    ran = Execution.objects.filter(event=row.pk, service=OuterRef("pk"))
+    rows = Service.objects.exclude(Exists(ran))
+    rows = rows.filter(pk__in=listening) if stage == NEAR else rows.exclude(pk__in=listening)
+    if query:
+        rows = rows.filter(name__icontains=query)
+    if behind:
+        rows = rows.filter(name__gt=behind)
+    return lambda most: [(service, service.name) for service in _with_project(rows).order_by("name")[:most]]
+
+
+def _those_that_ran(row: EventRow, query: str, behind: str, most: int) -> list[tuple[Service, str]]:
+    runs = Execution.objects.filter(event=row.pk)
+    if query:
+        runs = runs.filter(service__name__icontains=query)
+    if behind:
+        runs = runs.filter(sequence__gt=int(behind))
+    order = list(runs.order_by("sequence").values_list("service_id", "sequence")[:most])
+    services = _with_project(Service.objects.filter(pk__in=[pk for pk, _ in order])).in_bulk()
+    return [(services[pk], str(sequence)) for pk, sequence in order]
+
+
+def _with_project(rows: QuerySet[Service]) -> QuerySet[Service]:
+    return rows.select_related("project").defer("description", "tags", "project__description")
