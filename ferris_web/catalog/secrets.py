@@ -22,6 +22,10 @@ _Scope = Secret.Scope
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
 
 
+class SecretUnreadable(BackendError):
+    """No encryption key of this platform opens a secret; trying again does not help."""
+
+
 def secret_set(
     scope: str,
     name: str,
@@ -105,6 +109,23 @@ def secrets_unreadable() -> list[Secret]:
     return [secret for secret in Secret.objects.order_by("scope", "name") if not _opens(secret)]
 
 
+def secrets_reencrypt() -> tuple[int, list[Secret]]:
+    """Encrypt every secret anew with the first key: how many now are, and those that no key opens.
+
+    A secret that is set at the same time keeps the newer value.
+    """
+    done, lost = 0, []
+    for secret in Secret.objects.order_by("scope", "name").iterator():
+        try:
+            renewed = wiring.cipher().rotate(secret.ciphertext.encode()).decode()
+        except InvalidToken:
+            lost.append(secret)
+            continue
+        Secret.objects.filter(pk=secret.pk, ciphertext=secret.ciphertext).update(ciphertext=renewed)
+        done += 1
+    return done, lost
+
+
 def _owner(scope: str, project: Project | None, service: Service | None) -> dict[str, Any]:
     fits = {
         _Scope.PLATFORM: project is None and service is None,
@@ -136,7 +157,7 @@ def _decrypt(secret: Secret) -> Any:
     try:
         return json.loads(wiring.cipher().decrypt(secret.ciphertext.encode()))
     except InvalidToken:
-        raise BackendError(
+        raise SecretUnreadable(
             f"secret {secret.name!r} ({secret.scope})",
             "was encrypted with a key that is not among the encryption keys",
             "put that key back behind the first one in keys/encryption.keys, or set the secret again",
@@ -147,13 +168,13 @@ def _holds(secret: Secret, value: Any) -> bool:
     """True when the secret has this value. Compared decrypted: encrypted twice, a value looks different."""
     try:
         return _plain(_decrypt(secret)) == _plain(value)
-    except BackendError:
+    except SecretUnreadable:
         return False  # its key is lost: what the file says is then the one value there is
 
 
 def _opens(secret: Secret) -> bool:
     try:
         _decrypt(secret)
-    except BackendError:
+    except SecretUnreadable:
         return False
     return True

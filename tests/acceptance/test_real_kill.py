@@ -19,7 +19,7 @@ from tests.acceptance.work import check, noted, send_all, services, wait_for_not
 
 pytestmark = pytest.mark.real_stack
 
-COUNT = 150  # two executions each
+COUNT = 250  # two executions each
 BEGUN = 60
 AWAY = 10.0
 PATIENCE = 150.0

@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.fernet import Fernet
 from django.db import connection
 
+from ferris.errors import BackendError
 from ferris.execution import ExecutionOrder
+from ferris_web import wiring
 from ferris_web.catalog import secrets
+from ferris_web.catalog.models import Secret
 from ferris_web.catalog.services import config_set
 from ferris_web.executions.models import Execution
 from tests.web.calling import Caller, problem_of
@@ -61,6 +65,27 @@ def test_of_many_claimants_one_gets_the_order(executor, queued):
     for thread in threads:
         thread.join()
     assert sorted(answers) == [False] * 5 + [True]
+
+
+def test_a_secret_that_no_key_opens_fails_the_execution_and_is_named(executor, queued):
+    unknown = Fernet(Fernet.generate_key()).encrypt(b'"word"').decode()
+    Secret.objects.filter(name="key").update(ciphertext=unknown)
+    assert claim(executor, queued[0].pk).json()["go"] is False
+    row = Execution.objects.get(pk=queued[0].pk)
+    assert (row.status, row.reason) == ("failed", "platform")
+    assert "'key' (service)" in row.error
+    assert "encryption keys" in row.error
+
+
+def test_a_store_that_is_away_leaves_the_execution_to_be_claimed_later(executor, queued, monkeypatch):
+    def away(_key: str) -> None:
+        raise BackendError("Consul", "does not answer", "start it")
+
+    monkeypatch.setattr(wiring.config_store(), "get", away)
+    problem_of(claim(executor, queued[0].pk), 503)
+    monkeypatch.undo()
+    assert Execution.objects.get(pk=queued[0].pk).status == "queued"
+    assert claim(executor, queued[0].pk).json()["go"] is True
 
 
 @pytest.mark.parametrize(

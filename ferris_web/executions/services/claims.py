@@ -58,6 +58,8 @@ def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder 
     )
     try:
         return _order(row, lease.total_seconds())
+    except secrets.SecretUnreadable as error:
+        return _hopeless(row, now, str(error))
     except (BackendError, OperationalError, InterfaceError):
         # A store is away: it stays claimable, and the executor, which hears of it, asks again.
         Execution.objects.filter(pk=wanted, status="in_progress", attempt=row.attempt).update(
@@ -70,13 +72,16 @@ def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder 
     except Exception as error:
         # Whatever keeps an order from being made would do so again: say it on the execution instead of looping.
         log.exception("no order could be made for execution %s", wanted)
-        Execution.objects.filter(pk=wanted, status="in_progress", attempt=row.attempt).update(
-            status="failed",
-            finished_at=now,
-            reason="platform",
-            error=f"its order could not be made ({type(error).__name__}); see the web process's log",
-        )
-        return "no order could be made"
+        problem = f"its order could not be made ({type(error).__name__}); see the web process's log"
+        return _hopeless(row, now, problem)
+
+
+def _hopeless(row: Execution, now: datetime, problem: str) -> str:
+    """What was just claimed can never run: it failed."""
+    Execution.objects.filter(pk=row.pk, status="in_progress", attempt=row.attempt).update(
+        status="failed", finished_at=now, reason="platform", error=problem
+    )
+    return "no order could be made"
 
 
 def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
