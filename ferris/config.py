@@ -54,7 +54,7 @@ class Settings:
     executor_token: str = field(repr=False)
     control_url: str = ""
     worker_concurrency: int = 4
-    lease_seconds: float = 15.0
+    lease_seconds: float = 30.0
     heartbeat_seconds: float = 1.0
     cancel_grace_seconds: float = 1.0
     stop_grace_seconds: float = 5.0
@@ -119,7 +119,7 @@ class Settings:
             worker_concurrency=read.whole(
                 "FERRIS_CONCURRENCY", max(4, 2 * (os.cpu_count() or 2)), low=1, high=1000
             ),
-            lease_seconds=read.seconds("FERRIS_LEASE", 15.0, low=2.0),
+            lease_seconds=read.seconds("FERRIS_LEASE", 30.0, low=2.0),
             heartbeat_seconds=read.seconds("FERRIS_HEARTBEAT", 1.0, low=0.1),
             cancel_grace_seconds=read.seconds("FERRIS_CANCEL_GRACE", 1.0, low=0.0),
             stop_grace_seconds=read.seconds("FERRIS_STOP_GRACE", 5.0, low=0.0),

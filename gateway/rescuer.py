@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 
 from ferris import events, lanes, lifecycle
@@ -33,15 +34,20 @@ class Rescuer(Role):
     def __init__(self, event_log: EventLog, lease_seconds: float, *, first_look_is_restart: bool) -> None:
         super().__init__()
         self._log = event_log
+        self._lease = lease_seconds
         self._period = min(5.0, lease_seconds / 3)
         self._restart = first_look_is_restart
+        self._lenient_until = 0.0
 
     def wake(self) -> None:
         pass  # `stopping` is what it waits for
 
     def turn(self) -> None:
         now = datetime.now(UTC)
-        self.end_leases(now)
+        if self.failures:  # the database was away, so nobody could renew a lease: who lives gets time to do so
+            self._lenient_until = time.monotonic() + self._lease
+        if self._restart or time.monotonic() >= self._lenient_until:
+            self.end_leases(now)
         self.ring_again(now)
         self._restart = False
         self.stopping.wait(self._period)

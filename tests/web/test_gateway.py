@@ -158,6 +158,25 @@ def test_the_rescuer_reports_and_the_recorder_decides(role):
     assert (row.status, row.attempt) == ("queued", 2)
 
 
+def test_leases_that_nobody_could_renew_are_not_held_for_lost(role, monkeypatch):
+    service("one", "a.happened")
+    (bell,) = dispatch(event())
+    execution_claim(bell.execution_id, "w", NOW - timedelta(hours=1))
+    recording = role(Recorder)
+
+    def status_after(failures: int) -> str:
+        rescuing = role(Rescuer, 3600.0, first_look_is_restart=False)
+        rescuing.failures = failures  # in a row, as the loop of every role counts them: the database was away
+        rescuing.stopping.set()
+        rescuing.turn()
+        append(LIFECYCLE, report(bell.execution_id, "execution.started"))  # so that there is something to read
+        recording.turn()
+        return Execution.objects.get().status
+
+    assert status_after(3) == "in_progress"
+    assert status_after(0) == "queued"
+
+
 def test_a_lost_doorbell_is_rung_again_when_its_queue_is_empty(role):
     service("one", "a.happened")
     (bell,) = dispatch(event(), now=datetime.now(UTC) - timedelta(seconds=30))
