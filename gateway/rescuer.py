@@ -44,7 +44,9 @@ class Rescuer(Role):
 
     def turn(self) -> None:
         now = datetime.now(UTC)
-        if self.failures:  # the database was away, so nobody could renew a lease: who lives gets time to do so
+        if (
+            self.failures
+        ):  # the database was away, so nobody could renew a lease: who lives gets time to do so
             self._lenient_until = time.monotonic() + self._lease
         if self._restart or time.monotonic() >= self._lenient_until:
             self.end_leases(now)

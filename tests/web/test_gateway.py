@@ -169,7 +169,9 @@ def test_leases_that_nobody_could_renew_are_not_held_for_lost(role, monkeypatch)
         rescuing.failures = failures  # in a row, as the loop of every role counts them: the database was away
         rescuing.stopping.set()
         rescuing.turn()
-        append(LIFECYCLE, report(bell.execution_id, "execution.started"))  # so that there is something to read
+        append(
+            LIFECYCLE, report(bell.execution_id, "execution.started")
+        )  # so that there is something to read
         recording.turn()
         return Execution.objects.get().status
 
