@@ -61,7 +61,7 @@ class Settings:
     hop_limit: int = 100
     lane_limit: int = 1000
     default_timeout_seconds: float = 3600.0
-    runner: str = "cold"  # a fresh interpreter for each script; or "warm": forks of one
+    runner: str = "warm"  # scripts are forks of a warm interpreter; or "cold": a fresh interpreter for each
     log_limit_bytes: int = 10 * 1024 * 1024
     artifact_limit_bytes: int = 1024 * 1024 * 1024
     artifact_limit_count: int = 200
@@ -126,7 +126,7 @@ class Settings:
             hop_limit=read.whole("FERRIS_HOP_LIMIT", 100, low=1, high=100_000),
             lane_limit=read.whole("FERRIS_LANE_LIMIT", 1000, low=10, high=10_000),
             default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
-            runner=read.choice("FERRIS_RUNNER", "COLD", ("COLD", "WARM")).lower(),
+            runner=read.choice("FERRIS_RUNNER", "WARM", ("WARM", "COLD")).lower(),
             log_limit_bytes=read.whole("FERRIS_LOG_LIMIT", 10 * 1024 * 1024, low=1024, high=2**40),
             artifact_limit_bytes=read.whole("FERRIS_ARTIFACT_LIMIT", 1024 * 1024 * 1024, low=0, high=2**40),
             artifact_limit_count=read.whole("FERRIS_ARTIFACT_COUNT", 200, low=0, high=1000),

@@ -335,8 +335,10 @@ def _order(command: Command) -> bytes:
     environment = dict(command.environment)
     if not command.sdk_last:
         environment["PYTHONPATH"] = str(SDK)
-    header = json.dumps([command.script, str(command.folder), environment])
-    return header.encode() + b"\n" + command.argument
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return (
+        os.fsencode("\0".join([str(command.folder), command.script, *variables])) + b"\0\0" + command.argument
+    )
 
 
 def _readable(handle: int) -> bool:

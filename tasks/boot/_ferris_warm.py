@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 import sys
 
+import _ferris_parting  # type: ignore[import-not-found]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
@@ -46,6 +48,7 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, str]:
     Ends after `idle` seconds without work. `library`: the helper library is the platform's own, and imported, too.
     """
     began = dict.fromkeys(sys.modules)
+    _ferris_parting.come_first()
     import contextlib
     import select
     import socket
@@ -69,7 +72,8 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, str]:
     area = _area()
     _vanish(area)
     control.send(json.dumps({"modules": modules, "stamps": stamps}).encode())
-    _settle()
+    del began, modules, stamps  # a child would free them, page by page
+    _ferris_parting.settle()
 
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -148,8 +152,6 @@ def _answer(number: int, running: dict[int, _Child], poll: select.poll) -> None:
 
 def _become(handles: list[int], places: Places, area: Area) -> tuple[int, str]:
     """In the child: what the order says, as if it had been on the command line."""
-    import json
-
     out, err, gate, order = handles
     os.dup2(out, 1)
     os.dup2(err, 2)
@@ -159,11 +161,16 @@ def _become(handles: list[int], places: Places, area: Area) -> tuple[int, str]:
     while part := os.pread(order, 1 << 24, len(content)):
         content += part
     os.close(order)
-    header, _, argument = content.partition(b"\n")
-    script, folder, environment = json.loads(header)
+    header, _, argument = content.partition(b"\0\0")
+    folder, name, *variables = bytes(header).split(b"\0")
     os.chdir(folder)
-    os.environ.update(environment)
-    _rename(script, places, area)
+    environ = vars(os.environ)["_data"]
+    for variable in variables:
+        key, _, value = variable.partition(b"=")
+        os.putenv(key, value)
+        environ[key] = value
+    script = os.fsdecode(name)
+    _rename(script, places, area, variables)
     sys.argv[0] = sys.orig_argv[1] = script
     _refresh()
     os.set_inheritable(gate, True)  # as with a fresh start, where it came through exec
@@ -179,7 +186,8 @@ def _refresh() -> None:
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
     started = vars(logging)["_startTime"]
     vars(logging)["_startTime"] = time.time() if isinstance(started, float) else time.time_ns()
-    sys.modules.pop(__name__, None)
+    for name in (__name__, _ferris_parting.__name__):
+        sys.modules.pop(name, None)
 
 
 def _too_old() -> str | None:
@@ -283,11 +291,10 @@ def _vanish(area: Area) -> None:
         os.close(memory)
 
 
-def _rename(script: str, places: Places, area: Area) -> None:
+def _rename(script: str, places: Places, area: Area, variables: list[bytes]) -> None:
     """Have the interpreter run this script, and the process list show it."""
     token = sys.orig_argv[1].encode("utf-32-le")
     whole = script if script.startswith("/") else os.getcwd().rstrip("/") + "/" + script.removeprefix("./")
-    environment = b"".join(name + b"=" + value + b"\0" for name, value in os.environb.items())
     memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
     try:
         for at, slashes in places:
@@ -296,14 +303,6 @@ def _rename(script: str, places: Places, area: Area) -> None:
                 os.pwrite(memory, name.encode("utf-32-le", "surrogatepass"), at - 4 * slashes)
         title = b" ".join(map(os.fsencode, (sys.orig_argv[0], script)))
         os.pwrite(memory, title + b"\0", area[0])
-        os.pwrite(memory, environment, area[2])
+        os.pwrite(memory, b"\0".join(variables) + b"\0", area[2])
     finally:
         os.close(memory)
-
-
-def _settle() -> None:
-    """Let children share memory: nothing that lives is looked at by their garbage collectors."""
-    import gc
-
-    gc.collect()
-    gc.freeze()

@@ -263,13 +263,18 @@ def test_output_errors_and_status_are_those_of_plain_python(
     assert found == expected
 
 
-@pytest.mark.parametrize("version", ["3.12", "3.13"])
-def test_other_versions_of_python(version: str, way: Fresh | Forked, tmp_path: Path) -> None:
+def interpreter(version: str) -> str | None:
+    """The Python of this version on this machine, if there is one."""
     installed = [
         *Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"),
         Path(f"/usr/bin/python{version}"),
     ]
-    base = next((str(path) for path in installed if path.exists()), None)
+    return next((str(path) for path in installed if path.exists()), None)
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_other_versions_of_python(version: str, way: Fresh | Forked, tmp_path: Path) -> None:
+    base = interpreter(version)
     if base is None:
         pytest.skip(f"no Python {version} here")
     python = Environments(tmp_path / "e").get(None, base, "", build, lambda _: None).python

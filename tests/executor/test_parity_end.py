@@ -1,0 +1,149 @@
+"""How a script ends: what plain Python does when it takes itself apart, a fork of a warm interpreter does, too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tasks.environment import Environments
+from tests.executor import test_parity as parity
+from tests.executor.test_parity import ARGUMENT, build, folder_of, plainly, under_the_runner
+
+way, python = parity.way, parity.python
+
+TELLS = """
+class Tells:
+    def __init__(self, name): self.name = name
+    def __del__(self): print('freed', self.name, flush=True)
+"""
+
+SCRIPTS = {
+    "global": TELLS + "a = Tells('a'); b = Tells('b')\nprint('end')",
+    "uses_modules": (
+        "import json, os, logging\nclass A:\n    def __del__(self):\n"
+        "        print(json.dumps({'a': os.path.join('x', 'y')}), logging.INFO, __name__)\na = A()"
+    ),
+    "imports_late": (
+        "class A:\n    def __del__(self):\n        try:\n            import json, csv, wave\n            print('got')\n"
+        "        except ImportError as e:\n            print('no')\na = A()"
+    ),
+    "cycle": TELLS + "a = Tells('a'); b = Tells('b')\na.b, b.a = b, a",
+    "in_a_module": "import tells, sys\ntells.it = tells.Tells('m')\nsys.modules['other'] = tells",
+    "in_builtins": TELLS + "import builtins, sys\nbuiltins.x = Tells('b')\nsys.x = Tells('s')",
+    "in_a_module_of_the_server": TELLS + "import json, logging\njson.x = Tells('json')\nlogging.Logger.x = Tells('l')",
+    "file_in_a_module_of_the_server": "import json\njson.x = open('out', 'w')\njson.x.write('kept')",
+    "file_global": "f = open('out', 'w')\nf.write('kept')",
+    "file_in_a_function": "def f(x=open('out', 'w')): return x\nf().write('kept')",
+    "file_in_a_class_of_the_server": (
+        "import logging\nlogging.Logger.file = open('out', 'w')\nlogging.Logger.file.write('kept')"
+    ),
+    "file_closed": "with open('out', 'w') as f:\n    f.write('kept')\nimport json\njson.x = f",
+    "file_in_a_handler": (
+        "import logging\nlogging.getLogger().addHandler(logging.StreamHandler(open('out', 'w')))\n"
+        "logging.error('kept')\nlogging.FileHandler('out2').stream.write('kept, too')"
+    ),
+    "handler_that_tells": (
+        "import logging\nclass H(logging.Handler):\n    def emit(self, r): print('emit', r.msg)\n"
+        "    def flush(self): print('flush')\n    def close(self): print('close'); super().close()\n"
+        "    def __del__(self): print('freed')\n"
+        "logging.getLogger().addHandler(H())\nlogging.warning('x')"
+    ),
+    "generator": (
+        "import json\ndef g():\n    try:\n        yield 1\n    finally:\n        print('finally')\n"
+        "x = g(); next(x)\njson.x = g(); next(json.x)"
+    ),
+    "weakref": (
+        "import json, weakref\nclass A: pass\na, json.a = A(), A()\n"
+        "r = weakref.ref(a, lambda _: print('gone'))\njson.r = weakref.ref(json.a, lambda _: print('gone, too'))\n"
+        "json.p = weakref.ref(json.a, print) and 0"
+    ),
+    "weak_values": (
+        "import weakref\nclass A: pass\nd = weakref.WeakValueDictionary(); a = A(); d['a'] = a\nprint(len(d))"
+    ),
+    "finalize": "import weakref, json\njson.o = type('O', (), {})()\nweakref.finalize(json.o, print, 'finalized')",
+    "unclosed_file_warning": (
+        "import warnings, json\nwarnings.simplefilter('always')\nf = open('data.txt')\njson.f = open('data.txt')"
+    ),
+    "unclosed_socket_warning": (
+        "import warnings, socket, json\nwarnings.simplefilter('always')\njson.s = socket.socket()"
+    ),
+    "error_in_del": "class A:\n    def __del__(self): 1 / 0\na = A()\nimport json\njson.a = A()",
+    "daemon_thread": (
+        TELLS + "import threading, time, json\njson.a = Tells('a')\n"
+        "threading.Thread(target=lambda: time.sleep(60), daemon=True).start()"
+    ),
+    "thread_local": TELLS + "import threading\nt = threading.local()\nt.a = Tells('local')",
+    "context_variable": TELLS + "import contextvars\nv = contextvars.ContextVar('v')\nv.set(Tells('context'))",
+    "cached": TELLS + "import functools\n@functools.lru_cache\ndef f(x): return Tells(x)\nf('cached')",
+    "registered": TELLS + "import collections.abc\nclass S: x = Tells('s')\ncollections.abc.Sequence.register(S)",
+    "temporary": (
+        "import tempfile, os\nt = tempfile.NamedTemporaryFile(dir='.')\nd = tempfile.TemporaryDirectory(dir='.')\n"
+        "print(len(os.listdir('.')))"
+    ),
+    "stdout_replaced": (
+        "import sys, io, os\nsys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(os.dup(1), 'w')))\nprint('x')"
+    ),
+    "atexit_in_order": (
+        TELLS + "import atexit, json\natexit.register(lambda: print('exit', json.dumps([1])))\na = Tells('a')"
+    ),
+    "atexit_imports": (
+        "import atexit\n@atexit.register\ndef f():\n    import json, wave, decimal\n    print(json, wave.Error)"
+    ),
+    "atexit_cleared": TELLS + "import atexit\natexit._clear()\na = Tells('a')",
+    "forked": (
+        TELLS + "import os\na = Tells('a')\nif (p := os.fork()):\n    os.waitpid(p, 0)\nprint('end', flush=True)"
+    ),
+    "exit_3": TELLS + "import json, sys\na = Tells('a')\nsys.exit(3)",
+    "exit_in_atexit": "import atexit, sys\natexit.register(sys.exit, 9)",
+    "error": TELLS + "a = Tells('a')\ndef f():\n    x = Tells('x')\n    1 / 0\nf()",
+    "flush_fails": "import os\nprint('x', end='')\nos.close(1)",
+    "many_objects": TELLS + "import json\njson.many = [[n] for n in range(100_000)]\njson.many.append(Tells('last'))",
+    "a_module_replaced": TELLS + "import sys\nsys.modules['json'] = Tells('instead')",
+    "modules_emptied": TELLS + "import sys\na = Tells('a')\nsys.modules.clear()",
+    "async_left": (
+        "import asyncio\nasync def f():\n"
+        "    try:\n        await asyncio.sleep(60)\n    finally:\n        print('ended')\n"
+        "async def main():\n    asyncio.create_task(f())\n    await asyncio.sleep(0)\nasyncio.run(main())"
+    ),
+    "pool_left": (
+        "import multiprocessing as m\nif __name__ == '__main__':\n    p = m.get_context('fork').Pool(1)\n"
+        "    print(p.apply(abs, (-1,)))"
+    ),
+    "executor_left": (
+        "from concurrent.futures import ThreadPoolExecutor as T\nimport time\np = T(1)\n"
+        "p.submit(lambda: (time.sleep(0.1), print('done')))"
+    ),
+}  # fmt: skip
+
+
+def left(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def compare(name: str, way: parity.Fresh | parity.Forked, python: str, folder: Path) -> None:
+    found = []
+    for start in (plainly, lambda *rest: under_the_runner(way, *rest)):
+        folder_of(SCRIPTS[name], folder)
+        (folder / "tells.py").write_text(TELLS)
+        out, err, status = start(python, folder, ARGUMENT)
+        found.append((out, re.sub(rb" at 0x\w+", b"", err), status, left(folder)))
+    assert found[1] == found[0], name
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_end_is_that_of_plain_python(
+    name: str, way: parity.Fresh | parity.Forked, python: str, tmp_path: Path
+) -> None:
+    compare(name, way, python, tmp_path / "service")
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_other_versions_of_python(version: str, way: parity.Fresh | parity.Forked, tmp_path: Path) -> None:
+    base = parity.interpreter(version)
+    if base is None:
+        pytest.skip(f"no Python {version} here")
+    python = Environments(tmp_path / "e").get(None, base, "", build, lambda _: None).python
+    for name in SCRIPTS:
+        compare(name, way, python, tmp_path / "service")
