@@ -13,6 +13,7 @@ from ferris_web.api import health, metrics, problems
 from ferris_web.api.control import executors, kv, schedules
 from ferris_web.api.control import secrets as secrets_dialect
 from ferris_web.api.views import (
+    backtests,
     catalog,
     events,
     executions,
@@ -46,6 +47,7 @@ urlpatterns: list[URLPattern] = [
     *route("events", events.EventList, "events"),
     *route("events/<path:event>/why", why.EventWhy, "event-why"),
     *route("events/<path:event>", events.EventDetail, "event"),
+    *route("backtests", backtests.BacktestList, "backtests"),
     *route("executions", executions.ExecutionList, "executions"),
     *route("executions/<uuid:pk>", executions.ExecutionDetail, "execution"),
     *route("executions/<uuid:pk>/steps", executions.StepList, "execution-steps"),

@@ -106,7 +106,7 @@ def _sync(repository: Repository, actor: User | None, now: datetime, tell: Progr
 
 
 def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: Progress) -> None:
-    root, commit = _bring(repository, tell)
+    root, commit = bring(repository, tell)
     run.commit, run.author, run.subject = commit.id, commit.author[:255], commit.subject[:500]
     outcome = Outcome()
     items = _prepare_all(root, outcome, tell)
@@ -133,7 +133,7 @@ def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: P
             revision_bump()
 
 
-def _bring(repository: Repository, tell: Progress) -> tuple[Path, git.Commit]:
+def bring(repository: Repository, tell: Progress) -> tuple[Path, git.Commit]:
     """The folder to read, and the commit it is at; a folder that is under no version control has none."""
     if not is_git_url(repository.source):
         folder = Path(repository.source)

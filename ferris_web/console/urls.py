@@ -13,6 +13,7 @@ from django.urls import URLPattern, path
 
 from ferris.errors import BackendError, NotFound
 from ferris_web.console.views import (
+    backtest,
     dashboard,
     dead_letters,
     events,
@@ -84,6 +85,7 @@ urlpatterns = [
     screen("events/send/", events.send, "event-send"),
     screen("events/<uuid:key>/", events.event, "event"),
     screen("events/<uuid:key>/why/", why.event, "event-why"),
+    screen("backtest/", backtest.backtest, "backtest"),
     screen("event-types/", events.type_list, "event-types"),
     screen("event-types/named/", events.type_by_name, "event-type-by-name"),
     screen("event-types/<str:name>/", events.event_type, "event-type"),

@@ -96,6 +96,8 @@ def addresses(rows: Rows) -> list[str]:
         f"/events/{rows.event.pk}/why/?all=1",
         "/events/send/",
         f"/events/send/?from={rows.event.pk}",
+        "/backtest/",
+        "/backtest/?service=make_report&project=quakes",
         "/event-types/",
         "/event-types/quakes.quake.detected/",
         "/schedules/",

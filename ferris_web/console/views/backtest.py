@@ -1,0 +1,115 @@
+"""Trying triggers on past events: of one service, or what a sync of a project would bring."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from ferris.backtest import Refused
+from ferris.errors import FerrisError
+from ferris_web.catalog import candidate
+from ferris_web.catalog.models import Project, Service
+from ferris_web.console import filters
+from ferris_web.executions.backtesting import Tested, backtest_run
+
+_PERIODS = (
+    ("1h", "the last hour"),
+    ("24h", "the last 24 hours"),
+    ("7d", "the last 7 days"),
+    ("30d", "the last 30 days"),
+)
+_LENGTHS = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(days=1),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+_SECONDS = 8.0
+_EVENTS = 100_000
+_LONGEST_TEXT = 200_000
+_EXAMPLE = [{"event_type": "quakes.quake.detected", "filter": {"data": {"mag": [{"numeric": [">=", 5]}]}}}]
+
+
+def backtest(request: HttpRequest) -> HttpResponse:
+    """The form, filled with a service's triggers of today (`?service=`), and what came of it."""
+    if request.method == "POST":
+        return _answer(request)
+    name = filters.text(request.GET, "service", 200)
+    service = Service.objects.filter(name=name).first() if name else None
+    triggers: list[Any] = _written(service) if service else _EXAMPLE
+    context = {
+        "service": name,
+        "triggers": json.dumps(triggers, indent=2, ensure_ascii=False),
+        "project": filters.text(request.GET, "project", 100),
+        "since": "7d",
+        **_known("7d"),
+    }
+    return render(request, "console/backtest.html", context)
+
+
+def _written(service: Service) -> list[Any]:
+    """Its triggers as a manifest would have them."""
+    found: list[Any] = []
+    for trigger in service.triggers.all():
+        said: dict[str, Any] = {"event_type": trigger.event_type}
+        if trigger.filter is not None:
+            said["filter"] = trigger.filter
+        if trigger.cesql is not None:
+            said["cesql"] = trigger.cesql
+        found.append(said if len(said) > 1 else trigger.event_type)
+    return found
+
+
+def _known(period: str) -> dict[str, Any]:
+    return {
+        "names": list(Service.objects.filter(vanished_at=None).values_list("name", flat=True)[:500]),
+        "projects": list(
+            Project.objects.filter(repositories__isnull=False).distinct().values_list("name", flat=True)
+        ),
+        "periods": [filters.Choice(value, label, value == period) for value, label in _PERIODS],
+    }
+
+
+def _answer(request: HttpRequest) -> HttpResponse:
+    said = request.POST
+    period = said.get("since", "") if said.get("since", "") in _LENGTHS else "7d"
+    context: dict[str, Any] = {
+        "service": filters.text(said, "service", 200),
+        "triggers": said.get("triggers", "")[:_LONGEST_TEXT],
+        "project": filters.text(said, "project", 100),
+        **_known(period),
+    }
+    problems: list[str] = []
+    tested = None
+    try:
+        tested = _run(context, period)
+    except Refused as refused:
+        problems = list(refused.problems)
+    except FerrisError as error:
+        problems = [str(error)]
+    except ValueError as error:
+        problems = [f"the triggers are no JSON: {error}"]
+    context |= {"problems": problems, "tested": tested, "limit": _EVENTS}
+    if tested is not None:
+        context["tallies"] = sorted(
+            tested.backtest.tallies.values(),
+            key=lambda tally: (not (tally.gained or tally.lost), tally.service),
+        )
+    return render(request, "console/backtest.html", context, status=422 if problems else 200)
+
+
+def _run(said: dict[str, Any], period: str) -> Tested:
+    if said["project"]:
+        sides = candidate.sides_of_project(said["project"], lambda line: None)
+    else:
+        name = said["service"] or "(this trigger)"
+        sides = candidate.sides_of_manifests({name: {"trigger_events": json.loads(said["triggers"])}})
+    now = timezone.now()
+    return backtest_run(
+        sides, since=now - _LENGTHS[period], until=now, most_events=_EVENTS, most_seconds=_SECONDS
+    )

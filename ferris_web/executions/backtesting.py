@@ -1,0 +1,91 @@
+"""Backtests over the journal: newest events first, in chunks, for as long or as far as the caller allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from ferris.backtest import Backtest, Side
+from ferris.routing import ANY
+from ferris_web.executions.journal import event_of, journal_chunks
+from ferris_web.executions.models import Event
+
+_TYPES_AT_MOST = 200  # named in a query; with more, every event is looked at
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What came of it. `reached`: the oldest moment looked at; `complete` says whether that is all of the window."""
+
+    backtest: Backtest
+    since: datetime
+    until: datetime
+    reached: datetime
+    complete: bool
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As the API and `--json` give it, times as datetimes."""
+        test = self.backtest
+        return {
+            "since": self.since,
+            "until": self.until,
+            "reached": self.reached,
+            "complete": self.complete,
+            "events": test.events,
+            "seconds": round(self.seconds, 3),
+            "gained": test.gained,
+            "lost": test.lost,
+            "services": [vars(tally) for tally in test.tallies.values()],
+        }
+
+
+def backtest_run(
+    sides: tuple[dict[str, Side], dict[str, Side]],
+    *,
+    since: datetime,
+    until: datetime,
+    samples: int = 5,
+    most_events: int | None = None,
+    most_seconds: float | None = None,
+    progress: Callable[[int, datetime], None] | None = None,
+) -> Tested:
+    """Feed the journal's events of that time to both sides, the newest first.
+
+    It ends before the whole window was read when `most_events` or `most_seconds` are reached. `progress` is told,
+    after each chunk, how many events were read and back to when. Memory does not grow with the journal.
+    """
+    test = Backtest(*sides, samples=samples)
+    begun = time.monotonic()
+    reached, complete = until, True
+    chunks = journal_chunks(since, until, types=types_named(test.types()), newest_first=True)
+    for chunk in chunks:
+        for row in chunk:
+            test.feed(event_of(row))
+        reached = chunk[-1].received_at
+        if progress is not None:
+            progress(test.events, reached)
+        late = most_seconds is not None and time.monotonic() - begun > most_seconds
+        if late or (most_events is not None and test.events >= most_events):
+            complete = not Event.objects.filter(received_at__gte=since, received_at__lt=reached).exists()
+            break
+    return Tested(test, since, until, since if complete else reached, complete, time.monotonic() - begun)
+
+
+def types_named(patterns: Iterable[str]) -> Q | None:
+    """The events that these types or patterns may name, as a condition for `journal_chunks`; None: any."""
+    wanted = set(patterns)
+    if ANY in wanted or len(wanted) > _TYPES_AT_MOST:
+        return None
+    exact = [name for name in wanted if not name.endswith(".*")]
+    if len(wanted) == len(exact) == 1:
+        return Q(type=exact[0])  # has an index that is in the order of the walk
+    found = Q(kind__in=exact)
+    for pattern in wanted - set(exact):
+        found |= Q(kind__startswith=pattern[:-1])
+    return found

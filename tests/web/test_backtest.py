@@ -1,0 +1,187 @@
+"""Changed triggers over the journal: counts, samples, mistakes first, and exit statuses that CI can use."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from ferris_web.catalog import services as catalog
+from ferris_web.catalog.models import Service
+from ferris_web.executions import journal
+from ferris_web.executions.backtesting import backtest_run
+from ferris_web.executions.models import Event
+from tests.web.calling import problem_of
+from tests.web.console_pages import Page, page
+from tests.web.folders import SourceFolder
+from tests.web.platform import dispatch, event
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
+
+
+def strong(least: float) -> dict[str, Any]:
+    return {"event_type": "quake.seen", "filter": {"data": {"mag": [{"numeric": [">=", least]}]}}}
+
+
+@pytest.fixture
+def synced(source: SourceFolder) -> SourceFolder:
+    """A project of two services, and ten events from a moment ago."""
+    source.service("alert", {"trigger_events": [strong(5)]})
+    source.service("all_quakes", {"trigger_events": ["quake.*"]})
+    project = catalog.project_add("quakes", str(source.root), now=timezone.now())
+    catalog.project_sync(project, now=timezone.now())
+    now = timezone.now() - timedelta(minutes=1)
+    dispatch(*(event("quake.seen", {"mag": n}, id=str(n)) for n in range(10)), now=now)
+    dispatch(event("flood.seen"), now=now)
+    return source
+
+
+def run(*arguments: Any) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    status = 0
+    try:
+        call_command("backtest", *map(str, arguments), stdout=out, stderr=err)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    except CommandError as error:
+        status = error.returncode
+        err.write(str(error))
+    return status, out.getvalue(), err.getvalue()
+
+
+def test_a_changed_folder_says_what_is_gained_and_lost(synced: SourceFolder) -> None:
+    synced.service("alert", {"trigger_events": [strong(7)]})
+    synced.service("new", {"trigger_events": ["flood.seen"]})
+    status, said, _ = run(synced.root, "--project", "quakes", "--json")
+    assert status == 0
+    found = json.loads(said)
+    assert (found["events"], found["gained"], found["lost"], found["complete"]) == (11, 1, 2, True)
+    by_name = {entry["service"]: entry for entry in found["services"]}
+    assert [by_name["alert"][key] for key in ("state", "before", "after", "lost")] == ["changed", 5, 3, 2]
+    assert [sample["id"] for sample in by_name["alert"]["lost_samples"]] == ["6", "5"]
+    assert by_name["alert"]["lost_samples"][0]["why"].startswith("data.mag is 6;")
+    assert by_name["new"]["state"] == "added"
+    assert by_name["all_quakes"]["state"] == "unchanged"
+    assert by_name["all_quakes"]["before"] == 10
+    assert Service.objects.count() == 2  # nothing was synced
+
+
+def test_exit_statuses(synced: SourceFolder) -> None:
+    folder = (synced.root, "--project", "quakes", "--fail-on")
+    assert [run(*folder, what)[0] for what in ("lost", "gained", "any")] == [0, 0, 0]
+    synced.service("alert", {"trigger_events": [strong(7)]})
+    assert [run(*folder, what)[0] for what in ("lost", "gained", "any")] == [1, 0, 1]
+    synced.service("alert", {"trigger_events": [strong(3)]})
+    assert [run(*folder, what)[0] for what in ("lost", "gained", "any")] == [0, 1, 1]
+    assert run(*folder, "any", "--until", "2m")[0] == 0  # the events came later
+    synced.service("alert", {"trigger_events": [strong(3), 5], "priority": "high"})
+    status, _, errors = run(*folder, "lost")
+    assert status == 2
+    assert "alert: manifest.json trigger_events[1]" in errors
+    assert "alert: manifest.json priority" in errors
+    assert run(synced.root / "nothing")[0] == 2
+    assert run(synced.root, "--since", "yesterday")[0] == 2
+    assert run()[0] == 2
+
+
+def test_without_a_project_what_is_not_in_the_folder_is_not_lost(
+    synced: SourceFolder, tmp_path: Path
+) -> None:
+    part = SourceFolder(tmp_path / "part")
+    part.service("alert", {"trigger_events": [strong(5)]})
+    assert run(part.root, "--fail-on", "any")[0] == 0
+    status, said, _ = run(part.root, "--project", "quakes", "--fail-on", "lost")
+    assert status == 1
+    assert "all_quakes (removed): 10 before, 0 after, 0 gained, 10 lost" in said
+
+
+def test_one_services_folder_and_one_trigger(synced: SourceFolder) -> None:
+    synced.service("alert", {"trigger_events": [strong(9)]})
+    assert "In all 0 runs gained, 4 lost." in run(synced.root / "alert")[1]
+    status, said, _ = run("--type", "quake.seen", "--filter", '{"data": {"mag": [3]}}', "--service", "alert")
+    assert status == 0
+    assert "alert (changed): 5 before, 1 after, 1 gained, 5 lost" in said
+    assert "2 gained" in run("--type", "*", "--cesql", "type LIKE 'flood%' OR id = '1'")[1]
+    assert run("--type", "quake.seen", "--cesql", "data = 'x'")[0] == 2
+    assert run("--type", "quake.seen", "--filter", "{")[0] == 2
+
+
+def test_what_was_switched_on_the_platform_stays_as_a_sync_would_leave_it(synced: SourceFolder) -> None:
+    Service.objects.filter(name="all_quakes").update(active=False)
+    assert run(synced.root, "--project", "quakes", "--fail-on", "any")[0] == 0
+
+
+def test_a_name_of_another_project_is_refused_as_a_sync_would(synced: SourceFolder, tmp_path: Path) -> None:
+    other = SourceFolder(tmp_path / "other")
+    other.service("alert", {})
+    catalog.project_add("other", str(other.root), now=timezone.now())
+    status, _, errors = run(other.root, "--project", "other")
+    assert status == 2
+    assert "taken by a service of project quakes" in errors
+
+
+def test_chunks_walk_the_whole_window_once(synced: SourceFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "AT_ONCE", 3)
+    now = timezone.now()
+    day = timedelta(days=1)
+    for newest_first in (False, True):
+        seen = [
+            row.event_id
+            for chunk in journal.journal_chunks(now - day, now, newest_first=newest_first)
+            for row in chunk
+        ]
+        assert sorted(seen) == sorted(Event.objects.values_list("event_id", flat=True))
+        times = [row.received_at for chunk in journal.journal_chunks(now - day, now) for row in chunk]
+        assert times == sorted(times)
+
+
+def test_a_bounded_run_says_how_far_it_came(synced: SourceFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ferris_web.catalog.candidate import sides_of_manifests
+
+    monkeypatch.setattr(journal, "AT_ONCE", 3)
+    now = timezone.now()
+    told: list[int] = []
+    tested = backtest_run(
+        sides_of_manifests({"alert": {"trigger_events": ["*"]}}),
+        since=now - timedelta(days=1),
+        until=now,
+        most_events=5,
+        progress=lambda events, reached: told.append(events),
+    )
+    assert (tested.backtest.events, tested.complete, told) == (6, False, [3, 6])
+    assert tested.reached > tested.since
+
+
+def test_the_api(api: Any, synced: SourceFolder) -> None:
+    body = {"services": {"alert": {"trigger_events": [strong(7)], "entrypoint": "a.py"}}}
+    found = api.post("/api/v1/backtests/", body).json()
+    assert (found["lost"], found["gained"], found["services"][0]["service"]) == (2, 0, "alert")
+    synced.service("alert", {"trigger_events": [strong(8)]})
+    assert api.post("/api/v1/backtests/", {"project": "quakes"}).json()["lost"] == 3
+    problem_of(api.post("/api/v1/backtests/", {}), 400)
+    problem_of(api.post("/api/v1/backtests/", {"project": "none"}), 404)
+    wrong = problem_of(api.post("/api/v1/backtests/", {"services": {"a": {"trigger_events": [3]}}}), 400)
+    assert "trigger_events[0]" in json.dumps(wrong)
+    problem_of(api.post("/api/v1/backtests/", {"services": {"a": 1}}), 400)
+
+
+def test_the_console(person: Any, synced: SourceFolder) -> None:
+    assert '"numeric"' in page(person, "/backtest/?service=alert").text
+    said = person.post("/backtest/", {"service": "alert", "triggers": json.dumps([strong(7)]), "since": "7d"})
+    text = Page(said.content.decode()).text
+    assert "0 runs gained, 2 lost" in text
+    assert "data.mag is 6" in text
+    synced.service("alert", {"trigger_events": [strong(9)]})
+    said = person.post("/backtest/", {"project": "quakes", "since": "7d"})
+    assert "0 runs gained, 4 lost" in Page(said.content.decode()).text
+    for wrong in ("{", json.dumps([{"event_type": "a", "filter": {"data": {"b": [{"numeric": 1}]}}}])):
+        refused = person.post("/backtest/", {"triggers": wrong})
+        assert refused.status_code == 422
+        assert "Mend this first" in refused.content.decode()
