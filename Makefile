@@ -80,6 +80,10 @@ clean:  ## forget the virtual environment and what was built; var/ (your data) s
 stack: .venv/installed  ## the servers of the real stack on this machine, without containers
 	@$(PY) compose/native/stack.py up $(ONLY)
 
+.PHONY: stack-get
+stack-get: .venv/installed  ## build or install the servers, once; start none
+	@$(PY) compose/native/stack.py get $(ONLY)
+
 .PHONY: stack-down
 stack-down: .venv/installed  ## end what `make stack` started; what they keep stays
 	@$(PY) compose/native/stack.py down $(ONLY)

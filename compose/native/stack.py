@@ -1,6 +1,6 @@
 """`make stack`: the servers of the real stack on this machine, without containers.
 
-    python compose/native/stack.py up|down|status [name …]
+    python compose/native/stack.py get|up|down|status [name …]
 
 Each server comes from its ordinary package client into FERRIS_STACK_CACHE, once per version, and runs on
 127.0.0.1 as an ordinary user with everything it keeps under FERRIS_STACK_HOME (`var/stack`). Its `env` file
@@ -188,7 +188,7 @@ def _alone() -> Iterator[None]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("action", choices=("up", "down", "status"))
+    parser.add_argument("action", choices=("get", "up", "down", "status"))
     parser.add_argument("servers", nargs="*", metavar="name", help=", ".join(kind.name for kind in ALL))
     told = parser.parse_args()
     unknown = set(told.servers) - {kind.name for kind in ALL}
@@ -198,6 +198,9 @@ def main() -> int:
     try:
         if told.action == "status":
             return status(chosen)
+        if told.action == "get":
+            _get(chosen)
+            return 0
         with _alone():
             return up(chosen) if told.action == "up" else down(chosen)
     except StackError as error:
