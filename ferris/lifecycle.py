@@ -71,6 +71,8 @@ RETRY_SCHEDULED: Final = "ferris.execution.retry_scheduled"
 REQUEUED: Final = "ferris.execution.requeued"
 LEASE_EXPIRED: Final = "ferris.execution.lease_expired"
 CANCEL_REQUESTED: Final = "ferris.execution.cancel_requested"
+PROGRESS: Final = "ferris.execution.progress"
+"""A script says how far it is: moves nothing."""
 
 STEP_STARTED: Final = "ferris.step.started"
 STEP_COMPLETED: Final = "ferris.step.completed"
@@ -179,6 +181,8 @@ def document() -> str:
         "`retry_scheduled` and `requeued` begin a new attempt: the attempt number grows by one. Every report",
         "names its attempt, and a report of an older attempt changes nothing. A claim (compare-and-set on",
         "status and attempt) moves `queued` to `in_progress`; `ferris.execution.started` is its record.",
+        "",
+        "`ferris.execution.progress` says how far a script is (`context.progress`); it moves nothing.",
         "",
         "After `lease_expired`:",
         "",

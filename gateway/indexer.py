@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from ferris import events
+from ferris import events, lifecycle
 from ferris.config import EVENTS, LIFECYCLE, LOGS
 from ferris.errors import EventError
 from ferris.foreign_lines import foreign_line
@@ -55,13 +55,15 @@ class Indexer(Reader):
 
 
 def _document(record: LogRecord, now: datetime) -> dict[str, Any] | None:
-    """The record as the store wants it; None for what the router or the recorder puts aside as a dead letter."""
+    """The record as the store wants it; None for what is not searched for, or put aside as a dead letter."""
     if record.topic == LOGS:
         return _line(record)
     try:
         event = events.from_record(record.value, record.headers, now=now)
     except EventError:
         return None
+    if event.type == lifecycle.PROGRESS:
+        return None  # of use for a moment only; the row has the latest
     said = event.data if isinstance(event.data, dict) else {}
     of_execution = record.topic == LIFECYCLE
     return {

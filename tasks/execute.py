@@ -33,6 +33,7 @@ from tasks.lease import CANCELLED, SHUTDOWN, TIMEOUT, Lease
 from tasks.loop import Loop
 from tasks.mask import SHORTEST
 from tasks.package import PackageError
+from tasks.progress import Progress
 from tasks.relay import Relay
 from tasks.runner import Command, Process, start_tool
 from tasks.step import Outcome, Say, Watch
@@ -157,6 +158,7 @@ class Attempt:
             self._journal.note,
             Limits(self._settings.artifact_limit_bytes, self._settings.artifact_limit_count),
         )
+        self._progress = Progress(loop, self._journal.progress)
         self._error_line = ""
         self._rung_at: float | None = rung_at  # until its first script has started
 
@@ -306,6 +308,7 @@ class Attempt:
     def _end_step(self, index: int, script: str, outcome: Outcome) -> None:
         if outcome.stopped not in (None, CANCELLED, TIMEOUT):
             raise Stopped(outcome.stopped)
+        self._progress.flush()
         kept, lost = self._keep(index)
         said: dict[str, Any] = {
             "step": index,
@@ -365,6 +368,8 @@ class Attempt:
                 self._journal.note("error", f"an event was not sent: {error}")
         elif message["op"] == "log":
             self._journal.record(str(message.get("level")), str(message.get("message")))
+        elif message["op"] == "progress":
+            self._progress.take(message)
         elif message["op"] == "artifact":
             self._artifacts.state(str(message.get("name")), str(message.get("content_type")))
         else:

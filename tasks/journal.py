@@ -26,6 +26,7 @@ TOPICS: Final = {
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 _LINE_OVERHEAD: Final = 200
 _LONGEST_ERROR: Final = 2000
+_LONGEST_PROGRESS: Final = 200
 
 
 class Journal:
@@ -39,6 +40,7 @@ class Journal:
         self._limit = log_limit
         self._budget = Budget(log_limit, self._append_line)
         self._sequence = 0
+        self._progress = 0
         self._sent: Counter[str] = Counter()
         self._warned = False
         self.step: str | None = None
@@ -52,14 +54,26 @@ class Journal:
             self._source,
             {"execution": order.execution_id, "attempt": order.attempt, "service": order.service, **said},
             now=datetime.now(UTC),
-            id=f"{order.execution_id}.{order.attempt}.{kind.removeprefix('ferris.')}.{said.get('step', '')}".rstrip(
-                "."
-            ),
+            id=f"{order.execution_id}.{order.attempt}.{kind.removeprefix('ferris.')}"
+            f".{said.get('mark', said.get('step', ''))}".rstrip("."),
             subject=order.execution_id,
             correlation_id=order.flow_id,
         )
-        urgent = kind != lifecycle.STARTED
+        urgent = kind not in (lifecycle.STARTED, lifecycle.PROGRESS)
         self._reporter.add(LIFECYCLE, Record(events.encode(event), key=order.execution_id), urgent=urgent)
+
+    def progress(self, done: float, total: float | None, message: str) -> None:
+        """How far a script is."""
+        self._progress += 1
+        text = " ".join(self.masker.text(message).split())[:_LONGEST_PROGRESS]
+        self.report(
+            lifecycle.PROGRESS,
+            mark=self._progress,
+            script=self.step,
+            done=done,
+            total=total,
+            message=text.replace("\0", "\ufffd").encode("utf-8", "replace").decode(),
+        )
 
     def line(self, stream: str, level: str, message: str) -> None:
         """A line whose message is masked already."""

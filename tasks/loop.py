@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import os
 import selectors
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -18,6 +21,8 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._posted: deque[Callable[[], None]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
         self._open = threading.Lock()  # held while the bell is rung or taken away
         self._closed = False
         self.add(self._bell, self._answer_bell)
@@ -30,8 +35,20 @@ class Loop:
         """Stop watching the handle; call before it is closed."""
         self._selector.unregister(handle)
 
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Make this call once, in the first turn that is under way or begins when the time has passed."""
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), call))
+
     def turn(self, timeout: float | None) -> None:
         """Wait up to `timeout` seconds (None: for ever) and handle what has come."""
+        if self._timers:
+            left = max(0.0, self._timers[0][0] - time.monotonic())
+            timeout = left if timeout is None else min(timeout, left)
+        self._wait(timeout)
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            heapq.heappop(self._timers)[2]()
+
+    def _wait(self, timeout: float | None) -> None:
         for key, _ in self._selector.select(timeout):
             if key.fd in self._selector.get_map():  # an earlier one of this turn may have removed it
                 key.data()

@@ -13,6 +13,7 @@ from ferris_web.api import health, metrics, problems
 from ferris_web.api.control import executors, kv, schedules
 from ferris_web.api.control import secrets as secrets_dialect
 from ferris_web.api.views import (
+    artifacts,
     backtests,
     catalog,
     events,
@@ -51,6 +52,12 @@ urlpatterns: list[URLPattern] = [
     *route("executions", executions.ExecutionList, "executions"),
     *route("executions/<uuid:pk>", executions.ExecutionDetail, "execution"),
     *route("executions/<uuid:pk>/steps", executions.StepList, "execution-steps"),
+    *route("executions/<uuid:pk>/artifacts", artifacts.ArtifactList, "execution-artifacts"),
+    path(
+        "api/v1/executions/<uuid:pk>/artifacts/<path:name>",
+        artifacts.ArtifactContent.as_view(),
+        name="execution-artifact",
+    ),
     *route("executions/<uuid:pk>/logs", executions.ExecutionLog, "execution-logs"),
     *route("executions/<uuid:pk>/cancel", executions.ExecutionCancel, "execution-cancel"),
     *route("executions/<uuid:pk>/retry", executions.ExecutionRetry, "execution-retry"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -77,6 +79,30 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} TiB"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A progress bar. Without `percent` nobody knows how much there is to do."""
+
+    percent: int | None
+    text: str
+    message: str
+
+
+def progress(said: Mapping[str, Any] | None) -> Bar | None:
+    """What a script said of its progress, as a bar; None when it said nothing."""
+    if not said or not isinstance(said.get("done"), int | float):
+        return None
+    done, total, message = said["done"], said.get("total"), str(said.get("message") or "")
+    if not total:
+        return Bar(None, f"{_amount(done)} done", message)
+    percent = min(100, int(100 * done / total))
+    return Bar(percent, f"{percent} % ({_amount(done)} of {_amount(total)})", message)
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.2f}"
 
 
 def shorten(text: str, length: int) -> str:

@@ -13,6 +13,7 @@ from django.urls import URLPattern, path
 
 from ferris.errors import BackendError, NotFound
 from ferris_web.console.views import (
+    artifacts,
     backtest,
     dashboard,
     dead_letters,
@@ -76,6 +77,8 @@ urlpatterns = [
     screen("executions/<uuid:pk>/", executions.execution, "execution"),
     screen("executions/<uuid:pk>/log/", executions.log, "execution-log"),
     screen("executions/<uuid:pk>/log.txt", executions.log_file, "execution-log-file"),
+    screen("executions/<uuid:pk>/artifacts/<path:name>", artifacts.preview, "artifact"),
+    screen("executions/<uuid:pk>/artifact-files/<path:name>", artifacts.content, "artifact-file"),
     screen("executions/<uuid:pk>/cancel/", executions.cancel, "execution-cancel"),
     screen("executions/<uuid:pk>/retry/", executions.retry, "execution-retry"),
     screen("flows/", flows.flow_list, "flows"),

@@ -18,6 +18,7 @@ from ferris_web.executions.models import Execution
 from ferris_web.executions.settling import flow_settled
 
 _STATUSES = ("completed", "failed", "cancelled", "skipped", "in_progress", "queued", "pending")
+_PROGRESS_EVERY = 1.0  # seconds between two lines about the progress of one execution
 _SHOWN = 10  # executions told of line by line; of more, only failures and a count
 _LOOK_AGAIN = 1.0  # seconds between looks at the rows when nothing is heard
 _SOON = 0.05  # the router's commit rings no bell; this is how long one waits before looking for it again
@@ -70,6 +71,7 @@ class Follower:
         self._services: dict[str, str] = {}  # of each execution that started
         self._ended = Counter[str]()
         self._told = 0.0
+        self._progress: dict[str, float] = {}  # when an execution's progress was told last
 
     def run(self, timeout: float) -> Outcome:
         """Follow until the flow has settled or `timeout` seconds have passed."""
@@ -101,6 +103,9 @@ class Follower:
     def _tell(self, report: Event) -> None:
         said, what = report.data, report.type.removeprefix("ferris.")
         execution = str(said.get("execution", ""))
+        if what == "execution.progress":
+            self._tell_progress(report, execution)
+            return
         if what == "execution.started":
             self._services[execution] = str(said.get("service", ""))
         if what in ("execution.completed", "execution.failed", "execution.cancelled"):
@@ -112,6 +117,29 @@ class Follower:
             self._told = time.monotonic()
             counts = ", ".join(f"{count} {status}" for status, count in self._ended.items())
             self._show(f"  … {len(self._services)} executions started" + (f", {counts}" if counts else ""))
+
+    def _tell_progress(self, report: Event, execution: str) -> None:
+        """At most one line a second for each execution, but the one that says that all is done."""
+        said, now = report.data, time.monotonic()
+        finished = said.get("done") == said.get("total")
+        if len(self._services) > _SHOWN or not (text := _how_far(said)):
+            return
+        if finished or now - self._progress.get(execution, 0.0) >= _PROGRESS_EVERY:
+            self._progress[execution] = now
+            name = said.get("service") or self._services.get(execution, execution)
+            self._show(f"{report.time:%H:%M:%S.%f}"[:-3] + f"  {name}  {text}")
+
+
+def _how_far(said: dict[str, Any]) -> str:
+    done, total = said.get("done"), said.get("total")
+    if not isinstance(done, int | float):
+        return ""
+    text = f"{done:,.12g} done"
+    if isinstance(total, int | float) and total:
+        part = min(1.0, done / total)
+        text = f"[{'#' * int(part * 20):<20}] {part:4.0%} ({done:,.12g} of {total:,.12g})"
+    message = "".join(c if c.isprintable() else " " for c in str(said.get("message") or ""))
+    return f"{text} {message}".rstrip()
 
 
 def _words(what: str, said: dict[str, Any]) -> str:

@@ -26,9 +26,14 @@ _BEHIND_SECONDS = 1.0
 
 
 async def follow_lines(
-    pk: str, after: int, subscription: live.Subscription
+    pk: str,
+    after: int,
+    subscription: live.Subscription,
+    progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> AsyncGenerator[list[LogLine], None]:
     """Lines behind the cursor `after` in order; an empty list when none came for a while. Ends with the execution.
+
+    `progress` is called with what the script says of its progress; an empty list follows it, too.
 
     A line that an executor reports after a later attempt has begun is not given, but it is in the stored log.
     """
@@ -50,14 +55,16 @@ async def follow_lines(
             yield lines
         if ended:
             return
-        async with aclosing(_as_they_come(subscription, last)) as live_lines:
+        async with aclosing(_as_they_come(subscription, last, progress)) as live_lines:
             async for lines in live_lines:
-                last = lines[-1].seq
+                last = lines[-1].seq if lines else last
                 yield lines
         yield []
 
 
-async def _as_they_come(subscription: live.Subscription, last: int) -> AsyncGenerator[list[LogLine], None]:
+async def _as_they_come(
+    subscription: live.Subscription, last: int, progress: Callable[[dict[str, Any]], None] | None
+) -> AsyncGenerator[list[LogLine], None]:
     """New lines; ends when the execution has, when some may be missing, or when nothing comes for a while."""
     while True:
         try:
@@ -65,8 +72,11 @@ async def _as_they_come(subscription: live.Subscription, last: int) -> AsyncGene
         except live.Overrun:
             return
         lines = log_reading.ordered((notice.value for notice in notices if notice.topic == LOGS), last)
-        if lines:
-            last = lines[-1].seq
+        told = [notice.value["progress"] for notice in notices if notice.value.get("progress")]
+        if progress is not None and told:
+            progress(told[-1])
+        if lines or (progress is not None and told):
+            last = lines[-1].seq if lines else last
             yield lines
         over = any(n.topic == CHANGES and n.value.get("status") not in OPEN for n in notices)
         if over or not notices:

@@ -105,6 +105,9 @@ class Execution(models.Model):
     worker = models.CharField(max_length=255, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    progress = models.JSONField(
+        null=True, blank=True, help_text="What the attempt's script said last: done, total, message, at."
+    )
 
     class Meta:
         ordering = ["-created_at", "-id"]

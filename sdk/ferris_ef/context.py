@@ -1,9 +1,8 @@
 """What a script knows and can do: `from ferris_ef import context`.
 
-`params`, `config`, `secrets`, `package`, `state`, `events`, `scheduler`, `objects`,
-`artifacts` and `logging` come to be when they
-are first used, so that a script pays only for what it uses. With EF_ENV=local nothing is asked of any platform: see
-`ferris_ef.local`.
+`params`, `config`, `secrets`, `package`, `state`, `events`, `scheduler`, `objects`, `artifacts`, `progress` and
+`logging` come to be when they are first used, so that a script pays only for what it uses. With EF_ENV=local nothing
+is asked of any platform: see `ferris_ef.local`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from ferris_ef.artifacts import Artifacts
     from ferris_ef.events import Events
     from ferris_ef.objects import Objects
+    from ferris_ef.progress import progress as progress
     from ferris_ef.scheduler import Scheduler
     from ferris_ef.state import State
     from ferris_ef.values import Package, Secrets, Values
@@ -39,7 +39,8 @@ is_local_env = os.environ.get("EF_ENV") == "local"
 
 _OTHER_NAMES = {"parameters": "params", "configs": "config"}
 _NAMES = (
-    "params", "config", "secrets", "package", "state", "events", "scheduler", "objects", "artifacts", "logging"
+    "params", "config", "secrets", "package", "state", "events", "scheduler", "objects", "artifacts", "progress",
+    "logging",
 )  # fmt: skip
 
 
@@ -49,7 +50,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'ferris_ef.context' has no attribute {name!r}")
     if name in globals():
         return globals()[name]
-    if is_local_env:
+    if name == "progress":
+        from ferris_ef.progress import progress as made
+    elif is_local_env:
         from ferris_ef import local
 
         made = local.make(name)

@@ -264,6 +264,18 @@ class Platform:
         finally:
             consumer.close()
 
+    def wait_progress(self, execution_id: str, done: float, seconds: float = 20.0) -> None:
+        """Wait until a script's progress was reported as that."""
+        consumer = self._log.tail([LIFECYCLE])
+        deadline = time.monotonic() + seconds
+        try:
+            while not any(one.data.get("done") == done for one in self.result(execution_id).reports):
+                left = deadline - time.monotonic()
+                assert left > 0, self.result(execution_id)
+                consumer.poll(timeout=left)
+        finally:
+            consumer.close()
+
     @property
     def _log(self) -> Any:
         return self.executor.reporter._log

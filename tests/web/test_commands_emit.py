@@ -187,3 +187,21 @@ def test_a_flow_that_only_looks_finished_has_not_settled() -> None:
     log.append(EVENTS, [Record(events.encode(later), key="ELSEWHERE")])
     assert flow_settled("FLOW", mark)[0], "what came after the mark is of no concern"
     routing.close()
+
+
+def test_progress_is_told_now_and_then_and_at_the_end(engine: Engine) -> None:
+    service("counter", "a.happened")
+
+    def work(row: Execution) -> tuple[str, Sequence[str]]:
+        for n in range(0, 5001, 100):
+            message = "all\x1b[31m done" if n == 5000 else ""
+            engine._report(row, "execution.progress", done=n, total=5000, message=message)
+        return "completed", ()
+
+    engine.work = work
+    status, out, _ = emit("a.happened")
+    told = [line for line in out.splitlines() if "of 5,000" in line]
+    assert status == 0
+    assert "counter  [                    ]   0% (0 of 5,000)" in told[0]
+    assert told[-1].endswith("counter  [####################] 100% (5,000 of 5,000) all [31m done")
+    assert len(told) < 20

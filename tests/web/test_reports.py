@@ -194,3 +194,33 @@ def test_recording_a_batch_takes_a_constant_number_of_queries(django_assert_max_
 
 def started_of(bell):
     return report(bell.execution_id, "step.started", step=0, script="run.py")
+
+
+def progress(row: Execution, done: int, attempt: int = 1, now=NOW):
+    return report(row, "execution.progress", attempt, now, done=done, total=10, message="m")
+
+
+def test_progress_is_on_the_row_and_moves_nothing(running):
+    done = reports_apply([progress(running, 3), progress(running, 4, now=NOW + timedelta(seconds=1))], NOW)
+    running.refresh_from_db()
+    assert running.status == "in_progress"
+    assert running.progress == {"done": 4, "total": 10, "message": "m", "at": "2026-03-01T12:00:01.000000Z"}
+    (change,) = done.changes
+    assert change.progress == running.progress
+    assert (done.doorbells, done.lanes) == ([], set())
+
+
+def test_late_and_older_progress_is_not_taken(running):
+    reports_apply([progress(running, 4, now=NOW + timedelta(seconds=1))], NOW)
+    assert reports_apply([progress(running, 3)], NOW).changes == []
+    assert reports_apply([progress(running, 9, attempt=2, now=NOW + timedelta(seconds=9))], NOW).changes == []
+    reports_apply([report(running, "execution.completed"), progress(running, 5, now=NOW + timedelta(2))], NOW)
+    running.refresh_from_db()
+    assert (running.status, running.progress["done"]) == ("completed", 4)
+
+
+def test_a_further_attempt_begins_without_progress(running):
+    reports_apply([progress(running, 4), report(running, "execution.requeued")], NOW)
+    reports_apply([progress(running, 5, now=NOW + timedelta(seconds=1))], NOW)
+    running.refresh_from_db()
+    assert (running.status, running.attempt, running.progress) == ("queued", 2, None)

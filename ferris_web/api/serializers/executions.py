@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.urls import reverse
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Page, Text, Time
+from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Number, Page, Text, Time
 from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
+from ferris_web.executions.models import Artifact as ArtifactRow
 from ferris_web.executions.models import Step as StepRow
 
 _OPTIONAL = {"required": False, "default": "", "allow_blank": True}
@@ -29,6 +31,18 @@ class ExecutionQuery(serializers.Serializer):
     )
     since = Time(required=False, help_text="Created then or later.")
     until = Time(required=False, help_text="Created before.")
+
+
+class Progress(serializers.Serializer):
+    """How far the script said it is (`context.progress`)."""
+
+    done = Number()
+    total = Number(allow_null=True, help_text="Null: nobody knows.")
+    message = Text()
+    at = serializers.SerializerMethodField(help_text="When it said so.")
+
+    def get_at(self, said: dict[str, Any]) -> str:
+        return f"{said['at'][:23]}Z"
 
 
 class Execution(serializers.Serializer):
@@ -59,6 +73,7 @@ class Execution(serializers.Serializer):
     reason = Text(help_text="Why it failed, was cancelled or skipped.")
     error = Text(help_text="One line for people.")
     worker = Text(help_text="The executor that claimed it last.")
+    progress = Progress(allow_null=True, help_text="Of this attempt; null: it has said nothing.")
 
 
 class Step(serializers.Serializer):
@@ -73,6 +88,32 @@ class Step(serializers.Serializer):
     exit_code = serializers.IntegerField(allow_null=True)
     signal = Text()
     error = Text()
+
+
+class ArtifactQuery(serializers.Serializer):
+    """Which of several of one name."""
+
+    attempt = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    step = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+
+
+class Artifact(serializers.Serializer):
+    """A file that a step left behind."""
+
+    name = serializers.CharField(help_text="Folders included: charts/a.png.")
+    size = serializers.IntegerField(help_text="In bytes.")
+    content_type = serializers.CharField()
+    attempt = serializers.IntegerField()
+    step = serializers.IntegerField(help_text="The step's index.")
+    script = serializers.CharField()
+    created_at = Time()
+    url = serializers.SerializerMethodField(help_text="Its content.")
+
+    def get_url(self, row: ArtifactRow) -> str:
+        path = reverse("api:execution-artifact", args=[row.execution_id, row.name])
+        request = self.context.get("request")
+        query = f"?attempt={row.attempt}&step={row.step}"
+        return request.build_absolute_uri(path + query) if request else path + query
 
 
 class LogLine(serializers.Serializer):

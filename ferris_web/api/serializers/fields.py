@@ -36,6 +36,13 @@ class Text(serializers.CharField):
         return str(value) if value else None
 
 
+class Number(serializers.FloatField):
+    """A number as it was given: 3 stays 3."""
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 @extend_schema_field(OpenApiTypes.ANY)
 class AnyJson(serializers.JSONField):
     """Any JSON value."""

@@ -125,6 +125,12 @@ def nav(context: Context, name: str, text: str, symbol: str) -> dict[str, Any]:
     }
 
 
+@register.inclusion_tag("console/parts/progress.html")
+def progress(said: dict[str, Any] | None, name: str = "", slim: bool = False) -> dict[str, Any]:
+    """How far a script said it is, as a bar; nothing when it said nothing."""
+    return {"bar": presentation.progress(said), "name": name, "slim": slim}
+
+
 @register.simple_tag
 def monitors() -> list[tuple[str, str]]:
     """Name and address of what watches the servers beside the console, where the settings say there is such."""

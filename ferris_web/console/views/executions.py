@@ -20,6 +20,7 @@ from ferris_web.accounts.models import User
 from ferris_web.catalog.models import Project
 from ferris_web.console import causes, charts, commands, filters, logs
 from ferris_web.console.paging import page
+from ferris_web.console.views import artifacts
 from ferris_web.console.views.services import visible_secrets
 from ferris_web.executions import overview, selectors, services
 from ferris_web.executions.models import OPEN, STATUSES, TRIGGER_TYPES, Execution
@@ -95,6 +96,7 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "open": row.status in OPEN,
         "parent": _get(row.parent_id) if row.parent_id else None,
         "caused": overview.caused_by(row),
+        "artifacts": artifacts.shown(row),
         "curl": commands.run_curl(request, row),
         "cli": commands.follow(row),
         "secret_names": sorted({secret.name for secret, _ in visible_secrets(row.service)}),

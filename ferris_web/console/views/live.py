@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, StreamingHttpResponse
@@ -15,7 +16,7 @@ from ferris.config import CHANGES
 from ferris.errors import NotFound
 from ferris.ports import LogLine
 from ferris_web import live, sse
-from ferris_web.console import filters, logs
+from ferris_web.console import filters, logs, presentation
 from ferris_web.executions.log_following import follow_lines, in_thread
 from ferris_web.executions.models import Execution
 from ferris_web.executions.settling import Mark, flow_settled
@@ -28,7 +29,8 @@ _CHANGED = sse.message("", event="changed")
 
 
 def changes(request: HttpRequest) -> StreamingHttpResponse:
-    """Says `changed` when executions changed: all of them, or of one `flow`, or one `execution`.
+    """Says `changed` when executions changed: all of them, or of one `flow`, or one `execution`. That a script
+    has come further counts among all of them only: the page of one gets it with its lines.
 
     Of a flow it says so once more when it has come to rest: its last events may have run nothing.
     """
@@ -36,16 +38,20 @@ def changes(request: HttpRequest) -> StreamingHttpResponse:
     flow = filters.text(request.GET, "flow")
     if execution:
         return _answer(live.subscribe(execution=execution))
-    return _answer(live.subscribe(flow=flow) if flow else live.subscribe(topics=(CHANGES,)), flow)
+    if flow:
+        return _answer(live.subscribe(flow=flow), flow)
+    return _answer(live.subscribe(topics=(CHANGES,)), progress=True)
 
 
-def _answer(subscription: live.Subscription, flow: str = "") -> StreamingHttpResponse:
-    answer = sse.response(_changes(subscription, flow))
+def _answer(
+    subscription: live.Subscription, flow: str = "", *, progress: bool = False
+) -> StreamingHttpResponse:
+    answer = sse.response(_changes(subscription, flow, progress))
     answer._resource_closers.append(subscription.close)  # should nobody ever read it
     return answer
 
 
-async def _changes(subscription: live.Subscription, flow: str) -> AsyncIterator[bytes]:
+async def _changes(subscription: live.Subscription, flow: str, progress: bool) -> AsyncIterator[bytes]:
     deadline = time.monotonic() + LONGEST_SECONDS
     rest = _Rest(flow)
     with subscription:
@@ -53,7 +59,9 @@ async def _changes(subscription: live.Subscription, flow: str) -> AsyncIterator[
         while time.monotonic() < deadline:
             if await rest.reached():
                 yield _CHANGED
-            elif await _changed(subscription, _GATHER_SECONDS if rest.near else sse.PING_SECONDS):
+            elif await _changed(
+                subscription, _GATHER_SECONDS if rest.near else sse.PING_SECONDS, progress=progress
+            ):
                 rest.moved()
                 yield _CHANGED
                 await asyncio.sleep(_GATHER_SECONDS)
@@ -91,7 +99,7 @@ class _Rest:
         return told
 
 
-async def _changed(subscription: live.Subscription, seconds: float) -> bool:
+async def _changed(subscription: live.Subscription, seconds: float, *, progress: bool) -> bool:
     """Wait for a change of a row; False when there was none for so long."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
@@ -99,7 +107,7 @@ async def _changed(subscription: live.Subscription, seconds: float) -> bool:
             found = await subscription.get(left)
         except live.Overrun:
             return True
-        if any(notice.topic == CHANGES for notice in found):
+        if any(n.topic == CHANGES and (progress or not n.value.get("progress")) for n in found):
             return True
     return False
 
@@ -120,14 +128,26 @@ async def _lines(
     pk: str, after: int, wanted: logs.Wanted, subscription: live.Subscription
 ) -> AsyncIterator[bytes]:
     deadline = time.monotonic() + LONGEST_SECONDS
+    progress: list[dict[str, Any]] = []
     with subscription:
         yield _RETRY
-        async with aclosing(follow_lines(pk, after, subscription)) as found:
+        async with aclosing(follow_lines(pk, after, subscription, progress.append)) as found:
             async for lines in found:
-                yield _message(logs.fitting(lines, wanted), lines[-1].seq) if lines else sse.PING
+                if lines:
+                    yield _message(logs.fitting(lines, wanted), lines[-1].seq)
+                if progress:
+                    yield _bar(progress.pop())
+                elif not lines:
+                    yield sse.PING
+                progress.clear()
                 if time.monotonic() > deadline:
                     return
         yield sse.message("", event="end")
+
+
+def _bar(said: dict[str, Any]) -> bytes:
+    html = render_to_string("console/parts/progress.html", {"bar": presentation.progress(said)})
+    return sse.message(html.strip(), event="progress")
 
 
 def _message(lines: Sequence[LogLine], after: int) -> bytes:

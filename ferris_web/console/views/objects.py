@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import http_date
@@ -20,15 +20,11 @@ from ferris.errors import NotFound
 from ferris.ports import ObjectInfo
 from ferris_web import wiring
 from ferris_web.console import filters
+from ferris_web.files import file_response
 
 SHOWN = 200
 _SCANNED = 20_000  # keys looked at while folders are made of them
 
-# What a page of the store may do: look as its author wrote it, and start a download. No script, no form, no request.
-SANDBOX = (
-    "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'; "
-    "font-src data:; media-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
 # Shown in the browser. Everything else is offered as a download.
 _INLINE = frozenset(
     {
@@ -44,7 +40,6 @@ _INLINE = frozenset(
         "image/svg+xml",
     }
 )
-_AS_PLAIN_TEXT = frozenset({"text/csv", "text/markdown", "text/x-python", "application/x-sql"})
 
 
 def buckets(request: HttpRequest) -> HttpResponse:
@@ -118,19 +113,15 @@ def content(request: HttpRequest, bucket: str, key: str) -> HttpResponseBase:
     if request.headers.get("If-None-Match") == etag:
         return HttpResponseNotModified()
     kind = _kind(info)
-    answer = FileResponse(
+    answer = file_response(
         store.open(bucket, key),
-        as_attachment=kind not in _INLINE or "download" in request.GET,
-        filename=key.rsplit("/", 1)[-1],
-        content_type=_served_as(kind),
+        key,
+        kind,
+        info.size,
+        download=kind not in _INLINE or "download" in request.GET,
     )
-    answer.headers["Content-Length"] = str(info.size)
     answer.headers["ETag"] = etag
     answer.headers["Last-Modified"] = http_date(info.modified.timestamp())
-    answer.headers["Cache-Control"] = "private, no-cache"
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Content-Security-Policy"] = SANDBOX
-    answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
 
 
@@ -150,8 +141,3 @@ def _kind(info: ObjectInfo) -> str:
     if stated in ("", "application/octet-stream", "binary/octet-stream"):
         return mimetypes.guess_type(info.key)[0] or "application/octet-stream"
     return stated
-
-
-def _served_as(kind: str) -> str:
-    kind = "text/plain" if kind in _AS_PLAIN_TEXT else kind
-    return f"{kind}; charset=utf-8" if kind.startswith("text/") or kind == "application/json" else kind

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -26,11 +27,13 @@ class Change:
     service: str
     flow: str
     attempt: int
+    progress: dict[str, Any] | None = None  # nothing else changed than this
 
     @classmethod
-    def of(cls, row: Execution, service: str) -> Change:
+    def of(cls, row: Execution, service: str, *, only_progress: bool = False) -> Change:
         """The change of a row whose service has this name."""
-        return cls(row.id, row.status, service, row.flow_id, row.attempt)
+        progress = row.progress if only_progress else None
+        return cls(row.id, row.status, service, row.flow_id, row.attempt, progress)
 
 
 def changes_tell(changes: Sequence[Change]) -> None:

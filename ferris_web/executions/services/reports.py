@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +30,7 @@ _FIELDS = [
     "reason",
     "error",
     "lease_until",
+    "progress",
 ]
 _DUE_AT_ONCE = 1000
 
@@ -72,6 +73,10 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
             row = rows.get(pk) if pk else None
             if row is None or event.data.get("attempt") != row.attempt:
                 continue
+            if event.type == lifecycle.PROGRESS:
+                if _progress(row, event):
+                    moved[row.id] = row
+                continue
             touched[row.id] = row
             if event.type.startswith("ferris.step."):
                 if row.status == Status.IN_PROGRESS:
@@ -83,7 +88,10 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
         Execution.objects.bulk_create(
             moved.values(), update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS
         )
-    done.changes = [Change.of(row, row.service_name) for row in touched.values()]
+    done.changes = [
+        Change.of(row, row.service_name, only_progress=row.id not in touched)
+        for row in {**moved, **touched}.values()
+    ]
     done.lanes = {row.lane for row in touched.values()}
     return done
 
@@ -119,6 +127,7 @@ def _advance(row: Execution, event: Event, steps: _Steps, done: Recorded, now: d
     elif target in (Status.QUEUED, Status.PENDING):
         steps.close(row, event.time)
         row.attempt += 1
+        row.progress = None
         row.lease_until = None
         row.reason, row.error = str(said.get("reason", ""))[:40], str(said.get("error", ""))
         if target is Status.QUEUED:
@@ -127,6 +136,21 @@ def _advance(row: Execution, event: Event, steps: _Steps, done: Recorded, now: d
         else:
             row.not_before = datetime.fromisoformat(said["not_before"]) if said.get("not_before") else now
             done.delayed = True
+    return True
+
+
+def _progress(row: Execution, event: Event) -> bool:
+    """Take over how far it is; False when that is known or does not count any more."""
+    at = f"{event.time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    if row.status != Status.IN_PROGRESS or (row.progress and row.progress["at"] >= at):
+        return False
+    said = event.data
+    row.progress = {
+        "done": said.get("done"),
+        "total": said.get("total"),
+        "message": str(said.get("message") or ""),
+        "at": at,
+    }
     return True
 
 

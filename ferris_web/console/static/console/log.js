@@ -26,6 +26,10 @@
       while (list.childElementCount > LIMIT) list.firstElementChild.remove();
       if (following) list.scrollTop = list.scrollHeight;
     });
+    stream.addEventListener("progress", (event) => {
+      const place = document.getElementById("progress");
+      if (place) place.innerHTML = event.data;
+    });
     stream.addEventListener("end", () => { stop(); delete list.dataset.stream; });
   }
   function stop() { stream?.close(); stream = null; }
