@@ -23,8 +23,8 @@ SENT_EVENT_IDS: Final = uuid.UUID("1f8e4b62-7a8f-5b39-8f6e-3a4c9d2b5e70")
 class ExecutionOrder:
     """The answer "go" to a claim: everything an executor needs, once, for one attempt.
 
-    Holds decrypted secrets and a token: never logged (both stay out of repr), never stored. `connections`: URLs of
-    the databases that its .sql scripts may use, by name.
+    Holds decrypted secrets and a token: never logged (both stay out of repr), never stored. `connections`: the
+    databases that its .sql scripts may use, by name: {"url", "read_only"}. `sql`: what its manifest says of them.
     """
 
     execution_id: str
@@ -50,7 +50,8 @@ class ExecutionOrder:
     config: Any = field(default_factory=dict, repr=False)
     parent_execution: str | None = None
     hops: int = 0
-    connections: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    sql: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form; `from_json` turns it back."""
@@ -59,7 +60,8 @@ class ExecutionOrder:
         document["retry"] = self.retry.to_json()
         document["params"] = dict(self.params)
         document["secrets"] = dict(self.secrets)
-        document["connections"] = dict(self.connections)
+        document["connections"] = {name: dict(one) for name, one in self.connections.items()}
+        document["sql"] = dict(self.sql)
         return document
 
     @classmethod

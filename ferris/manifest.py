@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from ferris import flow_control, scripts
+from ferris import flow_control, scripts, sql_steps
 from ferris.attributes import shown
 from ferris.documents import Message, Notes, Section, read_object, read_text
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
 from ferris.retry import Retry
+from ferris.sql_steps import SqlOptions
 from ferris.triggers import TriggerSpec, is_event_type, triggers_of
 
 __all__ = [
@@ -65,6 +66,8 @@ class Manifest:
     timeout: float | None = None
     retry: Retry = field(default_factory=Retry)
     python: str | None = None
+    sql: SqlOptions = field(default_factory=SqlOptions)
+    connections: tuple[str, ...] | None = ()
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -75,6 +78,9 @@ class Manifest:
         known["triggers"] = tuple(TriggerSpec(**trigger) for trigger in known.get("triggers", ()))
         known["schedule"] = Schedule(**known["schedule"]) if known.get("schedule") else None
         known["retry"] = Retry.from_json(known.get("retry", {}))
+        known["sql"] = SqlOptions.of(known.get("sql") or {})
+        if known.get("connections", ()) is not None:
+            known["connections"] = tuple(known.get("connections", ()))
         return cls(**known)
 
 
@@ -124,16 +130,18 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         notes.info(MANIFEST, "", "is not there; the service has the defaults")
         document = {}
     section = Section(document, MANIFEST, "", notes)
-    section.known((*_KEYS, *_LATER))
+    section.known((*_KEYS, *sql_steps.KEYS, *_LATER))
     for name in _LATER:
         if section.get(name) is not None:
             notes.warning(MANIFEST, name, "is accepted but not in force yet in this release")
+    order, sql = scripts.resolve(section, files), sql_steps.parse(section)
+    _check_sql(section, sql, order)
     return Manifest(
         description=section.text("description"),
-        scripts=scripts.resolve(section, files),
+        scripts=order,
         tags=tuple(dict.fromkeys(section.texts("tags"))),
         triggers=triggers_of(section),
-        output_events=_output_events(section),
+        output_events=_output_events(section, sql),
         schedule=_schedule(section),
         priority=section.whole("priority", DEFAULT_PRIORITY, 1, 10),
         allow_manual_triggering=section.flag("allow_manual_triggering", True),
@@ -141,16 +149,28 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         timeout=section.duration("timeout", None, 0.1, flow_control.MAX_TIMEOUT),
         retry=flow_control.retry(section),
         python=_python(section),
+        sql=sql,
+        connections=sql_steps.connections(sql, order, files),
     )
 
 
-def _output_events(section: Section) -> tuple[str, ...]:
+def _check_sql(section: Section, sql: SqlOptions, order: Iterable[str]) -> None:
+    if sql.result_event is not None:
+        is_event_type(section, "sql.result_event", sql.result_event, pattern=False)
+    if sql != SqlOptions() and not any(script.endswith(".sql") for script in order):
+        name = "connection" if sql.connection else "sql"
+        section.notes.warning(section.file, name, "has no effect: no .sql script is run")
+
+
+def _output_events(section: Section, sql: SqlOptions) -> tuple[str, ...]:
     types = section.texts("output_events")
     good = [
         name
         for index, name in enumerate(types)
         if is_event_type(section, f"output_events[{index}]", name, pattern=False)
     ]
+    if sql.result_event is not None:
+        good.append(sql.result_event)
     return tuple(dict.fromkeys(good))
 
 

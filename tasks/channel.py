@@ -14,7 +14,7 @@ from tasks.loop import Loop
 LONGEST_MESSAGE: Final = 24 * 1024 * 1024
 MOST_CONNECTIONS: Final = 256
 """Of one execution; a connection is one process of it."""
-_ONE_WAY: Final = ("event", "log", "progress", "artifact")
+_ONE_WAY: Final = ("event", "log", "table", "progress", "artifact")
 _READ: Final = 256 * 1024
 _EXHAUSTED_PAUSE: Final = 0.05
 _LAST_WORDS: Final = 0.5

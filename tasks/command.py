@@ -14,7 +14,7 @@ from tasks.environment import Environment
 from tasks.relay import HOST
 from tasks.runner import Command
 
-_SQL: Final = Path(__file__).resolve().parent / "sql.py"
+_SQL: Final = Path(__file__).resolve().parent / "sql" / "__main__.py"
 
 # What scripts inherit of the executor's environment; everything else may be a secret.
 _NAMES: Final = """
@@ -56,7 +56,8 @@ def command_of(
     """How to run one script of the execution's package. What it leaves in `artifacts` will be kept."""
     own = {"FERRIS_ARTIFACTS": str(artifacts)}
     if script.endswith(".sql"):
-        return _sql(order, script, folder, own)
+        own["FERRIS_CHANNEL"] = environ["FERRIS_CHANNEL"]
+        return _sql(order, script, folder, environment, own)
     return Command(
         python=environment.python,
         script=script,
@@ -67,11 +68,20 @@ def command_of(
     )
 
 
-def _sql(order: ExecutionOrder, script: str, folder: Path, own: Mapping[str, str]) -> Command:
+def _sql(
+    order: ExecutionOrder, script: str, folder: Path, environment: Environment, own: Mapping[str, str]
+) -> Command:
     """SQL runs in the platform's own Python, and gets no secret but the connections."""
     params = json.loads(script_argument(order))
     del params["secrets"]
-    said = {"script": script, "params": params, "connections": dict(order.connections)}
+    packages = Path(environment.python).parent.parent.glob("lib/python*/site-packages")
+    said = {
+        "script": script,
+        "params": params,
+        "connections": {name: dict(connection) for name, connection in order.connections.items()},
+        "options": dict(order.sql),
+        "packages": [str(path) for path in packages],  # behind the platform's own: pyarrow comes from there
+    }
     return Command(
         python=sys.executable,
         script=str(_SQL),

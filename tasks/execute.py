@@ -37,6 +37,7 @@ from tasks.progress import Progress
 from tasks.relay import Relay
 from tasks.runner import Command, Process, start_tool
 from tasks.step import Outcome, Say, Watch
+from tasks.tables import Tables
 from tasks.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -160,6 +161,7 @@ class Attempt:
         )
         self._progress = Progress(loop, self._journal.progress)
         self._error_line = ""
+        self._tables = Tables(self._journal.masker)
         self._rung_at: float | None = rung_at  # until its first script has started
 
     def run(self) -> str | Reason:
@@ -318,6 +320,8 @@ class Attempt:
             "duration_ms": round(outcome.seconds * 1000),
             **kept,
         }
+        if tables := self._tables.of_step():
+            said["tables"] = tables
         self._journal.step = None
         if outcome.ok and not lost:
             self._journal.report(lifecycle.STEP_COMPLETED, **said)
@@ -366,6 +370,8 @@ class Attempt:
                 self._journal.send(message)
             except EventError as error:
                 self._journal.note("error", f"an event was not sent: {error}")
+        elif message["op"] == "table":
+            self._tables.take(message)
         elif message["op"] == "log":
             self._journal.record(str(message.get("level")), str(message.get("message")))
         elif message["op"] == "progress":

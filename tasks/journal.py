@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ferris import events, lifecycle
 from ferris.config import EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS
+from ferris.databases import passwords
 from ferris.errors import EventError
 from ferris.execution import ExecutionOrder, content_digest, sent_event_id
 from ferris.ports import Record
@@ -34,7 +35,7 @@ class Journal:
 
     def __init__(self, order: ExecutionOrder, reporter: Reporter, worker: str, log_limit: int) -> None:
         self.order = order
-        self.masker = Masker([order.secrets, order.token])
+        self.masker = Masker([order.secrets, order.token, passwords(order.connections)])
         self._reporter = reporter
         self._source = f"ferris/executor/{worker}"
         self._limit = log_limit
