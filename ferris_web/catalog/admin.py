@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -11,7 +15,9 @@ from django.utils.safestring import SafeString
 
 from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
 from ferris_web.catalog import services
+from ferris_web.catalog.connections import connection_try, seal
 from ferris_web.catalog.models import (
+    Connection,
     EventType,
     KeyValue,
     OutputEvent,
@@ -241,6 +247,54 @@ class SecretAdmin(admin.ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Secret | None = None) -> bool:
         """No: see above. Removing one is possible."""
         return False
+
+
+class ConnectionForm(forms.ModelForm):
+    """With the URL, which goes in and never comes out."""
+
+    url = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="new URL",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "size": 80}),
+        help_text="postgresql://user:password@host:5432/database or sqlite:////folder/file.db. "
+        "Encrypted; empty keeps the one there is.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """A new one needs a URL, and each one that can be read."""
+        said = super().clean() or self.cleaned_data
+        if said.get("url"):
+            seal(self.instance, said["url"])
+        elif self.instance.pk is None:
+            raise ValidationError({"url": ["is missing; a new connection needs one"]})
+        return said
+
+
+@admin.register(Connection)
+class ConnectionAdmin(admin.ModelAdmin):
+    """Databases that .sql scripts may use."""
+
+    form = ConnectionForm
+    list_display = ("name", "shown", "read_only", "every_project", "updated_at")
+    list_filter = ("read_only", "every_project", "projects")
+    search_fields = ("name", "description", "shown")
+    fields = ("name", "description", "shown", "url", "read_only", "every_project", "projects")
+    readonly_fields = ("shown",)
+    filter_horizontal = ("projects",)
+    actions = ("test_them",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
+        """Without even the encrypted URL."""
+        return super().get_queryset(request).defer("ciphertext")
+
+    @admin.action(description="Test the chosen connections", permissions=["change"])
+    def test_them(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
+        """Connect from this process."""
+        for row in rows:
+            tried = connection_try(row)
+            level = messages.SUCCESS if tried.ok else messages.ERROR
+            self.message_user(request, f"{row.name}: {tried.text}", level)
 
 
 @admin.register(Schedule)

@@ -14,6 +14,7 @@ from django.db.models import Max
 
 from ferris import cron
 from ferris_web.catalog.configs import config_sync
+from ferris_web.catalog.connections import connections_missing
 from ferris_web.catalog.models import (
     EventType,
     OutputEvent,
@@ -109,10 +110,22 @@ class _Change:
         self._secrets(secrets)
         if self._config() or self.changed:
             self.service.save()
+        self._connections()
         if back:
             self._say("its folder is back: triggered again")
         kind = "added" if new or back else "changed" if self.changed else "unchanged"
         getattr(self.outcome, kind).append(self.service.name)
+
+    def _connections(self) -> None:
+        names = self.item.manifest.connections
+        if names:
+            for name, why in connections_missing(self.service.project, names).items():
+                self._say(
+                    f"uses the database connection {name!r}: {why}; an administrator of the platform can mend that",
+                    level="warning",
+                    file="manifest.json",
+                    key="connection",
+                )
 
     def _say(self, text: str, level: str = "info", file: str = "", key: str = "") -> None:
         self.outcome.tell(self.service.name, text, level, file, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -279,6 +280,42 @@ class Secret(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.scope})"
+
+
+class Connection(models.Model):
+    """A database that .sql scripts of some projects may use. Its URL is encrypted like a secret."""
+
+    name = models.CharField(
+        max_length=100,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", "Letters, digits, dots, dashes and underscores only."
+            )
+        ],
+        help_text="What scripts call it: -- connection: NAME",
+    )
+    description = models.CharField(max_length=300, blank=True)
+    ciphertext = models.TextField(editable=False)
+    shown = models.CharField(
+        max_length=2000, editable=False, verbose_name="URL", help_text="Without the password."
+    )
+    read_only = models.BooleanField(
+        default=False, help_text="Scripts may not change anything, whatever their manifest says."
+    )
+    every_project = models.BooleanField(default=False, help_text="Every project may use it.")
+    projects = models.ManyToManyField(
+        Project, blank=True, related_name="connections", help_text="These projects may use it."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "database connection"
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Schedule(models.Model):

@@ -7,7 +7,7 @@ nobody else. Nothing here logs a value or puts one into an error.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
-from ferris_web.catalog.models import Project, Secret, Service
+from ferris_web.catalog.models import Connection, Project, Secret, Service
 
 _Scope = Secret.Scope
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
@@ -44,7 +44,7 @@ def secret_set(
     if not name or len(name) > 255 or "\0" in name:
         raise ValueError("a secret's name has 1 to 255 characters")
     secret, _ = Secret.objects.update_or_create(
-        **owner, name=name, defaults={"ciphertext": _encrypt(value), "synced": synced}
+        **owner, name=name, defaults={"ciphertext": encrypted(value), "synced": synced}
     )
     return secret
 
@@ -104,26 +104,50 @@ def secrets_sync(service: Service, wanted: Mapping[str, Any], held: Mapping[str,
     return done
 
 
-def secrets_unreadable() -> list[Secret]:
-    """Secrets that no encryption key of this platform opens."""
-    return [secret for secret in Secret.objects.order_by("scope", "name") if not _opens(secret)]
+def secrets_unreadable() -> list[Secret | Connection]:
+    """Secrets, and connections' URLs, that no encryption key of this platform opens."""
+    return [one for one in _kept() if not _opens(one)]
 
 
-def secrets_reencrypt() -> tuple[int, list[Secret]]:
-    """Encrypt every secret anew with the first key: how many now are, and those that no key opens.
+def encrypted(value: Any) -> str:
+    """A JSON value as it may lie in a table."""
+    return wiring.cipher().encrypt(_plain(value)).decode()
 
-    A secret that is set at the same time keeps the newer value.
+
+def decrypted(ciphertext: str, what: str) -> Any:
+    """The value again. SecretUnreadable, which calls it `what`."""
+    try:
+        return json.loads(wiring.cipher().decrypt(ciphertext.encode()))
+    except InvalidToken:
+        raise SecretUnreadable(
+            what,
+            "was encrypted with a key that is not among the encryption keys",
+            "put that key back behind the first one in keys/encryption.keys, or set it again",
+        ) from None
+
+
+def secrets_reencrypt() -> tuple[int, list[Secret | Connection]]:
+    """Encrypt every secret, and connections' URLs, anew with the first key: how many now are, and those that no
+    key opens.
+
+    One that is set at the same time keeps the newer value.
     """
-    done, lost = 0, []
-    for secret in Secret.objects.order_by("scope", "name").iterator():
+    done = 0
+    lost: list[Secret | Connection] = []
+    for kept in _kept():
         try:
-            renewed = wiring.cipher().rotate(secret.ciphertext.encode()).decode()
+            renewed = wiring.cipher().rotate(kept.ciphertext.encode()).decode()
         except InvalidToken:
-            lost.append(secret)
+            lost.append(kept)
             continue
-        Secret.objects.filter(pk=secret.pk, ciphertext=secret.ciphertext).update(ciphertext=renewed)
+        type(kept).objects.filter(pk=kept.pk, ciphertext=kept.ciphertext).update(ciphertext=renewed)
         done += 1
     return done, lost
+
+
+def _kept() -> Iterator[Secret | Connection]:
+    yield from Secret.objects.order_by("scope", "name").iterator()
+    yield from Connection.objects.order_by("name").iterator()
 
 
 def _owner(scope: str, project: Project | None, service: Service | None) -> dict[str, Any]:
@@ -145,23 +169,12 @@ def _visible(service: Service) -> QuerySet[Secret]:
     ).order_by()
 
 
-def _encrypt(value: Any) -> str:
-    return wiring.cipher().encrypt(_plain(value)).decode()
-
-
 def _plain(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _decrypt(secret: Secret) -> Any:
-    try:
-        return json.loads(wiring.cipher().decrypt(secret.ciphertext.encode()))
-    except InvalidToken:
-        raise SecretUnreadable(
-            f"secret {secret.name!r} ({secret.scope})",
-            "was encrypted with a key that is not among the encryption keys",
-            "put that key back behind the first one in keys/encryption.keys, or set the secret again",
-        ) from None
+    return decrypted(secret.ciphertext, f"secret {secret.name!r} ({secret.scope})")
 
 
 def _holds(secret: Secret, value: Any) -> bool:
@@ -172,9 +185,9 @@ def _holds(secret: Secret, value: Any) -> bool:
         return False  # its key is lost: what the file says is then the one value there is
 
 
-def _opens(secret: Secret) -> bool:
+def _opens(kept: Secret | Connection) -> bool:
     try:
-        _decrypt(secret)
+        decrypted(kept.ciphertext, kept.name)
     except SecretUnreadable:
         return False
     return True

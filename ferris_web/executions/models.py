@@ -150,6 +150,8 @@ class Step(models.Model):
     exit_code = models.IntegerField(null=True, blank=True)
     signal = models.CharField(max_length=20, blank=True)
     error = models.TextField(blank=True)
+    # The first rows of its queries, see tasks.tables: [{"columns", "rows", "count", "truncated", "file", "line"}]
+    tables = models.JSONField(null=True, blank=True)
 
     class Meta:
         ordering = ["attempt", "index"]

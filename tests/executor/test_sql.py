@@ -26,7 +26,7 @@ def test_a_sql_step_between_python_steps(ferris: Platform, tmp_path: Path) -> No
     assert [(line["step"], line["message"]) for line in result.lines] == [
         ("a.py", "before"),
         ("b.sql", "line 2: INSERT: 1 row"),
-        ("b.sql", "line 3: SELECT: 1 row"),
+        ("b.sql", "line 3: SELECT: 1 row, in b.csv"),
         ("c.py", "after"),
     ]
     done = [event.data for event in result.reports if event.type == "ferris.step.completed"]
@@ -38,7 +38,7 @@ def test_a_sql_step_between_python_steps(ferris: Platform, tmp_path: Path) -> No
                 "rows": [["7", "a_service"]],
                 "count": 1,
                 "truncated": False,
-                "file": None,
+                "file": "b.csv",
                 "line": 3,
             }
         ],
@@ -107,18 +107,7 @@ def test_modules_of_the_package_do_not_stand_in_for_the_platforms(ferris: Platfo
     assert result.types[-1] == "execution.completed", result.lines
 
 
-def test_files_go_to_the_folder_for_artifacts(ferris: Platform, tmp_path: Path) -> None:
-    """Where the executor names one."""
-    from tasks.command import command_of
-    from tasks.environment import Environment
-
-    order = ferris.order({"a.sql": "SELECT 1"}, connections=connection(tmp_path))
-    command = command_of(
-        order,
-        "a.sql",
-        tmp_path,
-        Environment("python3", False),
-        {"FERRIS_ARTIFACTS": "/x", "FERRIS_CHANNEL": "/y"},
-    )
-    assert command.environment["FERRIS_ARTIFACTS"] == "/x"
-    assert "CONSUL_HOST" not in command.environment
+def test_all_rows_are_an_artifact_of_the_step(ferris: Platform, tmp_path: Path) -> None:
+    result = ferris.run({"a.sql": "SELECT 1 AS one; SELECT 2 AS two"}, connections=connection(tmp_path))
+    kept = [event.data["artifacts"] for event in result.reports if event.type == "ferris.step.completed"]
+    assert [artifact["name"] for artifact in kept[0]] == ["a-2.csv", "a.csv"]

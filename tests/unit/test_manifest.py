@@ -93,6 +93,7 @@ def test_everything_at_once() -> None:
         timeout=300.0,
         retry=Retry(attempts=3, delay=30, backoff=1.5, max_delay=3600, on_lost=True),
         python="3.12",
+        connections=None,
     )
     plain = json.loads(json.dumps(dataclasses.asdict(manifest)))
     assert Manifest.from_json(plain) == manifest

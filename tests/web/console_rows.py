@@ -68,9 +68,9 @@ class Rows:
 def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     """Fill the database and the stores. `hostile` is a text that is put wherever users' texts go."""
     from ferris_web.accounts.models import User
-    from ferris_web.catalog import secrets
+    from ferris_web.catalog import connections, secrets
     from ferris_web.catalog import services as catalog
-    from ferris_web.catalog.models import EventType, Service
+    from ferris_web.catalog.models import EventType, Project, Service
 
     rows = Rows()
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
@@ -83,6 +83,12 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         "service", "webhook" + hostile, "https://example.org/s3cr3t-of-the-hook", service=alert
     )
     secrets.secret_set("platform", "smtp", {"password": "s3cr3t-of-mail"})
+    connections.connection_set(
+        "warehouse",
+        url="postgresql://ferris:s3cr3t-of-the-warehouse@db.example.org/sales",
+        description="All sales." + hostile,
+        projects=list(Project.objects.filter(name="quakes")),
+    )
     catalog.config_set(alert, {"channel": "seismology" + hostile, "least": 4.5})
     _History(rows, now, hostile).write(long)
     EventType.objects.filter(name="quakes.quake.detected").update(

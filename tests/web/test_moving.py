@@ -25,6 +25,7 @@ ADJUSTED = {
     "executions.event": ("partition",),
     "executions.deadletter": ("partition", "offset"),
     "catalog.secret": ("ciphertext",),
+    "catalog.connection": ("ciphertext",),
 }
 
 

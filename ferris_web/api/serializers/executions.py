@@ -76,6 +76,19 @@ class Execution(serializers.Serializer):
     progress = Progress(allow_null=True, help_text="Of this attempt; null: it has said nothing.")
 
 
+class Table(serializers.Serializer):
+    """The first rows of one query of a .sql script. Values are texts, or null."""
+
+    columns = serializers.ListField(child=serializers.CharField())
+    rows = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField(allow_null=True, trim_whitespace=False))
+    )
+    count = serializers.IntegerField(help_text="How many rows were taken; `rows` holds the first of them.")
+    truncated = serializers.BooleanField(help_text="There were more: the limit of rows was reached.")
+    file = serializers.CharField(allow_null=True, help_text="The artifact with every row.")
+    line = serializers.IntegerField(allow_null=True, help_text="The line of the script.")
+
+
 class Step(serializers.Serializer):
     """One script of one attempt."""
 
@@ -88,6 +101,7 @@ class Step(serializers.Serializer):
     exit_code = serializers.IntegerField(allow_null=True)
     signal = Text()
     error = Text()
+    tables = Table(many=True, allow_null=True, help_text="What its queries gave.")
 
 
 class ArtifactQuery(serializers.Serializer):

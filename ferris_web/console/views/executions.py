@@ -93,6 +93,7 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "attempts": [(number, list(reversed(group))) for number, group in attempts],
         "timeline": charts.timeline(row, [s for s in steps if s.attempt == row.attempt], now),
         "cause": causes.of(row, steps),
+        "tabled": [s for s in steps if s.attempt == row.attempt and s.tables],
         "open": row.status in OPEN,
         "parent": _get(row.parent_id) if row.parent_id else None,
         "caused": overview.caused_by(row),

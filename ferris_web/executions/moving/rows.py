@@ -19,6 +19,7 @@ from ferris_web import wiring
 from ferris_web.accounts.models import ApiToken, User
 from ferris_web.catalog.history import history_begin
 from ferris_web.catalog.models import (
+    Connection,
     EventType,
     OutputEvent,
     Project,
@@ -39,7 +40,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Group, User, ApiToken),
     *(Project, Repository, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
     *(ServiceHistory, TriggerHistory),
-    *(Secret, Schedule, Revision),
+    *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(Flow, Event, Execution, Step, Artifact, DeadLetter),
 )
 # Made by every start of a platform, and replaced by what an archive holds.
@@ -129,8 +130,8 @@ def _meant(field: Any, value: Any) -> Any:
 # --- what is adjusted on the way in -------------------------------------------------------------------
 
 
-def _new_key(secret: Any) -> None:
-    secret.ciphertext = wiring.cipher().rotate(secret.ciphertext.encode()).decode()
+def _new_key(kept: Any) -> None:
+    kept.ciphertext = wiring.cipher().rotate(kept.ciphertext.encode()).decode()
 
 
 def _unrung(execution: Any) -> None:
@@ -145,6 +146,7 @@ def _elsewhere(row: Any) -> None:
 
 _ADJUST: dict[type[models.Model], Callable[[Any], None]] = {
     Secret: _new_key,
+    Connection: _new_key,
     Execution: _unrung,
     Event: _elsewhere,
     DeadLetter: _elsewhere,

@@ -20,7 +20,7 @@ from ferris.execution import ExecutionOrder, params_of
 from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
-from ferris_web.catalog import secrets
+from ferris_web.catalog import connections, secrets
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.services.dispatch import Doorbell
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # What an order is made of: a claim happens for every execution, a version's readme has no part in it.
 _ORDERED = (
     *("attempt", "flow_id", "correlation_id", "parent_id", "trigger_type", "lease_until"),
-    *("service__name", "service__project__name"),
+    *("service__name", "service__project_id", "service__project__name"),
     *("version__digest", "version__manifest", "version__requirements"),
     *("event__event_id", "event__type", "event__data", "event__extensions", "event__hops"),
 )
@@ -111,7 +111,19 @@ def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
         parent_execution=str(row.parent_id) if row.parent_id else None,
         hops=event.hops,
         trigger_type=row.trigger_type,
+        **_sql(row),
     )
+
+
+def _sql(row: Execution) -> dict[str, Any]:
+    """The databases of its .sql scripts; nothing is asked for where there is none."""
+    manifest = row.version.manifest
+    if not any(script.endswith(".sql") for script in manifest.get("scripts", ())):
+        return {}
+    return {
+        "connections": connections.connections_of(row.service.project_id, manifest.get("connections")),
+        "sql": manifest.get("sql") or {},
+    }
 
 
 def _config(service: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ _FIELDS = [
     "lease_until",
     "progress",
 ]
+_STEP_FIELDS = ["script", "status", "started_at", "finished_at", "exit_code", "signal", "error", "tables"]
 _DUE_AT_ONCE = 1000
 
 
@@ -186,6 +187,7 @@ class _Steps:
             step.exit_code = said.get("exit_code")
             step.signal = str(said.get("signal") or "")[:20]
             step.error = str(said.get("error") or "")
+            step.tables = said.get("tables")
             self._artifacts += artifacts_of(step, said)
         self._known[key] = self._dirty[key] = step
 
@@ -209,7 +211,7 @@ class _Steps:
             self._dirty.values(),
             update_conflicts=True,
             unique_fields=["execution", "attempt", "index"],
-            update_fields=["script", "status", "started_at", "finished_at", "exit_code", "signal", "error"],
+            update_fields=_STEP_FIELDS,
         )
 
 

@@ -1,0 +1,114 @@
+"""Database connections: everybody sees which there are; administrators make, test and remove them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from ferris_web.catalog import connections as catalog
+from ferris_web.catalog import selectors
+from ferris_web.catalog.models import Connection, Project
+
+
+def administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Only for who may change connections; others get a 403."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not catalog.may_manage(request.user):
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def connection_list(request: HttpRequest) -> HttpResponse:
+    """Every connection; where it leads is shown to administrators only."""
+    context = {"rows": catalog.connection_list(), "manages": catalog.may_manage(request.user)}
+    return render(request, "console/connections.html", context)
+
+
+@sensitive_post_parameters("url")
+@administrators
+def add(request: HttpRequest) -> HttpResponse:
+    """The form for a new one."""
+    name = request.POST.get("name", "").strip()
+    if request.method == "POST" and Connection.objects.filter(name=name).exists():
+        return _form(request, None, {"name": ["is taken"]})
+    return _change(request, None, name)
+
+
+@sensitive_post_parameters("url")
+@administrators
+def connection(request: HttpRequest, name: str) -> HttpResponse:
+    """One connection, to change; an empty URL leaves it as it is."""
+    return _change(request, catalog.connection_get(name), name)
+
+
+@require_POST
+@administrators
+def test(request: HttpRequest, name: str) -> HttpResponse:
+    """Try it now, from this process."""
+    _test(request, catalog.connection_get(name))
+    return redirect("console:connection", name=name)
+
+
+@require_POST
+@administrators
+def remove(request: HttpRequest, name: str) -> HttpResponse:
+    """Forget it."""
+    catalog.connection_remove(catalog.connection_get(name))
+    messages.success(request, f"The connection {name} was removed. Scripts that name it fail from now on.")
+    return redirect("console:connections")
+
+
+def _change(request: HttpRequest, found: Connection | None, name: str) -> HttpResponse:
+    if request.method != "POST":
+        return _form(request, found, {})
+    said = request.POST
+    try:
+        made = catalog.connection_set(
+            name,
+            url=said.get("url", "").strip() or None,
+            description=said.get("description", "").strip(),
+            read_only="read_only" in said,
+            every_project="every_project" in said,
+            projects=list(selectors.project_list().filter(name__in=said.getlist("projects"))),
+        )
+    except ValidationError as error:
+        return _form(request, found, error.message_dict)
+    _test(request, made)
+    return redirect("console:connection", name=made.name)
+
+
+def _form(request: HttpRequest, found: Connection | None, errors: dict[str, list[str]]) -> HttpResponse:
+    said = request.POST if request.method == "POST" else None
+    chosen = (
+        said.getlist("projects")
+        if said
+        else [project.name for project in found.projects.all()]
+        if found
+        else []
+    )
+    fields = ("description", "read_only", "every_project")
+    values = {name: said.get(name, "") if said else getattr(found, name, "") for name in fields}
+    context = {
+        "connection": found,
+        "values": {**values, "name": said.get("name", "") if said else ""},
+        "projects": [(project, project.name in chosen) for project in Project.objects.all()],
+        "errors": errors,
+    }
+    return render(request, "console/connection.html", context, status=422 if errors else 200)
+
+
+def _test(request: HttpRequest, found: Connection) -> None:
+    tried = catalog.connection_try(found)
+    messages.add_message(request, messages.SUCCESS if tried.ok else messages.ERROR, tried.text)
