@@ -20,7 +20,7 @@ class Command(BaseCommand):
         done, lost = secrets_reencrypt()
         self.stdout.write(f"{done} secrets are encrypted with the first key")
         if lost:
-            names = ", ".join(f"{secret.name} ({secret.scope})" for secret in lost)
+            names = ", ".join(str(secret) for secret in lost)
             raise CommandError(
                 f"no key opens {len(lost)} of them: {names}; put their key back behind the first one and run "
                 "this again, or set them anew"
