@@ -127,6 +127,8 @@ def _unary(sign: str, operand: Run) -> Run:
 
 
 def _like(operand: Run, pattern: str) -> Run:
+    if "_" not in pattern and "\\" not in pattern:
+        return _like_pieces(operand, pattern)
     matches: Any = None  # made when it is first needed: most expressions of a table are never evaluated
 
     def run(get: Get) -> Value:
@@ -135,6 +137,29 @@ def _like(operand: Run, pattern: str) -> Run:
         if matches is None:
             matches = like_pattern(pattern).fullmatch
         return matches(text) is not None
+
+    return run
+
+
+def _like_pieces(operand: Run, pattern: str) -> Run:
+    """LIKE with no other wildcard than %: to compile a regular expression costs more than many uses."""
+    first, *middle = pattern.split("%")
+    last = middle.pop() if middle else None
+    least = len(first) + len(last or "")
+
+    def run(get: Get) -> Value:
+        text = to_text(operand(get))
+        if last is None:
+            return text == first
+        if len(text) < least or not text.startswith(first) or not text.endswith(last):
+            return False
+        at, end = len(first), len(text) - len(last)
+        for part in middle:
+            at = text.find(part, at, end)
+            if at < 0:
+                return False
+            at += len(part)
+        return True
 
     return run
 

@@ -58,11 +58,12 @@ def leaves(value: Any) -> Iterator[Any]:
 class Leaf:
     """The alternatives for one field."""
 
-    __slots__ = ("absent", "equal", "name", "path", "pattern", "postings", "present", "steps", "tests")
+    __slots__ = ("absent", "equal", "exact", "path", "pattern", "postings", "present", "steps", "tests")
 
     def __init__(self, steps: Path, path: str, pattern: Any) -> None:
         self.steps, self.path, self.pattern = steps, path, pattern
         self.absent = self.present = False
+        self.exact = True
         equal: set[Any] = set()
         tests: list[Test] = []
         postings: list[Posting] | None = []
@@ -81,6 +82,7 @@ class Leaf:
                     found = predicate(where, alternative)
                     tests.append(found.test)
                     posting = found.posting
+                    self.exact = self.exact and found.exact
             elif (key := key_of(alternative)) is not None:
                 equal.add(key)
                 posting = ("equal", key)
@@ -209,7 +211,7 @@ Compile = Callable[[Path, str, Any], Leaf | Node]
 class Filter:
     """A compiled filter: call it with an event."""
 
-    __slots__ = ("_root",)
+    __slots__ = ("__weakref__", "_root")
 
     def __init__(self, pattern: Mapping[str, Any], *, any_object: bool = False) -> None:
         self._root = Node((), "", pattern, _compile if any_object else _compile_root)
@@ -218,15 +220,22 @@ class Filter:
         return self.passes(lambda name: attribute(event, name))
 
     def passes(self, look: Look) -> bool:
-        return self._passes(self._root, look)
-
-    def _passes(self, node: Node, look: Look) -> bool:
-        for name, part in node.children:
+        root = self._root
+        for name, part in root.children:
             if not part.matches(look(name), look):
                 return False
-        return not node.choices or all(
-            any(self._passes(branch, look) for branch in choice) for choice in node.choices
-        )
+        return not root.choices or self._chosen(root, look)
+
+    def _chosen(self, node: Node, look: Look) -> bool:
+        for choice in node.choices:
+            for branch in choice:
+                if all(part.matches(look(name), look) for name, part in branch.children) and (
+                    not branch.choices or self._chosen(branch, look)
+                ):
+                    break
+            else:
+                return False
+        return True
 
     def failure(self, event: Event) -> tuple[str, Any, Any] | None:
         """Why it doesn't match: (path, expected, seen), or None when it does."""
@@ -245,6 +254,16 @@ class Filter:
     def clauses(self) -> Iterator[Clause]:
         """Where an index may find it: an event that passes is under one posting of every clause."""
         return self._root.clauses()
+
+    @property
+    def exact(self) -> bool:
+        """True when its one clause says all: an event found there passes."""
+        part: Leaf | Node = self._root
+        while isinstance(part, Node):
+            if part.choices or len(part.children) != 1:
+                return False
+            part = part.children[0][1]
+        return part.exact and part.postings is not None
 
 
 def compile_filter(pattern: Any, *, any_object: bool = False) -> Filter:

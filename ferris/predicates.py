@@ -34,6 +34,7 @@ class FilterError(FerrisError):
 class Predicate(NamedTuple):
     test: Test
     posting: Posting | None = None  # an event that passes is found under it; None: nothing finds it
+    exact: bool = False  # what is found under the posting passes: it is no mere part of what is asked
 
 
 def key_of(value: Any) -> Any:
@@ -73,32 +74,38 @@ def _text(path: str, operand: Any) -> str:
 
 def _exactly(path: str, operand: Any) -> Predicate:
     text = _text(path, operand)
-    return Predicate(lambda value: value == text, ("equal", text))
+    return Predicate(lambda value: value == text, ("equal", text), True)
 
 
 def _ignore_case(path: str, operand: Any) -> Predicate:
     text = _text(path, operand).lower()
-    return Predicate(lambda value: type(value) is str and value.lower() == text, ("fold", text))
+    return Predicate(lambda value: type(value) is str and value.lower() == text, ("fold", text), True)
 
 
 def _prefix(path: str, operand: Any) -> Predicate:
     if isinstance(operand, Mapping):
         text = _inner(path, operand).lower()
         return Predicate(
-            lambda value: type(value) is str and value.lower().startswith(text), ("fold-prefix", text)
+            lambda value: type(value) is str and value.lower().startswith(text),
+            ("fold-prefix", text),
+            text != "",
         )
     text = _text(path, operand)
-    return Predicate(lambda value: type(value) is str and value.startswith(text), ("prefix", text))
+    return Predicate(
+        lambda value: type(value) is str and value.startswith(text), ("prefix", text), text != ""
+    )
 
 
 def _suffix(path: str, operand: Any) -> Predicate:
     if isinstance(operand, Mapping):
         text = _inner(path, operand).lower()
         return Predicate(
-            lambda value: type(value) is str and value.lower().endswith(text), ("fold-suffix", text)
+            lambda value: type(value) is str and value.lower().endswith(text),
+            ("fold-suffix", text),
+            text != "",
         )
     text = _text(path, operand)
-    return Predicate(lambda value: type(value) is str and value.endswith(text), ("suffix", text))
+    return Predicate(lambda value: type(value) is str and value.endswith(text), ("suffix", text), text != "")
 
 
 def _inner(path: str, operand: Mapping[str, Any]) -> str:
@@ -113,7 +120,7 @@ def _wildcard(path: str, operand: Any) -> Predicate:
     parts = _wildcard_parts(path, _text(path, operand))
     first, *middle = parts
     if not middle:
-        return Predicate(lambda value: value == first, ("equal", first))
+        return Predicate(lambda value: value == first, ("equal", first), True)
     last = middle.pop()
     least = len(first) + len(last)
 
@@ -201,7 +208,7 @@ def _numeric(path: str, operand: Any) -> Predicate:
 def _half(sign: str, bound: float) -> Predicate:
     if sign == "=":
         return Predicate(
-            lambda value: type(value) in (int, float) and value == bound, ("equal", ("number", bound))
+            lambda value: type(value) in (int, float) and value == bound, ("equal", ("number", bound)), True
         )
     if sign == ">":
         return Predicate(

@@ -7,22 +7,22 @@ it, one for `*`; and inside each, an index over the filters (ferris/index.py). O
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from ferris.events import Event
 from ferris.filters import ABSENT, Filter, Look, attribute, compile_filter
-from ferris.index import Group, Index
+from ferris.index import Group, Index, Rule
 from ferris.predicates import FilterError
 from ferris.rules import CesqlRule, cast
 
 __all__ = ["ABSENT", "Explanation", "FilterError", "RoutingTable", "Trigger", "compile_filter", "explain"]
 
 ANY: Final = "*"
-
-Member = tuple[int, "Trigger"]
-"""A trigger, and its position among all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,13 @@ class Trigger:
     filter: Mapping[str, Any] | None = None
     payload: Any = field(default=None, compare=False)
     cesql: str | None = None
+
+
+Key = tuple[str, bool] | None
+"""What a trigger asks beside its type, as text: equal keys are equal rules. None: it asks nothing."""
+Refused = Callable[[Trigger, FilterError | ValueError], None]
+_Entry = tuple[int, Trigger, Key, "Rule | None"]
+_Place = tuple[str, Key, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +69,47 @@ class _Bucket:
     __slots__ = ("_groups", "_index", "_open")
 
     def __init__(self) -> None:
-        self._open: list[Member] = []
-        self._groups: dict[Any, Group] = {}
-        self._index: Index | None = None
+        self._open: dict[int, Trigger] = {}
+        self._groups: dict[Key, Group] = {}
+        self._index = Index()
 
-    def add(self, position: int, trigger: Trigger) -> None:
-        if trigger.filter is None and trigger.cesql is None:
-            self._open.append((position, trigger))
-            return
-        key = trigger.cesql if trigger.filter is None else repr(trigger.filter), trigger.filter is None
-        group = self._groups.get(key)
-        if group is None:
-            rule = rule_of(trigger)
+    def add(self, entries: Iterable[_Entry]) -> None:
+        fresh = []
+        for number, trigger, key, rule in entries:
             if rule is None:
-                raise AssertionError("a trigger with a filter has a rule")
-            group = self._groups[key] = Group(rule)
-        group.members.append((position, trigger))
+                self._open[number] = trigger
+                continue
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = Group(rule)
+                fresh.append(group)
+            group.members.append((number, trigger))
+        self._index.add(fresh)
 
-    def freeze(self) -> None:
-        self._index, self._groups = Index(self._groups.values()), {}
+    def remove(self, numbers: dict[Key, set[int]]) -> None:
+        """Take out triggers, given by number under the key of their rule."""
+        empty = []
+        for key, gone in numbers.items():
+            if key is None:
+                for number in gone:
+                    del self._open[number]
+                continue
+            group = self._groups[key]
+            group.members = [member for member in group.members if member[0] not in gone]
+            if not group.members:
+                empty.append(self._groups.pop(key))
+        self._index.remove(empty)
+
+    def __bool__(self) -> bool:
+        return bool(self._open or self._groups)
 
     def match(self, look: Look, found: dict[int, Trigger]) -> None:
-        found.update(self._open)
-        if self._index is None:
-            raise AssertionError("a table is complete before it is used")
+        if self._open:
+            found.update(self._open)
         for group in self._index.candidates(look):
-            if group.members[0][0] not in found and group.rule.passes(look):
-                found.update(group.members)
+            members = group.members
+            if members and members[0][0] not in found and (group.certain or group.rule.passes(look)):
+                found.update(members)
 
 
 class _Held(dict[str, Any]):
@@ -106,21 +127,76 @@ class _Held(dict[str, Any]):
 
 
 class RoutingTable:
-    """All triggers of the platform at one moment. Immutable: made anew when the catalog changes.
+    """All triggers of the platform at one moment.
 
-    Raises FilterError, or ValueError for an event type that is no pattern.
+    `replace` brings it to the next one, at the cost of what changed. It is for one thread: nobody may match
+    meanwhile. A trigger that is none (FilterError, or ValueError for an event type that is no pattern) is raised,
+    or, with `refused`, told there and left out.
     """
 
-    def __init__(self, triggers: Iterable[Trigger]) -> None:
+    def __init__(self, triggers: Iterable[Trigger], refused: Refused | None = None) -> None:
         self._exact: dict[str, _Bucket] = {}
         self._prefix: dict[str, _Bucket] = {}
         self._any = _Bucket()
-        self._size = 0
+        self._size = self._next = 0
+        self._rules: WeakValueDictionary[Key, Rule] = WeakValueDictionary()
+        self._places: dict[str, list[_Place]] = {}
+        with no_collection():
+            self._add(triggers, refused)
+
+    def replace(
+        self, services: Iterable[str], triggers: Iterable[Trigger], refused: Refused | None = None
+    ) -> None:
+        """Forget the triggers of these services (by id), and take in these. All or nothing."""
+        with no_collection():
+            self._add(triggers, refused, before=lambda: self._remove(services))
+
+    def _add(
+        self, triggers: Iterable[Trigger], refused: Refused | None, before: Callable[[], None] | None = None
+    ) -> None:
+        entries: dict[str, list[_Entry]] = {}
         for trigger in triggers:
-            self._bucket(trigger.event_type).add(self._size, trigger)
-            self._size += 1
-        for bucket in (self._any, *self._exact.values(), *self._prefix.values()):
-            bucket.freeze()
+            try:
+                check_pattern(trigger.event_type)
+                key = _key(trigger)
+                rule = None if key is None else self._rule(key, trigger)
+            except (FilterError, ValueError) as error:
+                if refused is None:
+                    raise
+                refused(trigger, error)
+                continue
+            entries.setdefault(trigger.event_type, []).append((self._next, trigger, key, rule))
+            self._next += 1
+        if before is not None:
+            before()
+        for event_type, members in entries.items():
+            for number, trigger, key, _ in members:
+                self._places.setdefault(trigger.service_id, []).append((event_type, key, number))
+            self._size += len(members)
+            self._bucket(event_type).add(members)
+
+    def _rule(self, key: Key, trigger: Trigger) -> Rule:
+        """Compiled once for all that ask the same, whatever the event type."""
+        rule = self._rules.get(key)
+        if rule is None:
+            made = rule_of(trigger)
+            if made is None:
+                raise AssertionError("a trigger with a filter has a rule")
+            rule = self._rules[key] = made
+        return rule
+
+    def _remove(self, services: Iterable[str]) -> None:
+        gone: dict[str, dict[Key, set[int]]] = {}
+        for service in services:
+            for event_type, key, number in self._places.pop(service, ()):
+                gone.setdefault(event_type, {}).setdefault(key, set()).add(number)
+                self._size -= 1
+        for event_type, numbers in gone.items():
+            bucket = self._bucket(event_type)
+            bucket.remove(numbers)
+            if not bucket and event_type != ANY:
+                prefix = event_type.endswith(".*")
+                (self._prefix if prefix else self._exact).pop(event_type.removesuffix(".*"))
 
     def __len__(self) -> int:
         return self._size
@@ -145,7 +221,6 @@ class RoutingTable:
         return list(first.values())
 
     def _bucket(self, pattern: str) -> _Bucket:
-        check_pattern(pattern)
         if pattern == ANY:
             return self._any
         if pattern.endswith(".*"):
@@ -164,6 +239,24 @@ class RoutingTable:
                 if bucket is not None:
                     yield bucket
                 dot = event_type.find(".", dot + 1)
+
+
+def _key(trigger: Trigger) -> Key:
+    if trigger.filter is not None:
+        return repr(trigger.filter), False
+    return None if trigger.cesql is None else (trigger.cesql, True)
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Without looks for cyclic garbage: among many new objects that all live on, they cost more than the work."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def rule_of(trigger: Trigger) -> Filter | CesqlRule | None:

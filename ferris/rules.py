@@ -25,18 +25,21 @@ from ferris.cesql_syntax import (
     SyntaxProblem,
     Value,
 )  # fmt: skip
-from ferris.filters import ABSENT, Clause, Look
+from ferris.filters import ABSENT, Clause, Look, Path
 from ferris.predicates import FilterError, Posting, key_of
 
 TEXT: Final = "text:"
 INTEGER: Final = "integer:"
 """Before an attribute's name: its value cast to that type."""
+_TEXTS: Final = frozenset({"id", "source", "type", "subject", "datacontenttype", "dataschema"})
 
 
 class CesqlRule:
     """A compiled expression over the attributes of events."""
 
-    __slots__ = ("_expression",)
+    __slots__ = ("__weakref__", "_expression")
+
+    exact = False
 
     def __init__(self, text: Any) -> None:
         """FilterError when it is no expression, or one that nothing can pass; its path is empty."""
@@ -127,14 +130,14 @@ def _clause(node: Node) -> Clause | None:
         case Binary("AND", left, right):
             return _clause(left) or _clause(right)
         case Exists(name):
-            return [((TEXT + name,), ("present", None))]
+            return [(_text(name), ("present", None))]
         case Like(Attribute(name), pattern):
-            return [((TEXT + name,), _like(pattern))]
+            return [(_text(name), _like(pattern))]
         case In(Attribute(name), items) if all(isinstance(item, Literal) for item in items):
             texts = [to_text(item.value) for item in items if isinstance(item, Literal)]
             # an integer or a boolean in the event casts the items to its own type: '01' is 1 then
             plain = all(not re.fullmatch(r"[+-]?[0-9]+|(?i:true|false)", text) for text in texts)
-            return [((TEXT + name,), ("equal", text)) for text in texts] if plain else None
+            return [(_text(name), ("equal", text)) for text in texts] if plain else None
         case Binary(sign, Attribute(name), Literal(value)):
             return _comparison(sign, name, value)
     return None
@@ -142,7 +145,7 @@ def _clause(node: Node) -> Clause | None:
 
 def _comparison(sign: str, name: str, value: Value) -> Clause | None:
     if sign == "=" and type(value) is str:
-        return [((TEXT + name,), ("equal", value))]
+        return [(_text(name), ("equal", value))]
     if type(value) is int:
         ranges: dict[str, Posting] = {
             "=": ("equal", key_of(value)),
@@ -153,6 +156,11 @@ def _comparison(sign: str, name: str, value: Value) -> Clause | None:
         }
         return [((INTEGER + name,), ranges[sign])] if sign in ranges else None
     return None
+
+
+def _text(name: str) -> Path:
+    """Where the attribute's value as a text is found. What is always a text is found with the filters."""
+    return (name if name in _TEXTS else TEXT + name,)
 
 
 def _like(pattern: str) -> Posting:
