@@ -17,56 +17,16 @@ from ferris.config import EVENTS
 from ferris.errors import EventError
 from ferris.events import Event
 from ferris.ports import EventLog, LogRecord
-from ferris.routing import FilterError, RoutingTable, Trigger
-from ferris_web.catalog import selectors as catalog
 from ferris_web.executions.selectors import executions_origin
-from ferris_web.executions.services import Catalog, Dispatched, Listener, changes_tell, events_dispatch
+from ferris_web.executions.services import Dispatched, changes_tell, events_dispatch
 from ferris_web.executions.services.dispatch import as_uuid
 from gateway import metrics
+from gateway.catalog_view import CatalogView
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
 from gateway.role import Reader
 
 log = logging.getLogger(__name__)
-
-
-class CatalogView:
-    """The catalog as the router sees it, loaded again when its revision has changed."""
-
-    def __init__(self) -> None:
-        self._held: Catalog | None = None
-
-    def current(self) -> Catalog:
-        """The catalog of now: an event is matched with what was synced before it was read."""
-        revision = catalog.revision()
-        while self._held is None or self._held.revision != revision:
-            # Rows may be newer than the revision read before them. The journal says with which one an event was
-            # matched, so that it can be explained later: loaded until both are of one time.
-            self._held = load(revision)
-            revision = catalog.revision()
-        return self._held
-
-
-def load(revision: int) -> Catalog:
-    """The routing table and all services at this revision."""
-    table = RoutingTable([trigger for trigger in catalog.triggers_all() if _understood(trigger)])
-    listeners = {
-        str(service.id): Listener(
-            service.id, service.name, service.version_id, service.priority, service.runs
-        )
-        for service in catalog.services_versioned()
-    }
-    return Catalog(revision=revision, match=table.match, listeners=listeners)
-
-
-def _understood(trigger: Trigger) -> bool:
-    """False, and a word in the log, for a trigger that a sync would have refused: it must not stop the others."""
-    try:
-        RoutingTable([trigger])
-    except (FilterError, ValueError) as error:
-        log.error("a trigger of %s is left out: %s; sync its project again", trigger.service, error)
-        return False
-    return True
 
 
 class Router(Reader):

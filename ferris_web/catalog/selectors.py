@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet
 
@@ -25,6 +26,7 @@ from ferris_web.catalog.models import (
     Trigger,
 )
 
+_LONG: Final = frozenset({"description", "tags"})
 _RUNS = Q(active=True, vanished_at=None, version__isnull=False)
 _ITS_SERVICE_RUNS = Q(service__active=True, service__vanished_at=None, service__version__isnull=False)
 
@@ -37,22 +39,28 @@ def revision() -> int:
     return Revision.objects.filter(pk=1).values_list("number", flat=True).first() or 0
 
 
-def triggers_all() -> list[routing.Trigger]:
-    """The triggers of every service that runs, by service and position."""
-    rows = (
-        Trigger.objects.filter(_ITS_SERVICE_RUNS)
-        .order_by("service__name", "position")
-        .values_list("service_id", "service__name", "event_type", "filter", "cesql")
-    )
+def triggers_all(services: Collection[UUID] | None = None) -> list[routing.Trigger]:
+    """The triggers of every service that runs, or of these of them, by service and position."""
+    rows = Trigger.objects.filter(_ITS_SERVICE_RUNS).order_by("service__name", "position")
+    if services is not None:
+        rows = rows.filter(service__in=services)
+    columns = rows.values_list("service_id", "service__name", "event_type", "filter", "cesql")
     return [
         routing.Trigger(service_id=str(pk), service=name, event_type=event_type, filter=filter, cesql=cesql)
-        for pk, name, event_type, filter, cesql in rows
+        for pk, name, event_type, filter, cesql in columns.iterator(2000)
     ]
 
 
-def services_versioned() -> QuerySet[Service]:
-    """Every service that has a version: what an event may be addressed to, whether it runs or not."""
-    return Service.objects.filter(version__isnull=False)
+def services_marks() -> dict[UUID, tuple[object, ...]]:
+    """What tells a change of a service that has a version, for each of them: all its short fields. One query."""
+    names = [field.attname for field in Service._meta.concrete_fields if field.name not in _LONG]
+    return {row[0]: row for row in services_versioned().order_by().values_list(*names)}
+
+
+def services_versioned(services: Collection[UUID] | None = None) -> QuerySet[Service]:
+    """Every service that has a version, or these of them: what an event may be addressed to, running or not."""
+    versioned = Service.objects.filter(version__isnull=False)
+    return versioned if services is None else versioned.filter(pk__in=services)
 
 
 def schedules_due(now: datetime) -> list[Schedule]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ferris import events
 from ferris.filters import Filter
-from ferris.routing import ABSENT, RoutingTable, Trigger, explain, type_matches
+from ferris.routing import ABSENT, FilterError, RoutingTable, Trigger, explain, type_matches
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -362,3 +362,64 @@ def test_explanations() -> None:
 @given(patterns, types)
 def test_type_matches(pattern: str, type: str) -> None:
     assert type_matches(pattern, type) == naive_type(pattern, type)
+
+
+# --- the table changes -----------------------------------------------------------------------------
+
+
+changes = st.lists(st.tuples(st.sets(st.integers(0, 5)), st.lists(triggers, max_size=12)), max_size=5)
+
+
+@settings(max_examples=200)
+@given(changes, st.lists(st.tuples(types, st.dictionaries(fields, values, max_size=3)), max_size=4))
+def test_a_changed_table_finds_what_a_new_one_finds(
+    steps: list[tuple[set[int], list[Trigger]]], seen: list[tuple[str, Any]]
+) -> None:
+    routes, held = RoutingTable(()), list[Trigger]()
+    for services, added in steps:
+        gone = {str(service) for service in services}
+        routes.replace(gone, added)
+        held = [trigger for trigger in held if trigger.service_id not in gone] + added
+        assert len(routes) == len(held)
+        for type, data in seen:
+            incoming = event(type, data, subject="a", source="a")
+            assert routes.match(incoming) == naive_match(held, incoming)
+
+
+@pytest.mark.parametrize("rule", [
+    lambda n: {"data": {"x": [n]}},
+    lambda n: {"data": {"x": [{"numeric": [">=", n, "<", n + 2]}]}},
+    lambda n: {"data": {"x": [{"numeric": [">", n]}]}},
+    lambda n: {"data": {"y": [{"wildcard": f"in/{n}/*"}], "x": [{"anything-but": "q"}]}},
+    lambda n: {"$or": [{"subject": [f"s{n}"]}, {"data": {"x": [{"numeric": ["<", n, ]}]}}]},
+])  # fmt: skip
+def test_many_changes_of_many_services(rule: Any) -> None:
+    def trigger(n: int, version: int) -> Trigger:
+        return Trigger(str(n), f"s{n}", "t", rule(n + version))
+
+    routes = RoutingTable(trigger(n, 0) for n in range(300))
+    versions = dict.fromkeys(range(300), 0)
+    for n in range(0, 300, 2):
+        versions[n] += 1
+        routes.replace([str(n)], [trigger(n, versions[n])])
+    for n in range(0, 300, 3):
+        del versions[n]
+    routes.replace([str(n) for n in range(0, 300, 3)], [])
+    fresh = RoutingTable(trigger(n, version) for n, version in versions.items())
+    assert len(routes) == len(fresh)
+    for x in (0, 7, 7.5, 150, 299, 301):
+        seen = event("t", {"x": x, "y": f"in/{x}/a"}, subject=f"s{x}")
+        assert {t.service for t in routes.match(seen)} == {t.service for t in fresh.match(seen)}
+
+
+def test_a_trigger_that_is_none_is_told_and_left_out() -> None:
+    refused: list[str] = []
+    routes = RoutingTable(
+        [Trigger("1", "a", "t", {"data": {"x": []}}), Trigger("2", "b", "t"), Trigger("3", "c", "t*")],
+        lambda trigger, error: refused.append(f"{trigger.service}: {error}"),
+    )
+    assert [trigger.service for trigger in routes.match(event("t"))] == ["b"]
+    assert [text.split(":")[0] for text in refused] == ["a", "c"]
+    with pytest.raises(FilterError):
+        routes.replace(["2"], [Trigger("2", "b", "t", {"data": {"x": []}})])
+    assert [trigger.service for trigger in routes.match(event("t"))] == ["b"]
