@@ -94,10 +94,14 @@ class Reader(Role):
     def handle(self, records: list[LogRecord]) -> None:
         """Everything that these records ask for, durably; may be called again for the same ones."""
 
+    def settle(self) -> None:
+        """Make durable what `handle` left for later; the offset moves behind it."""
+
     def turn(self) -> None:
         self._unfinished = self._unfinished or self._consumer.poll(self.at_once)
         if self._unfinished:
             self.handle(self._unfinished)
+            self.settle()
             try:
                 self._consumer.commit(self._unfinished)
             except FencedError as error:  # they are another gateway's now, and harmless to handle twice

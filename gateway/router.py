@@ -20,6 +20,7 @@ from ferris.ports import EventLog, LogRecord
 from ferris_web.executions.selectors import executions_origin
 from ferris_web.executions.services import Dispatched, changes_tell, events_dispatch
 from ferris_web.executions.services.dispatch import as_uuid
+from ferris_web.executions.services.durability import Behind
 from gateway import metrics
 from gateway.catalog_view import CatalogView
 from gateway.deadletter import Letter, put_aside
@@ -30,7 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class Router(Reader):
-    """Event row and executions in one transaction, then the doorbells, then the offset: replays change nothing."""
+    """Event row and executions in one transaction, then the doorbells, then the offset: replays change nothing.
+
+    The transaction is durable before the offset moves, not before the doorbells ring: see `Behind`.
+    """
 
     group = "ferris.router"
     topics = (EVENTS,)
@@ -42,9 +46,11 @@ class Router(Reader):
         self._hop_limit = hop_limit
         self._catalog = CatalogView()
         self._room = Room()
+        self._behind = Behind()
 
     def handle(self, records: list[LogRecord]) -> None:
         now = datetime.now(UTC)
+        self._behind.begin()
         batch, letters = self._parse(records, now)
         done = self._dispatch(batch, letters, now)
         _count(batch, done)
@@ -52,6 +58,9 @@ class Router(Reader):
         ring(done.doorbells)
         ring_waiting(done.waiting)
         changes_tell(done.changes)
+
+    def settle(self) -> None:
+        self._behind.settle()
 
     def _parse(
         self, records: list[LogRecord], now: datetime

@@ -288,9 +288,9 @@ class Attempt:
     def _step(self, index: int, script: str, command: Command, deadline: float, channel: Channel) -> None:
         self._journal.step = script
         self._error_line = ""
+        # The process comes up while this becomes durable: only then is its gate opened.
+        self._journal.report(lifecycle.STEP_STARTED, step=index, script=script)
         with self._watch(self._executor.runner.start(command), self._say) as watch:
-            # The interpreter comes up while this becomes durable: only then is its gate opened.
-            self._journal.report(lifecycle.STEP_STARTED, step=index, script=script)
             self._executor.reporter.flush()
             self._go_on()
             watch.release()

@@ -38,6 +38,8 @@ OWN = """
     fx_ef ferris_ef.events ferris_ef.log ferris_ef.objects ferris_ef.scheduler ferris_ef.state ferris_ef.values
     ferris_ef.wire
 """
+customized = False
+"""True when this environment has a `sitecustomize` of its own."""
 _SLASH = "/".encode("utf-32-le")
 _PLATFORMS = ("FERRIS_BOOT", "FERRIS_PATH_LAST", "FERRIS_ROOM", "PYTHONPATH")
 
@@ -54,6 +56,8 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, str]:
     import socket
 
     control = socket.socket(fileno=handle)
+    global customized
+    customized = _has("sitecustomize")
     why = _too_old() or _changed_at_start(handle)
     if why is None:
         stamps = _stamps()
@@ -234,6 +238,12 @@ def _import(began: dict[str, None], library: bool) -> list[str]:
     return sorted(tops - {name.partition(".")[0] for name in began})
 
 
+def _has(name: str) -> bool:
+    from importlib.machinery import PathFinder
+
+    return PathFinder.find_spec(name) is not None
+
+
 def _stamps() -> dict[str, list[int]]:
     """The folders where modules are looked for, and the library's files, with what shows that they change."""
     paths = [entry for entry in sys.path if os.path.exists(entry)]
@@ -295,6 +305,7 @@ def _rename(script: str, places: Places, area: Area, variables: list[bytes]) -> 
     """Have the interpreter run this script, and the process list show it."""
     token = sys.orig_argv[1].encode("utf-32-le")
     whole = script if script.startswith("/") else os.getcwd().rstrip("/") + "/" + script.removeprefix("./")
+    sys.path_importer_cache[whole] = None  # which Python would find out: the script is neither a folder nor a zip
     memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
     try:
         for at, slashes in places:

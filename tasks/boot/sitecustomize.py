@@ -101,4 +101,6 @@ if _handles is not None:
         os._exit(70)
 # The environment's own sitecustomize, if it has one; `site` takes an ImportError of this name for "there is none".
 del sys.modules["sitecustomize"]
+if _room is not None and not _ferris_warm.customized:
+    raise ImportError(name="sitecustomize")  # known already, so a child need not look for it
 import sitecustomize  # type: ignore[import-not-found] # noqa: E402, F401

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from ferris import lanes
 from ferris.config import CONTROL, EVENTS, LIFECYCLE, LOGS
@@ -15,7 +17,7 @@ from ferris_web.catalog.models import Schedule
 from ferris_web.catalog.services import schedule_add
 from ferris_web.executions.models import DeadLetter, Event, Execution
 from ferris_web.executions.services import execution_claim, run_request
-from gateway import doorbell
+from gateway import doorbell, router
 from gateway.indexer import Indexer
 from gateway.recorder import Recorder
 from gateway.rescuer import Rescuer
@@ -65,6 +67,36 @@ def test_what_is_on_the_log_runs(role):
     routing.turn()
     assert Execution.objects.filter(status="queued").count() == 2
     assert doorbell.waiting("default") == 2
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="elsewhere each commit is durable")
+def test_the_offset_moves_only_when_the_rows_are_durable(role, monkeypatch):
+    service("one", "a.happened")
+    routing, done = role(Router, 100), []
+    ring, commit, sync = router.ring, routing._consumer.commit, os.fdatasync
+
+    def ringing(bells):
+        done.append(f"ring {_synchronous()}")  # 1: it committed without waiting for the disk
+        ring(bells)
+
+    def syncing(handle):
+        done.append(os.path.basename(os.readlink(f"/proc/self/fd/{handle}")).rpartition("-")[2])
+        sync(handle)
+
+    monkeypatch.setattr(router, "ring", ringing)
+    monkeypatch.setattr(os, "fdatasync", syncing)
+    monkeypatch.setattr(routing._consumer, "commit", lambda records: (done.append("offset"), commit(records)))
+    try:
+        append(EVENTS, event())
+        routing.turn()
+    finally:
+        connection.close()  # other tests are to have their commits durable
+    assert done == ["ring 1", "wal", "offset"]
+
+
+def _synchronous() -> int:
+    with connection.cursor() as cursor:
+        return cursor.execute("PRAGMA synchronous").fetchone()[0]
 
 
 def test_a_router_that_died_before_its_offset_repeats_without_effect(role):
