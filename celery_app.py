@@ -33,7 +33,7 @@ def make(settings: Settings) -> Celery:
     # No fixups: in a process that has Django settings, Celery would set up Django in the executor, too.
     app = Celery("ferris", broker="memory://localhost" if in_memory else settings.broker_url, fixups=set())
     app.conf.update(
-        imports=("tasks.start", "tasks.execute"),  # loaded by a worker when it starts
+        imports=("tasks.start", "tasks.execute", "tasks.pool"),  # loaded by a worker when it starts
         task_queues=_queues(settings.broker_url),
         task_default_queue=DEFAULT,
         task_default_exchange="ferris",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-
-from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown, worker_shutting_down
 
 from celery_app import EXECUTE, app
 from ferris import lifecycle
@@ -29,7 +26,7 @@ from tasks.command import command_of, inherited, variables
 from tasks.environment import Environment, EnvironmentFailed, resolver_words
 from tasks.executor import Executor
 from tasks.journal import Journal
-from tasks.lease import CANCELLED, SHUTDOWN, TIMEOUT, Lease
+from tasks.lease import CANCELLED, TIMEOUT, Lease
 from tasks.loop import Loop
 from tasks.mask import SHORTEST
 from tasks.package import PackageError
@@ -38,7 +35,6 @@ from tasks.relay import Relay
 from tasks.runner import Command, Process, start_tool
 from tasks.step import Outcome, Say, Watch
 from tasks.tables import Tables
-from tasks.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -78,27 +74,6 @@ def execute(execution_id: str) -> str:
     if isinstance(outcome, Reason):
         raise ExecutionFailed(outcome.value)
     return outcome
-
-
-@worker_ready.connect  # type: ignore[untyped-decorator]
-def _on_ready(sender: Any, **_: object) -> None:
-    executors.current().prepare()
-    if app.conf.worker_enable_remote_control:  # a worker that connects through a network
-        Watchdog(sender).start()
-
-
-@worker_shutting_down.connect  # type: ignore[untyped-decorator]
-def _on_shutting_down(**_: object) -> None:
-    """Celery waits for what runs; scripts get FERRIS_STOP_GRACE seconds of that. Their leases run out then, and
-    the rescuer decides."""
-    executor = executors.current()
-    threading.Timer(executor.settings.stop_grace_seconds, executor.stop_all, (SHUTDOWN,)).start()
-
-
-@worker_shutdown.connect  # type: ignore[untyped-decorator]
-@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
-def _on_shutdown(**_: object) -> None:
-    executors.close()
 
 
 def run(executor: Executor, execution_id: str) -> str | Reason:

@@ -16,7 +16,8 @@ import threading
 import time
 from typing import Any, Final
 
-from celery.signals import celeryd_after_setup
+from billiard.process import active_children
+from celery.signals import celeryd_after_setup, task_received
 from celery.worker import state as worker_state
 from kombu import Exchange, Queue
 
@@ -35,6 +36,13 @@ _heard: dict[str, float] = {}
 @app.task(name=CANARY, ignore_result=True, send_events=False, acks_late=False)  # type: ignore[untyped-decorator]
 def _canary(queue: str) -> None:
     _heard[queue] = time.monotonic()
+
+
+@task_received.connect  # type: ignore[untyped-decorator]
+def _on_received(request: Any, **_: object) -> None:
+    """Where slots are processes they hear for themselves, and Celery looks after them: here the message counts."""
+    if request.name == CANARY and active_children():
+        _heard[request.delivery_info["routing_key"]] = time.monotonic()
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]

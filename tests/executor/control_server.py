@@ -30,6 +30,7 @@ from tasks import execute
 from tasks.executor import Executor
 
 TOKEN = "executor-token-for-tests"
+_ENDS = ("execution.completed", "execution.failed", "execution.cancelled")
 
 
 class ControlServer:
@@ -261,6 +262,19 @@ class Platform:
                 left = deadline - time.monotonic()
                 assert left > 0, f"{message!r} was not printed; {self.result(execution_id)}"
                 consumer.poll(timeout=left)
+        finally:
+            consumer.close()
+
+    def ended(self, execution_id: str, seconds: float = 20.0) -> Result:
+        """Wait until another process has reported the execution's end; what it left."""
+        consumer = self._log.tail([LIFECYCLE])
+        deadline = time.monotonic() + seconds
+        try:
+            while not (found := self.result(execution_id)).types[-1:] or found.types[-1] not in _ENDS:
+                left = deadline - time.monotonic()
+                assert left > 0, f"it has not ended; {found}"
+                consumer.poll(timeout=left)
+            return found
         finally:
             consumer.close()
 

@@ -29,7 +29,9 @@ SCRIPTS = {
         "print(sys.modules['__main__'] is __main__, vars(__main__) is globals())"
     ),
     "path": "import sys, os; print(sys.path, os.getcwd(), sys.executable, sys.prefix, sys.flags)",
-    "importers": "import sys; print({k: type(v).__name__ for k, v in sys.path_importer_cache.items() if 'lib' not in k})",
+    "importers": (
+        "import sys; print({k: type(v).__name__ for k, v in sys.path_importer_cache.items() if 'lib' not in k})"
+    ),
     "environment": "import os; print(sorted(os.environ.items()), os.umask(0), os.getpgrp() == os.getpid())",
     "signals": (
         "import signal\nprint([(s.name, signal.getsignal(s)) for s in signal.valid_signals() if hasattr(s, 'name')],"

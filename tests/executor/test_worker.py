@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
+from celery import Celery
 
 import celery_app
 from ferris.config import LIFECYCLE
@@ -97,50 +101,152 @@ def test_importing_the_app_does_not_import_the_executor() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_celerys_own_command_finishes_what_runs_on_sigterm(pool: str, tmp_path: Path) -> None:
-    ferris = platform(tmp_path / "home")
+POOLS = pytest.mark.parametrize("pool", ["threads", "prefork"])
+CELERY = "from celery.__main__ import main; main()"
+
+
+@dataclass
+class Worker:
+    """`celery -A celery_app worker` as a process, on a broker of files, beside a platform."""
+
+    ferris: Platform
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def ring(self, code: str) -> str:
+        """Send the doorbell of an execution as another process would."""
+        execution_id = self.ferris.offer(self.ferris.order({"main.py": code}))
+        with self.app() as app:
+            app.send_task(celery_app.EXECUTE, args=[execution_id], queue="slow")
+        return execution_id
+
+    def run(self, code: str) -> str:
+        """What an execution says."""
+        execution_id = self.ring(code)
+        result = self.ferris.ended(execution_id, 60)
+        assert result.types[-1] == "execution.completed", result.types
+        return result.text("stdout").strip()
+
+    @contextmanager
+    def app(self) -> Iterator[Celery]:
+        app = celery_app.make(replace(self.ferris.settings, broker_url="filesystem://localhost"))
+        app.conf.broker_transport_options = {
+            "data_folder_in": str(self.folder / "data_in"),
+            "data_folder_out": str(self.folder / "data_in"),
+            "control_folder": str(self.folder / "control"),
+        }
+        yield app
+        app.close()
+
+    def ended(self) -> str:
+        """Its output, when it has ended by itself."""
+        output, _ = self.process.communicate(timeout=30)
+        return output.decode()
+
+
+@contextmanager
+def celery_worker(
+    folder: Path, pool: str, *flags: str, start: str = CELERY, **settings: str
+) -> Iterator[Worker]:
+    ferris = platform(folder / "home")
     for name in ("data_in", "control"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "data_out").symlink_to("data_in")
+        (folder / name).mkdir()
+    (folder / "data_out").symlink_to("data_in")
     environ = {
         **os.environ,
-        "FERRIS_HOME": str(tmp_path / "home"),
+        "FERRIS_HOME": str(folder / "home"),
         "FERRIS_BROKER": "filesystem://localhost",
         "FERRIS_CONTROL_URL": ferris.settings.control_url,
         "FERRIS_EXECUTOR_TOKEN": ferris.settings.executor_token,
         "PYTHONPATH": str(Path(__file__).parents[2]),
+        **settings,
     }
-    command = [sys.executable, "-m", "celery", "-A", "celery_app", "worker", "-P", pool, "-c", "2"]
+    command = [sys.executable, "-c", start, "-A", "celery_app", "worker", "-P", pool, "-c", "2", *flags]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        code = "import time\nprint('up', flush=True)\ntime.sleep(1.5)\nprint('down')"
-        execution_id = ferris.offer(ferris.order({"main.py": code}))
-        _ring_through_files(ferris, tmp_path, execution_id)
-        ferris.wait_line(execution_id, "up", 60)
-        process.terminate()
-        output, _ = process.communicate(timeout=30)
+        yield Worker(ferris, folder, process)
     finally:
         process.kill()
         process.wait()
-    result = ferris.result(execution_id)
-    assert result.types[-1] == "execution.completed", output.decode()
-    assert result.text("stdout") == "up\ndown\n"
-    left = [path for path in (tmp_path / "home" / "work").iterdir() if path.is_dir()]
-    assert left == [ferris.executor.workplace.attempts.parent]
-    ferris.executor.close()
-    ferris.control.close()
+        ferris.executor.close()
+        ferris.control.close()
 
 
-def _ring_through_files(ferris: Platform, folder: Path, execution_id: str) -> None:
-    """Send the doorbell as another process would, over the folder that the worker reads."""
-    app = celery_app.make(replace(ferris.settings, broker_url="filesystem://localhost"))
-    app.conf.broker_transport_options = {
-        "data_folder_in": str(folder / "data_in"),
-        "data_folder_out": str(folder / "data_in"),
-        "control_folder": str(folder / "control"),
-    }
-    app.send_task(celery_app.EXECUTE, args=[execution_id], queue="slow")
-    app.close()
+@POOLS
+def test_celerys_own_command_finishes_what_runs_on_sigterm(pool: str, tmp_path: Path) -> None:
+    with celery_worker(tmp_path, pool) as worker:
+        execution_id = worker.ring("import time\nprint('up', flush=True)\ntime.sleep(1.5)\nprint('down')")
+        worker.ferris.wait_line(execution_id, "up", 60)
+        worker.process.terminate()
+        output = worker.ended()
+        result = worker.ferris.result(execution_id)
+        assert result.types[-1] == "execution.completed", output
+        assert result.text("stdout") == "up\ndown\n"
+        left = [path for path in (tmp_path / "home" / "work").iterdir() if path.is_dir()]
+        assert left == [worker.ferris.executor.workplace.attempts.parent]
+
+
+@POOLS
+def test_what_does_not_finish_in_time_is_ended_and_left_to_the_rescuer(pool: str, tmp_path: Path) -> None:
+    with celery_worker(tmp_path, pool, FERRIS_STOP_GRACE="0.5") as worker:
+        execution_id = worker.ring("import time\nprint('up', flush=True)\ntime.sleep(600)")
+        worker.ferris.wait_line(execution_id, "up", 60)
+        worker.process.terminate()
+        worker.ended()
+        assert worker.ferris.result(execution_id).types == ["execution.started", "step.started"]
+
+
+@POOLS
+def test_scripts_are_forks_of_warm_interpreters(pool: str, tmp_path: Path) -> None:
+    code = "import os; print(open(f'/proc/{os.getppid()}/cmdline').read())"
+    with celery_worker(tmp_path, pool) as worker:
+        deadline = time.monotonic() + 60
+        while "ferris-warm" not in worker.run(code):  # the first ones do not wait for it
+            assert time.monotonic() < deadline
+        worker.process.terminate()
+        worker.ended()
+        assert _warm_servers_of(tmp_path) == []
+
+
+@POOLS
+def test_max_tasks_per_child_is_harmless(pool: str, tmp_path: Path) -> None:
+    with celery_worker(tmp_path, pool, "--max-tasks-per-child", "1") as worker:
+        assert [worker.run(f"print({n})") for n in range(4)] == ["0", "1", "2", "3"]
+        worker.process.terminate()
+        worker.ended()
+        assert _warm_servers_of(tmp_path) == []
+
+
+@POOLS
+def test_remote_shutdown_lets_what_runs_finish(pool: str, tmp_path: Path) -> None:
+    with celery_worker(tmp_path, pool) as worker:
+        execution_id = worker.ring("import time\nprint('up', flush=True)\ntime.sleep(1)\nprint('down')")
+        worker.ferris.wait_line(execution_id, "up", 60)
+        with worker.app() as app:
+            app.control.shutdown()
+        output = worker.ended()
+        assert worker.ferris.result(execution_id).types[-1] == "execution.completed", output
+        assert worker.process.returncode == 0, output
+
+
+@POOLS
+def test_a_worker_that_hears_its_canaries_stays(pool: str, tmp_path: Path) -> None:
+    impatient = "import tasks.watchdog as w; w._PERIOD, w._PATIENCE = 0.2, 1.0; "
+    with celery_worker(tmp_path, pool, start=impatient + CELERY) as worker:
+        assert worker.run("print('before')") == "before"
+        with pytest.raises(subprocess.TimeoutExpired):  # cut off after a second, it would end after two
+            worker.process.wait(4)
+        assert worker.run("print('after')") == "after"
+
+
+def _warm_servers_of(folder: Path) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "ferris-warm" in process.cmdline() and str(folder) in process.cmdline()[0]:
+                found.append(process.pid)
+        except (psutil.Error, IndexError):
+            continue
+    return found
