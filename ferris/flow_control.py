@@ -1,4 +1,6 @@
-"""Flow control in manifest.json: `retry`. Read here, decided in `ferris.retry`."""
+"""Flow control in manifest.json: `retry`, `concurrency`, `singleton`, `rate`. Read here, decided in `ferris.retry`
+and `ferris.limits`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,15 @@ from typing import Any, Final
 from ferris.attributes import shown
 from ferris.documents import Section, near, whole_of
 from ferris.lifecycle import Reason
+from ferris.limits import ON_LIMIT, WAIT, Concurrency, Rate, is_path
 from ferris.retry import REASONS, Retry, Rule
 
 MAX_TIMEOUT: Final = 30 * 86400
 MAX_ATTEMPTS: Final = 100
+
+MAX_CONCURRENCY: Final = 10_000
+MAX_RATE: Final = 100_000
+SHORTEST_PERIOD: Final = 0.1
 
 _RETRY_KEYS = ("attempts", "delay", "backoff", "max_delay", "on_lost", "cron", "timezone", "on", "except")
 _RULES = f'a list of {", ".join(REASONS)}, {{"exit_code": 75}}, {{"signal": "SIGKILL"}} or {{"error": "Connection*"}}'
@@ -116,3 +123,67 @@ def _rule(kind: str, given: Any) -> Rule | None:
     ):
         return Rule(kind, tuple(v.strip().upper() if kind == "signal" else v for v in values))
     return None
+
+
+def concurrency(section: Section) -> Concurrency | None:
+    """The manifest's `concurrency`, a number or an object, or its `singleton`."""
+    given, single = section.get("concurrency"), section.flag("singleton", False)
+    if single:
+        if given is not None:
+            section.notes.error(
+                section.file, section.key("singleton"), "stands beside concurrency; expected one of the two"
+            )
+        return Concurrency(1)
+    if given is None:
+        return None
+    expected = (
+        f'a number from 1 to {MAX_CONCURRENCY}, or an object such as {{"limit": 2, "key": "data.customer"}}'
+    )
+    if not isinstance(given, dict):
+        limit = whole_of(given)
+        if limit is None or not 1 <= limit <= MAX_CONCURRENCY:
+            section.wrong("concurrency", expected)
+            return None
+        return Concurrency(limit)
+    inner = Section(given, section.file, section.key("concurrency"), section.notes)
+    inner.known(("limit", "key", "on_limit"))
+    return Concurrency(inner.whole("limit", 1, 1, MAX_CONCURRENCY), _key(inner), _on_limit(inner))
+
+
+def rate(section: Section) -> Rate | None:
+    """The manifest's `rate`: `{"limit": 100, "per": "1m", "key": "data.customer"}`."""
+    given = section.get("rate")
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        section.wrong("rate", 'an object such as {"limit": 100, "per": "1m"}')
+        return None
+    inner = Section(given, section.file, section.key("rate"), section.notes)
+    inner.known(("limit", "per", "key", "on_limit"))
+    for name in ("limit", "per"):
+        if inner.get(name) is None:
+            inner.notes.error(inner.file, inner.key(name), 'is missing; expected {"limit": 100, "per": "1m"}')
+    return Rate(
+        inner.whole("limit", 1, 1, MAX_RATE),
+        inner.duration("per", 60.0, SHORTEST_PERIOD, MAX_TIMEOUT),
+        _key(inner),
+        _on_limit(inner),
+    )
+
+
+def _key(inner: Section) -> str:
+    key = inner.get("key")
+    if key is None:
+        return ""
+    if not is_path(key):
+        inner.wrong("key", 'a path into the event, such as "data.customer" or "subject"')
+        return ""
+    return str(key)
+
+
+def _on_limit(inner: Section) -> str:
+    wanted = inner.text("on_limit", WAIT)
+    if wanted not in ON_LIMIT:
+        inner.wrong("on_limit", " or ".join(f'"{name}"' for name in ON_LIMIT))
+        return WAIT
+    return wanted

@@ -28,13 +28,13 @@ class Status(StrEnum):
 TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SKIPPED})
 
 MEANING: Final = {
-    Status.PENDING: "waits for its time (a retry's delay, a start in the future)",
+    Status.PENDING: "waits for its time (a retry's delay), or to be admitted: its service is paused, or at a limit",
     Status.QUEUED: "its doorbell has rung; any executor of its lane may claim it",
     Status.IN_PROGRESS: "one executor holds its lease and runs its steps",
     Status.COMPLETED: "every step ended with exit status 0",
     Status.FAILED: "a step failed or timed out, or the platform could not run it; `reason` says which",
     Status.CANCELLED: "someone asked it to stop before it ended",
-    Status.SKIPPED: "it was not run, on purpose (its service was switched off meanwhile)",
+    Status.SKIPPED: "it was not run, on purpose; `reason`: `inactive`, `paused`, `concurrency`, `rate`",
 }
 
 
@@ -69,6 +69,7 @@ CANCELLED: Final = "ferris.execution.cancelled"
 SKIPPED: Final = "ferris.execution.skipped"
 RETRY_SCHEDULED: Final = "ferris.execution.retry_scheduled"
 REQUEUED: Final = "ferris.execution.requeued"
+HELD: Final = "ferris.execution.held"
 LEASE_EXPIRED: Final = "ferris.execution.lease_expired"
 CANCEL_REQUESTED: Final = "ferris.execution.cancel_requested"
 PROGRESS: Final = "ferris.execution.progress"
@@ -80,7 +81,7 @@ STEP_FAILED: Final = "ferris.step.failed"
 
 EXECUTION_EVENTS: Final = (
     CREATED, QUEUED, STARTED, COMPLETED, FAILED, CANCELLED, SKIPPED,
-    RETRY_SCHEDULED, REQUEUED, LEASE_EXPIRED, CANCEL_REQUESTED,
+    RETRY_SCHEDULED, REQUEUED, HELD, LEASE_EXPIRED, CANCEL_REQUESTED,
 )  # fmt: skip
 STEP_EVENTS: Final = (STEP_STARTED, STEP_COMPLETED, STEP_FAILED)
 
@@ -99,9 +100,14 @@ _P, _Q, _I = Status.PENDING, Status.QUEUED, Status.IN_PROGRESS
 
 TRANSITIONS: Final = (
     Transition(None, CREATED, _Q, "it may run at once: the doorbell rings"),
-    Transition(None, CREATED, _P, "it must wait until `not_before`"),
-    Transition(_P, QUEUED, _Q, "its time has come: the doorbell rings"),
-    Transition(_P, SKIPPED, Status.SKIPPED, "its service was switched off while it waited"),
+    Transition(None, CREATED, _P, "its service has limits, or is paused: it waits to be admitted"),
+    Transition(_P, QUEUED, _Q, "its time has come and no limit keeps it: the doorbell rings"),
+    Transition(
+        _P,
+        SKIPPED,
+        Status.SKIPPED,
+        "a limit says `on_limit: skip`, or the pause ended without what had waited",
+    ),
     Transition(_P, CANCEL_REQUESTED, Status.CANCELLED, "nothing runs, so nothing need be stopped"),
     Transition(_P, CANCELLED, Status.CANCELLED, "nothing runs, so nothing need be stopped"),
     Transition(_Q, STARTED, _I, "an executor's claim succeeded"),
@@ -109,6 +115,7 @@ TRANSITIONS: Final = (
         _Q, FAILED, Status.FAILED, "the claim found that it can never run (its secrets cannot be read)"
     ),
     Transition(_Q, SKIPPED, Status.SKIPPED, "its service was switched off while it waited"),
+    Transition(_Q, HELD, _P, "its service was paused before anyone claimed it"),
     Transition(_Q, CANCEL_REQUESTED, Status.CANCELLED, "nobody has claimed it yet"),
     Transition(_Q, CANCELLED, Status.CANCELLED, "nobody has claimed it yet"),
     Transition(_I, COMPLETED, Status.COMPLETED, "the last step ended with exit status 0"),

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from ferris import flow_control, scripts, sql_steps
 from ferris.attributes import shown
 from ferris.documents import Message, Notes, Section, read_object, read_text
+from ferris.limits import Concurrency, Limits, Rate
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
 from ferris.retry import Retry
 from ferris.sql_steps import SqlOptions
@@ -38,8 +39,9 @@ DEFAULT_PRIORITY: Final = 5
 _KEYS = (
     "description", "entrypoint", "execution_order", "tags", "trigger_events", "output_events", "schedule",
     "priority", "allow_manual_triggering", "active", "timeout", "retry", "python",
+    "concurrency", "singleton", "rate",
 )  # fmt: skip
-_LATER = ("concurrency", "debounce", "batch")
+_LATER = ("debounce", "batch")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 _SPECIAL = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS, README)
 
@@ -68,6 +70,13 @@ class Manifest:
     python: str | None = None
     sql: SqlOptions = field(default_factory=SqlOptions)
     connections: tuple[str, ...] | None = ()
+    concurrency: Concurrency | None = None
+    rate: Rate | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What keeps its executions waiting."""
+        return Limits(self.concurrency, self.rate)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -81,6 +90,8 @@ class Manifest:
         known["sql"] = SqlOptions.of(known.get("sql") or {})
         if known.get("connections", ()) is not None:
             known["connections"] = tuple(known.get("connections", ()))
+        limits = Limits.from_json(known)
+        known |= {"concurrency": limits.concurrency, "rate": limits.rate}
         return cls(**known)
 
 
@@ -151,6 +162,8 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         python=_python(section),
         sql=sql,
         connections=sql_steps.connections(sql, order, files),
+        concurrency=flow_control.concurrency(section),
+        rate=flow_control.rate(section),
     )
 
 

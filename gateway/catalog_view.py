@@ -6,6 +6,7 @@ import gc
 import logging
 from uuid import UUID
 
+from ferris.limits import Limits
 from ferris.routing import FilterError, RoutingTable, Trigger
 from ferris_web.catalog import selectors as catalog
 from ferris_web.executions.services import Catalog, Listener
@@ -56,7 +57,13 @@ class CatalogView:
             del self._listeners[str(pk)]
         for service in catalog.services_versioned(wanted):
             self._listeners[str(service.id)] = Listener(
-                service.id, service.name, service.version_id, service.priority, service.runs
+                service.id,
+                service.name,
+                service.version_id,
+                service.priority,
+                service.runs,
+                Limits.from_json(service.limits),
+                service.paused_at is not None,
             )
         self._marks = marks
         if len(changed) > _MANY:

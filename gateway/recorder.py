@@ -16,6 +16,7 @@ from ferris.events import Event
 from ferris.ports import LogRecord, Record
 from ferris_web.executions.services import Recorded, changes_tell, dead_letters_record, reports_apply
 from gateway import deadletter
+from gateway.admission import TIMED, admit
 from gateway.deadletter import Letter
 from gateway.doorbell import ring, ring_waiting
 from gateway.role import Reader
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 class Recorder(Reader):
     """Rows first, then doorbells and notices, then the offset: a repeated batch changes nothing.
 
-    What executors report also says that they made room: executions that waited for it are rung here.
+    What executors report also says that they made room: executions that waited for it are admitted and rung here.
     """
 
     group = "ferris.recorder"
@@ -40,7 +41,7 @@ class Recorder(Reader):
         recorded = self._apply(reports, letters, now)
         deadletter.put_aside(self.log, letters)
         ring(recorded.doorbells)
-        ring_waiting(recorded.lanes)
+        ring_waiting(recorded.lanes | admit(self.log, recorded.held))
         self._tell(recorded)
 
     def _apply(
@@ -70,7 +71,7 @@ class Recorder(Reader):
         """Notices for who watches, and a call to the scheduler when something waits for a time."""
         changes_tell(recorded.changes)
         if recorded.delayed:
-            self.log.append(CONTROL, [Record(b'{"changed":"executions"}')])
+            self.log.append(CONTROL, [Record(TIMED)])
 
 
 def _parse(records: list[LogRecord], now: datetime) -> tuple[list[tuple[Event, LogRecord]], list[Letter]]:

@@ -11,12 +11,14 @@ from ferris.adapters import log_lines
 from ferris.config import LIFECYCLE
 from ferris.ports import EventLog, Record
 from ferris_web.executions.models import Execution
+from ferris_web.executions.services.admission import gates_waiting
 from ferris_web.executions.services.claims import (
     executions_orphaned,
     executions_silence,
     executions_unanswered,
 )
 from gateway import doorbell
+from gateway.admission import admit
 from gateway.role import Role
 
 log = logging.getLogger(__name__)
@@ -68,11 +70,12 @@ class Rescuer(Role):
 
     def ring_again(self, now: datetime) -> None:
         """Ring for queued executions again where the queue that should hold their doorbells is empty, and for
-        those that wait for room, should what makes room have gone unnoticed."""
+        those that wait for room or to be admitted, should what makes room have gone unnoticed."""
         before = now if self._restart else now - _UNANSWERED
         for lane in executions_unanswered(before):
             if self._restart or doorbell.waiting(lane) == 0:
                 executions_silence(lane, before)
+        admit(self._log, dict.fromkeys(gates_waiting()))
         doorbell.ring_waiting(lanes.LANES)
 
 

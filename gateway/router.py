@@ -22,6 +22,7 @@ from ferris_web.executions.services import Dispatched, changes_tell, events_disp
 from ferris_web.executions.services.dispatch import as_uuid
 from ferris_web.executions.services.durability import Behind
 from gateway import metrics
+from gateway.admission import admit
 from gateway.catalog_view import CatalogView
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
@@ -56,7 +57,7 @@ class Router(Reader):
         _count(batch, done)
         put_aside(self.log, letters)
         ring(done.doorbells)
-        ring_waiting(done.waiting)
+        ring_waiting(done.waiting | admit(self.log, done.held))
         changes_tell(done.changes)
 
     def settle(self) -> None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from uuid import UUID
 
 from ferris import cron, events
 from ferris.config import CONTROL, EVENTS
+from ferris.lanes import LANES
 from ferris.ports import EventLog, Record
 from ferris_web.catalog.models import Schedule
 from ferris_web.catalog.selectors import schedules_due, schedules_next
 from ferris_web.catalog.services import schedule_advance
 from ferris_web.executions.services import executions_due
+from ferris_web.executions.services.admission import gates_due, gates_next, gates_waiting
 from ferris_web.executions.services.reports import next_due
+from gateway.admission import TIMED, admit
 from gateway.doorbell import ring_waiting
 from gateway.role import Role
 
@@ -44,13 +48,19 @@ class Scheduler(Role):
         now = datetime.now(UTC)
         for schedule in schedules_due(now):
             self._fire(schedule, now)
-        ring_waiting({bell.lane for bell in executions_due(now)})
+        due = executions_due(now)
+        opening: dict[UUID, set[str] | None] = dict.fromkeys(gates_due(now))
+        ring_waiting(due.lanes | admit(self._log, {**due.held, **opening}))
         notices = self._consumer.poll(1000, timeout=self._wait(datetime.now(UTC)))
         if notices:
+            if any(notice.value != TIMED for notice in notices):
+                # A service was synced, paused or resumed: other limits may hold, or none.
+                admit(self._log, dict.fromkeys(gates_waiting()))
+                ring_waiting(LANES)
             self._consumer.commit(notices)
 
     def _wait(self, now: datetime) -> float:
-        times = [time for time in (schedules_next(), next_due()) if time is not None]
+        times = [time for time in (schedules_next(), next_due(), gates_next()) if time is not None]
         if not times:
             return _LONGEST_WAIT
         soonest: float = (min(times) - now).total_seconds()

@@ -144,6 +144,7 @@ class _Change:
         self._set("vanished_at", None)
         self._set("description", manifest.description)
         self._set("tags", list(manifest.tags))
+        self._set("limits", manifest.limits.to_json())
         for name in _SWITCHES:
             wanted, here = getattr(manifest, name), getattr(self.service, name)
             said = before.manifest.get(name, wanted) if before else None

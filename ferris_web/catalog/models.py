@@ -102,6 +102,16 @@ class Service(models.Model):
     )
     priority = models.PositiveSmallIntegerField(default=5)
     allow_manual_triggering = models.BooleanField(default=True)
+    limits = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="Its concurrency and rate, as the manifest of its version says.",
+    )
+    paused_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when its executions are held back; empty: they run."
+    )
+    paused_by = models.CharField(max_length=150, blank=True)
     config_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the config.json a sync last copied."
     )

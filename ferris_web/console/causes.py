@@ -52,6 +52,18 @@ _WORDS = {
         "Retry when it is mended.",
     ),
     "cancelled": ("Somebody cancelled it", "Retry it when it should run after all."),
+    "paused": (
+        "It came while the service was paused",
+        "Somebody let the service go on without what had waited. Retry it when it should run after all.",
+    ),
+    "concurrency": (
+        "As many as may run at once ran already",
+        'The manifest says so ("concurrency": {"on_limit": "skip"}). Retry it when it should run after all.',
+    ),
+    "rate": (
+        "As many as may start within that time had started",
+        'The manifest says so ("rate": {"on_limit": "skip"}). Retry it when it should run after all.',
+    ),
     "inactive": (
         "The service was switched off or gone",
         'Set "active": true in its manifest.json, or bring its folder back, and sync the project.',

@@ -98,6 +98,16 @@ class Execution(models.Model):
         blank=True,
         help_text="Its doorbell rang last. Queued and empty: it waits for room in its lane.",
     )
+    slot = models.CharField(  # noqa: DJ001 - the empty key is one, too
+        max_length=200,
+        null=True,
+        blank=True,
+        help_text="Whose concurrency it counts for: a key from its event. None: its service had no limits.",
+    )
+    rate_key = models.CharField(  # noqa: DJ001
+        max_length=200, null=True, blank=True, help_text="Whose rate it counts for. None: no rate."
+    )
+    claimed_at = models.DateTimeField(null=True, blank=True, help_text="An executor took it last.")
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=40, blank=True)
@@ -122,14 +132,41 @@ class Execution(models.Model):
             models.Index(fields=["lease_until"], condition=Q(status="in_progress"), name="execution_leased"),
             models.Index(fields=["not_before"], condition=Q(status="pending"), name="execution_due"),
             models.Index(
-                fields=["lane", "created_at", "id"],
+                fields=["lane", "priority", "created_at", "id"],
                 condition=Q(status="queued", rung_at=None),
                 name="execution_unrung",
+            ),
+            models.Index(
+                fields=["service", "slot", "rate_key", "priority", "created_at", "id"],
+                condition=Q(status="pending"),
+                name="execution_held",
+            ),
+            models.Index(
+                fields=["service", "status", "slot"],
+                condition=Q(slot__isnull=False),
+                name="execution_slot",
+            ),
+            models.Index(
+                fields=["service", "rate_key", "claimed_at"],
+                condition=Q(rate_key__isnull=False),
+                name="execution_rate",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.service} {self.correlation_id}"
+
+
+class Gate(models.Model):
+    """Where executions of a service wait to be admitted. Who admits holds its row: one at a time, of all gateways."""
+
+    service = models.OneToOneField(Service, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    opens_at = models.DateTimeField(
+        null=True, blank=True, db_index=True, help_text="When its rate lets the next one start."
+    )
+
+    def __str__(self) -> str:
+        return f"gate of {self.service}"
 
 
 class Step(models.Model):

@@ -1,22 +1,149 @@
-"""Why an execution that has not begun waits."""
+"""Why executions that have not begun are waiting: one answer for each, in a few queries for all."""
 
 from __future__ import annotations
 
-from ferris_web.executions.models import Execution
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ferris.limits import Limits
+from ferris_web.catalog.models import Service
+from ferris_web.executions.models import Execution, Gate
+
+TIME, PAUSED, CONCURRENCY, RATE, ADMISSION = "time", "service_paused", "concurrency", "rate", "admission"
+LANE_FULL, EXECUTOR = "lane_full", "executor"
+
+REASONS = (TIME, PAUSED, CONCURRENCY, RATE, ADMISSION, LANE_FULL, EXECUTOR)
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What an execution waits for: one of REASONS, the end of a sentence that says it, and what belongs to it.
+    Fields that do not apply are empty."""
+
+    reason: str
+    text: str
+    until: datetime | None = None
+    since: datetime | None = None
+    by: str = ""
+    key: str = ""
+    limit: int | None = None
+    per: float | None = None
+    lane: str = ""
+    behind: tuple[UUID, ...] = field(
+        default=()
+    )  # executions that have to end first; some of them if they are many
+
+    def to_json(self) -> dict[str, Any]:
+        """Without what does not apply."""
+        said: dict[str, Any] = {"reason": self.reason, "text": self.text}
+        for name in ("until", "since", "by", "key", "limit", "per", "lane"):
+            if (value := getattr(self, name)) not in (None, ""):
+                said[name] = value
+        if self.behind:
+            said["behind"] = [str(pk) for pk in self.behind]
+        return said
+
+
+def executions_waiting(rows: Iterable[Execution]) -> dict[UUID, Waiting]:
+    """By execution, why it waits; those that run or have ended are left out."""
+    found: dict[UUID, Waiting] = {}
+    held: dict[UUID, list[Execution]] = defaultdict(list)
+    for row in rows:
+        if row.status == "queued":
+            found[row.pk] = _in_lane(row)
+        elif row.status == "pending" and row.not_before is not None:
+            found[row.pk] = _for_its_time(row, row.not_before)
+        elif row.status == "pending":
+            held[row.service_id].append(row)
+    if held:
+        known = Service.objects.in_bulk(held)
+        opening = dict(Gate.objects.filter(pk__in=held).values_list("pk", "opens_at"))
+        for pk, waiters in held.items():
+            found |= _at_the_gate(known[pk], waiters, opening.get(pk))
+    return found
+
+
+def execution_waiting(row: Execution) -> Waiting | None:
+    """Why this one waits; None when it does not."""
+    return executions_waiting([row]).get(row.pk)
 
 
 def execution_wait(row: Execution) -> str:
     """What an open execution waits for, as the end of a sentence; "" when it waits for nothing."""
-    if row.status == "pending":
-        if row.not_before is not None:
-            what = f"for its time, {row.not_before:%Y-%m-%d %H:%M:%S} UTC"
-            return f"{what}: attempt {row.attempt}, after {row.reason}" if row.reason else what
-        return "for its time"
-    if row.status == "queued":
-        if row.rung_at is None:
-            return f"for room in the lane {row.lane}: its queue is full, older executions go first"
-        return (
-            f"for an executor of the lane {row.lane} to take it: its doorbell rang at "
-            f"{row.rung_at:%Y-%m-%d %H:%M:%S} UTC"
+    found = execution_waiting(row)
+    return found.text if found else ""
+
+
+def _moment(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _for_its_time(row: Execution, until: datetime) -> Waiting:
+    text = f"for its time, {_moment(until)}"
+    if row.reason:
+        text += f": attempt {row.attempt}, after {row.reason}"
+    return Waiting(TIME, text, until=until)
+
+
+def _in_lane(row: Execution) -> Waiting:
+    if row.rung_at is None:
+        text = (
+            f"for room in the lane {row.lane}: its queue is full, more urgent and older executions go first"
         )
-    return ""
+        return Waiting(LANE_FULL, text, lane=row.lane)
+    text = f"for an executor of the lane {row.lane} to take it: its doorbell rang at {_moment(row.rung_at)}"
+    return Waiting(EXECUTOR, text, lane=row.lane, since=row.rung_at)
+
+
+def _at_the_gate(
+    service: Service, rows: Sequence[Execution], opens_at: datetime | None
+) -> dict[UUID, Waiting]:
+    if service.paused_at is not None:
+        text = f"until {service.name} goes on: {service.paused_by} paused it at {_moment(service.paused_at)}"
+        paused = Waiting(PAUSED, text, since=service.paused_at, by=service.paused_by)
+        return {row.pk: paused for row in rows}
+    rules = Limits.from_json(service.limits)
+    ahead = _running(service, rules, {row.slot for row in rows})
+    return {row.pk: _at_a_limit(row, rules, ahead, opens_at) for row in rows}
+
+
+def _at_a_limit(
+    row: Execution, rules: Limits, ahead: Mapping[str, list[UUID]], opens_at: datetime | None
+) -> Waiting:
+    concurrency, rate = rules.concurrency, rules.rate
+    slot = row.slot or "" if concurrency and concurrency.key else ""
+    behind = ahead.get(slot, [])
+    if concurrency and len(behind) >= concurrency.limit:
+        of = f" with {concurrency.key} = {slot!r}" if concurrency.key else ""
+        text = f"for one of {len(behind)}{of} to end: at most {concurrency.limit} run at once"
+        return Waiting(
+            CONCURRENCY, text, key=slot, limit=concurrency.limit, behind=tuple(behind[:_MOST_NAMED])
+        )
+    if rate:
+        key = row.rate_key or "" if rate.key else ""
+        of = f" with {rate.key} = {key!r}" if rate.key else ""
+        text = f"for its turn: at most {rate.limit}{of} start within {rate.per:g} s"
+        if opens_at is not None:
+            text += f"; the next may start at {_moment(opens_at)}"
+        return Waiting(RATE, text, key=key, limit=rate.limit, per=rate.per, until=opens_at)
+    return Waiting(ADMISSION, "to be let in, any moment now")
+
+
+def _running(service: Service, rules: Limits, slots: set[str | None]) -> Mapping[str, list[UUID]]:
+    """By slot, those that are admitted and have not ended, the first to come first."""
+    if rules.concurrency is None:
+        return {}
+    found = Execution.objects.filter(
+        service=service, status__in=("queued", "in_progress"), slot__isnull=False
+    )
+    if rules.concurrency.key:
+        found = found.filter(slot__in=[slot or "" for slot in slots])
+    ahead: dict[str, list[UUID]] = defaultdict(list)
+    for pk, slot in found.order_by("created_at", "id").values_list("pk", "slot"):
+        ahead[slot if rules.concurrency.key else ""].append(pk)
+    return ahead

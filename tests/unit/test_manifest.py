@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferris.documents import _syntax
+from ferris.limits import Concurrency, Limits, Rate
 from ferris.manifest import Manifest, Parameter, Parsed, Retry, Schedule, TriggerSpec, parse_service
 from ferris.retry import Rule
 
@@ -148,6 +149,18 @@ def test_retry_by_cron_and_by_rules() -> None:
     )
 
 
+def test_limits() -> None:
+    assert good(concurrency="3").limits == Limits(Concurrency(3))
+    assert good(singleton=True).limits == Limits(Concurrency(1))
+    assert good(singleton=False).limits == Limits()
+    keyed = good(
+        concurrency={"limit": 2, "key": "data.customer", "on_limit": "skip"},
+        rate={"limit": "100", "per": "1m", "key": "subject"},
+    )
+    assert keyed.limits == Limits(Concurrency(2, "data.customer", "skip"), Rate(100, 60.0, "subject"))
+    assert Manifest.from_json(json.loads(json.dumps(dataclasses.asdict(keyed)))) == keyed
+
+
 def test_a_lost_executor_is_named_like_any_other_failure() -> None:
     assert good(retry={"attempts": 2, "on": ["executor_lost"]}).retry.on_lost
     assert not good(retry={"attempts": 2, "on_lost": True, "except": ["executor_lost"]}).retry.on_lost
@@ -236,6 +249,17 @@ BAD = {"data": {"a": []}}
         ({"retry": {"delay": 10, "max_delay": 5}}, "retry.max_delay"),
         ({"retry": {"on_lost": "x"}}, "retry.on_lost"),
         ({"retry": {"cron": 5}}, "retry.cron"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": "many"}, "concurrency"),
+        ({"concurrency": {"limit": 0}}, "concurrency.limit"),
+        ({"concurrency": {"limit": 2, "key": "data customer"}}, "concurrency.key"),
+        ({"concurrency": {"limit": 2, "on_limit": "drop"}}, "concurrency.on_limit"),
+        ({"concurrency": 2, "singleton": True}, "singleton"),
+        ({"singleton": "x"}, "singleton"),
+        ({"rate": 5}, "rate"),
+        ({"rate": {"limit": 5}}, "rate.per"),
+        ({"rate": {"per": "1m"}}, "rate.limit"),
+        ({"rate": {"limit": 5, "per": "never"}}, "rate.per"),
         ({"retry": {"cron": "0 25 * * *"}}, "retry.cron"),
         ({"retry": {"cron": "@daily", "timezone": "Mars/Base"}}, "retry.cron"),
         ({"retry": {"cron": "@daily", "delay": 5}}, "retry.delay"),
@@ -282,7 +306,7 @@ def test_near_misses() -> None:
     ("manifest", "key"),
     [
         ({"colour": "red"}, "colour"),
-        ({"concurrency": 1}, "concurrency"),
+        ({"concurrency": {"limit": 1, "keys": "data.a"}}, "concurrency.keys"),
         ({"debounce": "1s"}, "debounce"),
         ({"batch": {"size": 10}}, "batch"),
         ({"schedule": {"cron": "@daily", "zone": "x"}}, "schedule.zone"),

@@ -9,13 +9,14 @@ from uuid import UUID
 from ferris import events
 from ferris.config import EVENTS, LIFECYCLE
 from ferris.events import Event
+from ferris.limits import Limits
 from ferris.ports import LogRecord, Record
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import Project, Service, ServiceVersion, Trigger
 from ferris_web.executions.models import Execution
-from ferris_web.executions.services import Doorbell, events_dispatch
+from ferris_web.executions.services import Dispatched, Doorbell, events_dispatch
 from gateway.router import CatalogView
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -27,10 +28,13 @@ def service(
     retry: Retry | None = None,
     priority: int = 5,
     active: bool = True,
+    limits: Limits | None = None,
 ) -> Service:
     """A service with one version that listens to these event types (or {"event_type", "filter"})."""
     project, _ = Project.objects.get_or_create(name="testing")
-    made = Service.objects.create(project=project, name=name, priority=priority, active=active)
+    made = Service.objects.create(
+        project=project, name=name, priority=priority, active=active, limits=(limits or Limits()).to_json()
+    )
     made.version = ServiceVersion.objects.create(
         service=made,
         number=1,
@@ -56,11 +60,16 @@ def event(type: str = "a.happened", data: Any = None, **attributes: Any) -> Even
 
 
 def dispatch(*batch: Event, now: datetime = NOW) -> list[Doorbell]:
-    """What the router does with events, without a log."""
+    """What the router does with events, without a log: the doorbells that it would ring."""
+    return dispatched(*batch, now=now).doorbells
+
+
+def dispatched(*batch: Event, now: datetime = NOW) -> Dispatched:
+    """The same, and all that it would do next."""
     records = [
         LogRecord(EVENTS, 0, offset, e.flow_id, events.encode(e), {}, now) for offset, e in enumerate(batch)
     ]
-    return events_dispatch(list(zip(batch, records, strict=True)), CatalogView().current(), now).doorbells
+    return events_dispatch(list(zip(batch, records, strict=True)), CatalogView().current(), now)
 
 
 def report(
@@ -78,4 +87,4 @@ def append(topic: str, *batch: Event) -> None:
     wiring.event_log().append(topic, [Record(events.encode(e), key=key(e)) for e in batch])
 
 
-__all__ = ["LIFECYCLE", "NOW", "append", "dispatch", "event", "report", "service"]
+__all__ = ["LIFECYCLE", "NOW", "append", "dispatch", "dispatched", "event", "report", "service"]

@@ -10,12 +10,14 @@ import pytest
 
 from ferris import events
 from ferris.config import NOTIFICATIONS
+from ferris.limits import Concurrency, Limits
 from ferris_web import wiring
 from ferris_web.catalog import secrets
 from ferris_web.catalog.models import Project, Schedule, Secret, Service, SyncRun
 from ferris_web.executions.models import Execution
+from ferris_web.executions.services.admission import executions_admit, gates_waiting
 from tests.web.calling import problem_of
-from tests.web.platform import NOW, service
+from tests.web.platform import NOW, dispatch, event, service
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/services/"
@@ -338,3 +340,33 @@ def test_event_types(api):
     assert [row["name"] for row in found] == ["bank.paid", "shop.placed"]
     assert (found[1]["count"], found[1]["example"]) == (3, {"n": 1})
     assert len(api.get("/api/v1/event-types/?query=bank").json()["results"]) == 1
+
+
+# --- limits and pauses ---------------------------------------------------------------------------------
+
+
+def test_a_service_says_its_limits_and_its_executions_why_they_wait(api):
+    service("one", "a.happened", limits=Limits(Concurrency(1, "data.customer")))
+    dispatch(*(event(data={"customer": "acme"}) for _ in range(3)))
+    executions_admit(dict.fromkeys(gates_waiting()), NOW)
+    assert api.get(f"{URL}one/").json()["limits"]["concurrency"]["key"] == "data.customer"
+    last, _, first = api.get("/api/v1/executions/").json()["results"]
+    assert last["waiting"]["reason"] == "concurrency"
+    assert (last["waiting"]["key"], last["waiting"]["behind"]) == ("acme", [first["id"]])
+    assert api.get(f"/api/v1/executions/{last['id']}/").json()["waiting"] == last["waiting"]
+
+
+def test_a_service_is_paused_and_goes_on(api):
+    service("one", "a.happened")
+    dispatch(event())
+    answer = api.post(f"{URL}one/pause/")
+    assert (answer.status_code, answer.json()) == (200, {"paused": True, "executions": 1})
+    assert api.post(f"{URL}one/pause/").status_code == 409
+    assert api.get(f"{URL}one/").json()["paused_by"]
+    [row] = api.get("/api/v1/executions/").json()["results"]
+    assert (row["status"], row["waiting"]["reason"]) == ("pending", "service_paused")
+    assert problem_of(api.post(f"{URL}one/resume/", {"waiting": "drop"}), 400)
+    assert api.post(f"{URL}one/resume/", {"waiting": "skip"}).json() == {"paused": False, "executions": 1}
+    [row] = api.get("/api/v1/executions/").json()["results"]
+    assert (row["status"], row["reason"], row["waiting"]) == ("skipped", "paused", None)
+    assert api.post(f"{URL}one/resume/").status_code == 409

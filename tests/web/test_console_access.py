@@ -23,6 +23,8 @@ _VALUES = {
 }
 _CHANGES = [
     "/services/x/run/",
+    "/services/x/pause/",
+    "/services/x/resume/",
     "/services/x/secrets/",
     "/projects/add/",
     "/projects/x/sync/",

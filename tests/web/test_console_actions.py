@@ -291,3 +291,12 @@ def test_the_viewer_sees_the_time_of_the_next_runs(rows: Rows, person: Client) -
     text = page(person, "/services/make_report/").text
     assert "*/20 * * * *" in text
     assert f"{timezone.now():%Y-%m-%d}" in text
+
+
+def test_a_service_is_paused_and_goes_on_without_what_waited(rows: Rows, person: Client) -> None:
+    assert person.post("/services/make_report/pause/").status_code == 302
+    assert "Paused by ada" in page(person, "/services/make_report/").text
+    person.post("/services/make_report/resume/", {"waiting": "skip"})
+    shown = page(person, "/services/make_report/").text
+    assert "It goes on." in shown
+    assert "Paused by" not in shown

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Number, Page, Text, Time
+from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Number, Page, Text, Time, stamp
 from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
 from ferris_web.executions.models import Artifact as ArtifactRow
 from ferris_web.executions.models import Step as StepRow
+from ferris_web.executions.waiting import REASONS, execution_waiting, executions_waiting
 
 _OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 STEP_STATUSES = StepRow.Status.choices
@@ -45,8 +47,45 @@ class Progress(serializers.Serializer):
         return f"{said['at'][:23]}Z"
 
 
+class _Executions(serializers.ListSerializer):
+    """Asks for all of them at once why they wait."""
+
+    def to_representation(self, data: Any) -> list[Any]:
+        rows = list(data)
+        waits = executions_waiting(rows)
+        for row in rows:
+            row.waits = waits.get(row.pk)
+        return super().to_representation(rows)
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "nullable": True,
+        "properties": {
+            "reason": {"type": "string", "enum": list(REASONS)},
+            "text": {"type": "string"},
+            "until": {"type": "string", "format": "date-time"},
+            "since": {"type": "string", "format": "date-time"},
+            "by": {"type": "string"},
+            "key": {"type": "string"},
+            "limit": {"type": "integer"},
+            "per": {"type": "number"},
+            "lane": {"type": "string"},
+            "behind": {"type": "array", "items": {"type": "string", "format": "uuid"}},
+        },
+        "required": ["reason", "text"],
+    }
+)
+class WaitingField(serializers.SerializerMethodField):
+    """Why an execution that has not begun waits: a code, the end of a sentence, and what belongs to it."""
+
+
 class Execution(serializers.Serializer):
     """One run of one service for one event."""
+
+    class Meta:
+        list_serializer_class = _Executions
 
     id = serializers.UUIDField()
     service = serializers.CharField(source="service_name", help_text="The service's name.")
@@ -74,6 +113,17 @@ class Execution(serializers.Serializer):
     error = Text(help_text="One line for people.")
     worker = Text(help_text="The executor that claimed it last.")
     progress = Progress(allow_null=True, help_text="Of this attempt; null: it has said nothing.")
+    waiting = WaitingField(
+        help_text='Why it has not begun; null when it has. `reason` is a code, `text` completes "it waits …", '
+        "`behind` names executions that have to end first."
+    )
+
+    def get_waiting(self, row: Any) -> dict[str, Any] | None:
+        found = row.waits if hasattr(row, "waits") else execution_waiting(row)
+        if found is None:
+            return None
+        said: dict[str, Any] = found.to_json()
+        return {name: stamp(value) if isinstance(value, datetime) else value for name, value in said.items()}
 
 
 class Table(serializers.Serializer):

@@ -24,6 +24,7 @@ from ferris_web.console.views import artifacts
 from ferris_web.console.views.services import visible_secrets
 from ferris_web.executions import overview, selectors, services
 from ferris_web.executions.models import OPEN, STATUSES, TRIGGER_TYPES, Execution
+from ferris_web.executions.waiting import execution_waiting
 
 _STATUS_OPTIONS = (("", "any status"), ("open", "open"), *((s, s.replace("_", " ")) for s, _ in STATUSES))
 _TRIGGER_OPTIONS = (("", "any trigger"), *TRIGGER_TYPES)
@@ -95,6 +96,7 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "cause": causes.of(row, steps),
         "tabled": [s for s in steps if s.attempt == row.attempt and s.tables],
         "open": row.status in OPEN,
+        "waiting": execution_waiting(row),
         "parent": _get(row.parent_id) if row.parent_id else None,
         "caused": overview.caused_by(row),
         "artifacts": artifacts.shown(row),

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # What an order is made of: a claim happens for every execution, a version's readme has no part in it.
 _ORDERED = (
     *("attempt", "flow_id", "correlation_id", "parent_id", "trigger_type", "lease_until"),
-    *("service__name", "service__project_id", "service__project__name"),
+    *("service__name", "service__project_id", "service__project__name", "service__paused_at"),
     *("version__digest", "version__manifest", "version__requirements"),
     *("event__event_id", "event__type", "event__data", "event__extensions", "event__hops"),
 )
@@ -47,6 +47,7 @@ def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder 
         worker=worker,
         lease_until=now + lease,
         started_at=Coalesce(F("started_at"), now),
+        claimed_at=now,
     )
     if not won:
         status = Execution.objects.filter(pk=wanted).values_list("status", flat=True).first()
@@ -56,18 +57,16 @@ def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder 
         .only(*_ORDERED)
         .get(pk=wanted)
     )
+    if row.service.paused_at is not None:  # its row was made while the pause was
+        _give_back(row, status="pending", rung_at=None)
+        return "its service is paused"
     try:
         return _order(row, lease.total_seconds())
     except secrets.SecretUnreadable as error:
         return _hopeless(row, now, str(error))
     except (BackendError, OperationalError, InterfaceError):
         # A store is away: it stays claimable, and the executor, which hears of it, asks again.
-        Execution.objects.filter(pk=wanted, status="in_progress", attempt=row.attempt).update(
-            status="queued",
-            worker="",
-            lease_until=None,
-            started_at=None if row.attempt == 1 else F("started_at"),
-        )
+        _give_back(row, status="queued")
         raise
     except Exception as error:
         # Whatever keeps an order from being made would do so again: say it on the execution instead of looping.
@@ -82,6 +81,17 @@ def _hopeless(row: Execution, now: datetime, problem: str) -> str:
         status="failed", finished_at=now, reason="platform", error=problem
     )
     return "no order could be made"
+
+
+def _give_back(row: Execution, **what: Any) -> None:
+    """Undo a claim of which nothing has come."""
+    Execution.objects.filter(pk=row.pk, status="in_progress", attempt=row.attempt).update(
+        worker="",
+        lease_until=None,
+        started_at=None if row.attempt == 1 else F("started_at"),
+        claimed_at=None,
+        **what,
+    )
 
 
 def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
@@ -200,13 +210,17 @@ def executions_unrung(lane: str) -> bool:
 
 
 def executions_ring(lane: str, most: int, now: datetime) -> list[Doorbell]:
-    """Note that the doorbells of the oldest unrung executions ring now; ring them when it returns.
+    """Note that the doorbells of the most urgent and oldest unrung executions ring now; ring them when it returns.
 
     Two callers at once get different executions.
     """
     with transaction.atomic():
         # On PostgreSQL the rows are locked and passed over by others; on SQLite the transaction has the file.
-        oldest = _unrung(lane).order_by("created_at", "id").select_for_update(skip_locked=_can_skip_locked())
+        oldest = (
+            _unrung(lane)
+            .order_by("priority", "created_at", "id")
+            .select_for_update(skip_locked=_can_skip_locked())
+        )
         found = list(oldest.values_list("id", flat=True)[:most])
         Execution.objects.filter(pk__in=found, status="queued").update(rung_at=now)
     return [Doorbell(pk, lane) for pk in found]

@@ -16,11 +16,13 @@ from django.db.models import F
 from ferris import events, lanes
 from ferris.events import Event
 from ferris.execution import execution_id
+from ferris.limits import Limits
 from ferris.ports import LogRecord
 from ferris.routing import Trigger
 from ferris_web.catalog.event_types import event_types_seen
 from ferris_web.executions.models import DeadLetter, Execution, Flow
 from ferris_web.executions.models import Event as EventRow
+from ferris_web.executions.services.admission import Slots, gates_make
 from ferris_web.executions.services.changes import Change
 
 _ADDRESSED = frozenset((events.RUN_REQUESTED, events.RETRY_REQUESTED, events.SCHEDULE_DUE))
@@ -43,6 +45,8 @@ class Listener:
     version_id: int
     priority: int
     runs: bool
+    limits: Limits = field(default_factory=Limits)
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,20 @@ class Catalog:
 
 @dataclass
 class Dispatched:
-    """What a batch of events came to: doorbells to ring now, the lanes in which others wait for room, and the
-    executions that are new."""
+    """What a batch of events came to: doorbells to ring now, the lanes in which others wait for room, those who
+    wait to be admitted, and the executions that are new."""
 
     doorbells: list[Doorbell] = field(default_factory=list)
     waiting: set[str] = field(default_factory=set)
+    held: Slots = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
 
     def add(self, other: Dispatched) -> None:
         """Take in what another batch came to."""
         self.doorbells += other.doorbells
         self.waiting |= other.waiting
+        for service, slots in other.held.items():
+            self.held.setdefault(service, set()).update(slots)
         self.changes += other.changes
 
 
@@ -99,11 +106,18 @@ def events_dispatch(
         EventRow.objects.bulk_create(rows)
         flows.save()
         Execution.objects.bulk_create(executions)
+        holds = {e.service_id for e in executions if e.status == "pending"}
+        if holds:
+            gates_make(holds)
         event_types_seen(Counter(e.type for e, _ in fresh), _examples(fresh), now)
-        repeated = _again(again)
+        repeated, held = _again(again) if again else ([], {})
+    for e in executions:
+        if e.status == "pending" and e.slot is not None:
+            held.setdefault(e.service_id, set()).add(e.slot)
     return Dispatched(
         doorbells=[Doorbell(e.id, e.lane) for e in executions if e.rung_at] + repeated,
         waiting={e.lane for e in executions if e.status == "queued" and not e.rung_at},
+        held=held,
         changes=[Change.of(e, table.listeners[str(e.service_id)].name) for e in executions],
     )
 
@@ -122,16 +136,18 @@ def _split(
     return fresh, again
 
 
-def _again(copies: Sequence[Event]) -> list[Doorbell]:
-    """Count copies of known events and find their executions that still wait to be claimed."""
-    if not copies:
-        return []
+def _again(copies: Sequence[Event]) -> tuple[list[Doorbell], Slots]:
+    """Count copies of known events and find their executions that still wait to be claimed, or admitted."""
     for key, count in Counter(e.key for e in copies).items():
         EventRow.objects.filter(key=key).update(copies=F("copies") + count)
-    rung = Execution.objects.filter(
-        event_id__in={e.key for e in copies}, status="queued", rung_at__isnull=False
-    )
-    return [Doorbell(pk, lane) for pk, lane in rung.values_list("id", "lane")]
+    waiting = Execution.objects.filter(event_id__in={e.key for e in copies}, status__in=("queued", "pending"))
+    bells, held = [], Slots()
+    for row in waiting.only("id", "lane", "status", "rung_at", "not_before", "service_id", "slot"):
+        if row.status == "queued" and row.rung_at is not None:
+            bells.append(Doorbell(row.id, row.lane))
+        elif row.status == "pending" and row.not_before is None and row.slot is not None:
+            held.setdefault(row.service_id, set()).add(row.slot)
+    return bells, held
 
 
 def _moment(now: datetime, position: int) -> datetime:
@@ -172,6 +188,10 @@ def _executions(
         if not target.runs:
             row.status, row.finished_at, row.reason = "skipped", moment, "inactive"
             row.error = f"{target.name} was inactive or gone when the event arrived"
+        elif target.limits or target.paused:
+            row.status = "pending"
+            if target.limits:
+                row.slot, row.rate_key = target.limits.slot(event), target.limits.rate_key(event)
         elif room(row.lane):
             row.rung_at = now
         made.append(row)

@@ -16,6 +16,7 @@ from ferris.events import Event
 from ferris.lifecycle import Status
 from ferris.retry import Retry
 from ferris_web.executions.models import Artifact, Execution, Step
+from ferris_web.executions.services.admission import Slots, gates_make
 from ferris_web.executions.services.artifacts import artifacts_of
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.dispatch import Doorbell
@@ -44,6 +45,7 @@ class Recorded:
     delayed: bool = False  # something now waits for a time: the scheduler must look
     changes: list[Change] = field(default_factory=list)
     lanes: set[str] = field(default_factory=set)  # where executors moved on, and so may have made room
+    held: Slots = field(default_factory=dict)  # whose limits may have room for another one
 
     def add(self, other: Recorded) -> None:
         """Take in what another batch came to."""
@@ -51,6 +53,8 @@ class Recorded:
         self.delayed |= other.delayed
         self.changes += other.changes
         self.lanes |= other.lanes
+        for service, slots in other.held.items():
+            self.held.setdefault(service, set()).update(slots)
 
 
 def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
@@ -94,6 +98,10 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
         for row in {**moved, **touched}.values()
     ]
     done.lanes = {row.lane for row in touched.values()}
+    for row in touched.values():
+        # One that has ended makes room; one that has begun is from now on counted from its start.
+        if row.slot is not None and (row.status not in ("queued", "in_progress") or row.rate_key is not None):
+            done.held.setdefault(row.service_id, set()).add(row.slot)
     return done
 
 
@@ -215,22 +223,43 @@ class _Steps:
         )
 
 
-def executions_due(now: datetime) -> list[Doorbell]:
+@dataclass(frozen=True)
+class Due:
+    """Executions whose time has come: the lanes in which some now wait for their doorbells, and whose limits the
+    others have to ask."""
+
+    lanes: set[str]
+    held: Slots
+
+
+def executions_due(now: datetime) -> Due:
     """Executions whose waiting time is over become queued, some at a time, the longest overdue first.
 
-    Gives their doorbells, which ring after the commit when there is room for them.
+    Their doorbells ring after the commit when there is room for them. Those of services with limits, or paused,
+    then wait to be admitted.
     """
     with transaction.atomic():
         due = list(
-            Execution.objects.select_for_update()
+            Execution.objects.select_for_update(of=("self",))
             .filter(status="pending", not_before__lte=now)
             .order_by("not_before")
-            .values_list("id", "lane")[:_DUE_AT_ONCE]
+            .values_list("id", "lane", "service_id", "slot", "service__paused_at")[:_DUE_AT_ONCE]
         )
-        Execution.objects.filter(pk__in=[pk for pk, _ in due], status="pending").update(
+        free = {pk: lane for pk, lane, _, slot, paused_at in due if slot is None and paused_at is None}
+        rest = [(pk, service, slot) for pk, _, service, slot, _ in due if pk not in free]
+        Execution.objects.filter(pk__in=list(free), status="pending").update(
             status="queued", rung_at=None, not_before=None
         )
-    return [Doorbell(pk, lane) for pk, lane in due]
+        if rest:
+            gates_make({service for _, service, _ in rest})
+            Execution.objects.filter(pk__in=[pk for pk, _, _ in rest], status="pending").update(
+                rung_at=None, not_before=None
+            )
+    held: Slots = {}
+    for _, service, slot in rest:
+        if slot is not None:
+            held.setdefault(service, set()).add(slot)
+    return Due(set(free.values()), held)
 
 
 def next_due() -> datetime | None:

@@ -1,0 +1,41 @@
+"""Pause, and go on."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from ferris.errors import Conflict
+from ferris_web.catalog.selectors import service_get
+from ferris_web.console.views.executions import actor
+from ferris_web.executions.services.pauses import service_pause, service_resume
+
+
+@require_POST
+def pause(request: HttpRequest, name: str) -> HttpResponse:
+    """Hold a service's executions back."""
+    service = service_get(name)
+    try:
+        service_pause(service, actor=actor(request), now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, f"{error}.")
+    else:
+        messages.success(request, "Paused. What runs runs on; what is triggered waits.")
+    return redirect("console:service", name=name)
+
+
+@require_POST
+def resume(request: HttpRequest, name: str) -> HttpResponse:
+    """Let a service go on, with what has waited or without."""
+    service, skip = service_get(name), request.POST.get("waiting") == "skip"
+    try:
+        count = service_resume(service, skip=skip, actor=actor(request), now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, f"{error}.")
+    else:
+        what = "execution that has waited" if count == 1 else "executions that have waited"
+        messages.success(request, f"It goes on. {count} {what} {'skipped' if skip else 'to run'}.")
+    return redirect("console:service", name=name)
