@@ -63,6 +63,7 @@ class Settings:
     default_timeout_seconds: float = 3600.0
     runner: str = "warm"  # scripts are forks of a warm interpreter; or "cold": a fresh interpreter for each
     log_limit_bytes: int = 10 * 1024 * 1024
+    log_archive: bool = False  # the whole output of what passes the limit goes to the object store
     artifact_limit_bytes: int = 1024 * 1024 * 1024
     artifact_limit_count: int = 200
     retention_days: int = 30
@@ -128,6 +129,7 @@ class Settings:
             default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
             runner=read.choice("FERRIS_RUNNER", "WARM", ("WARM", "COLD")).lower(),
             log_limit_bytes=read.whole("FERRIS_LOG_LIMIT", 10 * 1024 * 1024, low=1024, high=2**40),
+            log_archive=read.flag("FERRIS_LOG_ARCHIVE", False),
             artifact_limit_bytes=read.whole("FERRIS_ARTIFACT_LIMIT", 1024 * 1024 * 1024, low=0, high=2**40),
             artifact_limit_count=read.whole("FERRIS_ARTIFACT_COUNT", 200, low=0, high=1000),
             retention_days=read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),

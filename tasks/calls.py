@@ -33,10 +33,11 @@ class Calls:
         objects: ObjectStore,
         order: ExecutionOrder,
         learn_secret: Callable[[Any], None],
+        holds_secret: Callable[[bytes], bool],
         given_up: Callable[[], bool],
     ) -> None:
         self._control, self._objects, self._order = control, objects, order
-        self._learn_secret, self._given_up = learn_secret, given_up
+        self._learn_secret, self._holds_secret, self._given_up = learn_secret, holds_secret, given_up
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a message of the channel. Never raises."""
@@ -58,6 +59,11 @@ class Calls:
         parts = unquote(path).split("/")
         if method not in METHODS or not path.startswith(PREFIXES) or ".." in parts or "." in parts:
             raise CallRefused(f"{method} {path} is not offered to scripts")
+        if path.startswith("/services/") and body and self._holds_secret(body):
+            raise CallRefused(
+                "the schedule's parameters hold a secret, and would be on the event log; "
+                "leave it out and have the script read it by its name"
+            )
         if path.startswith("/secrets") and method == "POST":
             self._learn_secret(_field(body))
         answer = self._control.forward(method, path, query, body, self._order.token, headers, self._given_up)

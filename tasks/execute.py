@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from tasks.environment import Environment, EnvironmentFailed, resolver_words
 from tasks.executor import Executor
 from tasks.journal import Journal
 from tasks.lease import CANCELLED, TIMEOUT, Lease
+from tasks.log_archive import LogArchive
 from tasks.loop import Loop
 from tasks.mask import SHORTEST
 from tasks.package import PackageError
@@ -122,7 +124,14 @@ class Attempt:
     ) -> None:
         self._executor, self._order, self._lease, self._loop = executor, order, lease, loop
         self._settings = executor.settings
-        self._journal = Journal(order, executor.reporter, executor.worker, self._settings.log_limit_bytes)
+        archive = (
+            LogArchive(executor.objects, order.execution_id, order.attempt)
+            if self._settings.log_archive
+            else None
+        )
+        self._journal = Journal(
+            order, executor.reporter, executor.worker, self._settings.log_limit_bytes, archive
+        )
         self._channel_path = executor.workplace.socket_path()
         folder = executor.workplace.attempts / f"{order.execution_id}-{order.attempt}"
         self._folder_path = folder
@@ -243,6 +252,7 @@ class Attempt:
             self._executor.objects,
             order,
             self._journal.masker.learn,
+            lambda content: self._journal.masker.found_in(BytesIO(content)),
             lambda: not self._lease.good,
         )
         path = self._channel_path

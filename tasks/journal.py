@@ -15,7 +15,8 @@ from ferris.databases import passwords
 from ferris.errors import EventError
 from ferris.execution import ExecutionOrder, content_digest, sent_event_id
 from ferris.ports import Record
-from tasks.mask import Masker
+from tasks.log_archive import LogArchive
+from tasks.mask import MASK, Masker
 from tasks.output import CONTINUED, LONGEST_LINE, Budget
 from tasks.report import Reporter
 
@@ -33,12 +34,20 @@ _LONGEST_PROGRESS: Final = 200
 class Journal:
     """Speaks for one attempt. Used by the execution's thread only. Everything that leaves here is masked."""
 
-    def __init__(self, order: ExecutionOrder, reporter: Reporter, worker: str, log_limit: int) -> None:
+    def __init__(
+        self,
+        order: ExecutionOrder,
+        reporter: Reporter,
+        worker: str,
+        log_limit: int,
+        archive: LogArchive | None = None,
+    ) -> None:
         self.order = order
         self.masker = Masker([order.secrets, order.token, passwords(order.connections)])
         self._reporter = reporter
         self._source = f"ferris/executor/{worker}"
         self._limit = log_limit
+        self._archive = archive
         self._budget = Budget(log_limit, self._append_line)
         self._sequence = 0
         self._progress = 0
@@ -78,10 +87,15 @@ class Journal:
 
     def line(self, stream: str, level: str, message: str) -> None:
         """A line whose message is masked already."""
+        now = self._now()
+        if self._archive is not None:
+            self._archive.add(now, self.step, level, message.replace("\0", "\ufffd"))
         if len(message) + _LINE_OVERHEAD > self._limit:
             message = message[: self._limit // 2]
-        line = (self._now(), self.step, stream, level, message)
+        line = (now, self.step, stream, level, message)
         if not self._budget.add(len(message) + _LINE_OVERHEAD, line):
+            if self._archive is not None:
+                self._archive.keep()
             self._append_line(
                 (
                     line[0],
@@ -112,11 +126,18 @@ class Journal:
         """Let out what was kept back of a log that is too long; nothing may follow."""
         self.finished = True
         budget = self._budget
+        problem = self._archive.close() if self._archive is not None else ""
         if budget.dropped_lines:
             left_out = f"{budget.dropped_lines} lines ({budget.dropped_bytes} bytes) are left out here"
-            self._append_line(
-                (self._now(), None, "platform", "warning", f"{left_out}: the limit is {self._limit} bytes.")
-            )
+            where = ""
+            if self._archive is not None:
+                where = (
+                    f" Not all of them could be archived: {problem}"
+                    if problem
+                    else " The download of the log has all of them."
+                )
+            said = f"{left_out}: the limit is {self._limit} bytes.{where}"
+            self._append_line((self._now(), None, "platform", "warning", said))
         for line in budget.tail():
             self._append_line(line)
 
@@ -132,9 +153,11 @@ class Journal:
                 "type", f"is {kind!r}; expected a text that the platform does not keep for itself"
             )
         source, subject = message.get("source") or order.service, message.get("subject")
-        data, masked = self.masker.value(message.get("data"))
+        said = {"type": kind, "source": source, "subject": subject, "data": message.get("data")}
+        said, masked = self.masker.value(said)
+        kind, source, subject, data = said["type"], said["source"], said["subject"], said["data"]
         if masked:
-            self.note("warning", f"the event {kind} held a secret; it was sent with {'***'} in its place")
+            self.note("warning", f"the event {kind} held a secret; it was sent with {MASK} in its place")
         digest = content_digest(kind, str(source), subject, data, topic)
         event = events.new(
             kind,

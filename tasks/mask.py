@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final
@@ -13,6 +15,9 @@ SHORTEST: Final = 4
 """Shorter values are not masked: they would blot out half of every log. They get a warning instead."""
 
 _CHUNK: Final = 1024 * 1024
+_BASE64_LINE: Final = 57
+"""Bytes that one line of MIME's base64 holds."""
+_LOWER: Final = re.compile("%[0-9A-F]{2}")
 
 
 class Masker:
@@ -37,10 +42,22 @@ class Masker:
 
     def text(self, text: str) -> str:
         """The text without secrets."""
+        found = [form for form in self._forms if form in text]
+        if not found:
+            return text
+        if len(found) == 1:
+            return text.replace(found[0], MASK)
+        return _covered(text, found)
+
+    def open_end(self, text: str) -> int:
+        """Where at the text's end something begins that may be the first part of a secret; else the text's length."""
+        at = len(text)
         for form in self._forms:
-            if form in text:
-                text = text.replace(form, MASK)
-        return text
+            for length in range(min(len(form) - 1, len(text)), len(text) - at, -1):
+                if text.endswith(form[:length]):
+                    at = len(text) - length
+                    break
+        return at
 
     def found_in(self, source: BinaryIO) -> bool:
         """True when the bytes of a file, from where it stands, hold a secret in any of its forms."""
@@ -85,6 +102,22 @@ class Masker:
         return value
 
 
+def _covered(text: str, forms: Iterable[str]) -> str:
+    """The text with a mask over each stretch that forms cover; what overlaps is one stretch."""
+    spans = []
+    for form in forms:
+        start = text.find(form)
+        while start >= 0:
+            spans.append((start, start + len(form)))
+            start = text.find(form, start + len(form))
+    shown, at, covered = [], 0, 0
+    for start, end in sorted(spans):
+        if start >= covered:
+            shown += [text[at:start], MASK]
+        covered = at = max(covered, end)
+    return "".join([*shown, text[at:]])
+
+
 def _texts(value: Any) -> Iterator[str]:
     """Every text and number inside JSON values; of texts of several lines, each line too."""
     if isinstance(value, str):
@@ -107,14 +140,28 @@ def _forms(text: str) -> Iterator[str]:
     raw = text.encode("utf-8", "surrogatepass")
     for shift in range(3):
         yield from _inner_base64(raw, shift)
+    for spelled in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()):
+        if len(spelled) >= SHORTEST + 4:
+            yield spelled
+    if len(raw) > _BASE64_LINE:
+        yield from base64.encodebytes(raw).decode().splitlines()
     yield raw.hex()
+    yield raw.hex().upper()
     for safe in ("", "/"):
         quoted = urllib.parse.quote(raw, safe=safe)
-        yield quoted
-        yield quoted.replace("%20", "+")
-    yield json.dumps(text)[1:-1]
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
+        for spelled in (quoted, _LOWER.sub(lambda found: found[0].lower(), quoted)):
+            yield spelled
+            yield spelled.replace("%20", "+")
+    for spelled in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield spelled
+        yield spelled.replace("/", "\\/")
+        yield json.dumps(spelled)[1:-1]  # JSON inside JSON
+        yield json.dumps(spelled, ensure_ascii=False)[1:-1]
+        yield repr(spelled)[1:-1]
     yield repr(text)[1:-1]
+    yield repr(raw)[2:-1]
+    yield html.escape(text)
+    yield html.escape(text, quote=False)
 
 
 def _inner_base64(raw: bytes, shift: int) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -11,6 +12,8 @@ from typing import Final
 from tasks.mask import Masker
 
 LONGEST_LINE: Final = 16 * 1024
+PARTIAL_SECONDS: Final = 1.0
+REDRAW_SECONDS: Final = 10.0
 CONTINUED: Final = " …"
 """Ends a part of a line that was too long for one."""
 
@@ -37,25 +40,73 @@ _TRACEBACK: Final = (
 class Lines:
     """Bytes in as they were read, finished lines out: masked, decoded, at most LONGEST_LINE characters each.
 
-    A carriage return within a line starts it again, as on a terminal: what was overwritten is dropped.
+    A carriage return within a line starts it again, as on a terminal: what was overwritten is dropped. With
+    `after`, which calls back when a time has passed, a beginning of a line that nothing follows for a while is
+    shown as it is (what follows is then a line of its own), and of a line that is overwritten again and again
+    (a progress bar) its state now and then.
     """
 
-    def __init__(self, masker: Masker, emit: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        masker: Masker,
+        emit: Callable[[str], None],
+        after: Callable[[float, Callable[[], None]], None] | None = None,
+    ) -> None:
         self._masker = masker
         self._emit = emit
+        self._after = after
+        self._timed = self._ended = False
+        self._fed = 0  # how often
+        self._fed_then = 0  # when the time was set
+        self._redrawn_at = time.monotonic()
+        self._shown = ""  # the state of the line that was shown last
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
 
     def feed(self, content: bytes) -> None:
         """Take what was read."""
+        self._fed += 1
         self._take(self._decoder.decode(content))
+        if self._rest:
+            self._set_time(PARTIAL_SECONDS)
 
     def finish(self) -> None:
         """The stream ended: what has no newline yet is a line too."""
+        self._ended = True
         self._take(self._decoder.decode(b"", final=True))
         if self._rest:
             self._line(self._rest)
             self._rest = ""
+
+    def _set_time(self, seconds: float) -> None:
+        if self._after is not None and not self._timed:
+            self._timed, self._fed_then = True, self._fed
+            self._after(seconds, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timed = False
+        if not self._rest or self._ended:
+            return
+        if "\r" in self._rest.removesuffix("\r"):
+            self._redraw()
+        elif self._fed == self._fed_then:
+            at = self._masker.open_end(self._rest)
+            if at and self._rest[:at].strip():
+                self._emit(self._masker.text(self._rest[:at]) + CONTINUED)
+                self._rest = self._rest[at:]
+                return
+        self._set_time(PARTIAL_SECONDS)
+
+    def _redraw(self) -> None:
+        """Show the state of a line that is overwritten, if that was not done lately."""
+        if time.monotonic() - self._redrawn_at < REDRAW_SECONDS:
+            return
+        state = self._rest.removesuffix("\r").rpartition("\r")
+        # Behind the last carriage return may be half a state; the one before it is whole.
+        whole = state[0].rpartition("\r")[2] if not self._rest.endswith("\r") else state[2]
+        if whole.strip() and whole != self._shown and len(whole) <= LONGEST_LINE:
+            self._redrawn_at, self._shown = time.monotonic(), whole
+            self._emit(self._masker.text(whole))
 
     def _take(self, text: str) -> None:
         if "\n" not in text and len(self._rest) + len(text) <= LONGEST_LINE:

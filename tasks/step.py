@@ -121,7 +121,7 @@ class Watch:
         return max(0.0, left if deadline is None else min(left, deadline - time.monotonic()))
 
     def _watch(self, handle: int, stream: str, levels: Levels, masker: Masker, say: Say) -> None:
-        lines = Lines(masker, lambda line: say(stream, levels.of(line), line))
+        lines = Lines(masker, lambda line: say(stream, levels.of(line), line), self._loop.after)
         self._pipes[handle] = lines
         self._loop.add(handle, lambda: self._read(handle))
 

@@ -61,6 +61,7 @@ urlpatterns: list[URLPattern] = [
         name="execution-artifact",
     ),
     *route("executions/<uuid:pk>/logs", executions.ExecutionLog, "execution-logs"),
+    *route("executions/<uuid:pk>/logs/file", executions.ExecutionLogFile, "execution-log-file"),
     *route("executions/<uuid:pk>/cancel", executions.ExecutionCancel, "execution-cancel"),
     *route("executions/<uuid:pk>/retry", executions.ExecutionRetry, "execution-retry"),
     *route("flows", flows.FlowList, "flows"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -11,12 +11,11 @@ from django.http import QueryDict
 
 from ferris.ports import LogLine
 from ferris_web.console import filters
-from ferris_web.executions.log_reading import log_read
+from ferris_web.executions.log_whole import log_lines
 from ferris_web.executions.models import Execution
 
 SHOWN = 500  # lines on the page at first; more on request
 SHOWN_AT_MOST = 20_000
-_CHUNK = 2000
 _LEVELS = {
     "debug": ("debug", "info", "warning", "error", "critical"),
     "info": ("info", "warning", "error", "critical"),
@@ -86,21 +85,11 @@ class View:
         return self.total - len(self.lines)
 
 
-def every(execution_id: str, after: int = 0) -> Iterator[LogLine]:
-    """Every line behind a cursor, in order, read in pieces."""
-    while True:
-        piece = log_read(execution_id, after=after, limit=_CHUNK)
-        yield from piece.lines
-        if not piece.more or not piece.lines:
-            return
-        after = piece.lines[-1].seq
-
-
 def last(row: Execution, wanted: Wanted) -> View:
     """The last lines that fit. The whole log is read: an execution's log has a limit of some megabytes."""
     total, after = 0, 0
     kept: deque[LogLine] = deque(maxlen=wanted.shown)
-    for line in every(str(row.pk)):
+    for line in log_lines(str(row.pk)):
         after = line.seq
         if wanted.takes(line):
             total += 1
@@ -111,10 +100,3 @@ def last(row: Execution, wanted: Wanted) -> View:
 def fitting(lines: Iterable[LogLine], wanted: Wanted) -> list[LogLine]:
     """Those of these lines that fit."""
     return [line for line in lines if wanted.takes(line)]
-
-
-def as_text(execution_id: str) -> Generator[bytes, None, None]:
-    """The whole log, one line of text per line: time, script, level, message."""
-    for line in every(execution_id):
-        stamp = f"{line.time:%Y-%m-%dT%H:%M:%S}.{line.time.microsecond // 1000:03d}Z"
-        yield f"{stamp} {line.step or '-'} {line.level} {line.message}\n".encode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import io
 import json
 import random
 import urllib.parse
@@ -43,6 +45,16 @@ def lines_of(masker: Masker, chunks: list[bytes]) -> list[str]:
         base64.b64encode(f"me:{SECRET}@host".encode()).decode(),
         base64.b64encode(f"x{SECRET}yz".encode()).decode(),
         SECRET.encode().hex(),
+        SECRET.encode().hex().upper(),
+        urllib.parse.quote(SECRET).lower(),
+        json.dumps(json.dumps({"k": SECRET})),
+        json.dumps(json.dumps({"k": SECRET}, ensure_ascii=False), ensure_ascii=False),
+        repr(json.dumps(SECRET)),
+        json.dumps(SECRET).replace("/", "\\/"),
+        repr(SECRET.encode()),
+        html.escape(SECRET),
+        html.escape(SECRET, quote=False),
+        urllib.parse.quote(base64.b64encode(SECRET.encode()).decode(), safe="="),
     ],
 )
 def test_every_form_is_masked(shown: str) -> None:
@@ -111,3 +123,68 @@ def test_split_anywhere_even_across_the_parts_of_a_long_line(seed: int) -> None:
     joined = "".join(line.removesuffix(" …") for line in out)
     assert joined == text.replace(secret, "***").replace("\n", "")
     assert max(map(len, out)) <= LONGEST_LINE + 2 * len(secret) + 2
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("behind", range(4))
+@pytest.mark.parametrize("secret", ["abcdef", "p\u00e4ssword-1", "x" * 50 + "?>~" * 3])
+def test_base64_wherever_the_secret_stands_in_it(secret: str, before: int, behind: int) -> None:
+    text = b"\x07" * before + secret.encode() + b"\xf0" * behind
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        shown = encode(text).decode()
+        masked = Masker([secret]).text(shown)
+        assert "***" in masked
+        kept = [len(part) for part in masked.split("***")]
+        # What is left beside the mask says less than one character of the secret at either end.
+        assert sum(kept) <= len(shown) - (len(secret.encode()) * 8 // 6) + 2
+
+
+def test_a_long_secret_in_mimes_base64() -> None:
+    secret = "".join(chr(33 + n * 7 % 90) for n in range(400))
+    out = lines_of(Masker([secret]), [base64.encodebytes(secret.encode())])
+    assert set(out) == {"***"}
+
+
+def test_forms_that_overlap_leave_nothing_between_them() -> None:
+    masker = Masker(["alpha-beta", "beta-gamma", "gamma"])
+    assert masker.text("<alpha-beta-gamma>") == "<***>"
+    assert masker.text("alpha-beta alpha-beta, gamma") == "*** ***, ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [("nothing", 7), ("half a ses", 7), ("sesame", 0), ("s", 0), ("", 0), ("sesame open", 7), ("x sesam", 2)],
+)
+def test_where_a_secret_may_have_begun(text: str, at: int) -> None:
+    assert Masker(["sesame-street", "opens"]).open_end(text) == at
+
+
+def test_a_beginning_of_a_line_is_shown_after_a_while_but_no_part_of_a_secret() -> None:
+    out: list[str] = []
+    timers: list[Any] = []
+    lines = Lines(Masker(["sesame-street"]), out.append, lambda _, call: timers.append(call))
+    lines.feed(b"asking sesame-")
+    timers.pop()()
+    assert out == ["asking  \u2026"]
+    lines.feed(b"street now: ")
+    timers.pop()()
+    lines.feed(b"yes\n")
+    assert out == ["asking  \u2026", "*** now:  \u2026", "yes"]
+    assert len(timers) <= 1
+
+
+def test_a_file_is_searched_across_the_borders_of_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.mask._CHUNK", 7)
+    masker = Masker(["sesame-street"])
+    for before in range(20):
+        assert masker.found_in(io.BytesIO(b"." * before + b"sesame-street..."))
+        assert not masker.found_in(io.BytesIO(b"." * before + b"sesame-stree+..."))
+    assert not Masker([]).found_in(io.BytesIO(b"x"))
+
+
+def test_many_secrets_cost_little_where_there_is_none() -> None:
+    masker = Masker([f"secret number {n} of many" for n in range(50)])
+    assert (
+        masker.text("a line of a script that says nothing " * 20)
+        == "a line of a script that says nothing " * 20
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tasks.mask import Masker
@@ -109,3 +111,28 @@ def test_order_is_kept_when_a_small_line_follows_one_that_did_not_fit() -> None:
     budget.add(1, "c")
     assert out == ["a"]
     assert list(budget.tail()) == ["b", "c"]
+
+
+def test_a_progress_bar_is_shown_now_and_then_and_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    out: list[str] = []
+    timers: list[Callable[[], None]] = []
+    lines = Lines(Masker([]), out.append, lambda _, call: timers.append(call))
+
+    def pass_time() -> None:
+        for call in [timers.pop() for _ in timers[:]]:
+            call()
+
+    for n in range(1000):
+        lines.feed(b"\r%d%% |###" % n)
+        pass_time()
+    assert out == []  # less than ten seconds have passed
+    monkeypatch.setattr("tasks.output.REDRAW_SECONDS", 0.0)
+    pass_time()
+    assert out == ["998% |###"]
+    pass_time()
+    assert out == ["998% |###"]  # nothing new
+    lines.feed(b"\r1000% |###\n")
+    pass_time()
+    lines.finish()
+    assert out == ["998% |###", "1000% |###"]
+    assert len(timers) <= 1

@@ -24,6 +24,7 @@ from ferris_web.api.log_stream import log_stream
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link
 from ferris_web.api.serializers import executions as shapes
 from ferris_web.executions import selectors
+from ferris_web.executions.log_download import log_response
 from ferris_web.executions.log_reading import log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
@@ -124,6 +125,19 @@ class ExecutionLog(APIView):
             },
             headers={} if piece.lines or not piece.more else {"Retry-After": "1"},
         )
+
+
+class ExecutionLogFile(APIView):
+    """The whole log of one execution as a text file."""
+
+    @extend_schema(
+        summary="Its whole log as a text file",
+        description="One line per line: time, script, level, message. Where the log was cut (`FERRIS_LOG_LIMIT`) and "
+        "the platform archives (`FERRIS_LOG_ARCHIVE`), the lines that the log leaves out are in it.",
+        responses={(200, "text/plain"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        return log_response(str(selectors.execution_get(pk).pk))
 
 
 def _whole(text: str, name: str) -> int:

@@ -23,6 +23,7 @@ from ferris_web.console.paging import page
 from ferris_web.console.views import artifacts
 from ferris_web.console.views.services import visible_secrets
 from ferris_web.executions import overview, selectors, services
+from ferris_web.executions.log_download import log_response
 from ferris_web.executions.models import OPEN, STATUSES, TRIGGER_TYPES, Execution
 from ferris_web.executions.waiting import execution_waiting
 
@@ -142,10 +143,7 @@ def log(request: HttpRequest, pk: UUID) -> HttpResponse:
 def log_file(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     """The whole log as a text file."""
     row = _existing(pk)
-    answer = StreamingHttpResponse(logs.as_text(str(row.pk)), content_type="text/plain; charset=utf-8")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{row.pk}.log"'
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return log_response(str(row.pk))
 
 
 @require_POST

@@ -6,7 +6,7 @@
 `redrive`: dead letters get another chance.
 """
 
-from ferris_web.executions.services.artifacts import artifacts_prune
+from ferris_web.executions.services.artifacts import artifacts_prune, log_archives_prune
 from ferris_web.executions.services.changes import Change, changes_tell
 from ferris_web.executions.services.claims import (
     execution_claim,
@@ -51,6 +51,7 @@ __all__ = [
     "execution_claim",
     "executions_due",
     "executions_heartbeat",
+    "log_archives_prune",
     "reports_apply",
     "retry_request",
     "run_request",

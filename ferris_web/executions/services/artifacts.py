@@ -1,17 +1,14 @@
-"""Artifacts come with the report of their step, and go when they are old, with their content."""
+"""Artifacts come with the report of their step, and go when they are old, with their content. So do archived logs."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ferris import artifacts
+from ferris import artifacts, log_archive
 from ferris_web import wiring
 from ferris_web.executions.models import Artifact, Step
-
-log = logging.getLogger(__name__)
 
 _AT_ONCE = 500
 
@@ -52,4 +49,16 @@ def artifacts_prune(before: datetime) -> int:
             store.delete(artifacts.BUCKET, info.key)
         removed += len(page)
     Artifact.objects.filter(day__lt=day).delete()
+    return removed
+
+
+def log_archives_prune(before: datetime) -> int:
+    """Remove parts of archived logs that are older; how many."""
+    store, after, removed = wiring.object_store(), None, 0
+    while page := store.list(log_archive.BUCKET, after=after, limit=_AT_ONCE):
+        after = page[-1].key
+        for info in page:
+            if info.modified < before:
+                store.delete(log_archive.BUCKET, info.key)
+                removed += 1
     return removed
