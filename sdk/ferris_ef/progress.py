@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from _thread import allocate_lock, start_new_thread
 from time import monotonic, sleep
+
+from ferris_ef.wire import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,11 +45,9 @@ class _Teller:
         self._pending: dict[str, Any] | None = None
         self._next = 0.0
         self._pid = 0  # whose thread will send what is pending
-        self._prepared = False
 
     def take(self, message: dict[str, Any]) -> None:
         with self._lock:
-            self._prepare()
             if monotonic() >= self._next:
                 self._pending = None
                 self._send(message)
@@ -63,8 +64,6 @@ class _Teller:
                 self._send(message)
 
     def _send(self, message: dict[str, Any]) -> None:
-        from ferris_ef.wire import tell
-
         self._next = monotonic() + EVERY
         tell(message)
 
@@ -77,27 +76,15 @@ class _Teller:
         except Exception:
             return  # the executor has gone, and this script with it
 
-    def _prepare(self) -> None:
-        """Nothing is lost at the end; and whoever forks while the thread sends has no locked locks in the child."""
-        if self._prepared:
-            return
-        import atexit
+    def forked(self) -> None:
+        """In the child: what is pending is the parent's to send."""
+        self._pending = None
+        self._lock.release()
 
-        from ferris_ef import wire
+    def acquire(self) -> None:
+        self._lock.acquire()
 
-        self._prepared = True
-        atexit.register(self.flush)
-        os.register_at_fork(
-            before=lambda: (self._lock.acquire(), wire._wire._lock.acquire()),
-            after_in_parent=lambda: (wire._wire._lock.release(), self._lock.release()),
-            after_in_child=self._forked,
-        )
-
-    def _forked(self) -> None:
-        from ferris_ef import wire
-
-        self._pending = None  # the parent sends it
-        wire._wire._lock.release()
+    def release(self) -> None:
         self._lock.release()
 
 
@@ -109,3 +96,6 @@ def _number(which: str, value: Any) -> None:
 
 
 _teller = _Teller()
+# Registered behind the wire's own: this lock is taken before that one.
+os.register_at_fork(before=_teller.acquire, after_in_parent=_teller.release, after_in_child=_teller.forked)
+atexit.register(_teller.flush)

@@ -98,3 +98,7 @@ def expect(status: int, value: Any, what: str) -> Any:
 
 
 _wire = _Wire()
+# A process that is forked while another thread speaks would find the lock taken, by nobody, for ever.
+os.register_at_fork(
+    before=_wire._lock.acquire, after_in_parent=_wire._lock.release, after_in_child=_wire._lock.release
+)
