@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ferris.errors import ConfigError
+from ferris.isolation import BASIC, ResourceLimits, size_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,6 +32,7 @@ PACKAGES_BUCKET = "packages"
 PLATFORM_BUCKETS = frozenset({PACKAGES_BUCKET, "ferris-artifacts", "ferris-logs"})  # closed to scripts
 
 _SHORTEST_PASSWORD = 12
+DEFAULT_LIMITS = ResourceLimits(memory=2 << 30, cpu=0, files=1024, processes=256, file_size=4 << 30)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class Settings:
     lane_limit: int = 1000
     default_timeout_seconds: float = 3600.0
     runner: str = "warm"  # scripts are forks of a warm interpreter; or "cold": a fresh interpreter for each
+    isolation: str = BASIC
+    limits: ResourceLimits = DEFAULT_LIMITS
+    script_reads: tuple[str, ...] = ()
+    script_writes: tuple[str, ...] = ()
+    script_uids: tuple[int, int] = (61_000, 61_999)
     log_limit_bytes: int = 10 * 1024 * 1024
     log_archive: bool = False  # the whole output of what passes the limit goes to the object store
     artifact_limit_bytes: int = 1024 * 1024 * 1024
@@ -128,6 +135,17 @@ class Settings:
             lane_limit=read.whole("FERRIS_LANE_LIMIT", 1000, low=10, high=10_000),
             default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
             runner=read.choice("FERRIS_RUNNER", "WARM", ("WARM", "COLD")).lower(),
+            isolation=read.choice("FERRIS_ISOLATION", "BASIC", ("OFF", "BASIC", "BEST")).lower(),
+            limits=ResourceLimits(
+                memory=read.size("FERRIS_LIMIT_MEMORY", DEFAULT_LIMITS.memory),
+                cpu=read.seconds("FERRIS_LIMIT_CPU", DEFAULT_LIMITS.cpu or 0.0, low=0.0),
+                files=read.whole("FERRIS_LIMIT_FILES", DEFAULT_LIMITS.files or 0, low=0, high=1_000_000),
+                processes=read.whole("FERRIS_LIMIT_PROCESSES", DEFAULT_LIMITS.processes or 0, low=0, high=1_000_000),
+                file_size=read.size("FERRIS_LIMIT_FILE_SIZE", DEFAULT_LIMITS.file_size),
+            ),
+            script_reads=read.paths("FERRIS_SCRIPT_READS"),
+            script_writes=read.paths("FERRIS_SCRIPT_WRITES"),
+            script_uids=read.span("FERRIS_SCRIPT_UIDS", (61_000, 61_999)),
             log_limit_bytes=read.whole("FERRIS_LOG_LIMIT", 10 * 1024 * 1024, low=1024, high=2**40),
             log_archive=read.flag("FERRIS_LOG_ARCHIVE", False),
             artifact_limit_bytes=read.whole("FERRIS_ARTIFACT_LIMIT", 1024 * 1024 * 1024, low=0, high=2**40),
@@ -176,6 +194,27 @@ class _Reader:
         if not low <= number < 1e9:
             raise ConfigError(name, f"is {value!r}", f"set it to a number of seconds, at least {low}")
         return number
+
+    def size(self, name: str, default: int | None) -> int:
+        value = self.text(name, str(default or 0))
+        size = size_of(value)
+        if size is None:
+            raise ConfigError(name, f"is {value!r}", "set it to bytes or a text such as 512MB; 0 for no limit")
+        return size
+
+    def paths(self, name: str) -> tuple[str, ...]:
+        found = tuple(path for path in self.text(name, "").split(":") if path)
+        for path in found:
+            if not path.startswith("/"):
+                raise ConfigError(name, f"holds {path!r}", "write absolute paths, divided by colons")
+        return found
+
+    def span(self, name: str, default: tuple[int, int]) -> tuple[int, int]:
+        value = self.text(name, f"{default[0]}-{default[1]}")
+        first, _, last = value.partition("-")
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) < 2**31):
+            raise ConfigError(name, f"is {value!r}", "set it to a span of user ids nobody has, such as 61000-61999")
+        return int(first), int(last)
 
     def address(self, name: str) -> str:
         value = self.text(name, "")

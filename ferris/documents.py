@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Never, overload
 from ferris.attributes import kind_of, shown
 from ferris.content import check_value
 from ferris.errors import EventError
+from ferris.isolation import size_of, size_text
 
 Level = Literal["error", "warning", "info"]
 
@@ -140,6 +141,16 @@ class Section:
             )
             return default
         return seconds
+
+    def size(self, name: str, low: int) -> int | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        size = size_of(value)
+        if size is None or size and not low <= size < 1 << 50:
+            self.wrong(name, f'bytes or a text such as "512MB", "2GB", at least {size_text(low)}; 0 for no limit')
+            return None
+        return size
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts that are not empty; a single text stands for a list of one, with a warning."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from ferris.isolation import EGRESS
 from ferris.retry import Retry
 
 EXECUTION_IDS: Final = uuid.UUID("6f1d3c1e-5a0b-5d0a-9a55-0f5f0c2e7d11")
@@ -52,6 +53,9 @@ class ExecutionOrder:
     hops: int = 0
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     sql: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    network: str = EGRESS
+    isolation: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form; `from_json` turns it back."""
@@ -62,6 +66,7 @@ class ExecutionOrder:
         document["secrets"] = dict(self.secrets)
         document["connections"] = {name: dict(one) for name, one in self.connections.items()}
         document["sql"] = dict(self.sql)
+        document["limits"] = dict(self.limits)
         return document
 
     @classmethod

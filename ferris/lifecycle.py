@@ -47,6 +47,7 @@ class Reason(StrEnum):
     ENVIRONMENT = "environment"
     PACKAGE = "package"
     NO_SCRIPTS = "no_scripts"
+    ISOLATION = "isolation"
     PLATFORM = "platform"
 
 
@@ -56,6 +57,7 @@ REASON_MEANING: Final = {
     Reason.EXECUTOR_LOST: "the executor died or lost its lease while user code ran; what it did is unknown",
     Reason.ENVIRONMENT: "the packages of `requirements.txt` could not be installed",
     Reason.PACKAGE: "the service's package could not be fetched or unpacked",
+    Reason.ISOLATION: "its executor cannot isolate it as its manifest requires; no code of it ran",
     Reason.NO_SCRIPTS: "the service has no script to run",
     Reason.PLATFORM: "the platform itself failed; its log has the details",
 }

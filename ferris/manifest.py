@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 
 from ferris import flow_control, scripts, sql_steps
 from ferris.attributes import shown
-from ferris.documents import Message, Notes, Section, read_object, read_text
+from ferris.documents import Message, Notes, Section, read_object, read_text, whole_of
+from ferris.isolation import BASIC, BEST, EGRESS, NETWORKS, ResourceLimits
 from ferris.limits import Concurrency, Limits, Rate
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
 from ferris.retry import Retry
@@ -35,11 +36,13 @@ REQUIREMENTS: Final = "requirements.txt"
 README: Final = "README.md"
 
 DEFAULT_PRIORITY: Final = 5
+LEAST_MEMORY: Final = 32 * 1024 * 1024
 
 _KEYS = (
     "description", "entrypoint", "execution_order", "tags", "trigger_events", "output_events", "schedule",
     "priority", "allow_manual_triggering", "active", "timeout", "retry", "python",
     "concurrency", "singleton", "rate",
+    "limits", "network", "isolation",
 )  # fmt: skip
 _LATER = ("debounce", "batch")
 _PYTHON = re.compile(r"3\.\d{1,2}")
@@ -72,6 +75,9 @@ class Manifest:
     connections: tuple[str, ...] | None = ()
     concurrency: Concurrency | None = None
     rate: Rate | None = None
+    resources: ResourceLimits = field(default_factory=ResourceLimits)
+    network: str = EGRESS
+    isolation: str | None = None
 
     @property
     def limits(self) -> Limits:
@@ -92,6 +98,7 @@ class Manifest:
             known["connections"] = tuple(known.get("connections", ()))
         limits = Limits.from_json(known)
         known |= {"concurrency": limits.concurrency, "rate": limits.rate}
+        known["resources"] = ResourceLimits(**known.get("resources", {}))
         return cls(**known)
 
 
@@ -164,6 +171,9 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         connections=sql_steps.connections(sql, order, files),
         concurrency=flow_control.concurrency(section),
         rate=flow_control.rate(section),
+        resources=_resources(section),
+        network=_one_of(section, "network", NETWORKS) or EGRESS,
+        isolation=_one_of(section, "isolation", (BASIC, BEST)),
     )
 
 
@@ -220,6 +230,40 @@ def _python(section: Section) -> str | None:
         section.wrong("python", 'a text such as "3.12"')
         return None
     return value.strip()
+
+
+def _resources(section: Section) -> ResourceLimits:
+    given = section.get("limits")
+    if given is None:
+        return ResourceLimits()
+    if not isinstance(given, dict):
+        section.wrong("limits", 'an object such as {"memory": "512MB", "cpu": "10m"}')
+        return ResourceLimits()
+    inner = Section(given, section.file, "limits", section.notes)
+    inner.known(ResourceLimits.__slots__)
+
+    def whole(name: str, low: int) -> int | None:
+        if inner.get(name) is None or whole_of(inner.get(name)) == 0:
+            return whole_of(inner.get(name))
+        return inner.whole(name, low, low, 1_000_000)
+
+    return ResourceLimits(
+        memory=inner.size("memory", LEAST_MEMORY),
+        cpu=inner.duration("cpu", None, 0, flow_control.MAX_TIMEOUT),
+        files=whole("files", 16),
+        processes=whole("processes", 1),
+        file_size=inner.size("file_size", 1),
+    )
+
+
+def _one_of(section: Section, name: str, allowed: tuple[str, ...]) -> str | None:
+    value = section.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or value.strip().lower() not in allowed:
+        section.wrong(name, " or ".join(f'"{one}"' for one in allowed))
+        return None
+    return value.strip().lower()
 
 
 # --- the other files -------------------------------------------------------------------------------

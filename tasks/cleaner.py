@@ -1,7 +1,8 @@
 """Cleans up behind executions that have ended: their folders, and processes that slipped away from them.
 
-A script may start daemons: processes in a session of their own whose parents are gone. They still carry the
-environment of the execution, with the path of its channel, and are known by that.
+A script may start daemons: processes in a session of their own whose parents are gone. They are known by the user and
+the control groups of their cell, where it has any; and they still carry the environment of the execution, with the path
+of its channel, unless they took it away.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from tasks.cell import Cell
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +27,17 @@ _AT_MOST_EVERY: Final = 1.0
 class Cleaner:
     """One thread. Folders go after the processes that might write into them."""
 
-    def __init__(self) -> None:
+    def __init__(self, give_back: Callable[[Cell], None]) -> None:
+        self._give_back = give_back
         self._changed = threading.Condition()
-        self._ended: list[tuple[str, tuple[Path, ...]]] = []
+        self._ended: list[Cell] = []
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def add(self, channel: str, *folders: Path) -> None:
-        """An attempt has ended that had this channel and these folders."""
+    def add(self, cell: Cell) -> None:
+        """The attempt has ended that had this cell."""
         with self._changed:
-            self._ended.append((channel, folders))
+            self._ended.append(cell)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="cleaner", daemon=True)
                 self._thread.start()
@@ -54,10 +59,13 @@ class Cleaner:
                     return
                 ended, self._ended = self._ended, []
             try:
-                end_leftovers([channel for channel, _ in ended])
-                for _, folders in ended:
-                    for folder in folders:
+                for cell in ended:
+                    cell.end_processes()
+                end_leftovers([cell.channel for cell in ended])
+                for cell in ended:
+                    for folder in cell.folders:
                         remove(folder)
+                    self._give_back(cell)
             except OSError:
                 log.exception("cleaning up failed")
             with self._changed:

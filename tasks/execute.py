@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -16,16 +17,19 @@ from ferris import lifecycle
 from ferris.adapters import log_lines
 from ferris.errors import BackendError, EventError
 from ferris.execution import ExecutionOrder
+from ferris.isolation import exit_words
 from ferris.lifecycle import Reason
 from ferris.retry import Failure, next_attempt
 from tasks import executor as executors
 from tasks import metrics, platform_log
 from tasks.artifacts import Artifacts, Limits
 from tasks.calls import Calls
+from tasks.cell import Cell
 from tasks.channel import Channel
 from tasks.command import command_of, inherited, variables
 from tasks.environment import Environment, EnvironmentFailed, resolver_words
 from tasks.executor import Executor
+from tasks.isolation import IsolationMissing
 from tasks.journal import Journal
 from tasks.lease import CANCELLED, TIMEOUT, Lease
 from tasks.log_archive import LogArchive
@@ -160,9 +164,9 @@ class Attempt:
                 "warning", f"a secret is shorter than {SHORTEST} characters: it is not masked in this log"
             )
         try:
-            with self._folder() as folder:
-                environment = self._environment(folder)
-                self._steps(folder, environment)
+            with self._cell() as cell:
+                environment = self._environment(cell.folder)
+                self._steps(cell, environment)
             self._conclude(lifecycle.COMPLETED)
             return "completed"
         except Stopped as stop:
@@ -174,19 +178,23 @@ class Attempt:
             return self._fail(Reason.PACKAGE, str(error))
         except EnvironmentFailed as error:
             return self._fail(Reason.ENVIRONMENT, str(error))
+        except IsolationMissing as error:
+            return self._fail(Reason.ISOLATION, str(error))
         except Exception as error:
             log.exception("execution %s failed in the executor", self._order.execution_id)
             return self._fail(Reason.PLATFORM, f"{type(error).__name__}: {error}")
 
     @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """The package, unpacked for this attempt alone."""
+    def _cell(self) -> Iterator[Cell]:
+        """A cell for this attempt alone, with the package unpacked in its folder."""
         folder = self._folder_path
+        cell = self._executor.isolation.cell(self._order, self._channel_path, folder, self._artifacts.folder)
         try:
             self._fetch(folder)
-            yield folder
+            cell.own(folder, cell.temporary)
+            yield cell
         finally:
-            self._executor.cleaner.add(self._channel_path, folder, self._artifacts.folder)
+            self._executor.cleaner.add(cell)
 
     def _fetch(self, folder: Path) -> None:
         """Copy the package here, and wait for an object store that is away."""
@@ -240,8 +248,8 @@ class Attempt:
         if self._lease.why is not None:
             raise Stopped(self._lease.why)
 
-    def _steps(self, folder: Path, environment: Environment) -> None:
-        order = self._order
+    def _steps(self, cell: Cell, environment: Environment) -> None:
+        order, isolation = self._order, self._executor.isolation
         if not order.scripts:
             raise Failed(
                 Reason.NO_SCRIPTS, "the service has no script to run; add one, or name it as `entrypoint`"
@@ -261,41 +269,72 @@ class Attempt:
         )
         relay = Relay(self._loop, self._executor.calls, calls)
         try:
+            cell.own(Path(channel.path))
             environ = variables(order, channel.path, relay.port, self._executor.environ)
+            environ |= isolation.environ(order, cell)
             for index, script in enumerate(order.scripts):
                 artifacts = self._artifacts.prepare(index)
-                started = command_of(order, script, folder, environment, environ, artifacts)
-                self._step(index, script, started, deadline, channel)
+                cell.own(self._artifacts.folder)
+                started = command_of(order, script, cell.folder, environment, environ, artifacts)
+                if script.endswith(".sql"):
+                    plan = isolation.platform_plan(order, cell)
+                else:
+                    plan = isolation.plan(order, cell, environment.python, relay.port)
+                self._step(index, script, replace(started, plan=plan), deadline, channel, relay, cell)
         finally:
             relay.close()
             channel.close()
 
-    def _step(self, index: int, script: str, command: Command, deadline: float, channel: Channel) -> None:
+    def _step(
+        self,
+        index: int,
+        script: str,
+        command: Command,
+        deadline: float,
+        channel: Channel,
+        relay: Relay,
+        cell: Cell,
+    ) -> None:
         self._journal.step = script
         self._error_line = ""
+        killed = cell.groups.kills()
+        cell.groups.forget_peak()
         # The process comes up while this becomes durable: only then is its gate opened.
-        self._journal.report(lifecycle.STEP_STARTED, step=index, script=script)
-        with self._watch(self._executor.runner.start(command), self._say) as watch:
+        said = _isolation(self._executor, self._order, command)
+        self._journal.report(lifecycle.STEP_STARTED, step=index, script=script, isolation=said)
+        with self._watch(self._executor.runner.start(command), self._say, relay.adopt) as watch:
             self._executor.reporter.flush()
             self._go_on()
             watch.release()
             self._started()
             outcome = watch.until_end(deadline, channel)
-        self._end_step(index, script, outcome)
+        self._end_step(index, script, outcome, cell.groups.peak(), cell.groups.kills() > killed)
 
     def _started(self) -> None:
         if self._rung_at is not None:
             metrics.START_SECONDS.observe(time.monotonic() - self._rung_at)
             self._rung_at = None
 
-    def _watch(self, process: Process, say: Say) -> Watch:
+    def _watch(self, process: Process, say: Say, adopt: Callable[[int], None] | None = None) -> Watch:
         grace = self._settings.cancel_grace_seconds
-        return Watch(process, self._loop, self._lease, self._journal.masker, say, grace)
+        return Watch(process, self._loop, self._lease, self._journal.masker, say, grace, adopt)
 
-    def _end_step(self, index: int, script: str, outcome: Outcome) -> None:
+    def _end_step(
+        self, index: int, script: str, outcome: Outcome, peak: int | None, out_of_memory: bool
+    ) -> None:
         if outcome.stopped not in (None, CANCELLED, TIMEOUT):
             raise Stopped(outcome.stopped)
         self._progress.flush()
+        words = exit_words(
+            exit_code=outcome.exit_code,
+            signal=outcome.signal,
+            stopped=outcome.stopped,
+            limits=self._executor.isolation.limits(self._order),
+            out_of_memory=out_of_memory,
+            error=self._error_line,
+        )
+        if outcome.refused is not None:
+            words = f"not started: {outcome.refused}"
         kept, lost = self._keep(index)
         said: dict[str, Any] = {
             "step": index,
@@ -303,6 +342,8 @@ class Attempt:
             "exit_code": outcome.exit_code,
             "signal": outcome.signal,
             "duration_ms": round(outcome.seconds * 1000),
+            "exit_reason": self._journal.masker.text(words),
+            "usage": outcome.used(peak),
             **kept,
         }
         if tables := self._tables.of_step():
@@ -311,10 +352,15 @@ class Attempt:
         if outcome.ok and not lost:
             self._journal.report(lifecycle.STEP_COMPLETED, **said)
             return
-        error = self._journal.error(lost if outcome.ok else self._problem(script, outcome))
+        problem = lost if outcome.ok else self._problem(script, outcome)
+        if words.startswith("killed by the") or outcome.refused is not None:
+            problem = f"{script} was {words}"
+        error = self._journal.error(problem)
         self._journal.report(lifecycle.STEP_FAILED, **said, error=error)
         if outcome.ok:
             raise Failed(Reason.PLATFORM, error)
+        if outcome.refused is not None:
+            raise Failed(Reason.ISOLATION, error)
         if outcome.stopped == CANCELLED:
             raise Stopped(CANCELLED)
         reason = Reason.TIMEOUT if outcome.stopped else Reason.SCRIPT_FAILED
@@ -409,3 +455,10 @@ class Attempt:
         if kind is not None:
             self._journal.report(kind, **said)
         self._executor.reporter.flush()
+
+
+def _isolation(executor: Executor, order: ExecutionOrder, command: Command) -> dict[str, Any]:
+    """What a step is confined with, and what its executor lacks for the level that counts."""
+    level, lacking = executor.isolation.layers(order)
+    layers = [name for name in (command.plan or {}) if name != "umask"]
+    return {"level": level, "layers": layers, "lacking": lacking}

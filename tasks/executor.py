@@ -24,6 +24,7 @@ from tasks.cleaner import Cleaner, end_leftovers, remove
 from tasks.command import inherited
 from tasks.control import ControlClient
 from tasks.environment import Environments
+from tasks.isolation import Isolation
 from tasks.lease import Leases
 from tasks.package import PackageCache
 from tasks.report import Reporter
@@ -53,7 +54,8 @@ class Executor:
         self.runner: Runner = WarmRunner() if settings.runner == "warm" else ColdRunner()
         self.calls = ThreadPoolExecutor(_CALLS, thread_name_prefix="calls")
         self.workplace = Workplace(settings.home / "work")
-        self.cleaner = Cleaner()
+        self.isolation = Isolation(settings)
+        self.cleaner = Cleaner(self.isolation.give_back)
         self.closing = False
         self._closed = False
 
@@ -67,6 +69,7 @@ class Executor:
                 subprocess.run(command, check=True, capture_output=True)
 
         try:
+            self.isolation.found  # noqa: B018 - found out now, so that no execution waits for it
             plain = self.environments.get(None, None, "", build, time.sleep)
             if not self.closing:
                 self.runner.prepare(plain.python, self.environ)
@@ -88,6 +91,7 @@ class Executor:
         self.runner.close()
         self.calls.shutdown(wait=False, cancel_futures=True)
         self.cleaner.close()
+        self.isolation.close()
         self.workplace.close()
 
 

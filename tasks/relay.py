@@ -33,16 +33,24 @@ class Relay:
         self._listener.bind((HOST, 0))
         self._listener.listen(64)
         self.port: int = self._listener.getsockname()[1]
-        loop.add(self._listener.fileno(), self._accept)
+        self._adopted: list[socket.socket] = []
+        loop.add(self._listener.fileno(), lambda: self._accept(self._listener))
+
+    def adopt(self, handle: int) -> None:
+        """Listen here, too: a socket that a script's process made inside its own network, on the same port."""
+        listener = socket.socket(fileno=handle)
+        self._adopted.append(listener)
+        self._loop.add(handle, lambda: self._accept(listener))
 
     def close(self) -> None:
         """Take no more requests; those under way are answered."""
-        self._loop.remove(self._listener.fileno())
-        self._listener.close()
+        for listener in (self._listener, *self._adopted):
+            self._loop.remove(listener.fileno())
+            listener.close()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            peer, address = self._listener.accept()
+            peer, address = listener.accept()
         except BlockingIOError:
             return
         except OSError:  # no descriptor is left; the peer waits in the queue

@@ -5,13 +5,16 @@ The seam is `Runner.start(command) -> Process`; whoever watches a Process does n
 
 from __future__ import annotations
 
+import marshal
 import os
+import resource
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 BOOT: Final = Path(__file__).resolve().parent / "boot"
 SDK: Final = Path(__file__).resolve().parent.parent / "sdk"
@@ -30,6 +33,22 @@ class Command:
     environment: Mapping[str, str]
     argument: bytes
     sdk_last: bool = False
+    plan: Mapping[str, Any] | None = None
+    """How it confines itself before any code of the user runs: see `tasks.isolation`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process used, with those of its descendants that were waited for: bytes of memory of the largest (None: it
+    cannot be told), CPU."""
+
+    memory: int | None
+    cpu_seconds: float
+
+    @classmethod
+    def of(cls, kilobytes: float, user: float, system: float) -> Self:
+        """From the fields of getrusage(2)."""
+        return cls(int(kilobytes) * 1024 or None, user + system)
 
 
 class Process(Protocol):
@@ -42,6 +61,10 @@ class Process(Protocol):
     stdout: int
     stderr: int
     ended: int
+    said: socket.socket | None
+    """What a process that confines itself says: `relay` with a socket, then `done`, or the layer and what was wrong."""
+    usage: Usage | None
+    """Known once it is reaped."""
 
     def release(self) -> None:
         """Open the gate: user code runs from now on. Never raises; a process that died is seen by `ended`."""
@@ -90,18 +113,19 @@ class ColdRunner:
         handles: list[int] = []
         try:
             gate, release = pipe(handles)
-            argument = file_in_memory(command.argument)
+            argument = file_in_memory(plan_line(command.plan) + command.argument)
             handles.append(argument)
-            environment = {**command.environment, **boot_environment(command.sdk_last, gate, argument)}
-            process = spawn(
-                [command.python, command.script], command.folder, environment, (gate, argument), release
-            )
+            said, tell = said_pair(command.plan, handles)
+            passed = (gate, argument) if tell is None else (gate, argument, tell)
+            environment = {**command.environment, **boot_environment(command.sdk_last, *passed)}
+            process = spawn([command.python, command.script], command.folder, environment, passed, release)
         except BaseException:
             for handle in handles:
                 os.close(handle)
             raise
-        os.close(gate)
-        os.close(argument)
+        for handle in passed:
+            os.close(handle)
+        process.said = said
         return process
 
 
@@ -156,6 +180,8 @@ class GatedProcess:
         self.stdout = stdout
         self.stderr = stderr
         self.ended = ended
+        self.said: socket.socket | None = None
+        self.usage: Usage | None = None
         self._release = release
         self._reaped = False
 
@@ -186,6 +212,8 @@ class GatedProcess:
         for handle in (self.stdout, self.stderr, self.ended, self._release):
             if handle is not None:
                 os.close(handle)
+        if self.said is not None:
+            self.said.close()
 
     def _status(self) -> int | None:
         raise NotImplementedError
@@ -201,7 +229,15 @@ class ColdProcess(GatedProcess):
         self._popen = popen
 
     def _status(self) -> int:
-        return self._popen.wait()
+        try:
+            _, status, used = os.wait4(self.pid, 0)
+        except ChildProcessError:  # somebody else has waited for it
+            return self._popen.wait()
+        # What this process had in memory counts as the child's until it is another program: then it tells nothing.
+        known = used.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.usage = Usage.of(used.ru_maxrss if known else 0, used.ru_utime, used.ru_stime)
+        self._popen.returncode = os.waitstatus_to_exitcode(status)  # so that it does not wait, too
+        return self._popen.returncode
 
 
 def pipe(opened: list[int]) -> tuple[int, int]:
@@ -220,8 +256,35 @@ def file_in_memory(content: bytes) -> int:
     return handle
 
 
-def boot_environment(sdk_last: bool, first: int, second: int) -> dict[str, str]:
-    """What `boot/sitecustomize.py` finds and takes away: a fresh start's gate and argument."""
+def plan_line(plan: Mapping[str, Any] | None) -> bytes:
+    """The plan as it stands before the argument: its length in eight digits, then itself. Nothing without one.
+
+    In the form of `marshal` that all versions read: the script's interpreter need import nothing for it.
+    """
+    if plan is None:
+        return b""
+    content = marshal.dumps(_plain(plan), 2)
+    return b"%08d" % len(content) + content
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def said_pair(plan: Mapping[str, Any] | None, opened: list[int]) -> tuple[socket.socket | None, int | None]:
+    """Where a process says how it confined itself: our end, and the handle of its end, also added to `opened`."""
+    if plan is None:
+        return None, None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    opened.append(theirs.fileno())
+    return ours, theirs.detach()
+
+
+def boot_environment(sdk_last: bool, *handles: int) -> dict[str, str]:
+    """What `boot/sitecustomize.py` finds and takes away: a fresh start's gate and argument, and where it speaks."""
     sdk = {"FERRIS_PATH_LAST": str(SDK)} if sdk_last else {}
     paths = [str(BOOT)] if sdk_last else [str(BOOT), str(SDK)]
-    return {"FERRIS_BOOT": f"{first},{second}", "PYTHONPATH": os.pathsep.join(paths), **sdk}
+    return {"FERRIS_BOOT": ",".join(map(str, handles)), "PYTHONPATH": os.pathsep.join(paths), **sdk}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from tasks.channel import Channel
 from tasks.ending import Ending
@@ -16,7 +17,7 @@ from tasks.lease import TIMEOUT, Lease
 from tasks.loop import Loop
 from tasks.mask import Masker
 from tasks.output import Levels, Lines
-from tasks.runner import Process
+from tasks.runner import Process, Usage
 
 _READ: Final = 64 * 1024
 _LAST_WORDS: Final = 0.2
@@ -36,10 +37,24 @@ class Outcome:
     signal: str | None
     stopped: str | None
     seconds: float
+    usage: Usage | None = None
+    output: int = 0
+    refused: str | None = None
+    """The layer of isolation that could not be put on, and why: no code of the user ran."""
 
     @property
     def ok(self) -> bool:
         return self.exit_code == 0 and self.stopped is None
+
+    def used(self, peak: int | None) -> dict[str, Any]:
+        """What it used, for a report; `peak`: memory of the whole execution, where a control group measures that."""
+        usage = self.usage
+        return {
+            "memory_bytes": peak if peak is not None else usage.memory if usage else None,
+            "memory_of": "execution" if peak is not None else "largest process",
+            "cpu_ms": round(usage.cpu_seconds * 1000) if usage else None,
+            "output_bytes": self.output,
+        }
 
     def __str__(self) -> str:
         if self.signal is not None:
@@ -53,8 +68,18 @@ class Watch:
     """Reads what a process prints and waits for its end. Use it with `with`: the process ends with it."""
 
     def __init__(
-        self, process: Process, loop: Loop, lease: Lease, masker: Masker, say: Say, grace: float
+        self,
+        process: Process,
+        loop: Loop,
+        lease: Lease,
+        masker: Masker,
+        say: Say,
+        grace: float,
+        adopt: Callable[[int], None] | None = None,
     ) -> None:
+        self._adopt = adopt
+        self._output = 0
+        self._refused: str | None = None
         self._process, self._loop, self._lease, self._grace = process, loop, lease, grace
         self._ended = False
         self._closed = False
@@ -68,6 +93,8 @@ class Watch:
         ):
             self._watch(handle, stream, Levels(level), masker, say)
         loop.add(process.ended, self._on_ended)
+        if process.said is not None:
+            loop.add(process.said.fileno(), self._on_said)
 
     def release(self) -> None:
         """Let user code run; the time of the step counts from here."""
@@ -99,9 +126,8 @@ class Watch:
         if channel is not None:
             channel.drain()
         self._close()
-        if status is None or status >= 0:
-            return Outcome(status, None, self._why, seconds)
-        return Outcome(None, signal.Signals(-status).name, self._why, seconds)
+        code, name = (status, None) if status is None or status >= 0 else (None, signal.Signals(-status).name)
+        return Outcome(code, name, self._why, seconds, self._process.usage, self._output, self._refused)
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +157,7 @@ class Watch:
         except BlockingIOError:
             return
         if content:
+            self._output += len(content)
             self._pipes[handle].feed(content)
         else:
             self._finish(handle)
@@ -139,6 +166,29 @@ class Watch:
         self._pipes.pop(handle).finish()
         self._loop.remove(handle)
 
+    def _on_said(self) -> None:
+        """What the process says about its isolation; it closes its end, or ends, when all is said."""
+        said = self._process.said
+        if said is None:
+            return
+        try:
+            text, handles, _, _ = socket.recv_fds(said, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except OSError:
+            text, handles = b"", []
+        for handle in handles:
+            if self._adopt is None:
+                os.close(handle)
+            else:
+                self._adopt(handle)
+        if not text:
+            self._loop.remove(said.fileno())
+            said.close()
+            self._process.said = None
+        elif text not in (b"relay", b"done"):
+            self._refused = " ".join(text.decode(errors="replace").replace("\n", ": ", 1).split())
+
     def _on_ended(self) -> None:
         self._ended = True
         self._loop.remove(self._process.ended)  # it stays readable
@@ -146,13 +196,15 @@ class Watch:
     def _read_to_the_end(self) -> None:
         """What is in the pipes already, and until they close; not for ever, a daemon may hold them open."""
         deadline = time.monotonic() + _LAST_WORDS
-        while self._pipes and (left := deadline - time.monotonic()) > 0:
+        while (self._pipes or self._process.said is not None) and (left := deadline - time.monotonic()) > 0:
             self._loop.turn(left)
 
     def _close(self) -> None:
         self._closed = True
         if not self._ended:
             self._loop.remove(self._process.ended)
+        if self._process.said is not None:
+            self._loop.remove(self._process.said.fileno())
         for handle in list(self._pipes):
             self._finish(handle)
         self._process.close()

@@ -25,9 +25,12 @@ from tasks.runner import (
     Command,
     GatedProcess,
     Process,
+    Usage,
     boot_environment,
     file_in_memory,
     pipe,
+    plan_line,
+    said_pair,
     spawn,
 )
 
@@ -46,7 +49,8 @@ _AGAIN: Final = 600.0
 
 # Variables that Python or its libraries look at while the interpreter comes up.
 _AT_START: Final = ("PYTHON", "LC_", "LD_", "MALLOC_", "GLIBC_", "OPENSSL_", "SSL_", "EF_ENV")
-_AT_START_TOO: Final = frozenset(("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"))
+# Not HOME and TMPDIR, of which each script may have its own: an environment looks into neither while it comes up.
+_AT_START_TOO: Final = frozenset(("PATH", "LANG", "LANGUAGE", "TZ"))
 
 _Key = tuple[str, bool, tuple[tuple[str, str], ...]]
 
@@ -239,6 +243,7 @@ class _Server:
         self.forks += 1
         ours: list[int] = []
         theirs: list[int] = []
+        said = None
         report, their_report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         report.settimeout(_PATIENCE)
         try:
@@ -248,6 +253,7 @@ class _Server:
                     ours.append(write if index == 2 else read)
                     theirs.append(read if index == 2 else write)
                 theirs.append(file_in_memory(_order(command)))
+                said, _ = said_pair(command.plan, theirs)
                 socket.send_fds(
                     self._control, [b"start"], [*theirs, their_report.fileno()], socket.MSG_NOSIGNAL
                 )
@@ -264,10 +270,14 @@ class _Server:
             for handle in ours:
                 os.close(handle)
             report.close()
+            if said is not None:
+                said.close()
             raise
         for handle in ours[:2]:
             os.set_blocking(handle, False)
-        return WarmProcess(int(answer), handles[0], ours[0], ours[1], ours[2], report)
+        process = WarmProcess(int(answer), handles[0], ours[0], ours[1], ours[2], report)
+        process.said = said
+        return process
 
     def retire(self) -> None:
         """Ask nothing more of it."""
@@ -316,10 +326,14 @@ class WarmProcess(GatedProcess):
     def _status(self) -> int | None:
         try:
             self._report.send(b"status", socket.MSG_NOSIGNAL)
-            answer = self._report.recv(64)
+            answer = self._report.recv(128)
         except OSError:
             return None
-        return int(answer) if answer else None
+        if not answer:
+            return None
+        status, memory, user, system = answer.split()
+        self.usage = Usage.of(float(memory), float(user), float(system))
+        return int(status)
 
 
 def _key(python: str, sdk_last: bool, environment: Mapping[str, str]) -> _Key:
@@ -337,7 +351,10 @@ def _order(command: Command) -> bytes:
         environment["PYTHONPATH"] = str(SDK)
     variables = [f"{name}={value}" for name, value in environment.items()]
     return (
-        os.fsencode("\0".join([str(command.folder), command.script, *variables])) + b"\0\0" + command.argument
+        os.fsencode("\0".join([str(command.folder), command.script, *variables]))
+        + b"\0\0"
+        + plan_line(command.plan)
+        + command.argument
     )
 
 

@@ -189,6 +189,15 @@ class Step(models.Model):
     error = models.TextField(blank=True)
     # The first rows of its queries, see tasks.tables: [{"columns", "rows", "count", "truncated", "file", "line"}]
     tables = models.JSONField(null=True, blank=True)
+    exit_reason = models.CharField(max_length=300, blank=True, help_text="How it ended, in plain words.")
+    wall_ms = models.BigIntegerField(null=True, blank=True, help_text="From its first line to its end.")
+    cpu_ms = models.BigIntegerField(null=True, blank=True)
+    memory_bytes = models.BigIntegerField(null=True, blank=True, help_text="Most that was in use at once.")
+    memory_of = models.CharField(
+        max_length=20, blank=True, help_text="What that counts: its largest process, or all of the execution."
+    )
+    output_bytes = models.BigIntegerField(null=True, blank=True, help_text="What it printed.")
+    isolation = models.JSONField(default=dict, help_text="The level, the layers, and those its executor lacks.")
 
     class Meta:
         ordering = ["attempt", "index"]

@@ -4,8 +4,9 @@ It was started as `python <token>`, and `sitecustomize` calls `serve` before any
 from there and goes on as Python does: to the script that its command line names. That name is the token, which the
 child replaces in its own memory. So no line of ours runs a script, and none is below it on the stack.
 
-A request is one message on the control socket with five descriptors: standard output, standard error, the gate, a
-file with the order, and a socket on which this process tells the child's number. Only the child reads the order:
+A request is one message on the control socket with descriptors: standard output, standard error, the gate, a file with
+the order, perhaps a socket on which the child says how it confined itself, and one on which this process tells the
+child's number. Only the child reads the order:
 no secret enters this process. It ends when the control socket closes, which is when the executor ends, however.
 """
 
@@ -44,8 +45,8 @@ _SLASH = "/".encode("utf-32-le")
 _PLATFORMS = ("FERRIS_BOOT", "FERRIS_PATH_LAST", "FERRIS_ROOM", "PYTHONPATH")
 
 
-def serve(handle: int, idle: int, library: bool) -> tuple[int, str]:
-    """Answer requests. Returns in each child: its gate and its argument.
+def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None]:
+    """Answer requests. Returns in each child: its gate, its plan and argument, and where it speaks if it has a plan.
 
     Ends after `idle` seconds without work. `library`: the helper library is the platform's own, and imported, too.
     """
@@ -93,7 +94,7 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, str]:
             if number != handle:
                 _answer(number, running, poll)
                 continue
-            message, handles, _, _ = socket.recv_fds(control, 16, 5, socket.MSG_CMSG_CLOEXEC)
+            message, handles, _, _ = socket.recv_fds(control, 16, 6, socket.MSG_CMSG_CLOEXEC)
             if not message:
                 poll.unregister(control)
                 listens = False
@@ -146,17 +147,18 @@ def _answer(number: int, running: dict[int, _Child], poll: select.poll) -> None:
             os.killpg(one.pid, signal.SIGKILL)
     except OSError:
         wanted = b""
-    _, status = os.waitpid(one.pid, 0)
+    _, status, used = os.wait4(one.pid, 0)
     if wanted:
+        said = (os.waitstatus_to_exitcode(status), used.ru_maxrss, used.ru_utime, used.ru_stime)
         with contextlib.suppress(OSError):
-            one.report.send(b"%d" % os.waitstatus_to_exitcode(status))
+            one.report.send(b"%d %d %f %f" % said)
     one.report.close()
     os.close(one.ended)
 
 
-def _become(handles: list[int], places: Places, area: Area) -> tuple[int, str]:
+def _become(handles: list[int], places: Places, area: Area) -> tuple[int, bytes, int | None]:
     """In the child: what the order says, as if it had been on the command line."""
-    out, err, gate, order = handles
+    out, err, gate, order, *said = handles
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.close(out)
@@ -178,7 +180,7 @@ def _become(handles: list[int], places: Places, area: Area) -> tuple[int, str]:
     sys.argv[0] = sys.orig_argv[1] = script
     _refresh()
     os.set_inheritable(gate, True)  # as with a fresh start, where it came through exec
-    return gate, argument.decode()
+    return gate, bytes(argument), said[0] if said else None
 
 
 def _refresh() -> None:
@@ -190,6 +192,7 @@ def _refresh() -> None:
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
     started = vars(logging)["_startTime"]
     vars(logging)["_startTime"] = time.time() if isinstance(started, float) else time.time_ns()
+    sys.modules["tempfile"].tempdir = None  # type: ignore[attr-defined]
     for name in (__name__, _ferris_parting.__name__):
         sys.modules.pop(name, None)
 
@@ -234,6 +237,9 @@ def _import(began: dict[str, None], library: bool) -> list[str]:
 
     for name in (COMMON + (OWN if library else "")).split():
         import_module(name)
+    import _ferris_confine  # type: ignore[import-not-found]
+
+    _ferris_confine.load()
     tops = {name.partition(".")[0] for name in sys.modules}
     return sorted(tops - {name.partition(".")[0] for name in began})
 

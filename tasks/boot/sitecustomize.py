@@ -14,13 +14,20 @@ import os
 import sys
 
 
-def begin(gate: int, text: "str | None", argument: int) -> None:
-    """Wait for the gate's byte, then take over the argument. The gate closes when the executor dies."""
+def begin(gate: int, content: bytes, said: "int | None") -> None:
+    """Confine this process, wait for the gate's byte, take over the argument. The gate closes when the executor dies.
+
+    `content`: the plan of how to confine it, if it is to say at `said` how that went, and the argument.
+    """
+    if said is not None:
+        size = 8 + int(content[:8])
+        _confine(content[8:size], said)
+        content = content[size:]
+    sys.modules.pop("_ferris_confine", None)
+    text = content.decode()
     if not os.read(gate, 1):
         os._exit(1)
     _end_with_executor(gate)
-    if text is None:
-        text = _content(argument)
     sys.argv.append(text)
     if hasattr(sys, "orig_argv"):
         sys.orig_argv.append(text)
@@ -28,13 +35,31 @@ def begin(gate: int, text: "str | None", argument: int) -> None:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
-def _content(argument: int) -> str:
+def _confine(plan: bytes, said: int) -> None:
+    import marshal
+
+    before = set(sys.modules)
+    here = os.path.dirname(__file__)
+    sys.path.insert(0, here)
+    import _ferris_confine  # type: ignore[import-not-found] # a fork server has it already
+
+    del sys.path[0]
+    sys.path_importer_cache.pop(here, None)
+    _ferris_confine.confine(marshal.loads(plan), said)  # noqa: S302 - the executor's
+    # What was imported for it must not stand in the way of files beside the script.
+    beside = {name.partition(".")[0] for name in os.listdir(os.path.dirname(sys.orig_argv[-1]) or ".")}
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] in beside:
+            del sys.modules[name]
+
+
+def _content(argument: int) -> bytes:
     size = os.fstat(argument).st_size
     content = bytearray()
     while len(content) < size:
         content += os.pread(argument, size - len(content), len(content))
     os.close(argument)
-    return content.decode()
+    return bytes(content)
 
 
 def _reset_signals() -> None:
@@ -85,17 +110,17 @@ _handles = os.environ.pop("FERRIS_BOOT", None)
 _room = os.environ.pop("FERRIS_ROOM", None)
 _library = "FERRIS_PATH_LAST" not in os.environ
 if _room is not None:
-    import _ferris_warm  # type: ignore[import-not-found] # while its folder can be found
+    import _ferris_confine  # while their folder can be found
+    import _ferris_warm  # type: ignore[import-not-found]
 _leave_no_trace()
 if _handles is not None:
     try:
-        _first, _second = (int(_number) for _number in _handles.split(","))
+        _first, _second, *_said = (int(_number) for _number in _handles.split(","))
         _reset_signals()
         if _room is not None:
-            _gate, _text = _ferris_warm.serve(_first, _second, _library)
-            begin(_gate, _text, -1)
+            begin(*_ferris_warm.serve(_first, _second, _library))
         else:
-            begin(_first, None, _second)
+            begin(_first, _content(_second), _said[0] if _said else None)
     except BaseException as error:
         os.write(2, f"the executor's hand-over failed: {type(error).__name__}: {error}\n".encode())
         os._exit(70)

@@ -9,16 +9,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tasks.command import inherited
 from tasks.environment import Environments
+from tasks.isolation import KEPT
 from tasks.runner import SDK, ColdRunner, Command, Process
 from tasks.warm import WarmProcess, WarmRunner
 
 ARGUMENT = '{"a": 1, "text": "ü \\" \\n", "_fxcid": "X_01"}'
+
+# What a worker without control groups tells a script's process at its level basic.
+PLAN = {
+    "limits": {"CORE": 0, "DATA": 2 << 30, "NOFILE": 1024, "FSIZE": 4 << 30},
+    "privileges": KEPT if os.geteuid() == 0 else None,
+    "rules": {"files": False},
+    "umask": 0o022,
+}
 
 SCRIPTS = {
     "argv": "import sys; print(sys.argv, sys.orig_argv[1:], len(sys.argv))",
@@ -181,6 +191,13 @@ class Fresh:
         return self.runner.start(command)
 
 
+class FreshConfined(Fresh):
+    """The same, confined as by FERRIS_ISOLATION=basic."""
+
+    def start(self, command: Command) -> Process:
+        return super().start(replace(command, plan=PLAN))
+
+
 class Forked:
     """Starts each script as the fork of a warm interpreter, and nothing else."""
 
@@ -194,7 +211,14 @@ class Forked:
         return process
 
 
-@pytest.fixture(scope="module", params=[Fresh, Forked])
+class ForkedConfined(Forked):
+    """The same, confined as by FERRIS_ISOLATION=basic."""
+
+    def start(self, command: Command) -> Process:
+        return super().start(replace(command, plan=PLAN))
+
+
+@pytest.fixture(scope="module", params=[Fresh, Forked, FreshConfined, ForkedConfined])
 def way(request: pytest.FixtureRequest) -> Iterator[Fresh | Forked]:
     """How scripts are started."""
     made = request.param()

@@ -152,6 +152,13 @@ class Step(serializers.Serializer):
     signal = Text()
     error = Text()
     tables = Table(many=True, allow_null=True, help_text="What its queries gave.")
+    exit_reason = Text(help_text="How it ended, in plain words; names the limit that ended it.")
+    wall_ms = serializers.IntegerField(allow_null=True)
+    cpu_ms = serializers.IntegerField(allow_null=True)
+    memory_bytes = serializers.IntegerField(allow_null=True, help_text="Most that was in use at once.")
+    memory_of = Text(help_text="What that counts: the largest process, or all of the execution.")
+    output_bytes = serializers.IntegerField(allow_null=True)
+    isolation = serializers.DictField(help_text="Its level, its layers, and those its executor lacks.")
 
 
 class ArtifactQuery(serializers.Serializer):

@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce
 
 from ferris.errors import BackendError
 from ferris.execution import ExecutionOrder, params_of
+from ferris.isolation import EGRESS
 from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
@@ -122,6 +123,9 @@ def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
         hops=event.hops,
         trigger_type=row.trigger_type,
         **_sql(row),
+        limits=manifest.get("limits") or {},
+        network=manifest.get("network") or EGRESS,
+        isolation=manifest.get("isolation"),
     )
 
 

@@ -33,7 +33,10 @@ _FIELDS = [
     "lease_until",
     "progress",
 ]
-_STEP_FIELDS = ["script", "status", "started_at", "finished_at", "exit_code", "signal", "error", "tables"]
+_STEP_FIELDS = [
+    *("script", "status", "started_at", "finished_at", "exit_code", "signal", "error", "tables", "exit_reason"),
+    *("wall_ms", "cpu_ms", "memory_bytes", "memory_of", "output_bytes", "isolation"),
+]
 _DUE_AT_ONCE = 1000
 
 
@@ -187,6 +190,7 @@ class _Steps:
         step.script = str(said.get("script", step.script))[:512]
         if event.type == "ferris.step.started":
             step.started_at = step.started_at or event.time
+            step.isolation = _mapping(said.get("isolation"))
         elif step.finished_at is None:
             step.status = (
                 Step.Status.COMPLETED if event.type == "ferris.step.completed" else Step.Status.FAILED
@@ -197,6 +201,12 @@ class _Steps:
             step.error = str(said.get("error") or "")
             step.tables = said.get("tables")
             self._artifacts += artifacts_of(step, said)
+            step.exit_reason = str(said.get("exit_reason") or "")[:300]
+            step.wall_ms = _amount(said.get("duration_ms"))
+            usage = _mapping(said.get("usage"))
+            step.cpu_ms, step.memory_bytes = _amount(usage.get("cpu_ms")), _amount(usage.get("memory_bytes"))
+            step.memory_of = str(usage.get("memory_of") or "")[:20]
+            step.output_bytes = _amount(usage.get("output_bytes"))
         self._known[key] = self._dirty[key] = step
 
     def in_user_code(self, row: Execution) -> bool:
@@ -221,6 +231,14 @@ class _Steps:
             unique_fields=["execution", "attempt", "index"],
             update_fields=_STEP_FIELDS,
         )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _amount(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 62 else None
 
 
 @dataclass(frozen=True)

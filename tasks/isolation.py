@@ -1,0 +1,290 @@
+"""Decides with which layers each script is confined: of what its service and the platform want, what can be had here.
+
+The process itself puts them on: `boot/_ferris_confine.py`, which also finds out what can be had.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from ferris.config import Settings
+from ferris.errors import FerrisError
+from ferris.execution import ExecutionOrder
+from ferris.isolation import BASIC, BEST, NONE, OFF, ResourceLimits, missing
+from tasks.cell import Cell, Groups, Users, make_groups
+from tasks.runner import BOOT, SDK
+
+log = logging.getLogger(__name__)
+
+KEPT: Final = sum(1 << number for number in (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31))
+"""Capabilities that scripts of a root worker keep, the same as in a container by default: to change owners and modes, to
+kill, to become other users, to bind low ports, ... (linux/capability.h). Not those to trace, to mount, to load modules."""
+_PROBE_SECONDS: Final = 30.0
+_SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/proc", "/sys", "/run/systemd/resolve",
+                  "/run/resolvconf", "/nix/store")  # fmt: skip
+_DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx",
+                   "/dev/pts")  # fmt: skip
+_TMP: Final = "/tmp"  # noqa: S108 - covered, not written
+_SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108
+
+Plan = Mapping[str, Any]
+
+
+class IsolationMissing(FerrisError):
+    """The service requires a layer that this worker cannot give."""
+
+
+class Isolation:
+    """What this worker can and may do; one for its process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._home = str(settings.home)
+        self._users = Users(*settings.script_uids)
+        self._lock = threading.Lock()
+        self._found: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def found(self) -> Mapping[str, Mapping[str, Any]]:
+        """The layers, each with whether this machine allows it. Tried at the first use."""
+        with self._lock:
+            if self._found is None:
+                self._found = probed()
+                self._check_user(self._found)
+                lacking = missing(self._found, layers_of(self.level, self._found, NONE))
+                if lacking:
+                    log.warning(
+                        "scripts are isolated without %s",
+                        "; ".join(f"{name} ({why})" for name, why in lacking.items()),
+                    )
+            return self._found
+
+    def _check_user(self, found: dict[str, dict[str, Any]]) -> None:
+        """Another user must be able to enter what its scripts need; a mount namespace sees to that by itself."""
+        if found.get("user", {}).get("ok") and not found["mounts"]["ok"]:
+            paths = [*interpreter_folders(sys.executable), str(SDK), str(self._settings.home / "work")]
+            closed = next(filter(None, map(closed_ancestor, paths)), None)
+            if closed is not None:
+                found["user"] = {"ok": False, "said": f"other users cannot enter {closed} (chmod o+x)"}
+
+    @property
+    def level(self) -> str:
+        """The worker's own level: off, basic or best."""
+        return self._settings.isolation
+
+    def limits(self, order: ExecutionOrder) -> ResourceLimits:
+        """The limits of an execution's scripts."""
+        return ResourceLimits(**order.limits).over(self._settings.limits)
+
+    def layers(self, order: ExecutionOrder) -> tuple[str, dict[str, str]]:
+        """The level that counts for an execution, and the layers it lacks, with the reasons. IsolationMissing."""
+        level = BEST if order.isolation == BEST and self.level != OFF else self.level
+        if level == OFF:
+            if order.network == NONE or order.isolation:
+                wanted = '"network": "none"' if order.network == NONE else f'"isolation": "{order.isolation}"'
+                raise IsolationMissing(f"its manifest requires {wanted}, but its executor runs with FERRIS_ISOLATION=off")
+            return level, {}
+        lacking = missing(self.found, layers_of(level, self.found, order.network))
+        if order.network == NONE and "network" in lacking:
+            raise IsolationMissing(f'its manifest requires "network": "none", but its executor cannot make it: {lacking["network"]}')
+        if order.isolation == BEST:
+            for name in ("rules", "user", "user_namespace"):
+                if name in lacking:
+                    raise IsolationMissing(
+                        f'its manifest requires "isolation": "best", but its executor lacks {name}: {lacking[name]}'
+                    )
+        return level, lacking
+
+    def cell(self, order: ExecutionOrder, channel: str, folder: Path, artifacts: Path) -> Cell:
+        """The cell of an attempt: its temporary folder is made. IsolationMissing; OSError."""
+        level, lacking = self.layers(order)
+        cell = Cell(channel, folder, Path(f"{channel}.tmp"), artifacts)
+        cell.temporary.mkdir(mode=0o700)
+        if level == OFF:
+            return cell
+        limits = self.limits(order)
+        wanted = {}
+        if "cgroup_pids" not in lacking and self.found["cgroup_pids"]["ok"]:
+            wanted["pids"] = limits.processes or 0
+        if level == BEST and "cgroup_memory" not in lacking:
+            wanted["memory"] = limits.memory or 0
+        try:
+            cell.groups = make_groups(self.found, f"ferris-{os.getpid()}-{Path(channel).name}", wanted)
+            if level == BEST and self.found["user"]["ok"]:
+                cell.uid = self._users.take()
+                if cell.uid is None:
+                    raise IsolationMissing("no user id is free for its scripts; widen FERRIS_SCRIPT_UIDS")
+        except BaseException:
+            self.give_back(cell)
+            raise
+        return cell
+
+    def plan(self, order: ExecutionOrder, cell: Cell, python: str, relay_port: int) -> Plan | None:
+        """What the process of a script of the user's has to do to itself; None: nothing."""
+        level, _ = self.layers(order)
+        if level == OFF:
+            return None
+        limits = self.limits(order)
+        plan = self._own_plan(limits, cell.groups)
+        best, network = level == BEST, order.network == NONE
+        root = os.geteuid() == 0
+        mounts = best and self.found["mounts"]["ok"]
+        inside = best and not root and self.found["user_namespace"]["ok"]
+        kinds = ["mount"] * mounts + ["network"] * network
+        if inside or (kinds and not root):
+            kinds.append("user")
+        if kinds:
+            plan["namespaces"] = kinds
+        if network:
+            plan["network"] = relay_port
+        if mounts:
+            plan["mounts"] = self._mounts(cell, python)
+        if self.found["rules"]["ok"]:
+            plan["rules"] = {"files": False} if not best else self._rules(cell, python, mounts)
+        if cell.uid is not None:
+            plan["user"] = cell.uid
+        elif "user" in kinds:
+            plan["user"] = 0
+        if limits.processes and (cell.uid is not None or "user" in kinds):
+            plan["limits"]["NPROC"] = limits.processes  # of this user, or in this user namespace
+        plan["umask"] = 0o077 if best else 0o022
+        return plan
+
+    def platform_plan(self, order: ExecutionOrder, cell: Cell) -> Plan | None:
+        """The same for a process that runs the platform's own code for a service (SQL): limits alone."""
+        return None if self.level == OFF else {**self._own_plan(self.limits(order), cell.groups), "umask": 0o022}
+
+    def environ(self, order: ExecutionOrder, cell: Cell) -> dict[str, str]:
+        """What scripts find in their environment because of their cell."""
+        found = {"TMPDIR": str(cell.temporary)}
+        return {**found, "HOME": str(cell.temporary)} if self.layers(order)[0] == BEST else found
+
+    def give_back(self, cell: Cell) -> None:
+        """Nothing of the cell is left: others may have what it had."""
+        cell.groups.remove()
+        if cell.uid is not None:
+            self._users.give_back(cell.uid)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._users.close()
+
+    def _own_plan(self, limits: ResourceLimits, groups: Groups) -> dict[str, Any]:
+        resources = {
+            "CPU": int(limits.cpu or 0) or (1 if limits.cpu else 0),
+            "DATA": limits.memory,
+            "NOFILE": limits.files,
+            "FSIZE": limits.file_size,
+        }
+        plan: dict[str, Any] = {"limits": {"CORE": 0, **{name: most for name, most in resources.items() if most}}}
+        if groups.folders:
+            plan["cgroups"] = groups.folders
+        if self.found["privileges"]["ok"]:
+            plan["privileges"] = KEPT if os.geteuid() == 0 else None
+        return plan
+
+    def _mounts(self, cell: Cell, python: str) -> dict[str, Any]:
+        needed = [*interpreter_folders(python), str(SDK), *map(str, cell.folders), cell.channel]
+        needed += [path for path in (*self._settings.script_reads, *self._settings.script_writes) if os.path.exists(path)]
+        covers: dict[str, str | None] = {_TMP: str(cell.temporary), self._home: None}
+        if os.path.isdir(_SHARED_MEMORY):
+            covers[_SHARED_MEMORY] = None
+        if cell.uid is not None:
+            for path in needed:
+                closed = closed_ancestor(path)
+                if closed is not None:
+                    covers.setdefault(closed, None)
+        kept = {path: by for path, by in covers.items() if not any(_below(path, other) for other in covers)}
+        shown = sorted({path for path in needed if any(_below(path, cover) for cover in kept)})
+        shown = [path for path in shown if not any(_below(path, other) for other in shown)]
+        return {
+            "covers": list(map(list, kept.items())),
+            "shown": shown,
+            "processes": cell.uid is not None and self.found["processes"]["ok"],
+            "folder": str(cell.folder),
+        }
+
+    def _rules(self, cell: Cell, python: str, mounts: bool) -> dict[str, Any]:
+        shared = [_SHARED_MEMORY, *([_TMP] if mounts else [])]
+        return {
+            "files": True,
+            "reads": [*_SYSTEM, "/dev", *interpreter_folders(python), str(SDK), str(BOOT), *self._settings.script_reads],
+            "writes": [*map(str, cell.folders), *shared, *self._settings.script_writes],
+            "devices": list(_DEVICES),
+        }
+
+
+def layers_of(level: str, found: Mapping[str, Mapping[str, Any]], network: str) -> tuple[str, ...]:
+    """The layers that a level asks for, for a worker like this one."""
+    if level == OFF:
+        return ()
+    root = os.geteuid() == 0
+    wanted = ["limits", "privileges", "rules"]
+    if network == NONE:
+        wanted.append("network")
+    if level == BASIC:
+        return (*wanted, "cgroup_pids")
+    wanted += ["user" if root else "user_namespace", "mounts", *(["processes"] if root else []), "cgroup_memory"]
+    limited = found.get("user" if root else "user_namespace", {}).get("ok")
+    return tuple(wanted) if limited else (*wanted, "cgroup_pids")
+
+
+def probed() -> dict[str, dict[str, Any]]:
+    """What this machine allows, tried in a process of its own."""
+    command = [sys.executable, "-I", "-S", str(BOOT / "_ferris_confine.py")]
+    try:
+        said = subprocess.run(command, capture_output=True, check=True, timeout=_PROBE_SECONDS).stdout
+        return dict(json.loads(said))
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        log.error("what isolation this machine allows cannot be found out: %s", error)
+        return {}
+
+
+@lru_cache(maxsize=64)
+def interpreter_folders(python: str) -> tuple[str, ...]:
+    """The folders of an interpreter: its environment, and those of the Python that this was made of."""
+    found = [os.path.dirname(os.path.dirname(python))]
+    at = python
+    for _ in range(20):
+        if not os.path.islink(at):
+            break
+        at = os.path.normpath(os.path.join(os.path.dirname(at), os.readlink(at)))
+        found.append(os.path.dirname(os.path.dirname(at)))
+    found.append(os.path.dirname(os.path.dirname(os.path.realpath(python))))
+    try:
+        text = Path(found[0], "pyvenv.cfg").read_text()
+    except OSError:
+        text = ""
+    for line in text.splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "home":
+            found.append(os.path.dirname(value.strip()))
+    return tuple(dict.fromkeys(path for path in found if path not in ("/", "")))
+
+
+def closed_ancestor(path: str) -> str | None:
+    """The topmost folder above a path that another user cannot enter."""
+    at = "/"
+    for part in Path(path).parts[1:]:
+        at = os.path.join(at, part)
+        try:
+            state = os.stat(at)
+        except OSError:
+            return None
+        if at != path and not (stat.S_ISDIR(state.st_mode) and state.st_mode & stat.S_IXOTH):
+            return at
+    return None
+
+
+def _below(path: str, folder: str) -> bool:
+    return path != folder and path.startswith(folder.rstrip("/") + "/")
