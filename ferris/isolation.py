@@ -33,6 +33,17 @@ LAYERS: Final = {
     "cgroup_memory": "a limit of memory for the whole execution, and its peak (cgroup, level best)",
 }
 
+REMEDIES: Final = {
+    "rules": "use a kernel from 5.19 on with Landlock switched on (lsm=landlock,...); from 6.12 on it is complete",
+    "user": "give the worker's container CAP_SETUID, CAP_SETGID and CAP_CHOWN",
+    "user_namespace": "allow user namespaces (user.max_user_namespaces; AppArmor: an own profile for this Python)",
+    "mounts": "allow user namespaces, or give a root worker's container CAP_SYS_ADMIN",
+    "processes": "mount /proc in the worker's container without masks",
+    "network": "allow user namespaces, or give a root worker's container CAP_SYS_ADMIN and CAP_NET_ADMIN",
+    "cgroup_pids": "hand a cgroup on to the worker (systemd: Delegate=yes), or set FERRIS_ISOLATION=best",
+    "cgroup_memory": "hand a cgroup on to the worker (systemd: Delegate=yes); each process has its limit all the same",
+}
+
 _UNITS: Final = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
 
@@ -136,3 +147,18 @@ def missing(found: Mapping[str, Mapping[str, Any]], wanted: tuple[str, ...]) -> 
         for name in wanted
         if not found.get(name, {}).get("ok")
     }
+
+
+def layers_of(level: str, found: Mapping[str, Mapping[str, Any]], network: str, *, root: bool) -> tuple[str, ...]:
+    """The layers that a level asks for, for a worker that runs as root or not. `found`: what its machine allows."""
+    if level == OFF:
+        return ()
+    wanted = ["limits", "privileges", "rules"]
+    if network == NONE:
+        wanted.append("network")
+    if level == BASIC:
+        return (*wanted, "cgroup_pids")
+    user = "user" if root else "user_namespace"
+    wanted += [user, "mounts", *(["processes"] if root else []), "cgroup_memory"]
+    # A user of one's own, also in a namespace, has a limit of processes of its own.
+    return tuple(wanted) if found.get(user, {}).get("ok") else (*wanted, "cgroup_pids")

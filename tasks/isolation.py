@@ -20,7 +20,7 @@ from typing import Any, Final
 from ferris.config import Settings
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
-from ferris.isolation import BASIC, BEST, NONE, OFF, ResourceLimits, missing
+from ferris.isolation import BEST, NONE, OFF, ResourceLimits, layers_of, missing
 from tasks.cell import Cell, Groups, Users, make_groups
 from tasks.runner import BOOT, SDK
 
@@ -50,6 +50,7 @@ class Isolation:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._home = str(settings.home)
+        self._root = os.geteuid() == 0
         self._users = Users(*settings.script_uids)
         self._lock = threading.Lock()
         self._found: dict[str, dict[str, Any]] | None = None
@@ -61,7 +62,7 @@ class Isolation:
             if self._found is None:
                 self._found = probed()
                 self._check_user(self._found)
-                lacking = missing(self._found, layers_of(self.level, self._found, NONE))
+                lacking = missing(self._found, layers_of(self.level, self._found, NONE, root=self._root))
                 if lacking:
                     log.warning(
                         "scripts are isolated without %s",
@@ -94,7 +95,7 @@ class Isolation:
                 wanted = '"network": "none"' if order.network == NONE else f'"isolation": "{order.isolation}"'
                 raise IsolationMissing(f"its manifest requires {wanted}, but its executor runs with FERRIS_ISOLATION=off")
             return level, {}
-        lacking = missing(self.found, layers_of(level, self.found, order.network))
+        lacking = missing(self.found, layers_of(level, self.found, order.network, root=self._root))
         if order.network == NONE and "network" in lacking:
             raise IsolationMissing(f'its manifest requires "network": "none", but its executor cannot make it: {lacking["network"]}')
         if order.isolation == BEST:
@@ -137,7 +138,7 @@ class Isolation:
         limits = self.limits(order)
         plan = self._own_plan(limits, cell.groups)
         best, network = level == BEST, order.network == NONE
-        root = os.geteuid() == 0
+        root = self._root
         mounts = best and self.found["mounts"]["ok"]
         inside = best and not root and self.found["user_namespace"]["ok"]
         kinds = ["mount"] * mounts + ["network"] * network
@@ -190,7 +191,7 @@ class Isolation:
         if groups.folders:
             plan["cgroups"] = groups.folders
         if self.found["privileges"]["ok"]:
-            plan["privileges"] = KEPT if os.geteuid() == 0 else None
+            plan["privileges"] = KEPT if self._root else None
         return plan
 
     def _mounts(self, cell: Cell, python: str) -> dict[str, Any]:
@@ -222,21 +223,6 @@ class Isolation:
             "writes": [*map(str, cell.folders), *shared, *self._settings.script_writes],
             "devices": list(_DEVICES),
         }
-
-
-def layers_of(level: str, found: Mapping[str, Mapping[str, Any]], network: str) -> tuple[str, ...]:
-    """The layers that a level asks for, for a worker like this one."""
-    if level == OFF:
-        return ()
-    root = os.geteuid() == 0
-    wanted = ["limits", "privileges", "rules"]
-    if network == NONE:
-        wanted.append("network")
-    if level == BASIC:
-        return (*wanted, "cgroup_pids")
-    wanted += ["user" if root else "user_namespace", "mounts", *(["processes"] if root else []), "cgroup_memory"]
-    limited = found.get("user" if root else "user_namespace", {}).get("ok")
-    return tuple(wanted) if limited else (*wanted, "cgroup_pids")
 
 
 def probed() -> dict[str, dict[str, Any]]:

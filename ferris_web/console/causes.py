@@ -46,6 +46,11 @@ _WORDS = {
         "The service has no script to run",
         'Add a .py or .sql file, or name the script in manifest.json ("entrypoint"); then sync and retry.',
     ),
+    "isolation": (
+        "Its executor cannot isolate it as its manifest requires",
+        "No code of it ran. manage.py doctor says what this machine allows, and how to allow more. Or loosen "
+        '"network", "isolation" or "limits" in manifest.json, sync the project and retry.',
+    ),
     "platform": (
         "The platform itself failed",
         "The log of the web process and of the engine have the details; manage.py doctor checks every backend. "
@@ -96,6 +101,8 @@ def of(row: Execution, steps: Sequence[Step]) -> Cause | None:
 
 
 def _ended(step: Step) -> str:
+    if step.exit_reason.startswith("killed by the"):
+        return f"was {step.exit_reason}"
     if step.signal:
         return f"was ended by {step.signal}"
     return f"ended with exit status {step.exit_code}" if step.exit_code is not None else "failed"

@@ -67,6 +67,11 @@ def duration(length: timedelta | float | None) -> str:
     return _two(whole // 86400, "d", whole % 86400 // 3600, "h")
 
 
+def milliseconds(amount: int | None) -> str:
+    """The same for a number of milliseconds."""
+    return duration(None if amount is None else amount / 1000)
+
+
 def _two(large: int, unit: str, small: int, small_unit: str) -> str:
     return f"{large} {unit} {small} {small_unit}" if small else f"{large} {unit}"
 

@@ -79,6 +79,11 @@ class StepInline(admin.TabularInline):
         "exit_code",
         "signal",
         "error",
+        "exit_reason",
+        "wall_ms",
+        "cpu_ms",
+        "memory_bytes",
+        "output_bytes",
     )
     readonly_fields = fields
 

@@ -118,7 +118,7 @@ def test_too_large_and_too_many_are_told_of(small: Platform) -> None:
         "open('a-sparse', 'w').truncate(2**40)\n"
         "for name in 'bcdefg': open(name, 'w').write('x' * 300)\n"
     )
-    result = small.run({"main.py": code})
+    result = small.run({"main.py": code}, limits={"file_size": 0})
     assert result.types[-1] == "execution.completed"
     assert sorted(kept(result)) == ["b", "c", "d"]
     assert notes(result) == [

@@ -194,6 +194,13 @@ def test_steps(api, rows):
         "exit_code": 3,
         "signal": None,
         "error": None,
+        "exit_reason": None,
+        "wall_ms": None,
+        "cpu_ms": None,
+        "memory_bytes": None,
+        "memory_of": None,
+        "output_bytes": None,
+        "isolation": {},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -185,3 +186,20 @@ def test_a_program_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("PATH", str(tmp_path))
     finding = bad(findings(), "programs")
     assert (finding.level, finding.remedy) == ("failure", "install git")
+
+
+@pytest.mark.parametrize("level", ["off", "basic", "best"])
+def test_what_scripts_are_kept_from(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "FERRIS", dataclasses.replace(settings.FERRIS, isolation=level))
+    found = findings()["isolation"]
+    assert found[0].text.startswith(level)
+    if level == "off":
+        assert found[0].level == "warning"
+        assert "FERRIS_ISOLATION=basic" in found[0].remedy
+        return
+    assert "limits" in found[0].text
+    lacking = [one.text for one in found if one.text.startswith("without ")]
+    for text in lacking:
+        assert text.split()[1] not in found[0].text.split(", with ")[1].split(", ")
+    as_root = [one for one in found if "runs as root" in one.text and "FERRIS_HOME" in one.text]
+    assert bool(as_root) is (os.geteuid() == 0 and level == "basic")

@@ -44,6 +44,41 @@ def test_an_unknown_execution_cannot_be_claimed(running):
     assert execution_claim(running.event_id, "w", NOW) == "unknown execution"
 
 
+def test_what_a_step_used_and_how_it_was_isolated(running):
+    isolation = {"level": "basic", "layers": ["limits"], "lacking": {"rules": "no Landlock"}}
+    usage = {"memory_bytes": 5_000_000_000, "memory_of": "execution", "cpu_ms": 12, "output_bytes": 0}
+    reports_apply(
+        [
+            report(running, "step.started", step=0, script="run.py", isolation=isolation),
+            report(
+                running,
+                "step.failed",
+                step=0,
+                script="run.py",
+                signal="SIGKILL",
+                duration_ms=77,
+                exit_reason="killed by the memory limit of 5 GB",
+                usage=usage,
+            ),
+        ],
+        NOW,
+    )
+    step = Step.objects.get()
+    assert step.isolation == isolation
+    assert (step.memory_bytes, step.memory_of, step.cpu_ms) == (5_000_000_000, "execution", 12)
+    assert (step.wall_ms, step.output_bytes) == (77, 0)
+    assert step.exit_reason == "killed by the memory limit of 5 GB"
+
+
+@pytest.mark.parametrize("usage", [None, [], {"memory_bytes": -1, "cpu_ms": "5", "output_bytes": 2**70}])
+def test_a_report_that_says_nothing_usable_of_what_was_used(running, usage):
+    reports_apply(
+        [report(running, "step.completed", step=0, script="run.py", usage=usage, exit_reason=None)], NOW
+    )
+    step = Step.objects.get()
+    assert (step.memory_bytes, step.cpu_ms, step.output_bytes, step.exit_reason) == (None, None, None, "")
+
+
 def test_a_whole_run(running):
     reports_apply(
         [

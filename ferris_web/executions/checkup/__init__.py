@@ -32,6 +32,7 @@ _CHECKS: dict[str, Check] = {
     "engine": platform.engine,
     "work": platform.work,
     "programs": machine.programs,
+    "isolation": machine.isolation,
 }
 
 

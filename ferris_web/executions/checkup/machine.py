@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from ferris.config import ROOT
 from ferris.findings import Finding, room
+from ferris.isolation import BASIC, LAYERS, NONE, OFF, REMEDIES, layers_of, missing
 from ferris_web import wiring
 from ferris_web.catalog.secrets import secrets_unreadable
 
@@ -79,3 +83,35 @@ def _program(part: str, name: str, find: Callable[[], str | None], use: str) -> 
             "failure", part, f"{path} does not run: {said.stderr.strip()[:200]}", f"install {name} again"
         )
     return Finding("ok", part, said.stdout.strip())
+
+
+def isolation(part: str, now: datetime) -> Iterator[Finding]:
+    """What keeps scripts from the platform and from one another, when the executor runs on this machine as this user."""
+    level = wiring.config().isolation
+    if level == OFF:
+        yield Finding(
+            "warning",
+            part,
+            "off: scripts can do whatever the executor's user can",
+            "set FERRIS_ISOLATION=basic, or best when their authors do not trust one another",
+        )
+        return
+    program = ROOT / "tasks" / "boot" / "_ferris_confine.py"  # a program: the web imports nothing of the executor's
+    said = subprocess.run(
+        [sys.executable, "-I", "-S", str(program)], capture_output=True, text=True, timeout=60, check=True
+    )
+    found = json.loads(said.stdout)
+    root = os.geteuid() == 0
+    wanted = layers_of(level, found, NONE, root=root)
+    lacking = missing(found, wanted)
+    there = ", ".join(name for name in wanted if name not in lacking)
+    yield Finding("ok" if not lacking else "warning", part, f"{level}, with {there}")
+    for name, why in lacking.items():
+        yield Finding("warning", part, f"without {name} ({why}): no {LAYERS[name]}", REMEDIES.get(name, ""))
+    if root and level == BASIC:
+        yield Finding(
+            "warning",
+            part,
+            "the executor runs as root, and so do scripts: they can read FERRIS_HOME",
+            "set FERRIS_ISOLATION=best (a user for each execution), or run the executor as another user",
+        )

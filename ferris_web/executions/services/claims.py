@@ -123,7 +123,7 @@ def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
         hops=event.hops,
         trigger_type=row.trigger_type,
         **_sql(row),
-        limits=manifest.get("limits") or {},
+        limits=manifest.get("resources") or {},
         network=manifest.get("network") or EGRESS,
         isolation=manifest.get("isolation"),
     )
