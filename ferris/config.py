@@ -140,7 +140,9 @@ class Settings:
                 memory=read.size("FERRIS_LIMIT_MEMORY", DEFAULT_LIMITS.memory),
                 cpu=read.seconds("FERRIS_LIMIT_CPU", DEFAULT_LIMITS.cpu or 0.0, low=0.0),
                 files=read.whole("FERRIS_LIMIT_FILES", DEFAULT_LIMITS.files or 0, low=0, high=1_000_000),
-                processes=read.whole("FERRIS_LIMIT_PROCESSES", DEFAULT_LIMITS.processes or 0, low=0, high=1_000_000),
+                processes=read.whole(
+                    "FERRIS_LIMIT_PROCESSES", DEFAULT_LIMITS.processes or 0, low=0, high=1_000_000
+                ),
                 file_size=read.size("FERRIS_LIMIT_FILE_SIZE", DEFAULT_LIMITS.file_size),
             ),
             script_reads=read.paths("FERRIS_SCRIPT_READS"),
@@ -199,7 +201,9 @@ class _Reader:
         value = self.text(name, str(default or 0))
         size = size_of(value)
         if size is None:
-            raise ConfigError(name, f"is {value!r}", "set it to bytes or a text such as 512MB; 0 for no limit")
+            raise ConfigError(
+                name, f"is {value!r}", "set it to bytes or a text such as 512MB; 0 for no limit"
+            )
         return size
 
     def paths(self, name: str) -> tuple[str, ...]:
@@ -213,7 +217,9 @@ class _Reader:
         value = self.text(name, f"{default[0]}-{default[1]}")
         first, _, last = value.partition("-")
         if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) < 2**31):
-            raise ConfigError(name, f"is {value!r}", "set it to a span of user ids nobody has, such as 61000-61999")
+            raise ConfigError(
+                name, f"is {value!r}", "set it to a span of user ids nobody has, such as 61000-61999"
+            )
         return int(first), int(last)
 
     def address(self, name: str) -> str:

@@ -147,8 +147,10 @@ class Section:
         if value is None:
             return None
         size = size_of(value)
-        if size is None or size and not low <= size < 1 << 50:
-            self.wrong(name, f'bytes or a text such as "512MB", "2GB", at least {size_text(low)}; 0 for no limit')
+        if size is None or (size and not low <= size < 1 << 50):
+            self.wrong(
+                name, f'bytes or a text such as "512MB", "2GB", at least {size_text(low)}; 0 for no limit'
+            )
             return None
         return size
 

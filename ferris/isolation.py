@@ -102,7 +102,8 @@ def exit_words(
 ) -> str:
     """How a script ended, and which limit had to do with it, in plain words.
 
-    `stopped`: why the executor ended it. `out_of_memory`: the kernel killed in its cgroup. `error`: its last error line.
+    `stopped`: why the executor ended it. `out_of_memory`: the kernel killed in its cgroup. `error`: its last line of
+    errors.
     """
     if stopped is not None:
         return {
@@ -135,7 +136,9 @@ def _hint(error: str, limits: ResourceLimits) -> str:
         return f": a file reached the size limit of {size_text(limits.file_size)}"
     if limits.files and "[Errno 24]" in error:
         return f": too many open files, the limit is {limits.files}"
-    if limits.processes and error.startswith(("BlockingIOError: [Errno 11]", "RuntimeError: can't start new thread")):
+    if limits.processes and error.startswith(
+        ("BlockingIOError: [Errno 11]", "RuntimeError: can't start new thread")
+    ):
         return f": too many processes and threads, the limit is {limits.processes}"
     return ""
 
@@ -149,7 +152,9 @@ def missing(found: Mapping[str, Mapping[str, Any]], wanted: tuple[str, ...]) -> 
     }
 
 
-def layers_of(level: str, found: Mapping[str, Mapping[str, Any]], network: str, *, root: bool) -> tuple[str, ...]:
+def layers_of(
+    level: str, found: Mapping[str, Mapping[str, Any]], network: str, *, root: bool
+) -> tuple[str, ...]:
     """The layers that a level asks for, for a worker that runs as root or not. `found`: what its machine allows."""
     if level == OFF:
         return ()

@@ -168,7 +168,9 @@ class Cell:
                 left |= set(_processes_of(self.uid))
             if not left:
                 return
-            for pid in left:  # their numbers cannot have become others' that matter: who is killed is looked at again
+            for pid in (
+                left
+            ):  # their numbers cannot have become others' that matter: who is killed is looked at again
                 self._kill(pid)
         log.error("processes of %s do not end", self.folder.name)
 
@@ -184,7 +186,6 @@ class Cell:
             pass
         finally:
             os.close(handle)
-
 
 
 def make_groups(found: Mapping[str, Mapping[str, Any]], name: str, limits: Mapping[str, int]) -> Groups:

@@ -27,11 +27,13 @@ from tasks.runner import BOOT, SDK
 log = logging.getLogger(__name__)
 
 KEPT: Final = sum(1 << number for number in (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31))
-"""Capabilities that scripts of a root worker keep, the same as in a container by default: to change owners and modes, to
-kill, to become other users, to bind low ports, ... (linux/capability.h). Not those to trace, to mount, to load modules."""
+"""Capabilities that scripts of a root worker keep, the same as in a container by default: to change owners and modes,
+to kill, to become other users, ... (linux/capability.h). Not those to trace, to mount, to load modules."""
 _PROBE_SECONDS: Final = 30.0
-_SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/proc", "/sys", "/run/systemd/resolve",
-                  "/run/resolvconf", "/nix/store")  # fmt: skip
+_SYSTEM: Final = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/opt"),
+    *("/etc", "/run/systemd/resolve", "/run/resolvconf", "/proc", "/sys"),
+)
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx",
                    "/dev/pts")  # fmt: skip
 _TMP: Final = "/tmp"  # noqa: S108 - covered, not written
@@ -93,11 +95,15 @@ class Isolation:
         if level == OFF:
             if order.network == NONE or order.isolation:
                 wanted = '"network": "none"' if order.network == NONE else f'"isolation": "{order.isolation}"'
-                raise IsolationMissing(f"its manifest requires {wanted}, but its executor runs with FERRIS_ISOLATION=off")
+                raise IsolationMissing(
+                    f"its manifest requires {wanted}, but its executor runs with FERRIS_ISOLATION=off"
+                )
             return level, {}
         lacking = missing(self.found, layers_of(level, self.found, order.network, root=self._root))
         if order.network == NONE and "network" in lacking:
-            raise IsolationMissing(f'its manifest requires "network": "none", but its executor cannot make it: {lacking["network"]}')
+            raise IsolationMissing(
+                f'its manifest requires "network": "none", but its executor cannot make it: {lacking["network"]}'
+            )
         if order.isolation == BEST:
             for name in ("rules", "user", "user_namespace"):
                 if name in lacking:
@@ -163,7 +169,9 @@ class Isolation:
 
     def platform_plan(self, order: ExecutionOrder, cell: Cell) -> Plan | None:
         """The same for a process that runs the platform's own code for a service (SQL): limits alone."""
-        return None if self.level == OFF else {**self._own_plan(self.limits(order), cell.groups), "umask": 0o022}
+        return (
+            None if self.level == OFF else {**self._own_plan(self.limits(order), cell.groups), "umask": 0o022}
+        )
 
     def environ(self, order: ExecutionOrder, cell: Cell) -> dict[str, str]:
         """What scripts find in their environment because of their cell."""
@@ -187,7 +195,9 @@ class Isolation:
             "NOFILE": limits.files,
             "FSIZE": limits.file_size,
         }
-        plan: dict[str, Any] = {"limits": {"CORE": 0, **{name: most for name, most in resources.items() if most}}}
+        plan: dict[str, Any] = {
+            "limits": {"CORE": 0, **{name: most for name, most in resources.items() if most}}
+        }
         if groups.folders:
             plan["cgroups"] = groups.folders
         if self.found["privileges"]["ok"]:
@@ -196,7 +206,11 @@ class Isolation:
 
     def _mounts(self, cell: Cell, python: str) -> dict[str, Any]:
         needed = [*interpreter_folders(python), str(SDK), *map(str, cell.folders), cell.channel]
-        needed += [path for path in (*self._settings.script_reads, *self._settings.script_writes) if os.path.exists(path)]
+        needed += [
+            path
+            for path in (*self._settings.script_reads, *self._settings.script_writes)
+            if os.path.exists(path)
+        ]
         covers: dict[str, str | None] = {_TMP: str(cell.temporary), self._home: None}
         if os.path.isdir(_SHARED_MEMORY):
             covers[_SHARED_MEMORY] = None
@@ -219,7 +233,14 @@ class Isolation:
         shared = [_SHARED_MEMORY, *([_TMP] if mounts else [])]
         return {
             "files": True,
-            "reads": [*_SYSTEM, "/dev", *interpreter_folders(python), str(SDK), str(BOOT), *self._settings.script_reads],
+            "reads": [
+                *_SYSTEM,
+                "/dev",
+                *interpreter_folders(python),
+                str(SDK),
+                str(BOOT),
+                *self._settings.script_reads,
+            ],
             "writes": [*map(str, cell.folders), *shared, *self._settings.script_writes],
             "devices": list(_DEVICES),
         }

@@ -197,7 +197,9 @@ class Step(models.Model):
         max_length=20, blank=True, help_text="What that counts: its largest process, or all of the execution."
     )
     output_bytes = models.BigIntegerField(null=True, blank=True, help_text="What it printed.")
-    isolation = models.JSONField(default=dict, help_text="The level, the layers, and those its executor lacks.")
+    isolation = models.JSONField(
+        default=dict, help_text="The level, the layers, and those its executor lacks."
+    )
 
     class Meta:
         ordering = ["attempt", "index"]

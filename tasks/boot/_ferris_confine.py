@@ -145,7 +145,9 @@ def _privileges(kept: int | None, _: int) -> None:
     number = 0
     while (there := _libc.prctl(_CAPBSET_READ, number, 0, 0, 0)) >= 0:
         if there and not kept >> number & 1:
-            _libc.prctl(_CAPBSET_DROP, number, 0, 0, 0)  # a container may not allow it: capset counts all the same
+            _libc.prctl(
+                _CAPBSET_DROP, number, 0, 0, 0
+            )  # a container may not allow it: capset counts all the same
         number += 1
     _capabilities(kept)
 
@@ -154,12 +156,14 @@ def _capabilities(kept: int) -> None:
     import ctypes
 
     header = _CAPABILITY_VERSION.to_bytes(4, sys.byteorder) + bytes(4)
-    found = ctypes.create_string_buffer(24)  # effective, permitted, inheritable, each 32 bits; and the next 32 of each
+    found = ctypes.create_string_buffer(
+        24
+    )  # effective, permitted, inheritable, each 32 bits; and the next 32 of each
     _check(_libc.capget(header, found))
     sets = [
-        (int.from_bytes(found.raw[at : at + 4], sys.byteorder) & (kept >> 32 * (at // 12)) & 0xFFFFFFFF).to_bytes(
-            4, sys.byteorder
-        )
+        (
+            int.from_bytes(found.raw[at : at + 4], sys.byteorder) & (kept >> 32 * (at // 12)) & 0xFFFFFFFF
+        ).to_bytes(4, sys.byteorder)
         for at in range(0, 24, 4)
     ]
     _check(_libc.capset(header, b"".join(sets)))

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import sys
 
+import _ferris_confine  # type: ignore[import-not-found]
 import _ferris_parting  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
@@ -237,8 +238,6 @@ def _import(began: dict[str, None], library: bool) -> list[str]:
 
     for name in (COMMON + (OWN if library else "")).split():
         import_module(name)
-    import _ferris_confine  # type: ignore[import-not-found]
-
     _ferris_confine.load()
     tops = {name.partition(".")[0] for name in sys.modules}
     return sorted(tops - {name.partition(".")[0] for name in began})

@@ -110,7 +110,6 @@ _handles = os.environ.pop("FERRIS_BOOT", None)
 _room = os.environ.pop("FERRIS_ROOM", None)
 _library = "FERRIS_PATH_LAST" not in os.environ
 if _room is not None:
-    import _ferris_confine  # while their folder can be found
     import _ferris_warm  # type: ignore[import-not-found]
 _leave_no_trace()
 if _handles is not None:

@@ -129,7 +129,9 @@ def test_what_is_in_force_and_what_is_lacking_is_reported(confined: Platform) ->
     said = isolation_of(confined.run({"main.py": ""}))
     assert said["level"] == confined.settings.isolation
     assert {"limits", "privileges"} <= set(said["layers"])
-    wanted = ["rules"] if said["level"] == "basic" else ["rules", "mounts", "user" if ROOT else "user_namespace"]
+    wanted = (
+        ["rules"] if said["level"] == "basic" else ["rules", "mounts", "user" if ROOT else "user_namespace"]
+    )
     for name in wanted:
         assert (name in said["lacking"]) is not has(confined, name)
     for name in said["lacking"]:
@@ -224,13 +226,15 @@ def test_files_of_others_are_out_of_reach(best: Platform, tmp_path: Path) -> Non
 
 
 def test_its_own_slash_tmp(best: Platform) -> None:
-    name = f"/tmp/ferris-test-{os.getpid()}"  # noqa: S108
+    name = f"/tmp/ferris-test-{os.getpid()}"
     if not has(best, "mounts"):
         assert "mounts" in isolation_of(best.run({"main.py": ""}))["lacking"]
         return
     Path(name).write_text("x")
     try:
-        found = tried(best, {"see": f"os.path.exists({name!r})", "write": f"open({name + '2'!r}, 'w').write('x')"})
+        found = tried(
+            best, {"see": f"os.path.exists({name!r})", "write": f"open({name + '2'!r}, 'w').write('x')"}
+        )
     finally:
         os.unlink(name)
     assert found == {"see": False, "write": 1}
@@ -291,12 +295,16 @@ def test_without_network_nothing_is_reached_but_the_platform(confined: Platform)
     assert closed["tcp"] == "ConnectionRefusedError"
     assert closed["udp"] == "OSError"
     assert closed["interfaces"] == ["lo"]
-    assert closed["relay"] == opened["relay"] == "HTTPError"  # there is no such key: the platform's own answer
+    assert (
+        closed["relay"] == opened["relay"] == "HTTPError"
+    )  # there is no such key: the platform's own answer
     assert closed["channel"] == opened["channel"] == "done"
 
 
 @pytest.mark.parametrize("wanted", [{"network": "none"}, {"isolation": "best"}, {"isolation": "basic"}])
-def test_a_service_that_requires_what_is_switched_off_does_not_run(off: Platform, wanted: dict[str, str]) -> None:
+def test_a_service_that_requires_what_is_switched_off_does_not_run(
+    off: Platform, wanted: dict[str, str]
+) -> None:
     result = off.run({"main.py": "print('ran')"}, **wanted)
     assert result.types[-1] == "execution.failed"
     assert result.last.data["reason"] == "isolation"
@@ -369,7 +377,9 @@ def test_what_a_step_used(confined: Platform) -> None:
     assert used["output_bytes"] == 5001
     assert 300 <= used["cpu_ms"] < 5000
     assert used["memory_of"] == (
-        "execution" if confined.settings.isolation == "best" and has(confined, "cgroup_memory") else "largest process"
+        "execution"
+        if confined.settings.isolation == "best" and has(confined, "cgroup_memory")
+        else "largest process"
     )
     assert 150_000_000 < used["memory_bytes"] < 300_000_000
 

@@ -10,7 +10,20 @@ import pytest
 from ferris.config import Settings
 from ferris.errors import ConfigError
 from ferris.execution import ExecutionOrder
-from ferris.isolation import BASIC, BEST, LAYERS, NONE, OFF, REMEDIES, ResourceLimits, exit_words, layers_of, missing, size_of, size_text
+from ferris.isolation import (
+    BASIC,
+    BEST,
+    LAYERS,
+    NONE,
+    OFF,
+    REMEDIES,
+    ResourceLimits,
+    exit_words,
+    layers_of,
+    missing,
+    size_of,
+    size_text,
+)
 from ferris.manifest import Manifest, parse_service
 
 ALL = {name: {"ok": True, "said": ""} for name in LAYERS}
@@ -116,7 +129,10 @@ LIMITS = ResourceLimits(memory=512 << 20, cpu=60, files=64, processes=32, file_s
         ({"exit_code": 1, "error": "MemoryError"}, "out of memory, the limit is 512 MB"),
         ({"exit_code": 1, "error": "OSError: [Errno 27] File too large"}, "the size limit of 1 GB"),
         ({"exit_code": 1, "error": "OSError: [Errno 24] Too many open files: 'x'"}, "the limit is 64"),
-        ({"exit_code": 1, "error": "BlockingIOError: [Errno 11] Resource temporarily unavailable"}, "the limit is 32"),
+        (
+            {"exit_code": 1, "error": "BlockingIOError: [Errno 11] Resource temporarily unavailable"},
+            "the limit is 32",
+        ),
         ({"exit_code": 1, "error": "RuntimeError: can't start new thread"}, "the limit is 32"),
         ({"signal": "SIGKILL", "stopped": "timeout"}, "its timeout ran out"),
         ({"exit_code": 0, "stopped": "cancelled"}, "it was cancelled"),
@@ -147,9 +163,21 @@ def test_what_is_missing_is_said_with_the_reason() -> None:
 def test_an_order_carries_them() -> None:
     order = ExecutionOrder(
         **dict.fromkeys(
-            ("execution_id", "token", "service", "service_id", "project", "digest", "event_id", "event_type", "flow_id",
-             "correlation_id", "trigger_type"), "x"
-        ),  # fmt: skip
+            (
+                "execution_id",
+                "token",
+                "service",
+                "service_id",
+                "project",
+                "digest",
+                "event_id",
+                "event_type",
+                "flow_id",
+                "correlation_id",
+                "trigger_type",
+            ),
+            "x",
+        ),
         attempt=1,
         lease_seconds=1.0,
         scripts=(),

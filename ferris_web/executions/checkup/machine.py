@@ -86,7 +86,7 @@ def _program(part: str, name: str, find: Callable[[], str | None], use: str) -> 
 
 
 def isolation(part: str, now: datetime) -> Iterator[Finding]:
-    """What keeps scripts from the platform and from one another, when the executor runs on this machine as this user."""
+    """What keeps scripts from the platform and one another, if the executor runs on this machine as this user."""
     level = wiring.config().isolation
     if level == OFF:
         yield Finding(
@@ -96,7 +96,9 @@ def isolation(part: str, now: datetime) -> Iterator[Finding]:
             "set FERRIS_ISOLATION=basic, or best when their authors do not trust one another",
         )
         return
-    program = ROOT / "tasks" / "boot" / "_ferris_confine.py"  # a program: the web imports nothing of the executor's
+    program = (
+        ROOT / "tasks" / "boot" / "_ferris_confine.py"
+    )  # a program: the web imports nothing of the executor's
     said = subprocess.run(
         [sys.executable, "-I", "-S", str(program)], capture_output=True, text=True, timeout=60, check=True
     )

@@ -4,45 +4,50 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('executions', '0004_artifacts'),
+        ("executions", "0004_artifacts"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='step',
-            name='cpu_ms',
+            model_name="step",
+            name="cpu_ms",
             field=models.BigIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='step',
-            name='exit_reason',
-            field=models.CharField(blank=True, help_text='How it ended, in plain words.', max_length=300),
+            model_name="step",
+            name="exit_reason",
+            field=models.CharField(blank=True, help_text="How it ended, in plain words.", max_length=300),
         ),
         migrations.AddField(
-            model_name='step',
-            name='isolation',
-            field=models.JSONField(default=dict, help_text='The level, the layers, and those its executor lacks.'),
+            model_name="step",
+            name="isolation",
+            field=models.JSONField(
+                default=dict, help_text="The level, the layers, and those its executor lacks."
+            ),
         ),
         migrations.AddField(
-            model_name='step',
-            name='memory_bytes',
-            field=models.BigIntegerField(blank=True, help_text='Most that was in use at once.', null=True),
+            model_name="step",
+            name="memory_bytes",
+            field=models.BigIntegerField(blank=True, help_text="Most that was in use at once.", null=True),
         ),
         migrations.AddField(
-            model_name='step',
-            name='memory_of',
-            field=models.CharField(blank=True, help_text='What that counts: its largest process, or all of the execution.', max_length=20),
+            model_name="step",
+            name="memory_of",
+            field=models.CharField(
+                blank=True,
+                help_text="What that counts: its largest process, or all of the execution.",
+                max_length=20,
+            ),
         ),
         migrations.AddField(
-            model_name='step',
-            name='output_bytes',
-            field=models.BigIntegerField(blank=True, help_text='What it printed.', null=True),
+            model_name="step",
+            name="output_bytes",
+            field=models.BigIntegerField(blank=True, help_text="What it printed.", null=True),
         ),
         migrations.AddField(
-            model_name='step',
-            name='wall_ms',
-            field=models.BigIntegerField(blank=True, help_text='From its first line to its end.', null=True),
+            model_name="step",
+            name="wall_ms",
+            field=models.BigIntegerField(blank=True, help_text="From its first line to its end.", null=True),
         ),
     ]
