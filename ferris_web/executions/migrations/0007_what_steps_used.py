@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("executions", "0004_artifacts"),
+        ("executions", "0006_step_tables"),
     ]
 
     operations = [
