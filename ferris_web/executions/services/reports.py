@@ -34,7 +34,17 @@ _FIELDS = [
     "progress",
 ]
 _STEP_FIELDS = [
-    *("script", "status", "started_at", "finished_at", "exit_code", "signal", "error", "tables", "exit_reason"),
+    *(
+        "script",
+        "status",
+        "started_at",
+        "finished_at",
+        "exit_code",
+        "signal",
+        "error",
+        "tables",
+        "exit_reason",
+    ),
     *("wall_ms", "cpu_ms", "memory_bytes", "memory_of", "output_bytes", "isolation"),
 ]
 _DUE_AT_ONCE = 1000
