@@ -63,7 +63,9 @@ class ResourceLimits:
 
     def over(self, defaults: ResourceLimits) -> ResourceLimits:
         """These, and the defaults where nothing is said."""
-        return ResourceLimits(*(_first(getattr(self, name), getattr(defaults, name)) for name in self.__slots__))
+        return ResourceLimits(
+            *(_first(getattr(self, name), getattr(defaults, name)) for name in self.__slots__)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What is said, by name."""

@@ -194,6 +194,7 @@ def test_steps(api, rows):
         "exit_code": 3,
         "signal": None,
         "error": None,
+        "tables": None,
         "exit_reason": None,
         "wall_ms": None,
         "cpu_ms": None,
