@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "django_filters",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "ferris_web",
     "ferris_web.accounts",
     "ferris_web.catalog",

@@ -241,3 +241,18 @@ def test_the_administration_works_under_the_same_policy(
     page.goto("/admin/executions/execution/?q=quakes_load")
     page.locator("#result_list th a").first.click()
     page.wait_for_selector("text=Flow")
+
+
+def test_the_api_is_shown_and_can_be_tried(
+    console: Server, viewer_of: Callable[..., Any], pictures: Path | None
+) -> None:
+    page = viewer_of(console).page
+    page.goto("/api/docs/")
+    operation = page.locator(".opblock-get", has=page.locator('[data-path="/api/v1/projects/"]'))
+    operation.locator(".opblock-summary").click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    operation.locator(".live-responses-table").get_by_text("200").first.wait_for()
+    assert "quakes" in operation.locator(".live-responses-table").inner_text()
+    if pictures:
+        page.screenshot(path=str(pictures / "api-docs.png"))
