@@ -73,5 +73,10 @@ def row(record: LogRecord) -> DeadLetter:
         event_id=said("event-id"),
         flow_id=said("flow"),
         value=record.value,
+        headers={
+            name: raw.decode(errors="replace")
+            for name, raw in record.headers.items()
+            if not name.startswith("ferris-")
+        },
         created_at=record.timestamp or datetime.now(UTC),
     )

@@ -249,7 +249,13 @@ class DeadLetter(models.Model):
     event_id = models.CharField(max_length=512, blank=True)
     flow_id = models.CharField(max_length=512, blank=True)
     value = models.BinaryField()
+    headers = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="The record's own: an event in binary mode has its attributes there.",
+    )
     created_at = models.DateTimeField(db_index=True)
+    redriven_at = models.DateTimeField(null=True, blank=True, help_text="Sent on its way again.")
 
     class Meta:
         ordering = ["-created_at", "-id"]

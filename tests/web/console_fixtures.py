@@ -90,6 +90,8 @@ def addresses(rows: Rows) -> list[str]:
         "/executions/",
         "/executions/?status=failed&service=make_report&since=24h&trigger=triggered&project=reports",
         f"/executions/?q={rows.flow}",
+        "/failures/",
+        "/failures/?service=make_report&since=7d",
         "/flows/",
         f"/flows/{rows.flow}/",
         f"/flows/{rows.long_flow}/?service=quakes_alert&status=failed",

@@ -113,6 +113,7 @@ class DeadLetterHead(serializers.Serializer):
     event_id = Text()
     flow_id = Text()
     created_at = Time()
+    redriven_at = Time(allow_null=True, help_text="Sent on its way again.")
 
 
 class DeadLetter(DeadLetterHead):

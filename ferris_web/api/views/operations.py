@@ -13,10 +13,11 @@ from rest_framework.views import APIView
 
 from ferris.errors import NotFound
 from ferris_web import wiring
-from ferris_web.api.incoming import query_of
+from ferris_web.api.incoming import body_of, query_of
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link, whole
 from ferris_web.api.serializers import operations as shapes
 from ferris_web.api.serializers.executions import Accepted
+from ferris_web.api.serializers.failures import LetterEdit
 from ferris_web.executions import selectors
 from ferris_web.executions.models import DeadLetter
 from ferris_web.executions.services import dead_letter_redrive
@@ -91,11 +92,13 @@ class DeadLetterRedrive(APIView):
     @extend_schema(
         summary="Send it on its way again",
         description="Its event is appended to the log under its own identity. What was put aside for the length "
-        "of its flow begins to count anew. 409 when there is no event inside, or the journal has it already.",
-        request=None,
+        "of its flow begins to count anew. `event` is sent instead when it is given: an edited one keeps `id` and "
+        "`source`. 409 when there is no event inside, or the journal has it already.",
+        request=LetterEdit,
         responses={202: Accepted},
     )
     def post(self, request: Request, number: int) -> Response:
         letter = selectors.dead_letter_get(number)
-        event = dead_letter_redrive(letter, now=datetime.now(UTC))
+        edited = body_of(request, LetterEdit).get("event")
+        event = dead_letter_redrive(letter, now=datetime.now(UTC), edited=edited)
         return Response({"id": event.id, "correlation_id": event.flow_id}, status=202)

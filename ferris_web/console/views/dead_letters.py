@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -10,10 +11,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from ferris.errors import Conflict
+from ferris import events as cloudevents
+from ferris.config import EVENTS
+from ferris.errors import Conflict, EventError
 from ferris_web.console import filters, presentation
 from ferris_web.console.paging import page
 from ferris_web.executions import services
+from ferris_web.executions.failures import LetterGroup, letter_groups
 from ferris_web.executions.models import DeadLetter
 
 
@@ -28,8 +32,11 @@ def letter_list(request: HttpRequest) -> HttpResponse:
         found = found.filter(flow_id=q)
     if since := filters.since(query, timezone.now()):
         found = found.filter(created_at__gte=since)
+    since = filters.since(query, timezone.now())
     context = {
         "page": page(found, query),
+        "groups": letter_groups(LetterGroup(reason=reason, since=since), most=50) if not q else [],
+        "since": since.isoformat() if since else "",
         "q": q,
         "reasons": filters.choices(query, "reason", reasons),
         "periods": filters.choices(query, "since", filters.PERIODS),
@@ -57,18 +64,34 @@ def letter(request: HttpRequest, pk: int) -> HttpResponse:
         "json": shown,
         "size": len(raw),
         "redrivable": services.dead_letter_event(row) is not None,
+        "mendable": row.topic == EVENTS,
+        "edited": json.dumps(_document(row), indent=2, ensure_ascii=False) if row.topic == EVENTS else "",
     }
     return render(request, "console/dead-letter.html", context)
 
 
+def _document(row: DeadLetter) -> Any:
+    """The event as a form offers it for mending: what was read of it, or what its bytes say, or an empty frame."""
+    event = services.dead_letter_event(row)
+    if event is not None:
+        return cloudevents.as_dict(event)
+    try:
+        return json.loads(bytes(row.value))
+    except (ValueError, RecursionError):
+        return {"specversion": "1.0", "id": row.event_id, "source": "", "type": row.event_type, "data": None}
+
+
 @require_POST
 def redrive(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send the event of a dead letter again, as it is: its flow goes on."""
+    """Send the event of a dead letter again, as it is or as it was mended: its flow goes on."""
     row = get_object_or_404(DeadLetter, pk=pk)
     try:
-        sent = services.dead_letter_redrive(row, now=timezone.now())
-    except Conflict as error:
+        edited = json.loads(request.POST["event"]) if "event" in request.POST else None
+        sent = services.dead_letter_redrive(row, now=timezone.now(), edited=edited)
+    except (Conflict, EventError) as error:
         messages.error(request, f"It was not sent: {error}.")
+    except (ValueError, RecursionError) as error:
+        messages.error(request, f"It was not sent: the event is no JSON, {error}.")
     else:
         messages.success(request, f"The event {sent.id} was sent again.")
     return redirect("console:dead-letter", pk=pk)

@@ -3,7 +3,7 @@
 `requests`: events accepted, runs asked for, cancels. `dispatch`: events become executions.
 `claims`: executors take executions and keep them. `reports`: what executors say becomes rows.
 `artifacts`: what steps left behind.
-`redrive`: dead letters get another chance.
+`redrive`: dead letters and failed executions get another chance.
 """
 
 from ferris_web.executions.services.artifacts import artifacts_prune, log_archives_prune
@@ -21,7 +21,13 @@ from ferris_web.executions.services.dispatch import (
     dead_letters_record,
     events_dispatch,
 )
-from ferris_web.executions.services.redrive import dead_letter_event, dead_letter_redrive
+from ferris_web.executions.services.redrive import (
+    Piece,
+    dead_letter_event,
+    dead_letter_redrive,
+    dead_letters_redrive,
+    failures_retry,
+)
 from ferris_web.executions.services.reports import Recorded, executions_due, reports_apply
 from ferris_web.executions.services.requests import (
     Requested,
@@ -38,6 +44,7 @@ __all__ = [
     "Dispatched",
     "Doorbell",
     "Listener",
+    "Piece",
     "Recorded",
     "Requested",
     "artifacts_prune",
@@ -45,12 +52,14 @@ __all__ = [
     "dead_letter_event",
     "dead_letter_redrive",
     "dead_letters_record",
+    "dead_letters_redrive",
     "events_accept",
     "events_dispatch",
     "execution_cancel",
     "execution_claim",
     "executions_due",
     "executions_heartbeat",
+    "failures_retry",
     "log_archives_prune",
     "reports_apply",
     "retry_request",

@@ -22,7 +22,7 @@ from ferris_web.catalog.models import Service
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.services.changes import Change, changes_tell
 
-_OURS = ("ferrisservice", "ferristrigger", "ferrishops", "ferriseventname")
+PLATFORM_ONLY = ("ferrisservice", "ferristrigger", "ferrishops", "ferriseventname")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def events_accept(batch: Sequence[Event], *, now: datetime) -> list[Event]:
             raise EventError(
                 f"{place}type", f"{event.type!r} is reserved for the platform; choose another type"
             )
-        for name in _OURS:
+        for name in PLATFORM_ONLY:
             if name in event.extensions:
                 raise EventError(f"{place}{name}", "is set by the platform only; leave it out")
         accepted.append(events.with_flow(event))
@@ -94,11 +94,25 @@ def retry_request(
         raise Conflict(
             f"execution {execution.id} is {execution.status}; cancel it or wait for its end, then retry"
         )
-    event = events.new(
+    event = retry_event(execution, f"ferris/person/{actor}", now=now, parameters=parameters)
+    return _request(event, execution.service_id)
+
+
+def retry_event(
+    execution: Execution,
+    source: str,
+    *,
+    now: datetime,
+    parameters: Mapping[str, Any] | None = None,
+    id: str | None = None,
+) -> Event:
+    """The event that asks for another execution like this one; the same `source` and `id` ask once."""
+    return events.new(
         events.RETRY_REQUESTED,
-        f"ferris/person/{actor}",
+        source,
         dict(parameters) if parameters is not None else execution.event.data,
         now=now,
+        id=id,
         subject=execution.service.name,
         service=str(execution.service_id),
         trigger="retried",
@@ -109,7 +123,6 @@ def retry_request(
             "ferriseventname": execution.event.extensions.get("ferriseventname") or execution.event.type
         },
     )
-    return _request(event, execution.service_id)
 
 
 def _request(event: Event, service_id: UUID) -> Requested:

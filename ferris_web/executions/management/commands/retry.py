@@ -1,0 +1,63 @@
+"""`manage.py retry`: failed executions in groups, and a group once more."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from ferris_web.executions.failures import FailureGroup, failure_groups
+from ferris_web.executions.management.commands.redrive import add_window, conclude, confirm, window, work
+from ferris_web.executions.services import failures_retry
+
+_NO_LIMIT = 10**9
+
+
+class Command(BaseCommand):
+    help = (
+        "Failed executions that were not retried, by service, reason and kind of error; with --service, --reason or "
+        "--kind those are retried, each once: done twice, or killed in the middle and done again, nothing runs "
+        "twice. Exit status: 0 done, 1 the services of some are inactive or gone, 2 an argument is wrong or nobody "
+        "said yes."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--service", default="", help="a service's name")
+        parser.add_argument("--reason", default="", help="such as script_failed, timeout, executor_lost")
+        parser.add_argument("--kind", default="", help="the fingerprint of an error, as the list shows it")
+        add_window(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        since, until = window(options)
+        group = FailureGroup(options["service"], options["reason"], options["kind"], since, until)
+        if not (group.service or group.reason or group.kind):
+            self._list(group, options)
+            return
+        count = sum(found.count for found in failure_groups(group, _NO_LIMIT).groups)
+        confirm(self, f"{count:,} failed executions are retried", count, options)
+        now = datetime.now(UTC)
+        sent, refused = work(
+            self,
+            lambda after: failures_retry(group, actor="command", now=now, after=after),
+            count,
+            options,
+        )
+        conclude(self, "retried", sent, refused, "are of services that are inactive or gone", options)
+
+    def _list(self, wanted: FailureGroup, options: dict[str, Any]) -> None:
+        found = failure_groups(wanted)
+        for group in found.groups:
+            if options["json"]:
+                self.stdout.write(json.dumps(vars(group), default=str, ensure_ascii=False))
+                continue
+            self.stdout.write(
+                f"{group.service}, {group.reason}, {group.kind}: {group.count:,}, "
+                f"{group.first_at:%Y-%m-%d %H:%M} to {group.last_at:%Y-%m-%d %H:%M} UTC\n    {group.error}"
+            )
+        if found.truncated and not options["json"]:
+            self.stderr.write(
+                "Only the newest failures were looked at; ask for a time with --since and --until."
+            )
