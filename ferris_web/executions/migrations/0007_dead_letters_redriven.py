@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0005_progress'),
+        ('executions', '0006_step_tables'),
     ]
 
     operations = [
