@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
-from ferris_web.executions.models import DeadLetter, Event, Execution, Flow, Step
+from ferris_web.executions.models import Artifact, DeadLetter, Event, Execution, Flow, Step
 
 
 def _flow_link(flow_id: str) -> SafeString:
@@ -135,6 +135,17 @@ class StepAdmin(RecordAdmin):
     list_filter = ("status",)
     list_select_related = ("execution__service",)
     search_fields = ("=execution__id", "=script")
+    readonly_fields = ("its_execution",)
+    its_execution = linked("execution")
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(RecordAdmin):
+    """Files that steps left behind."""
+
+    list_display = ("name", "its_execution", "script", "content_type", "size", "created_at")
+    list_select_related = ("execution__service",)
+    search_fields = ("=execution__id", "=name")
     readonly_fields = ("its_execution",)
     its_execution = linked("execution")
 

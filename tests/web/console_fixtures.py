@@ -85,8 +85,6 @@ def addresses(rows: Rows) -> list[str]:
         "/projects/quakes/",
         "/projects/reports/",
         "/connections/",
-        "/connections/add/",
-        "/connections/warehouse/",
         "/executions/",
         "/executions/?status=failed&service=make_report&since=24h&trigger=triggered&project=reports",
         f"/executions/?q={rows.flow}",

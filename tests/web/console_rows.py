@@ -265,11 +265,15 @@ class _History:
 
     def _letters(self) -> None:
         from ferris import events
-        from ferris_web.executions.models import DeadLetter
+        from ferris_web.executions.models import Artifact, DeadLetter, Execution
 
         looped = events.new(
             "loop.turned", "/loop" + self.hostile, {"n": 101}, now=self.now, correlation_id="LOOPFLOW01"
         )
+        Artifact.objects.create(
+            execution=Execution.objects.order_by("created_at", "id").first(), attempt=1, step=0, script="run.py",
+            name="kept.txt", content_type="text/plain", size=1, day=f"{self.now:%Y-%m-%d}", created_at=self.now,
+        )  # fmt: skip
         self.rows.letter = DeadLetter.objects.create(
             topic="ferris.events",
             offset=90001,
