@@ -24,6 +24,7 @@ class Kind(StrEnum):
     """What became of an event at a service."""
 
     RAN = "ran"
+    WAITING = "waiting"
     SKIPPED = "skipped"
     HELD = "held"
     MATCHES = "matches"
@@ -37,7 +38,8 @@ class Kind(StrEnum):
 
 
 MEANING: Final[Mapping[Kind, str]] = {
-    Kind.RAN: "there is an execution of it",
+    Kind.RAN: "there is an execution, which has begun or ended",
+    Kind.WAITING: "there is an execution that has not begun",
     Kind.SKIPPED: "an execution was written and not run, on purpose",
     Kind.HELD: "flow control took the event: it is waited for others, merged, or left out",
     Kind.MATCHES: "its triggers match, and no execution is known",

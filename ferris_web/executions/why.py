@@ -22,7 +22,7 @@ from ferris_web.catalog.selectors import event_type_patterns
 from ferris_web.executions.journal import event_of
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.models import Execution
-from ferris_web.executions.waiting import execution_wait
+from ferris_web.executions.waiting import Waiting, executions_waiting
 
 RAN, NEAR, REST = "ran", "near", "rest"
 STAGES = (RAN, NEAR, REST)
@@ -46,7 +46,7 @@ class Verdict:
     service: Service
     reason: Reason
     execution: Execution | None
-    waits: str
+    waiting: Waiting | None
     exact: bool
     today: Reason | None
     changed: bool
@@ -75,21 +75,15 @@ def verdicts_of(row: EventRow, services: Sequence[Service]) -> list[Verdict]:
     event = event_of(row)
     ids = {execution_id(row.key, str(service.pk)): service.pk for service in services}
     runs = {ids[run.pk]: run for run in Execution.objects.filter(pk__in=list(ids))}
+    waiting = executions_waiting(runs.values())
     then = history.services_at(row.revision, services)
     now = history.services_now(services)
     held: dict[UUID, Reason] = {}
     for ask in HELD:
         held = {**ask(row, services), **held}
     return [
-        _verdict(
-            event,
-            service,
-            runs.get(service.pk),
-            held.get(service.pk),
-            then.get(service.pk),
-            now.get(service.pk),
-        )
-        for service in services
+        _verdict(event, service, runs.get(pk), waiting, held.get(pk), then.get(pk), now.get(pk))
+        for service, pk in ((service, service.pk) for service in services)
     ]
 
 
@@ -97,22 +91,19 @@ def _verdict(
     event: Event,
     service: Service,
     run: Execution | None,
+    waiting: Mapping[UUID, Waiting],
     held: Reason | None,
     then: Past | None,
     now: Past | None,
 ) -> Verdict:
     by_triggers = _judged(event, service, then)
     today = None if now is None else _judged(event, service, now)
-    waits = ""
-    if run is not None:
-        reason, waits = _ran(run, by_triggers), execution_wait(run)
-    else:
-        reason = held or by_triggers
+    reason = _ran(run, by_triggers) if run is not None else held or by_triggers
     return Verdict(
         service=service,
         reason=reason,
         execution=run,
-        waits=waits,
+        waiting=waiting.get(run.pk) if run is not None else None,
         exact=run is not None or held is not None or then is None or then.exact,
         today=today,
         changed=_what(then) != _what(now),
@@ -131,7 +122,8 @@ def _ran(run: Execution, by_triggers: Reason) -> Reason:
     if run.status == "skipped":
         return Reason(Kind.SKIPPED, run.error or run.reason, by_triggers.trigger)
     why = by_triggers.why if by_triggers.kind is Kind.MATCHES else "it was triggered"
-    return Reason(Kind.RAN, why, by_triggers.trigger)
+    begun = run.status not in ("pending", "queued")
+    return Reason(Kind.RAN if begun else Kind.WAITING, why, by_triggers.trigger)
 
 
 def _what(past: Past | None) -> object:

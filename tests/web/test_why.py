@@ -63,9 +63,12 @@ def test_a_service_that_ran_and_would_not_today():
     row = routed("quake.seen", {"mag": 7})
     retriggered(alert, {"event_type": "flood.seen"})
     found = why.verdict_of(row, alert)
-    assert found.reason.kind is Kind.RAN
+    assert found.reason.kind is Kind.WAITING
     assert found.execution == Execution.objects.get()
-    assert "lane default" in found.waits
+    assert found.waiting
+    assert "lane default" in found.waiting.text
+    Execution.objects.update(status="completed")
+    assert why.verdict_of(row, alert).reason.kind is Kind.RAN
     assert found.changed
     assert not found.matches_today
 
@@ -84,7 +87,7 @@ def test_services_that_were_inactive_gone_or_not_there_yet():
     }
     assert [v.reason.kind for v in found.values()] == [Kind.INACTIVE, Kind.VANISHED, Kind.NOT_YET]
     assert all(v.matches_today for v in found.values())
-    assert why.verdict_of(routed("quake.seen", id="2"), late).reason.kind is Kind.RAN
+    assert why.verdict_of(routed("quake.seen", id="2"), late).reason.kind is Kind.WAITING
 
 
 def test_entries_are_only_written_for_services_that_changed():
@@ -119,7 +122,7 @@ def test_those_that_ran_come_first_then_near_misses_and_the_rest_only_when_asked
     service("aa_other", "flood.seen")
     service("bb_none")
     row = routed("quake.seen", {"mag": 1})
-    assert kinds(why.verdict_page(row)) == {"zz_ran": "ran", "alert": "filtered"}
+    assert kinds(why.verdict_page(row)) == {"zz_ran": "waiting", "alert": "filtered"}
     everything = kinds(why.verdict_page(row, stages=why.STAGES))
     assert list(everything) == ["zz_ran", "alert", "aa_other", "bb_none"]
     assert everything["aa_other"] == "other_type"
@@ -147,7 +150,7 @@ def test_a_page_is_a_fixed_number_of_queries(django_assert_max_num_queries):
     for n in range(30):
         service(f"near_{n}", STRONG)
     row = routed("quake.seen", {"mag": 1})
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         assert len(why.verdict_page(row, limit=30).verdicts) == 30
 
 
@@ -166,7 +169,8 @@ def test_the_api_answers_for_one_service_and_lists(api):
     assert one["today"]["matches"] is False
     assert one["execution"] is None
     ran = api.get(f"{url}?service=runs").json()
-    assert ran["verdict"] == "ran"
+    assert ran["verdict"] == "waiting"
+    assert ran["waiting"]["reason"] == "executor"
     assert ran["execution"]["status"] == "queued"
     assert [v["service"] for v in api.all(f"{url}?limit=1")] == ["runs", "alert"]
     assert [v["service"] for v in api.all(f"{url}?limit=1&all=true")] == ["runs", "alert", "other"]
@@ -199,7 +203,7 @@ def test_the_command_lists_and_its_exit_status_tells_of_one_service(backends):
     row = routed("quake.seen", {"mag": 1})
     status, said = answer(row.event_id)
     assert status == 0
-    assert "runs: ran, execution" in said
+    assert "runs: waiting, execution" in said
     assert 'alert: filtered: data.mag is 1; expected [{"numeric": [">=", 5]}]' in said
     assert answer(row.event_id, "runs")[0] == 0
     assert answer(row.event_id, "alert")[0] == 1

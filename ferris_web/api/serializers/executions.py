@@ -13,7 +13,7 @@ from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Nu
 from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
 from ferris_web.executions.models import Artifact as ArtifactRow
 from ferris_web.executions.models import Step as StepRow
-from ferris_web.executions.waiting import REASONS, execution_waiting, executions_waiting
+from ferris_web.executions.waiting import REASONS, Waiting, execution_waiting, executions_waiting
 
 _OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 STEP_STATUSES = StepRow.Status.choices
@@ -120,10 +120,13 @@ class Execution(serializers.Serializer):
 
     def get_waiting(self, row: Any) -> dict[str, Any] | None:
         found = row.waits if hasattr(row, "waits") else execution_waiting(row)
-        if found is None:
-            return None
-        said: dict[str, Any] = found.to_json()
-        return {name: stamp(value) if isinstance(value, datetime) else value for name, value in said.items()}
+        return None if found is None else waiting_json(found)
+
+
+def waiting_json(found: Waiting) -> dict[str, Any]:
+    """Why an execution waits, its times as the API writes them."""
+    said: dict[str, Any] = found.to_json()
+    return {name: stamp(value) if isinstance(value, datetime) else value for name, value in said.items()}
 
 
 class Table(serializers.Serializer):

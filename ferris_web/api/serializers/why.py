@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ferris.verdicts import MEANING
+from ferris_web.api.serializers.executions import WaitingField, waiting_json
 from ferris_web.api.serializers.fields import AnyJson, Page, Text
 from ferris_web.executions.models import STATUSES
 
@@ -62,12 +63,15 @@ class Verdict(serializers.Serializer):
     expected = AnyJson(source="reason.expected", allow_null=True)
     seen = AnyJson(source="reason.seen", allow_null=True)
     execution = Run(allow_null=True)
-    waits = Text(help_text="What the execution waits for.")
+    waiting = WaitingField(help_text="Why the execution has not begun, as executions tell it.")
     exact = serializers.BooleanField(
         help_text="False: the catalog of that time is not kept, and the oldest that is has answered."
     )
     changed = serializers.BooleanField(help_text="The service's triggers are others today than they were.")
     today = serializers.SerializerMethodField(help_text="What its triggers say of the event now.")
+
+    def get_waiting(self, verdict: Any) -> dict[str, Any] | None:
+        return None if verdict.waiting is None else waiting_json(verdict.waiting)
 
     @extend_schema_field(Reason(allow_null=True))
     def get_today(self, verdict: Any) -> Any:

@@ -78,7 +78,7 @@ class Command(BaseCommand):
 
     def _tell(self, verdict: Verdict, options: dict[str, Any]) -> None:
         if options["json"]:
-            self.stdout.write(json.dumps(_plain(verdict), ensure_ascii=False))
+            self.stdout.write(json.dumps(_plain(verdict), ensure_ascii=False, default=str))
             return
         for line in lines(verdict):
             self.stdout.write(line)
@@ -98,8 +98,8 @@ def lines(verdict: Verdict) -> list[str]:
         found = [f"{head}, execution {run.pk} is {run.status}"]
     else:
         found = [f"{head}: {reason.why}"]
-    if verdict.waits:
-        found.append(f"    it waits {verdict.waits}")
+    if verdict.waiting is not None:
+        found.append(f"    it waits {verdict.waiting.text}")
     if not verdict.exact:
         found.append("    (the catalog of that time is not kept: this is by the oldest that is)")
     if verdict.changed and verdict.today is not None:
@@ -115,7 +115,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "project": verdict.service.project.name,
         **_reason(verdict.reason),
         "execution": None if run is None else {"id": str(run.pk), "status": run.status, "reason": run.reason},
-        "waits": verdict.waits or None,
+        "waiting": None if verdict.waiting is None else verdict.waiting.to_json(),
         "exact": verdict.exact,
         "changed": verdict.changed,
         "today": None

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0006_step_tables'),
+        ('executions', '0007_admission'),
     ]
 
     operations = [
