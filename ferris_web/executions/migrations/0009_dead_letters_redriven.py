@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0007_admission'),
+        ('executions', '0008_what_steps_used'),
     ]
 
     operations = [
