@@ -73,6 +73,7 @@ class Settings:
     log_archive: bool = False  # the whole output of what passes the limit goes to the object store
     artifact_limit_bytes: int = 1024 * 1024 * 1024
     artifact_limit_count: int = 200
+    environments_limit_bytes: int = 5 * 1024**3
     retention_days: int = 30
     log_level: str = "INFO"
     log_format: str = "TEXT"
@@ -152,6 +153,9 @@ class Settings:
             log_archive=read.flag("FERRIS_LOG_ARCHIVE", False),
             artifact_limit_bytes=read.whole("FERRIS_ARTIFACT_LIMIT", 1024 * 1024 * 1024, low=0, high=2**40),
             artifact_limit_count=read.whole("FERRIS_ARTIFACT_COUNT", 200, low=0, high=1000),
+            environments_limit_bytes=read.whole(
+                "FERRIS_ENVIRONMENTS_LIMIT", 5 * 1024**3, low=2**20, high=2**50
+            ),
             retention_days=read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),
             log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             log_format=read.choice("FERRIS_LOG_FORMAT", "TEXT", ("TEXT", "JSON")),

@@ -5,22 +5,30 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
-import secrets
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ferris import environments
 from ferris.errors import FerrisError
+
+log = logging.getLogger(__name__)
 
 _FORMAT: Final = 1
 """Part of every environment's name: raise it when environments are built in another way."""
 _WAIT: Final = 0.2
+_STAMP: Final = 60.0
+_LIST_SECONDS: Final = 30.0
+_OWN_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 _PUBLISHED: Final = re.compile(r"(?:fx|ferris)[-_.]ef(?![\w.-])", re.IGNORECASE)
 _OF_THE_PACKAGE: Final = re.compile(r"(?:-|\.|/|file:|.*@\s*(?:file:|\.|/))")
@@ -42,40 +50,73 @@ class Environment:
 
 
 class Environments:
-    """Environments below a folder. Several workers may share it."""
+    """Environments below a folder, of at most `limit` bytes together. Several workers may share it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder, self._limit = folder, limit
+        self._stamped: dict[str, float] = {}
 
-    def get(
+    @contextmanager
+    def use(
         self,
         requirements: str | None,
         python: str | None,
         digest: str,
         build: Build,
         pause: Callable[[float], None],
-    ) -> Environment:
-        """The environment, built now if it is not there. `pause` waits, and raises when it is not needed any more."""
-        wanted = normalised(requirements or "")
-        name = _name(wanted, python, digest)
-        there = self._folder / name
-        if not there.is_dir():
-            self._build(there, wanted, python, build, pause)
-        return Environment(str(there / "bin" / "python"), any(_PUBLISHED.match(line) for line in wanted))
+    ) -> Iterator[Environment]:
+        """The environment, built now if it is not there; it is not removed while it is used.
 
-    def _build(
-        self, there: Path, wanted: list[str], python: str | None, build: Build, pause: Callable[[float], None]
-    ) -> None:
+        `pause` waits, and raises when it is not needed any more. EnvironmentFailed.
+        """
+        wanted = normalised(requirements or "")
+        python = None if python == _OWN_VERSION else python
+        there = self._folder / _name(wanted, python, digest)
         self._folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self._folder / f"{there.name}.lock", pause):
-            if there.is_dir():
-                return
-            part = self._folder / f".{there.name}.{os.getpid()}.{secrets.token_hex(4)}"
-            try:
-                build(_commands(part, bool(wanted), python))
-                part.rename(there)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
+        handle = environments.open_lock(there)
+        try:
+            while True:
+                _lock(handle, fcntl.LOCK_SH, pause)
+                if environments.python_of(there).exists():
+                    break
+                _lock(handle, fcntl.LOCK_EX, pause)  # not at once: others may have built it meanwhile
+                if not environments.python_of(there).exists():
+                    self._build(there, wanted, python, build)
+            self._stamp(there)
+            yield Environment(str(environments.python_of(there)), any(map(_PUBLISHED.match, wanted)))
+        finally:
+            os.close(handle)
+
+    def _build(self, there: Path, wanted: list[str], python: str | None, build: Build) -> None:
+        """Called by who holds the lock alone, so whatever lies there half built is nobody's."""
+        environments.sweep_parts(there)
+        environments.discard(there)
+        part = environments.new_part(there)
+        try:
+            build(_commands(part, bool(wanted), python))
+            environments.write_about(part, wanted)
+            part.rename(there)
+        except EnvironmentFailed as error:
+            if python is not None and not environments.python_of(part).exists():
+                raise EnvironmentFailed(
+                    f"{error}; the manifest asks for Python {python}, {_pythons()}"
+                ) from None
+            raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what was left half built, and what is too much."""
+        for gone in environments.prune(self._folder, self._limit):
+            log.info("environment %s was removed: it was used least, and there is a limit", gone.path.name)
+
+    def _stamp(self, there: Path) -> None:
+        """Note its use, but not at every use."""
+        now = time.monotonic()
+        if now - self._stamped.get(there.name, -_STAMP) >= _STAMP:
+            self._stamped[there.name] = now
+            os.utime(environments.lock_of(there))
 
 
 def normalised(requirements: str) -> list[str]:
@@ -101,7 +142,7 @@ def uv() -> str:
 
 
 def _name(wanted: list[str], python: str | None, digest: str) -> str:
-    version = python or f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = python or _OWN_VERSION
     # Lines that point at files of the package, or are options, may mean something else in another package.
     own = digest if any(_OF_THE_PACKAGE.match(line) for line in wanted) else ""
     text = json.dumps([_FORMAT, version, wanted, own, None if python else sys.base_prefix])
@@ -120,16 +161,25 @@ def _commands(there: Path, install: bool, python: str | None) -> list[list[str]]
     return commands
 
 
-@contextmanager
-def _locked(path: Path, pause: Callable[[float], None]) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _pythons() -> str:
+    """Which Pythons the executor could use instead, in words."""
     try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                pause(_WAIT)
-        yield
-    finally:
-        os.close(handle)
+        said = subprocess.run(
+            [uv(), "python", "list", "--only-installed", "--offline", "--output-format", "json"],
+            capture_output=True,
+            timeout=_LIST_SECONDS,
+            check=True,
+        )
+        found = {".".join(one["version"].split(".")[:2]) for one in json.loads(said.stdout)}
+    except (OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError):
+        found = set()
+    found.add(_OWN_VERSION)
+    here = ", ".join(
+        sorted(found, key=lambda version: [int(part) for part in version.split(".") if part.isdigit()])
+    )
+    return f"and this executor has {here}"
+
+
+def _lock(handle: int, how: int, pause: Callable[[float], None]) -> None:
+    while not environments.try_lock(handle, how):
+        pause(_WAIT)

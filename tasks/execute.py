@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -26,7 +26,7 @@ from tasks.artifacts import Artifacts, Limits
 from tasks.calls import Calls
 from tasks.cell import Cell
 from tasks.channel import Channel
-from tasks.command import command_of, inherited, variables
+from tasks.command import command_of, variables
 from tasks.environment import Environment, EnvironmentFailed, resolver_words
 from tasks.executor import Executor
 from tasks.isolation import IsolationMissing
@@ -50,7 +50,6 @@ _UPLOAD_SECONDS: Final = 600.0
 _LAST_UPLOAD_SECONDS: Final = 5.0
 """For what a script left that was cancelled."""
 _LONGEST_PAUSE: Final = 5.0
-_BUILD_INHERITED: Final = ("UV_", "PIP_")
 
 
 class Failed(Exception):
@@ -164,8 +163,7 @@ class Attempt:
                 "warning", f"a secret is shorter than {SHORTEST} characters: it is not masked in this log"
             )
         try:
-            with self._cell() as cell:
-                environment = self._environment(cell.folder)
+            with self._cell() as cell, self._environment(cell.folder) as environment:
                 self._steps(cell, environment)
             self._conclude(lifecycle.COMPLETED)
             return "completed"
@@ -210,9 +208,9 @@ class Attempt:
             self._pause(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
-    def _environment(self, folder: Path) -> Environment:
+    def _environment(self, folder: Path) -> AbstractContextManager[Environment]:
         order = self._order
-        return self._executor.environments.get(
+        return self._executor.environments.use(
             order.requirements,
             order.python,
             order.digest,
@@ -231,7 +229,7 @@ class Attempt:
             said.append(line)
             self._journal.line("platform", "info", line)
 
-        with self._watch(start_tool(command, folder, inherited(*_BUILD_INHERITED)), say) as watch:
+        with self._watch(start_tool(command, folder, self._executor.build_environ()), say) as watch:
             outcome = watch.until_end(time.monotonic() + _BUILD_SECONDS)
         if outcome.stopped == TIMEOUT:
             raise EnvironmentFailed(f"the environment was not built within {_BUILD_SECONDS:g} s")
@@ -302,7 +300,9 @@ class Attempt:
         # The process comes up while this becomes durable: only then is its gate opened.
         said = _isolation(self._executor, self._order, command)
         self._journal.report(lifecycle.STEP_STARTED, step=index, script=script, isolation=said)
-        with self._watch(self._executor.runner.start(command), self._say, relay.adopt) as watch:
+        process = self._executor.runner.start(command)
+        relay.script = process.pid
+        with self._watch(process, self._say, relay.adopt) as watch:
             self._executor.reporter.flush()
             self._go_on()
             watch.release()

@@ -49,7 +49,9 @@ class Executor:
         metrics.REPORTER.set_function(lambda: self.reporter.waiting)
         self.objects = adapters.open_object_store(settings.object_store_url)
         self.packages = PackageCache(settings.home / "cache" / "packages", self.objects)
-        self.environments = Environments(settings.home / "cache" / "environments")
+        self.environments = Environments(
+            settings.home / "cache" / "environments", settings.environments_limit_bytes
+        )
         self.leases = Leases(self.control, self.worker, settings.heartbeat_seconds)
         self.runner: Runner = WarmRunner() if settings.runner == "warm" else ColdRunner()
         self.calls = ThreadPoolExecutor(_CALLS, thread_name_prefix="calls")
@@ -59,6 +61,15 @@ class Executor:
         self.closing = False
         self._closed = False
 
+    def build_environ(self) -> dict[str, str]:
+        """What uv sees: an administrator's settings for it, a cache beside the environments (so that they can be
+        links into it), and no downloads of Pythons behind an administrator's back."""
+        return {
+            "UV_CACHE_DIR": str(self.settings.home / "cache" / "uv"),
+            "UV_PYTHON_DOWNLOADS": "never",
+            **inherited("UV_", "PIP_"),
+        }
+
     def prepare(self) -> None:
         """Begin to build what the first script would wait for: the environment without packages, and start it."""
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
@@ -66,13 +77,14 @@ class Executor:
     def _prepare(self) -> None:
         def build(commands: list[list[str]]) -> None:
             for command in commands:
-                subprocess.run(command, check=True, capture_output=True)
+                subprocess.run(command, check=True, capture_output=True, env=self.build_environ())
 
         try:
             self.isolation.found  # noqa: B018 - found out now, so that no execution waits for it
-            plain = self.environments.get(None, None, "", build, time.sleep)
-            if not self.closing:
-                self.runner.prepare(plain.python, self.environ)
+            with self.environments.use(None, None, "", build, time.sleep) as plain:
+                if not self.closing:
+                    self.runner.prepare(plain.python, self.environ)
+            self.environments.tidy()
         except (OSError, subprocess.CalledProcessError) as error:
             log.warning("the plain environment cannot be built ahead: %s", error)
 

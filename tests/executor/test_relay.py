@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 
 import pytest
 
@@ -108,3 +109,83 @@ def test_a_port_is_closed_when_its_execution_has_ended(ferris: Platform) -> None
     result = ferris.run({"main.py": "import os; print(os.environ['CONSUL_PORT'])"})
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(result.text("stdout"))), timeout=5)
+
+
+KEPT = """
+import http.client, os, socket, time
+address = (os.environ['CONSUL_HOST'], int(os.environ['CONSUL_PORT']))
+"""
+
+
+def test_a_connection_is_kept_for_many_requests(ferris: Platform) -> None:
+    code = KEPT + (
+        "c = http.client.HTTPConnection(*address, timeout=20)\n"
+        "c.connect(); first = c.sock\n"
+        "for n in range(5):\n"
+        "    c.request('PUT', '/v1/kv/kept.state', str(n) * 100_000)\n"
+        "    a = c.getresponse(); print(a.status, a.read().decode(), c.sock is first)\n"
+        "c.request('GET', '/v1/kv/kept.state?raw'); print(len(c.getresponse().read()))\n"
+        "c.request('GET', '/v1/kv/kept.state?raw', headers={'Connection': 'close'})\n"
+        "print(len(c.getresponse().read()), c.sock)\n"
+    )
+    said = ferris.run({"main.py": code}).text("stdout").splitlines()
+    assert said == ["200 true True"] * 5 + ["100000", "100000 None"]
+
+
+def test_requests_one_behind_the_other_and_byte_by_byte(ferris: Platform) -> None:
+    code = KEPT + (
+        "one = b'GET /v1/kv/none HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'\n"
+        "with socket.create_connection(address) as s:\n"
+        "    s.sendall(one * 3)\n"
+        "    for byte in one:\n        s.sendall(bytes([byte])); time.sleep(0.001)\n"
+        "    s.sendall(b'PUT /v1/kv/x.state HTTP/1.1\\r\\nExpect: 100-continue\\r\\nContent-Length: 2\\r\\n'\n"
+        "              b'Connection: close\\r\\n\\r\\n')\n"
+        "    answer = b''\n"
+        "    while b'100 Continue' not in answer:\n        answer += s.recv(9999)\n"
+        "    s.sendall(b'{}')\n"
+        "    while more := s.recv(9999):\n        answer += more\n"
+        "print(answer.count(b'HTTP/1.1 404'), answer.count(b'HTTP/1.1 200'))\n"
+    )
+    assert ferris.run({"main.py": code}).text("stdout") == "4 1\n"
+
+
+def test_connections_that_say_nothing_keep_nobody_waiting(ferris: Platform) -> None:
+    code = (
+        HEAD
+        + KEPT
+        + (
+            "idle = [socket.create_connection(address) for n in range(100)]\n"
+            "for s in idle[-20:]:\n    s.sendall(b'GET /v1/kv/none HTTP/1.1\\r\\n')\n"
+            "began = time.monotonic()\n"
+            "print(call(consul + '/v1/kv/none')[0], time.monotonic() - began < 5)\n"
+        )
+    )
+    assert ferris.run({"main.py": code}).text("stdout") == "404 True\n"
+
+
+def test_a_length_that_is_said_twice_or_not_at_all_is_refused(ferris: Platform) -> None:
+    code = KEPT + (
+        "twice = b'Content-Length: 1\\r\\nContent-Length: 2'\n"
+        "for head in (twice, b'Transfer-Encoding: chunked', b'X: ' + b'y' * 70000):\n"
+        "    with socket.create_connection(address) as s:\n"
+        "        s.sendall(b'PUT /v1/kv/x.state HTTP/1.1\\r\\n' + head + b'\\r\\n\\r\\n')\n"
+        "        print(s.recv(99)[9:12].decode())\n"
+    )
+    assert ferris.run({"main.py": code}).text("stdout").split() == ["413", "413", "431"]
+
+
+def test_another_users_process_is_not_answered(ferris: Platform) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    code = KEPT + (
+        "def ask():\n"
+        "    c = http.client.HTTPConnection(*address, timeout=20)\n"
+        "    try:\n        c.request('GET', '/v1/kv/none'); return c.getresponse().status\n"
+        "    except (http.client.HTTPException, OSError) as error:\n        return type(error).__name__\n"
+        "print(ask(), flush=True)\n"
+        "if not os.fork():\n    os.setuid(65534); print(ask(), flush=True); os._exit(0)\n"
+        "os.wait(); print(ask())\n"
+    )
+    said = ferris.run({"main.py": code}).text("stdout").splitlines()
+    assert said[1] in ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
+    assert said[::2] == ["404", "404"]

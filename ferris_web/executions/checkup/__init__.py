@@ -31,6 +31,7 @@ _CHECKS: dict[str, Check] = {
     "web": platform.web,
     "engine": platform.engine,
     "work": platform.work,
+    "environments": machine.environments,
     "programs": machine.programs,
     "isolation": machine.isolation,
 }

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from ferris import environments as store
 from ferris.config import ROOT
 from ferris.findings import Finding, room
 from ferris.isolation import BASIC, LAYERS, NONE, OFF, REMEDIES, layers_of, missing
@@ -57,6 +58,28 @@ def keys(part: str, now: datetime) -> Iterator[Finding]:
         )
     elif not loose:
         yield Finding("ok", part, "private, and they open every secret")
+
+
+def environments(part: str, now: datetime) -> Iterator[Finding]:
+    """The packages of services on this machine."""
+    config = wiring.config()
+    cache = config.home / "cache"
+    there = store.environments(cache / "environments")
+    size, limit = sum(one.size for one in there), config.environments_limit_bytes
+    uv_size = store.size_of(cache / "uv")
+    text = (
+        f"{len(there)} with {size / 1024**2:,.0f} MiB of {limit / 1024**2:,.0f} MiB; uv's cache, which they share "
+        f"files with, has {uv_size / 1024**2:,.0f} MiB"
+    )
+    if size > limit:
+        yield Finding(
+            "warning",
+            part,
+            text,
+            "those in use are more than FERRIS_ENVIRONMENTS_LIMIT: raise it; manage.py environments lists them",
+        )
+    else:
+        yield Finding("ok", part, text)
 
 
 def programs(part: str, now: datetime) -> Iterator[Finding]:
