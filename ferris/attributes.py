@@ -107,12 +107,19 @@ def _trigger_extension(name: str, value: Any) -> str:
     return str(value)
 
 
+def _priority_extension(name: str, value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= 10:
+        raise EventError(name, f"is {shown(value)}; expected a priority from 1 to 10")
+    return value
+
+
 _OUR_EXTENSIONS: Final[dict[str, Callable[[str, Any], str | int]]] = {
     "correlationid": _flow_extension,
     "causationid": _flow_extension,
     "ferrishops": _hops_extension,
     "ferrisservice": _service_extension,
     "ferristrigger": _trigger_extension,
+    "ferrispriority": _priority_extension,
 }
 
 

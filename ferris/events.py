@@ -116,6 +116,12 @@ class Event:
         """The trigger type of the executions it causes: manual, scheduled, triggered or retried."""
         return self._text("ferristrigger") or TRIGGERED
 
+    @property
+    def priority(self) -> int | None:
+        """The priority of the executions it causes; None: their services'."""
+        value = self.extensions.get("ferrispriority")
+        return None if value is None else int(value)
+
     def _text(self, extension: str, *names_in_data: str) -> str | None:
         value = self.extensions.get(extension)
         if value is not None:

@@ -14,7 +14,15 @@ from ferris.routing import check_pattern
 from ferris.rules import CesqlRule
 
 _ATTRIBUTES = ("id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "specversion")
-_EXTENSIONS = ("correlationid", "causationid", "ferrishops", "ferrisservice", "ferristrigger", "partitionkey")
+_EXTENSIONS = (
+    "correlationid",
+    "causationid",
+    "ferrishops",
+    "ferrisservice",
+    "ferristrigger",
+    "ferrispriority",
+    "partitionkey",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class CatalogView:
                 service.runs,
                 Limits.from_json(service.limits),
                 service.paused_at is not None,
+                service.slow_since is not None,
             )
         self._marks = marks
         if len(changed) > _MANY:

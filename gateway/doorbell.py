@@ -22,6 +22,7 @@ from celery_app import EXECUTE, app
 from ferris_web import wiring
 from ferris_web.executions.services import Doorbell
 from ferris_web.executions.services.claims import executions_ring, executions_unrung
+from ferris_web.executions.services.urgency import lanes_paused
 from gateway import metrics
 
 _LOOK_LASTS: Final = 0.25  # seconds
@@ -83,7 +84,8 @@ class Room:
         """True: there is room for one more doorbell in this lane, and it is taken."""
         now = time.monotonic()
         if now - self._looked.get(lane, -_LOOK_LASTS) >= _LOOK_LASTS:
-            self._left[lane] = 0 if executions_unrung(lane) else wiring.config().lane_limit - waiting(lane)
+            closed = executions_unrung(lane) or lane in lanes_paused()
+            self._left[lane] = 0 if closed else wiring.config().lane_limit - waiting(lane)
             self._looked[lane] = now
         self._left[lane] -= 1
         return self._left[lane] >= 0
@@ -94,9 +96,12 @@ def ring_waiting(lanes: Iterable[str]) -> None:
 
     Called whenever executors may have made room. Several at once ring for different executions.
     """
-    limit = wiring.config().lane_limit
+    limit, paused = wiring.config().lane_limit, None
     for lane in lanes:
         if not executions_unrung(lane):
+            continue
+        paused = lanes_paused() if paused is None else paused
+        if lane in paused:
             continue
         room = limit - waiting(lane)
         if room >= limit // 4:  # in handfuls: each costs a transaction

@@ -13,8 +13,10 @@ from ferris.adapters import log_lines
 from ferris.config import CONTROL, DEAD_LETTER, LIFECYCLE
 from ferris.errors import EventError
 from ferris.events import Event
+from ferris.lanes import LANES
 from ferris.ports import LogRecord, Record
 from ferris_web.executions.services import Recorded, changes_tell, dead_letters_record, reports_apply
+from ferris_web.executions.services.paces import paces_note
 from gateway import deadletter
 from gateway.admission import TIMED, admit
 from gateway.deadletter import Letter
@@ -42,6 +44,8 @@ class Recorder(Reader):
         deadletter.put_aside(self.log, letters)
         ring(recorded.doorbells)
         ring_waiting(recorded.lanes | admit(self.log, recorded.held))
+        if paces_note(recorded.runs, now):
+            ring_waiting(LANES)
         self._tell(recorded)
 
     def _apply(

@@ -112,6 +112,12 @@ class Service(models.Model):
         null=True, blank=True, help_text="Since when its executions are held back; empty: they run."
     )
     paused_by = models.CharField(max_length=150, blank=True)
+    slow_since = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Most of its last runs took longer than FERRIS_SLOW_AFTER: it runs in the lane slow.",
+    )
     config_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the config.json a sync last copied."
     )

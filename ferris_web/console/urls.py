@@ -90,6 +90,7 @@ urlpatterns = [
     screen("executions/<uuid:pk>/artifacts/<path:name>", artifacts.preview, "artifact"),
     screen("executions/<uuid:pk>/artifact-files/<path:name>", artifacts.content, "artifact-file"),
     screen("executions/<uuid:pk>/cancel/", executions.cancel, "execution-cancel"),
+    screen("executions/<uuid:pk>/priority/", flow_control.priority, "execution-priority"),
     screen("executions/<uuid:pk>/retry/", executions.retry, "execution-retry"),
     screen("failures/", failures.failure_list, "failures"),
     screen("failures/retry/", failures.retry, "failures-retry"),

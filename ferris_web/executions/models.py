@@ -89,6 +89,7 @@ class Execution(models.Model):
     trigger_type = models.CharField(max_length=10, choices=TRIGGER_TYPES)
     status = models.CharField(max_length=12, choices=STATUSES)
     lane = models.CharField(max_length=10, choices=LANES)
+    lane_reason = models.CharField(max_length=20, blank=True, help_text="Why this lane: a key of lanes.WHY.")
     priority = models.PositiveSmallIntegerField(default=5)
     attempt = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
@@ -155,6 +156,27 @@ class Execution(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service} {self.correlation_id}"
+
+
+class LanePause(models.Model):
+    """A lane in which no doorbell rings until the row is gone."""
+
+    lane = models.CharField(primary_key=True, max_length=10, choices=LANES)
+    paused_at = models.DateTimeField()
+    paused_by = models.CharField(max_length=150, blank=True)
+
+    def __str__(self) -> str:
+        return self.lane
+
+
+class Pace(models.Model):
+    """How long the last runs of a service took, for services of which one was slow lately; others have no row."""
+
+    service = models.OneToOneField(Service, primary_key=True, on_delete=models.CASCADE, related_name="pace")
+    last_seconds = models.JSONField(default=list, help_text="The latest last.")
+
+    def __str__(self) -> str:
+        return f"pace of {self.service}"
 
 
 class Gate(models.Model):

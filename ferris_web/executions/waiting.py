@@ -11,12 +11,13 @@ from uuid import UUID
 
 from ferris.limits import Limits
 from ferris_web.catalog.models import Service
-from ferris_web.executions.models import Execution, Gate
+from ferris_web.executions.models import Execution, Gate, LanePause
+from ferris_web.executions.services.urgency import lanes_paused
 
 TIME, PAUSED, CONCURRENCY, RATE, ADMISSION = "time", "service_paused", "concurrency", "rate", "admission"
-LANE_FULL, EXECUTOR = "lane_full", "executor"
+LANE_PAUSED, LANE_FULL, EXECUTOR = "lane_paused", "lane_full", "executor"
 
-REASONS = (TIME, PAUSED, CONCURRENCY, RATE, ADMISSION, LANE_FULL, EXECUTOR)
+REASONS = (TIME, PAUSED, CONCURRENCY, RATE, ADMISSION, LANE_PAUSED, LANE_FULL, EXECUTOR)
 _MOST_NAMED = 10
 
 
@@ -53,9 +54,12 @@ def executions_waiting(rows: Iterable[Execution]) -> dict[UUID, Waiting]:
     """By execution, why it waits; those that run or have ended are left out."""
     found: dict[UUID, Waiting] = {}
     held: dict[UUID, list[Execution]] = defaultdict(list)
+    rows = list(rows)
+    # What has rung waits in no paused lane, or is on its way to somebody who will be told of the pause.
+    paused = lanes_paused() if any(row.status == "queued" and row.rung_at is None for row in rows) else {}
     for row in rows:
         if row.status == "queued":
-            found[row.pk] = _in_lane(row)
+            found[row.pk] = _in_lane(row, paused.get(row.lane))
         elif row.status == "pending" and row.not_before is not None:
             found[row.pk] = _for_its_time(row, row.not_before)
         elif row.status == "pending":
@@ -90,7 +94,10 @@ def _for_its_time(row: Execution, until: datetime) -> Waiting:
     return Waiting(TIME, text, until=until)
 
 
-def _in_lane(row: Execution) -> Waiting:
+def _in_lane(row: Execution, pause: LanePause | None) -> Waiting:
+    if row.rung_at is None and pause is not None:
+        text = f"until the lane {row.lane} goes on: {pause.paused_by} paused it at {_moment(pause.paused_at)}"
+        return Waiting(LANE_PAUSED, text, lane=row.lane, since=pause.paused_at, by=pause.paused_by)
     if row.rung_at is None:
         text = (
             f"for room in the lane {row.lane}: its queue is full, more urgent and older executions go first"

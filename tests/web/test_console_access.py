@@ -35,6 +35,7 @@ _CHANGES = [
     "/connections/x/remove/",
     "/executions/00000000-0000-4000-8000-000000000000/cancel/",
     "/executions/00000000-0000-4000-8000-000000000000/retry/",
+    "/executions/00000000-0000-4000-8000-000000000000/priority/",
     "/events/send/",
     "/dead-letters/1/redrive/",
     "/sign-out/",

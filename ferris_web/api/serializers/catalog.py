@@ -56,6 +56,9 @@ class ServiceHead(serializers.Serializer):
     vanished_at = Time(allow_null=True, help_text="Its folder was gone at that sync.")
     paused_at = Time(allow_null=True, help_text="Since when its executions wait: somebody paused it.")
     paused_by = Text()
+    slow_since = Time(
+        allow_null=True, help_text="Its last runs were slow: it runs in the lane `slow` since then."
+    )
     limits = JsonObject(help_text="`concurrency` and `rate`, as its manifest says; empty without.")
     priority = serializers.IntegerField()
     allow_manual_triggering = serializers.BooleanField()

@@ -9,6 +9,7 @@ from django.urls import reverse
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
+from ferris.lanes import WHY
 from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Number, Page, Text, Time, stamp
 from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
 from ferris_web.executions.models import Artifact as ArtifactRow
@@ -103,6 +104,9 @@ class Execution(serializers.Serializer):
     )
     attempt = serializers.IntegerField()
     lane = serializers.CharField()
+    lane_reason = Text(
+        help_text="Why this lane: " + ", ".join(f"`{code}`: {text}" for code, text in WHY.items())
+    )
     priority = serializers.IntegerField()
     created_at = Time()
     not_before = Time(allow_null=True, help_text="A pending execution waits until then.")
@@ -227,6 +231,25 @@ class Parameters(serializers.Serializer):
         if not isinstance(value, dict):
             raise serializers.ValidationError("expected an object")
         return value
+
+
+class RunParameters(Parameters):
+    """Values of the service's parameters, and perhaps a priority for this run alone."""
+
+    priority = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=1,
+        max_value=10,
+        help_text="1 to 10, 1 first.",
+    )
+
+
+class Priority(serializers.Serializer):
+    """Another priority."""
+
+    priority = serializers.IntegerField(min_value=1, max_value=10, help_text="1 to 10, 1 first.")
 
 
 class RetryParameters(Parameters):

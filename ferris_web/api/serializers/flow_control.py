@@ -1,8 +1,10 @@
-"""Pauses."""
+"""Pauses, lanes."""
 
 from __future__ import annotations
 
 from rest_framework import serializers
+
+from ferris_web.api.serializers.fields import Text, Time
 
 
 class Resume(serializers.Serializer):
@@ -20,3 +22,22 @@ class Paused(serializers.Serializer):
     executions = serializers.IntegerField(
         help_text="On a pause: how many that were queued wait from now on. On going on: how many had waited."
     )
+
+
+class Lane(serializers.Serializer):
+    """A lane, and what waits and runs in it."""
+
+    name = serializers.CharField()
+    paused_at = Time(allow_null=True)
+    paused_by = Text()
+    waiting = serializers.IntegerField(help_text="Queued, with a doorbell that has rung or not.")
+    unrung = serializers.IntegerField(
+        help_text="Those of them that wait for room, or for the end of a pause."
+    )
+    running = serializers.IntegerField()
+
+
+class Lanes(serializers.Serializer):
+    """All lanes."""
+
+    results = Lane(many=True)

@@ -28,6 +28,7 @@ from ferris_web.executions.log_download import log_response
 from ferris_web.executions.log_reading import log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
+from ferris_web.executions.services.urgency import execution_prioritise
 
 _LARGEST_SEQ = 2**63 - 1
 
@@ -182,6 +183,20 @@ class ExecutionRetry(APIView):
         return requested(
             request, retry_request(row, actor=actor, now=datetime.now(UTC), parameters=parameters)
         )
+
+
+class ExecutionPriority(APIView):
+    """Moves one that waits."""
+
+    @extend_schema(
+        summary="Give it another priority",
+        description="While it waits: it may change its lane. 409 when it runs or has ended.",
+        request=shapes.Priority,
+        responses=shapes.Execution,
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        execution_prioritise(pk, body_of(request, shapes.Priority)["priority"], now=datetime.now(UTC))
+        return Response(shapes.Execution(selectors.execution_get(pk)).data)
 
 
 def requested(request: Request, done: Requested) -> Response:

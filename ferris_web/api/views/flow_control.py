@@ -1,4 +1,4 @@
-"""Pause, and go on."""
+"""Pause, and go on: services and lanes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from rest_framework.views import APIView
 from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.serializers import flow_control as shapes
 from ferris_web.catalog.selectors import service_get
+from ferris_web.executions.crews import lane_list
 from ferris_web.executions.services.pauses import service_pause, service_resume
+from ferris_web.executions.services.urgency import lane_pause, lane_resume
 
 
 class ServicePause(APIView):
@@ -45,3 +47,39 @@ class ServiceResume(APIView):
         actor = actor_of(request).get_username()
         count = service_resume(service_get(name), skip=skip, actor=actor, now=datetime.now(UTC))
         return Response({"paused": False, "executions": count})
+
+
+class LaneList(APIView):
+    """Lanes."""
+
+    @extend_schema(summary="Lanes, the most urgent first", responses=shapes.Lanes)
+    def get(self, request: Request) -> Response:
+        return Response(shapes.Lanes({"results": lane_list()}).data)
+
+
+class LanePause(APIView):
+    """Holds a lane back."""
+
+    @extend_schema(
+        summary="Pause it",
+        description="Nothing starts in it from now on; what runs runs on. 409 when it is paused already.",
+        request=None,
+        responses=shapes.Lanes,
+    )
+    def post(self, request: Request, lane: str) -> Response:
+        lane_pause(lane, actor=actor_of(request).get_username(), now=datetime.now(UTC))
+        return Response(shapes.Lanes({"results": lane_list()}).data)
+
+
+class LaneResume(APIView):
+    """Lets a lane go on."""
+
+    @extend_schema(
+        summary="Let it go on",
+        description="With all that has waited. 409 when it is not paused.",
+        request=None,
+        responses=shapes.Lanes,
+    )
+    def post(self, request: Request, lane: str) -> Response:
+        lane_resume(lane, now=datetime.now(UTC))
+        return Response(shapes.Lanes({"results": lane_list()}).data)

@@ -84,15 +84,16 @@ class ServiceRun(APIView):
     @extend_schema(
         summary="Run it",
         description="409 when it may not be run by hand, or is inactive.",
-        request=execution_shapes.Parameters,
+        request=execution_shapes.RunParameters,
         responses={202: execution_shapes.Requested},
     )
     def post(self, request: Request, name: str) -> Response:
         service = selectors.service_get(name)
-        given = body_of(request, execution_shapes.Parameters)["parameters"]
-        parameters = parameters_of(service, given)
-        actor = actor_of(request).get_username()
-        return requested(request, run_request(service, parameters, actor=actor, now=datetime.now(UTC)))
+        given = body_of(request, execution_shapes.RunParameters)
+        parameters = parameters_of(service, given["parameters"])
+        actor, priority = actor_of(request).get_username(), given["priority"]
+        asked = run_request(service, parameters, actor=actor, now=datetime.now(UTC), priority=priority)
+        return requested(request, asked)
 
 
 class ServiceConfig(APIView):

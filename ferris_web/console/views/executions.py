@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from ferris.errors import BackendError, Conflict, NotFound
+from ferris.lanes import WHY
 from ferris_web.accounts.models import User
 from ferris_web.catalog.models import Project
 from ferris_web.console import causes, charts, commands, filters, logs
@@ -98,6 +99,8 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "tabled": [s for s in steps if s.attempt == row.attempt and s.tables],
         "open": row.status in OPEN,
         "waiting": execution_waiting(row),
+        "priorities": range(1, 11),
+        "lane_reason": WHY.get(row.lane_reason, ""),
         "parent": _get(row.parent_id) if row.parent_id else None,
         "caused": overview.caused_by(row),
         "artifacts": artifacts.shown(row),

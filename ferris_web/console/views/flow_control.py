@@ -1,6 +1,8 @@
-"""Pause, and go on."""
+"""Pause, and go on; what goes first."""
 
 from __future__ import annotations
+
+from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -12,6 +14,25 @@ from ferris.errors import Conflict
 from ferris_web.catalog.selectors import service_get
 from ferris_web.console.views.executions import actor
 from ferris_web.executions.services.pauses import service_pause, service_resume
+from ferris_web.executions.services.urgency import execution_prioritise
+
+PRIORITIES = tuple(str(number) for number in range(1, 11))
+
+
+@require_POST
+def priority(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Give an execution that waits another priority."""
+    wanted = request.POST.get("priority", "")
+    if wanted not in PRIORITIES:
+        messages.error(request, "A priority is a number from 1 to 10.")
+        return redirect("console:execution", pk=pk)
+    try:
+        row = execution_prioritise(pk, int(wanted), now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, f"{error}.")
+    else:
+        messages.success(request, f"Its priority is {row.priority} now, its lane {row.lane}.")
+    return redirect("console:execution", pk=pk)
 
 
 @require_POST

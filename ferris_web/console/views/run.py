@@ -17,6 +17,7 @@ from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Service
 from ferris_web.console import runform
 from ferris_web.console.views.executions import actor, to_new
+from ferris_web.console.views.flow_control import PRIORITIES
 from ferris_web.executions import services
 from ferris_web.executions.models import Execution
 
@@ -53,6 +54,7 @@ def _page(
         "fields": fields,
         "json": text,
         "refusal": _refusal(service),
+        "priorities": PRIORITIES,
         **more,
     }
     wrong = more.get("errors") or more.get("json_error")
@@ -84,7 +86,14 @@ def _before(service: Service, pk: str) -> Mapping[str, Any] | None:
 def _requested(request: HttpRequest, service: Service, values: dict[str, Any]) -> HttpResponse | None:
     """Ask for the run and go to its page; None when it was refused, and a message says why."""
     try:
-        asked = services.run_request(service, values, actor=actor(request), now=timezone.now())
+        wanted = request.POST.get("run-priority", "")
+        asked = services.run_request(
+            service,
+            values,
+            actor=actor(request),
+            now=timezone.now(),
+            priority=int(wanted) if wanted in PRIORITIES else None,
+        )
     except Conflict as error:
         messages.error(request, f"{error}.")
         return None

@@ -34,14 +34,24 @@ from ferris_web.catalog.models import (
     Trigger,
     TriggerHistory,
 )
-from ferris_web.executions.models import Artifact, DeadLetter, Event, Execution, Flow, Gate, Step
+from ferris_web.executions.models import (
+    Artifact,
+    DeadLetter,
+    Event,
+    Execution,
+    Flow,
+    Gate,
+    LanePause,
+    Pace,
+    Step,
+)
 
 MODELS: tuple[type[models.Model], ...] = (
     *(Group, User, ApiToken),
     *(Project, Repository, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
     *(ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
-    *(Flow, Event, Execution, Gate, Step, Artifact, DeadLetter),
+    *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter),
 )
 # Made by every start of a platform, and replaced by what an archive holds.
 _GIVEN: tuple[type[models.Model], ...] = (User, Revision)

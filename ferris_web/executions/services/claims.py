@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 
 from ferris.errors import BackendError
@@ -22,7 +22,7 @@ from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog import connections, secrets
-from ferris_web.executions.models import OPEN, Execution
+from ferris_web.executions.models import OPEN, Execution, LanePause
 from ferris_web.executions.services.dispatch import Doorbell
 
 log = logging.getLogger(__name__)
@@ -55,12 +55,16 @@ def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder 
         return "unknown execution" if status is None else f"it is {status}"
     row = (
         Execution.objects.select_related("service__project", "version", "event")
+        .annotate(lane_paused=Exists(LanePause.objects.filter(lane=OuterRef("lane"))))
         .only(*_ORDERED)
         .get(pk=wanted)
     )
     if row.service.paused_at is not None:  # its row was made while the pause was
         _give_back(row, status="pending", rung_at=None)
         return "its service is paused"
+    if row.lane_paused:
+        _give_back(row, status="queued", rung_at=None)
+        return "its lane is paused"
     try:
         return _order(row, lease.total_seconds())
     except secrets.SecretUnreadable as error:

@@ -47,6 +47,7 @@ class Listener:
     runs: bool
     limits: Limits = field(default_factory=Limits)
     paused: bool = False
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,10 @@ def _executions(
     for target in _targets(event, table):
         sequence = flows.next(event)
         moment = _moment(now, len(made))
-        trigger_type = event.trigger if event.type in _ADDRESSED else "triggered"
+        addressed = event.type in _ADDRESSED
+        trigger_type = event.trigger if addressed else "triggered"
+        priority = (event.priority if addressed else None) or target.priority
+        choice = lanes.choose(priority, trigger_type, slow=target.slow)
         row = Execution(
             id=execution_id(event.key, str(target.id)),
             service_id=target.id,
@@ -181,8 +185,9 @@ def _executions(
             parent_id=as_uuid(event.causation_id),
             trigger_type=trigger_type,
             status="queued",
-            lane=lanes.choose(target.priority, trigger_type),
-            priority=target.priority,
+            lane=choice.lane,
+            lane_reason=choice.reason,
+            priority=priority,
             created_at=moment,
         )
         if not target.runs:

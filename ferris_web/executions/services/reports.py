@@ -15,11 +15,13 @@ from ferris import lifecycle, retry
 from ferris.events import Event
 from ferris.lifecycle import Status
 from ferris.retry import Retry
+from ferris_web import wiring
 from ferris_web.executions.models import Artifact, Execution, Step
 from ferris_web.executions.services.admission import Slots, gates_make
 from ferris_web.executions.services.artifacts import artifacts_of
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.dispatch import Doorbell
+from ferris_web.executions.services.paces import Run
 
 _FIELDS = [
     "status",
@@ -59,6 +61,7 @@ class Recorded:
     changes: list[Change] = field(default_factory=list)
     lanes: set[str] = field(default_factory=set)  # where executors moved on, and so may have made room
     held: Slots = field(default_factory=dict)  # whose limits may have room for another one
+    runs: list[Run] = field(default_factory=list)  # that ended, and may tell that their service is slow
 
     def add(self, other: Recorded) -> None:
         """Take in what another batch came to."""
@@ -66,6 +69,7 @@ class Recorded:
         self.delayed |= other.delayed
         self.changes += other.changes
         self.lanes |= other.lanes
+        self.runs += other.runs
         for service, slots in other.held.items():
             self.held.setdefault(service, set()).update(slots)
 
@@ -81,7 +85,7 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
         rows = {
             row.id: row
             for row in Execution.objects.select_for_update(of=("self",))
-            .annotate(service_name=F("service__name"))
+            .annotate(service_name=F("service__name"), pace=F("service__pace__last_seconds"))
             .filter(pk__in={pk for pk, _ in reports if pk})
         }
         steps = _Steps(rows)
@@ -101,6 +105,7 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
                     steps.take(row, event)
             elif _advance(row, event, steps, done, now):
                 moved[row.id] = row
+                done.runs += _run(row, event)
         steps.save()
         # An upsert of whole rows: bulk_update would build a CASE for every field of every row, ten times slower.
         Execution.objects.bulk_create(
@@ -116,6 +121,16 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
         if row.slot is not None and (row.status not in ("queued", "in_progress") or row.rate_key is not None):
             done.held.setdefault(row.service_id, set()).add(row.slot)
     return done
+
+
+def _run(row: Execution, event: Event) -> list[Run]:
+    """The run that ended, if it took long, or its service is one of which one did lately."""
+    if row.status not in (Status.COMPLETED, Status.FAILED) or row.claimed_at is None:
+        return []
+    seconds = (event.time - row.claimed_at).total_seconds()
+    if row.pace is None and seconds <= wiring.config().slow_after_seconds:
+        return []
+    return [Run(row.service_id, seconds)]
 
 
 def _execution_of(event: Event) -> UUID | None:

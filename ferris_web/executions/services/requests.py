@@ -22,7 +22,7 @@ from ferris_web.catalog.models import Service
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.services.changes import Change, changes_tell
 
-PLATFORM_ONLY = ("ferrisservice", "ferristrigger", "ferrishops", "ferriseventname")
+PLATFORM_ONLY = ("ferrisservice", "ferristrigger", "ferrishops", "ferriseventname", "ferrispriority")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,13 @@ def _append(batch: Sequence[Event]) -> None:
     wiring.event_log().append(EVENTS, [Record(events.encode(e), key=e.flow_id) for e in batch])
 
 
-def run_request(service: Service, parameters: Mapping[str, Any], *, actor: str, now: datetime) -> Requested:
-    """Ask for one run of a service with these parameters. Conflict says why it may not be run by hand."""
+def run_request(
+    service: Service, parameters: Mapping[str, Any], *, actor: str, now: datetime, priority: int | None = None
+) -> Requested:
+    """Ask for one run of a service with these parameters, and perhaps another priority than the service's.
+
+    Conflict says why it may not be run by hand.
+    """
     if service.vanished_at is not None or service.version_id is None:
         raise Conflict(
             f"{service.name} is no longer in its repository; bring its folder back and sync the project"
@@ -82,6 +87,7 @@ def run_request(service: Service, parameters: Mapping[str, Any], *, actor: str, 
         service=str(service.id),
         trigger="manual",
         correlation_id=events.new_flow_id(),
+        extensions={} if priority is None else {"ferrispriority": priority},
     )
     return _request(event, service.id)
 
