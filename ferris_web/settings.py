@@ -54,6 +54,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "ferris_web.console.middleware.ContentSecurityPolicyMiddleware",
+    "ferris_web.api.repeats.IdempotencyMiddleware",
 ]
 ROOT_URLCONF = "ferris_web.urls"
 ASGI_APPLICATION = "ferris_web.asgi.application"

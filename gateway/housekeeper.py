@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from ferris.ports import EventLog, OpsStore
+from ferris_web.accounts.repeats import repeats_prune
 from ferris_web.executions.services import artifacts_prune, log_archives_prune
 from gateway.role import Role
 
@@ -23,6 +24,7 @@ class Housekeeper(Role):
             return
         now = datetime.now(UTC)
         self._log.prune(now)
+        repeats_prune(now)
         self._store.prune(now - timedelta(days=self._days))
         artifacts_prune(now - timedelta(days=self._days))
         log_archives_prune(now - timedelta(days=self._days))

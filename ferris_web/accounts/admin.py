@@ -11,8 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
-from ferris_web.accounts.admin_records import linked
-from ferris_web.accounts.models import ApiToken, User
+from ferris_web.accounts.admin_records import RecordAdmin, linked
+from ferris_web.accounts.models import ApiToken, RepeatableRequest, User
 
 admin.site.site_header = "Ferris administration"
 admin.site.site_title = "Ferris administration"
@@ -62,3 +62,15 @@ class ApiTokenAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """No: the token itself could not be shown here."""
         return False
+
+
+@admin.register(RepeatableRequest)
+class RepeatableRequestAdmin(RecordAdmin):
+    """Requests that came with an Idempotency-Key within the last day."""
+
+    list_display = ("key", "person", "status", "created_at")
+    list_display_links = ("key",)
+    list_select_related = ("user",)
+    search_fields = ("key", "user__username")
+    exclude = ("headers",)
+    person = linked("user")

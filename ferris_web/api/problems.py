@@ -90,6 +90,18 @@ KINDS = {
         "Unsupported media type",
         "The header `Content-Type` is missing or names a form that is not read here.",
     ),
+    "idempotency-key-in-use": Kind(
+        409,
+        "The first request is under way",
+        "A request with this `Idempotency-Key` is being carried out. Wait as long as `Retry-After` says, then send it "
+        "again: it gets the same answer.",
+    ),
+    "idempotency-key-reused": Kind(
+        422,
+        "The key belongs to another request",
+        "This `Idempotency-Key` came before with another method, address or body. Nothing was done. Every new request "
+        "needs a new key; keys are remembered for a day.",
+    ),
     "too-many-requests": Kind(
         429, "Too many requests", "Wait as long as `Retry-After` says, then try again."
     ),

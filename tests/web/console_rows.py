@@ -68,12 +68,14 @@ class Rows:
 def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     """Fill the database and the stores. `hostile` is a text that is put wherever users' texts go."""
     from ferris_web.accounts.models import User
+    from ferris_web.accounts.repeats import repeat_begin
     from ferris_web.catalog import connections, secrets
     from ferris_web.catalog import services as catalog
     from ferris_web.catalog.models import EventType, Project, Service
 
     rows = Rows()
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
+    repeat_begin(rows.admin, "a-key", "0" * 64, now)
     for name in ("hello", "quakes"):
         project = catalog.project_add(name, str(ROOT / "examples" / name), now=now)
         catalog.project_sync(project, actor=rows.admin, now=now - timedelta(hours=20))

@@ -1,0 +1,88 @@
+"""POST and PATCH with an Idempotency-Key are carried out once, and answered as often as they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from ferris_web.accounts.repeats import (
+    Kept,
+    OtherRequest,
+    UnderWay,
+    repeat_begin,
+    repeat_end,
+    repeat_give_back,
+)
+from ferris_web.api import problems
+from ferris_web.api.authentication import known_user
+
+HEADER: Final = "Idempotency-Key"
+_METHODS: Final = ("POST", "PATCH")
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_LARGEST: Final = 1024 * 1024
+_KEPT: Final = ("Content-Type", "Location", "ETag")
+
+
+class IdempotencyMiddleware:
+    """For the REST API, and for callers who are known; all other requests pass through."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        key = request.headers.get(HEADER)
+        if key is None or request.method not in _METHODS or not request.path.startswith("/api/v1/"):
+            return self._get_response(request)
+        key = key.strip().strip('"')
+        if not _KEY.fullmatch(key):
+            return problems.invalid([(HEADER, "expected 1 to 255 visible ASCII characters")])
+        user = known_user(request)
+        if user is None:
+            return self._get_response(request)  # which refuses it
+        try:
+            kept = repeat_begin(user, key, _fingerprint(request), datetime.now(UTC))
+        except OtherRequest:
+            return problems.problem(
+                "idempotency-key-reused", "The key was used for another request; take a new one."
+            )
+        except UnderWay:
+            return problems.problem(
+                "idempotency-key-in-use",
+                "The first request with this key is not answered yet.",
+                headers={"Retry-After": "1"},
+            )
+        if kept is not None:
+            return HttpResponse(
+                kept.body, status=kept.status, headers={**kept.headers, "Idempotency-Replayed": "true"}
+            )
+        try:
+            answer = self._get_response(request)
+        except BaseException:
+            repeat_give_back(user, key)
+            raise
+        if _final(answer):
+            headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+            repeat_end(user, key, Kept(answer.status_code, headers, answer.content))
+        else:
+            repeat_give_back(user, key)
+        return answer
+
+
+def _final(answer: HttpResponseBase) -> bool:
+    """Whether sending the request again would mean the same answer, and it can be kept."""
+    retried = answer.status_code >= 500 or answer.status_code in (401, 403, 408, 409, 425, 429)
+    return isinstance(answer, HttpResponse) and not retried and len(answer.content) <= _LARGEST
+
+
+def _fingerprint(request: HttpRequest) -> str:
+    digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\0{request.content_type}\0".encode())
+    digest.update(request.body)
+    return digest.hexdigest()
