@@ -1,0 +1,135 @@
+"""`kill -9` of the executor at each stage of an execution: the outcome that docs/isolation.md states, and the next
+execution runs normally."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.acceptance.client import until
+from tests.acceptance.embedded import Platform
+from tests.acceptance.services import Project
+
+GO = {"trigger_events": ["TAG.go"]}
+NEXT = {"manifest.json": {"trigger_events": ["TAG.next"]}, "s.py": "print('fine')"}
+WITHIN = 90.0  # on the real stack a lease has to run out
+
+
+def begun(mark: Path) -> str:
+    return f"with open({str(mark)!r}, 'a') as file: file.write('begun\\n')\n"
+
+
+def the_next_runs(project: Project) -> None:
+    [row] = project.client.flow(project.emit("TAG.next"), 1, timeout=WITHIN)
+    assert row["status"] == "completed"
+
+
+def outcome(project: Project, flow: str) -> dict[str, Any]:
+    [row] = project.client.flow(flow, 1, timeout=WITHIN)
+    return dict(row)
+
+
+def test_before_the_claim(own: Platform, tmp_path: Path) -> None:
+    project, mark = Project(own.client, tmp_path), tmp_path / "mark"
+    project.load({"TAG_s": {"manifest.json": GO, "s.py": begun(mark)}, "TAG_n": NEXT})
+    own.engine().kill()
+    flow = project.emit("TAG.go")
+    assert (outcome(project, flow)["status"], mark.read_text()) == ("completed", "begun\n")
+    the_next_runs(project)
+
+
+def test_between_claim_and_script(own: Platform, tmp_path: Path) -> None:
+    """While its environment is built: no code of the script has run, so it runs again by itself."""
+    project, mark, built = Project(own.client, tmp_path), tmp_path / "mark", tmp_path / "built"
+    backend = f"""
+        import os, time, zipfile
+
+        def build_wheel(folder, config_settings=None, metadata_directory=None):
+            if not os.path.exists({str(built)!r}):
+                open({str(built)!r}, "w").close()
+                time.sleep(300)
+            info = "TAGslow-1.0.dist-info"
+            with zipfile.ZipFile(os.path.join(folder, "TAGslow-1.0-py3-none-any.whl"), "w") as wheel:
+                wheel.writestr("TAGslow.py", "")
+                wheel.writestr(f"{{info}}/METADATA", "Metadata-Version: 2.1\\nName: TAGslow\\nVersion: 1.0\\n")
+                wheel.writestr(
+                    f"{{info}}/WHEEL",
+                    "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+                )
+                wheel.writestr(f"{{info}}/RECORD", "")
+            return "TAGslow-1.0-py3-none-any.whl"
+    """
+    project.load(
+        {
+            "TAG_s": {
+                "manifest.json": GO,
+                "requirements.txt": "./slow",
+                "slow/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+                '[project]\nname = "TAGslow"\nversion = "1.0"\n',
+                "slow/backend.py": backend,
+                "s.py": "import TAGslow\n" + begun(mark),
+            },
+            "TAG_n": NEXT,
+        }
+    )
+    flow = project.emit("TAG.go")
+    until(built.exists, 60, "the environment is not being built")
+    own.engine().kill()
+    row = outcome(project, flow)
+    assert (row["status"], mark.read_text(), row["attempt"]) == ("completed", "begun\n", 2)
+    the_next_runs(project)
+
+
+def test_in_the_script(own: Platform, tmp_path: Path) -> None:
+    project, mark = Project(own.client, tmp_path), tmp_path / "mark"
+    project.load(
+        {"TAG_s": {"manifest.json": GO, "s.py": begun(mark) + "import time\ntime.sleep(300)"}, "TAG_n": NEXT}
+    )
+    flow = project.emit("TAG.go")
+    until(mark.exists, 30, "the script has not begun")
+    own.engine().kill()
+    row = outcome(project, flow)
+    assert (row["status"], row["reason"], mark.read_text()) == ("failed", "executor_lost", "begun\n")
+    the_next_runs(project)
+
+
+def test_between_script_and_report(own: Platform, tmp_path: Path) -> None:
+    """While its artifact is stored: it has ended, but nothing durable says how, and what it did it has done."""
+    project, mark = Project(own.client, tmp_path), tmp_path / "mark"
+    code = f"""
+        import os
+        with open(os.environ["FERRIS_ARTIFACTS"] + "/large", "w") as file:
+            file.truncate(900 << 20)
+        with open({str(mark)!r} + ".part", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename({str(mark)!r} + ".part", {str(mark)!r})
+    """
+    project.load({"TAG_s": {"manifest.json": GO, "s.py": code}, "TAG_n": NEXT})
+    flow = project.emit("TAG.go")
+    until(mark.exists, 30, "the script has not begun")
+    until(lambda: not lives(int(mark.read_text())), 30, "the script has not ended")
+    own.engine().kill()
+    row = outcome(project, flow)
+    assert (row["status"], row["reason"], row["attempt"]) == ("failed", "executor_lost", 1)
+    the_next_runs(project)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_after_the_report(own: Platform, tmp_path: Path) -> None:
+    project, mark = Project(own.client, tmp_path), tmp_path / "mark"
+    project.load({"TAG_s": {"manifest.json": GO, "s.py": begun(mark)}, "TAG_n": NEXT})
+    flow = project.emit("TAG.go")
+    [row] = project.client.flow(flow, 1, timeout=WITHIN)
+    own.engine().kill()
+    the_next_runs(project)
+    again = outcome(project, flow)
+    assert (row["status"], again["status"], mark.read_text()) == ("completed", "completed", "begun\n")
+    assert again["finished_at"] == row["finished_at"]
