@@ -55,7 +55,9 @@ def ended(result: Result, status: str, reason: str | None, words: str) -> dict[s
     """The step's report, once the execution has ended so."""
     assert result.types[-1] == f"execution.{status}", result
     assert result.last.data.get("reason") == reason
-    [step] = [event for event in result.reports if event.type in ("ferris.step.completed", "ferris.step.failed")]
+    [step] = [
+        event for event in result.reports if event.type in ("ferris.step.completed", "ferris.step.failed")
+    ]
     assert words in step.data["exit_reason"], step.data
     return dict(step.data)
 
@@ -128,7 +130,9 @@ def test_memory_without_end(ferris: Platform) -> None:
 
 def test_shared_memory_without_end(ferris: Platform) -> None:
     """It is no process's data: only a control group counts it."""
-    code = "import mmap\nx = mmap.mmap(-1, 400 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\nprint('all')"
+    code = (
+        "import mmap\nx = mmap.mmap(-1, 400 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\nprint('all')"
+    )
     result = ferris.run({"main.py": code}, limits={"memory": 150 * MB})
     if best(ferris) and has(ferris, "cgroup_memory"):
         step = ended(result, "failed", "script_failed", "killed by the memory limit of 150 MB")
@@ -239,7 +243,10 @@ def test_all_processes_killed(ferris: Platform) -> None:
 
 
 def test_its_own_folder_removed(ferris: Platform) -> None:
-    code = "import os, shutil\nshutil.rmtree(os.getcwd(), ignore_errors=True)\nshutil.rmtree(os.environ['TMPDIR'], ignore_errors=True)"
+    code = (
+        "import os, shutil\n"
+        "for folder in (os.getcwd(), os.environ['TMPDIR']): shutil.rmtree(folder, ignore_errors=True)"
+    )
     ended(ferris.run({"main.py": code}), "completed", None, "ended normally")
 
 
