@@ -66,7 +66,8 @@ def test_between_claim_and_script(own: Platform, tmp_path: Path) -> None:
             "TAG_s": {
                 "manifest.json": GO,
                 "requirements.txt": "./slow",
-                "slow/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+                "slow/pyproject.toml": "[build-system]\nrequires = []\n"
+                'build-backend = "backend"\nbackend-path = ["."]\n'
                 '[project]\nname = "TAGslow"\nversion = "1.0"\n',
                 "slow/backend.py": backend,
                 "s.py": "import TAGslow\n" + begun(mark),
