@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from ferris import flow_control, scripts, sql_steps
+from ferris import flow_control, intake_keys, scripts, sql_steps
 from ferris.attributes import shown
 from ferris.documents import Message, Notes, Section, read_object, read_text, whole_of
+from ferris.intake import Intake
 from ferris.isolation import BASIC, BEST, EGRESS, NETWORKS, ResourceLimits
 from ferris.limits import Concurrency, Limits, Rate
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
@@ -44,7 +45,6 @@ _KEYS = (
     "concurrency", "singleton", "rate",
     "limits", "network", "isolation",
 )  # fmt: skip
-_LATER = ("debounce", "batch")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 _SPECIAL = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS, README)
 
@@ -78,6 +78,7 @@ class Manifest:
     resources: ResourceLimits = field(default_factory=ResourceLimits)
     network: str = EGRESS
     isolation: str | None = None
+    intake: Intake = field(default_factory=Intake)
 
     @property
     def limits(self) -> Limits:
@@ -99,6 +100,7 @@ class Manifest:
         limits = Limits.from_json(known)
         known |= {"concurrency": limits.concurrency, "rate": limits.rate}
         known["resources"] = ResourceLimits(**known.get("resources", {}))
+        known["intake"] = Intake.from_json(known.get("intake") or {})
         return cls(**known)
 
 
@@ -148,18 +150,22 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         notes.info(MANIFEST, "", "is not there; the service has the defaults")
         document = {}
     section = Section(document, MANIFEST, "", notes)
-    section.known((*_KEYS, *sql_steps.KEYS, *_LATER))
-    for name in _LATER:
-        if section.get(name) is not None:
-            notes.warning(MANIFEST, name, "is accepted but not in force yet in this release")
+    section.known((*_KEYS, *intake_keys.KEYS, *sql_steps.KEYS))
     order, sql = scripts.resolve(section, files), sql_steps.parse(section)
     _check_sql(section, sql, order)
+    triggers = triggers_of(section)
+    intake = intake_keys.intake_of(section, triggers)
+    outputs = _output_events(section, sql)
+    if intake.join is not None:
+        triggers = tuple(e for n, e in enumerate(intake.join.entries) if e not in intake.join.entries[:n])
+        if intake.join.event:
+            outputs = tuple(dict.fromkeys((*outputs, intake.join.event)))
     return Manifest(
         description=section.text("description"),
         scripts=order,
         tags=tuple(dict.fromkeys(section.texts("tags"))),
-        triggers=triggers_of(section),
-        output_events=_output_events(section, sql),
+        triggers=triggers,
+        output_events=outputs,
         schedule=_schedule(section),
         priority=section.whole("priority", DEFAULT_PRIORITY, 1, 10),
         allow_manual_triggering=section.flag("allow_manual_triggering", True),
@@ -174,6 +180,7 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         resources=_resources(section),
         network=_one_of(section, "network", NETWORKS) or EGRESS,
         isolation=_one_of(section, "isolation", (BASIC, BEST)),
+        intake=intake,
     )
 
 

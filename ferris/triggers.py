@@ -13,8 +13,8 @@ from ferris.predicates import OR, FilterError
 from ferris.routing import check_pattern
 from ferris.rules import CesqlRule
 
-_ATTRIBUTES = ("id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "specversion")
-_EXTENSIONS = (
+ATTRIBUTES = ("id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "specversion")
+EXTENSIONS = (
     "correlationid",
     "causationid",
     "ferrishops",
@@ -121,11 +121,11 @@ def _is_filter(section: Section, path: str, filter: Any) -> bool:
         section.notes.error(section.file, key, error.problem)
         return False
     for name in filter:
-        if name not in (OR, *_ATTRIBUTES, *_EXTENSIONS, "data"):
+        if name not in (OR, *ATTRIBUTES, *EXTENSIONS, "data"):
             section.notes.warning(
                 section.file,
                 f"{path}.{name}",
                 f'looks at an extension attribute called {name}; a field of the data stands inside "data"'
-                + near(name, (*_ATTRIBUTES, "data")),
+                + near(name, (*ATTRIBUTES, "data")),
             )
     return True

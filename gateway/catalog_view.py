@@ -6,10 +6,10 @@ import gc
 import logging
 from uuid import UUID
 
-from ferris.limits import Limits
 from ferris.routing import FilterError, RoutingTable, Trigger
 from ferris_web.catalog import selectors as catalog
 from ferris_web.executions.services import Catalog, Listener
+from ferris_web.executions.services.runs import listener_of
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +56,7 @@ class CatalogView:
         for pk in gone:
             del self._listeners[str(pk)]
         for service in catalog.services_versioned(wanted):
-            self._listeners[str(service.id)] = Listener(
-                service.id,
-                service.name,
-                service.version_id,
-                service.priority,
-                service.runs,
-                Limits.from_json(service.limits),
-                service.paused_at is not None,
-                service.slow_since is not None,
-            )
+            self._listeners[str(service.id)] = listener_of(service)
         self._marks = marks
         if len(changed) > _MANY:
             gc.freeze()  # it stays: from now on, looks for garbage need not walk through it

@@ -13,16 +13,16 @@ from django.db import IntegrityError, InterfaceError, OperationalError
 
 from ferris import events
 from ferris.adapters import log_lines
-from ferris.config import EVENTS
+from ferris.config import CONTROL, EVENTS
 from ferris.errors import EventError
 from ferris.events import Event
-from ferris.ports import EventLog, LogRecord
+from ferris.ports import EventLog, LogRecord, Record
 from ferris_web.executions.selectors import executions_origin
 from ferris_web.executions.services import Dispatched, changes_tell, events_dispatch
-from ferris_web.executions.services.dispatch import as_uuid
 from ferris_web.executions.services.durability import Behind
+from ferris_web.executions.services.runs import as_uuid
 from gateway import metrics
-from gateway.admission import admit
+from gateway.admission import TIMED, admit
 from gateway.catalog_view import CatalogView
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
@@ -59,6 +59,8 @@ class Router(Reader):
         ring(done.doorbells)
         ring_waiting(done.waiting | admit(self.log, done.held))
         changes_tell(done.changes)
+        if done.wakes:
+            self.log.append(CONTROL, [Record(TIMED)])
 
     def settle(self) -> None:
         self._behind.settle()

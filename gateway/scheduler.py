@@ -1,4 +1,4 @@
-"""The one clock: due schedules become events, executions that waited for a time become queued.
+"""The one clock: due schedules become events, executions that waited for a time become queued, gatherings close.
 
 Missed runs (the platform was down): one run for the latest of them, at once; the others are not made up for.
 A run's event id is made of the schedule and the due time, so that two schedulers at once, or one that died
@@ -8,7 +8,7 @@ between event and row, cause one run.
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from ferris import cron, events
@@ -18,8 +18,15 @@ from ferris.ports import EventLog, Record
 from ferris_web.catalog.models import Schedule
 from ferris_web.catalog.selectors import schedules_due, schedules_next
 from ferris_web.catalog.services import schedule_advance
-from ferris_web.executions.services import executions_due
+from ferris_web.executions.backlog import ROUTER, passed
+from ferris_web.executions.services import changes_tell, executions_due
 from ferris_web.executions.services.admission import gates_due, gates_next, gates_waiting
+from ferris_web.executions.services.gathering_due import (
+    absences_due,
+    absences_told,
+    gatherings_close,
+    gatherings_next,
+)
 from ferris_web.executions.services.reports import next_due
 from gateway.admission import TIMED, admit
 from gateway.doorbell import ring_waiting
@@ -27,6 +34,7 @@ from gateway.role import Role
 
 GROUP = "ferris.scheduler"
 _LONGEST_WAIT = 300.0  # a look at the tables now and then, should a notice be lost or the clock be set
+_BEHIND = timedelta(seconds=0.1)
 _DUE_IDS = uuid.UUID("0f2f5fd2-6d4c-5b53-8f0f-6c1f3a3d2a10")
 
 
@@ -50,7 +58,8 @@ class Scheduler(Role):
             self._fire(schedule, now)
         due = executions_due(now)
         opening: dict[UUID, set[str] | None] = dict.fromkeys(gates_due(now))
-        ring_waiting(due.lanes | admit(self._log, {**due.held, **opening}))
+        lanes = self._close_gatherings(now)
+        ring_waiting(lanes | due.lanes | admit(self._log, {**due.held, **opening}))
         notices = self._consumer.poll(1000, timeout=self._wait(datetime.now(UTC)))
         if notices:
             if any(notice.value != TIMED for notice in notices):
@@ -61,10 +70,31 @@ class Scheduler(Role):
 
     def _wait(self, now: datetime) -> float:
         times = [time for time in (schedules_next(), next_due(), gates_next()) if time is not None]
+        gathered = gatherings_next()
+        if gathered is not None:
+            # One that is due still waits when the router is behind: it may have to read what belongs to it.
+            times.append(max(gathered, now + _BEHIND))
         if not times:
             return _LONGEST_WAIT
         soonest: float = (min(times) - now).total_seconds()
         return min(_LONGEST_WAIT, max(0.0, soonest))
+
+    def _close_gatherings(self, now: datetime) -> set[str]:
+        """Close what is due, and tell of what did not come; the lanes in which executions wait to be rung."""
+        soonest = gatherings_next()
+        if soonest is None or soonest > now:
+            return set()
+        reached, lanes = passed(EVENTS, ROUTER, now), set[str]()
+        while True:
+            closed = gatherings_close(reached, now)
+            changes_tell(closed.changes)
+            lanes |= closed.lanes | admit(self._log, closed.held)
+            if not closed.more:
+                break
+        while absent := absences_due():
+            self._log.append(EVENTS, [Record(events.encode(event), key=event.flow_id) for _, event in absent])
+            absences_told([pk for pk, _ in absent], now)
+        return lanes
 
     def _fire(self, schedule: Schedule, now: datetime) -> None:
         due = schedule.next_due_at

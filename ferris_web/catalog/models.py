@@ -118,6 +118,12 @@ class Service(models.Model):
         editable=False,
         help_text="Most of its last runs took longer than FERRIS_SLOW_AFTER: it runs in the lane slow.",
     )
+    intake = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="How its manifest thins, gathers or joins events before it runs; empty: each event runs it.",
+    )
     config_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the config.json a sync last copied."
     )

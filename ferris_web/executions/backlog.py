@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ferris.ports import LogRecord
 from ferris_web import wiring
 
@@ -35,3 +37,18 @@ def backlog(topic: str, group: str, *, most: int) -> list[LogRecord] | None:
             found += page
             at = page[-1].offset + 1
     return found
+
+
+def passed(topic: str, group: str, now: datetime) -> datetime:
+    """A time before which every record of the topic, as far as it is there at `now`, was taken up by the group."""
+    log = wiring.event_log()
+    info = next((found for found in log.topics() if found.name == topic), None)
+    if info is None or info.groups.get(group) == 0:
+        return now
+    soonest = now
+    for part in info.partitions:
+        lag = min(info.groups.get(group, part.end), part.end - part.begin)
+        if lag:
+            oldest = log.browse(topic, partition=part.partition, offset=part.end - lag, limit=1)
+            soonest = min([soonest, *(record.timestamp for record in oldest)])
+    return soonest

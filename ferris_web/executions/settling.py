@@ -8,6 +8,7 @@ from ferris.config import EVENTS
 from ferris.ports import TopicInfo
 from ferris_web import wiring
 from ferris_web.executions.backlog import ROUTER
+from ferris_web.executions.gathered import flow_gathers
 from ferris_web.executions.models import OPEN, Execution
 
 
@@ -27,7 +28,7 @@ def flow_settled(flow_id: str, mark: Mark | None = None) -> tuple[bool, Mark | N
     Once the router has passed the mark, the executions that those events cause have rows; if none was added
     and all have ended, nothing is left. Never waits: ask again after records on `ferris.hpsm` or
     `ferris.changes`, or, with a mark, a moment later. What a script put on the schedule for later does not
-    count.
+    count, nor what waits in a join.
     """
     if mark is None:
         # In this order: a row that comes between the count and the look at the log changes the count later.
@@ -43,7 +44,7 @@ def flow_settled(flow_id: str, mark: Mark | None = None) -> tuple[bool, Mark | N
 
 
 def _open(flow_id: str) -> bool:
-    return Execution.objects.filter(flow_id=flow_id, status__in=OPEN).exists()
+    return Execution.objects.filter(flow_id=flow_id, status__in=OPEN).exists() or flow_gathers(flow_id)
 
 
 def _count(flow_id: str) -> int:

@@ -7,7 +7,7 @@ service had at the event's revision of the catalog tell, and beside it what they
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -19,6 +19,7 @@ from ferris_web.catalog import history
 from ferris_web.catalog.history import Past
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.selectors import event_type_patterns
+from ferris_web.executions.gathered import decisions_of
 from ferris_web.executions.journal import event_of
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.models import Execution
@@ -31,9 +32,20 @@ STAGES = (RAN, NEAR, REST)
 Place = tuple[str, str]
 """Where a page begins: the stage, and the name (of `ran`: the sequence) behind which it does."""
 
-Held = Callable[[EventRow, Sequence[Service]], Mapping[UUID, Reason]]
-HELD: tuple[Held, ...] = ()
-"""What else may have become of an event at a service, beside an execution: asked in this order, a page at a time."""
+Held = Callable[[EventRow, Sequence[Service]], Mapping[UUID, tuple[Reason, UUID | None]]]
+
+
+def _gathered(row: EventRow, services: Sequence[Service]) -> Mapping[UUID, tuple[Reason, UUID | None]]:
+    found = decisions_of(row.key, services)
+    return {
+        pk: (Reason(Kind.RAN if one.execution_id else Kind.HELD, str(one)), one.execution_id)
+        for pk, one in found.items()
+    }
+
+
+HELD: tuple[Held, ...] = (_gathered,)
+"""What else may have become of an event at a service, beside an execution of its own: a reason, and the execution
+that it ran in, if there is one. Asked in this order, a page at a time."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +87,25 @@ def verdicts_of(row: EventRow, services: Sequence[Service]) -> list[Verdict]:
     event = event_of(row)
     ids = {execution_id(row.key, str(service.pk)): service.pk for service in services}
     runs = {ids[run.pk]: run for run in Execution.objects.filter(pk__in=list(ids))}
+    held: dict[UUID, tuple[Reason, UUID | None]] = {}
+    for ask in HELD:
+        held = {**ask(row, services), **held}
+    if held:
+        within = Execution.objects.in_bulk([pk for _, pk in held.values() if pk is not None])
+        runs = {pk: run for pk, run in runs.items() if pk not in held} | {
+            pk: within[execution] for pk, (_, execution) in held.items() if execution in within
+        }
     waiting = executions_waiting(runs.values())
     then = history.services_at(row.revision, services)
     now = history.services_now(services)
-    held: dict[UUID, Reason] = {}
-    for ask in HELD:
-        held = {**ask(row, services), **held}
     return [
-        _verdict(event, service, runs.get(pk), waiting, held.get(pk), then.get(pk), now.get(pk))
+        _verdict(event, service, runs.get(pk), waiting, _reason(held.get(pk)), then.get(pk), now.get(pk))
         for service, pk in ((service, service.pk) for service in services)
     ]
+
+
+def _reason(held: tuple[Reason, UUID | None] | None) -> Reason | None:
+    return held[0] if held else None
 
 
 def _verdict(
@@ -98,7 +119,10 @@ def _verdict(
 ) -> Verdict:
     by_triggers = _judged(event, service, then)
     today = None if now is None else _judged(event, service, now)
-    reason = _ran(run, by_triggers) if run is not None else held or by_triggers
+    if held is not None:  # also of the first of several, after which their execution is named
+        reason = replace(held, trigger=by_triggers.trigger)
+    else:
+        reason = _ran(run, by_triggers) if run is not None else by_triggers
     return Verdict(
         service=service,
         reason=reason,

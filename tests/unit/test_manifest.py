@@ -307,8 +307,6 @@ def test_near_misses() -> None:
     [
         ({"colour": "red"}, "colour"),
         ({"concurrency": {"limit": 1, "keys": "data.a"}}, "concurrency.keys"),
-        ({"debounce": "1s"}, "debounce"),
-        ({"batch": {"size": 10}}, "batch"),
         ({"schedule": {"cron": "@daily", "zone": "x"}}, "schedule.zone"),
         ({"trigger_events": ["a", "a"]}, "trigger_events[1]"),
         ({"trigger_events": "a"}, "trigger_events"),
@@ -322,10 +320,6 @@ def test_warnings_do_not_block(manifest: dict[str, Any], key: str) -> None:
     parsed = parse(**manifest)
     assert told(parsed, "warning") == [("manifest.json", key)]
     assert parsed.manifest is not None
-
-
-def test_what_is_not_in_force_yet_is_said() -> None:
-    assert "not in force yet" in text_of(parse(debounce="5s"), "debounce")
 
 
 # --- JSON as people write it -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from ferris import events
 from ferris.config import EVENTS, LIFECYCLE
 from ferris.events import Event
+from ferris.intake import Intake
 from ferris.limits import Limits
 from ferris.ports import LogRecord, Record
 from ferris.retry import Retry
@@ -29,11 +31,20 @@ def service(
     priority: int = 5,
     active: bool = True,
     limits: Limits | None = None,
+    intake: Intake | None = None,
 ) -> Service:
-    """A service with one version that listens to these event types (or {"event_type", "filter"})."""
+    """A service with one version that listens to these event types (or {"event_type", "filter"}), or that has a
+    join."""
+    if intake is not None and intake.join is not None:
+        triggers = tuple(asdict(entry) for entry in intake.join.entries)
     project, _ = Project.objects.get_or_create(name="testing")
     made = Service.objects.create(
-        project=project, name=name, priority=priority, active=active, limits=(limits or Limits()).to_json()
+        project=project,
+        name=name,
+        priority=priority,
+        active=active,
+        limits=(limits or Limits()).to_json(),
+        intake=intake and intake.to_json(),
     )
     made.version = ServiceVersion.objects.create(
         service=made,
@@ -60,16 +71,22 @@ def event(type: str = "a.happened", data: Any = None, **attributes: Any) -> Even
 
 
 def dispatch(*batch: Event, now: datetime = NOW) -> list[Doorbell]:
-    """What the router does with events, without a log: the doorbells that it would ring."""
+    """What the router does with events that come at one moment, without a log: the doorbells that it would ring."""
     return dispatched(*batch, now=now).doorbells
 
 
 def dispatched(*batch: Event, now: datetime = NOW) -> Dispatched:
     """The same, and all that it would do next."""
-    records = [
-        LogRecord(EVENTS, 0, offset, e.flow_id, events.encode(e), {}, now) for offset, e in enumerate(batch)
+    return dispatch_at(*((e, now) for e in batch), now=now)
+
+
+def dispatch_at(*batch: tuple[Event, datetime], now: datetime = NOW) -> Dispatched:
+    """The same with the moment at which each came onto the log."""
+    pairs = [
+        (e, LogRecord(EVENTS, 0, offset, e.flow_id, events.encode(e), {}, at))
+        for offset, (e, at) in enumerate(batch)
     ]
-    return events_dispatch(list(zip(batch, records, strict=True)), CatalogView().current(), now)
+    return events_dispatch(pairs, CatalogView().current(), now)
 
 
 def report(

@@ -84,6 +84,10 @@ def test_a_folder_becomes_a_service(project: Project, source: SourceFolder) -> N
         "backoff": 2.0,
         "max_delay": 3600.0,
         "on_lost": False,
+        "cron": "",
+        "timezone": "UTC",
+        "only_on": [],
+        "never_on": [],
     }
     assert version.requirements == "six==1.16.0\n"
     assert version.readme == "# Orders"
@@ -217,7 +221,7 @@ def test_an_unknown_key_is_a_warning_with_a_near_miss(project: Project, source: 
     assert of(run, "added") == ["orders"]
     told = {(m[0], m[2]): m[3] for m in messages(run, "orders")}
     assert "trigger_events" in told["warning", "trigger_event"]
-    assert "not in force yet" in told["warning", "debounce"]
+    assert "no trigger_events" in told["warning", "debounce"]
 
 
 def test_hidden_and_empty_folders_and_files_at_the_root(project: Project, source: SourceFolder) -> None:

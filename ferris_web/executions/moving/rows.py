@@ -41,6 +41,8 @@ from ferris_web.executions.models import (
     Execution,
     Flow,
     Gate,
+    GatheredEvent,
+    Gathering,
     LanePause,
     Pace,
     Step,
@@ -52,6 +54,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter),
+    *(Gathering, GatheredEvent),
 )
 # Made by every start of a platform, and replaced by what an archive holds.
 _GIVEN: tuple[type[models.Model], ...] = (User, Revision)

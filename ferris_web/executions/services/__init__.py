@@ -17,7 +17,6 @@ from ferris_web.executions.services.dispatch import (
     Catalog,
     Dispatched,
     Doorbell,
-    Listener,
     dead_letters_record,
     events_dispatch,
 )
@@ -37,6 +36,7 @@ from ferris_web.executions.services.requests import (
     run_request,
     wait_visible,
 )
+from ferris_web.executions.services.runs import Listener
 
 __all__ = [
     "Catalog",

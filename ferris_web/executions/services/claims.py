@@ -22,6 +22,7 @@ from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog import connections, secrets
+from ferris_web.executions.gathered import events_handed
 from ferris_web.executions.models import OPEN, Execution, LanePause
 from ferris_web.executions.services.dispatch import Doorbell
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 # What an order is made of: a claim happens for every execution, a version's readme has no part in it.
 _ORDERED = (
-    *("attempt", "flow_id", "correlation_id", "parent_id", "trigger_type", "lease_until"),
+    *("attempt", "gathering_id", "flow_id", "correlation_id", "parent_id", "trigger_type", "lease_until"),
     *("service__name", "service__project_id", "service__project__name", "service__paused_at"),
     *("version__digest", "version__manifest", "version__requirements"),
     *("event__event_id", "event__type", "event__data", "event__extensions", "event__hops"),
@@ -116,7 +117,7 @@ def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
         python=manifest.get("python"),
         requirements=row.version.requirements or None,
         retry=Retry.from_json(manifest["retry"]),
-        params=params_of(event.data),
+        params=_params(row),
         secrets=secrets.secrets_of(row.service),
         config=_config(row.service.name),
         event_id=event.event_id,
@@ -142,6 +143,13 @@ def _sql(row: Execution) -> dict[str, Any]:
         "connections": connections.connections_of(row.service.project_id, manifest.get("connections")),
         "sql": manifest.get("sql") or {},
     }
+
+
+def _params(row: Execution) -> dict[str, Any]:
+    """The event's data; beside it, as `events`, all that were gathered for this run, if its rule hands them over."""
+    params = params_of(row.event.data)
+    gathered = events_handed(row.gathering_id) if row.gathering_id else None
+    return params if gathered is None else {**params, "events": gathered}
 
 
 def _config(service: str) -> dict[str, Any]:

@@ -10,20 +10,28 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
-from ferris import events, lanes
+from ferris import events
 from ferris.events import Event
-from ferris.execution import execution_id
-from ferris.limits import Limits
 from ferris.ports import LogRecord
 from ferris.routing import Trigger
 from ferris_web.catalog.event_types import event_types_seen
-from ferris_web.executions.models import DeadLetter, Execution, Flow
+from ferris_web.executions.models import DeadLetter, Execution
 from ferris_web.executions.models import Event as EventRow
-from ferris_web.executions.services.admission import Slots, gates_make
+from ferris_web.executions.services.admission import Slots
 from ferris_web.executions.services.changes import Change
+from ferris_web.executions.services.gathering import Intakes
+from ferris_web.executions.services.runs import (
+    Flows,
+    Listener,
+    Run,
+    as_uuid,
+    events_of,
+    execution_rows,
+    executions_save,
+)
 
 _ADDRESSED = frozenset((events.RUN_REQUESTED, events.RETRY_REQUESTED, events.SCHEDULE_DUE))
 
@@ -34,20 +42,6 @@ class Doorbell:
 
     execution_id: UUID
     lane: str
-
-
-@dataclass(frozen=True)
-class Listener:
-    """What dispatch needs to know of a service."""
-
-    id: UUID
-    name: str
-    version_id: int
-    priority: int
-    runs: bool
-    limits: Limits = field(default_factory=Limits)
-    paused: bool = False
-    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,7 @@ class Dispatched:
     waiting: set[str] = field(default_factory=set)
     held: Slots = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    wakes: bool = False  # something now waits for a time: the scheduler must look
 
     def add(self, other: Dispatched) -> None:
         """Take in what another batch came to."""
@@ -76,6 +71,7 @@ class Dispatched:
         for service, slots in other.held.items():
             self.held.setdefault(service, set()).update(slots)
         self.changes += other.changes
+        self.wakes |= other.wakes
 
 
 def _always(lane: str) -> bool:
@@ -98,28 +94,29 @@ def events_dispatch(
     """
     with transaction.atomic():
         fresh, again = _split(batch)
-        flows = _Flows([event for event, _ in fresh], now)
-        rows, executions = [], []
-        for event, record in fresh:
-            found = _executions(event, table, flows, _moment(now, len(executions)), room)
-            executions += found
+        targets = [list(_targets(event, table)) for event, _ in fresh]
+        intakes = Intakes(_gathered(fresh, targets), now)
+        runs, rows = [], []
+        for (event, record), found in zip(fresh, targets, strict=True):
+            for target in found:
+                runs += _runs(event, record, target, intakes)
             rows.append(_journal_row(event, record, table.revision, len(found), _moment(now, len(rows))))
+        known = {event.key: event for event, _ in fresh}
+        known = events_of((run.event for run in runs), known)
+        flows = Flows(known.values(), now)
+        executions = execution_rows(runs, known, flows, now, room)
         EventRow.objects.bulk_create(rows)
+        intakes.save()
         flows.save()
-        Execution.objects.bulk_create(executions)
-        holds = {e.service_id for e in executions if e.status == "pending"}
-        if holds:
-            gates_make(holds)
+        held = executions_save(executions)
         event_types_seen(Counter(e.type for e, _ in fresh), _examples(fresh), now)
-        repeated, held = _again(again) if again else ([], {})
-    for e in executions:
-        if e.status == "pending" and e.slot is not None:
-            held.setdefault(e.service_id, set()).add(e.slot)
+        repeated = _again(again, held) if again else []
     return Dispatched(
         doorbells=[Doorbell(e.id, e.lane) for e in executions if e.rung_at] + repeated,
         waiting={e.lane for e in executions if e.status == "queued" and not e.rung_at},
         held=held,
         changes=[Change.of(e, table.listeners[str(e.service_id)].name) for e in executions],
+        wakes=intakes.wakes,
     )
 
 
@@ -137,18 +134,18 @@ def _split(
     return fresh, again
 
 
-def _again(copies: Sequence[Event]) -> tuple[list[Doorbell], Slots]:
-    """Count copies of known events and find their executions that still wait to be claimed, or admitted."""
+def _again(copies: Sequence[Event], held: Slots) -> list[Doorbell]:
+    """Count copies of known events and find their executions that still wait to be claimed, or (`held`) admitted."""
     for key, count in Counter(e.key for e in copies).items():
         EventRow.objects.filter(key=key).update(copies=F("copies") + count)
     waiting = Execution.objects.filter(event_id__in={e.key for e in copies}, status__in=("queued", "pending"))
-    bells, held = [], Slots()
+    bells = []
     for row in waiting.only("id", "lane", "status", "rung_at", "not_before", "service_id", "slot"):
         if row.status == "queued" and row.rung_at is not None:
             bells.append(Doorbell(row.id, row.lane))
         elif row.status == "pending" and row.not_before is None and row.slot is not None:
             held.setdefault(row.service_id, set()).add(row.slot)
-    return bells, held
+    return bells
 
 
 def _moment(now: datetime, position: int) -> datetime:
@@ -160,89 +157,31 @@ def _targets(event: Event, table: Catalog) -> Iterable[Listener]:
     if event.type in _ADDRESSED:
         found = table.listeners.get(event.service or "")
         return () if found is None else (found,)
-    return (table.listeners[trigger.service_id] for trigger in table.match(event))
+    targets = [table.listeners[trigger.service_id] for trigger in table.match(event)]
+    joined = event.extensions.get("ferrisjoin")
+    if joined is not None:  # what its join missed: the service itself runs, whoever else listens
+        found = table.listeners.get(str(joined))
+        if found is not None and found not in targets:
+            targets.append(found)
+    return targets
 
 
-def _executions(
-    event: Event, table: Catalog, flows: _Flows, now: datetime, room: Callable[[str], bool]
-) -> list[Execution]:
-    made: list[Execution] = []
-    for target in _targets(event, table):
-        sequence = flows.next(event)
-        moment = _moment(now, len(made))
-        addressed = event.type in _ADDRESSED
-        trigger_type = event.trigger if addressed else "triggered"
-        priority = (event.priority if addressed else None) or target.priority
-        choice = lanes.choose(priority, trigger_type, slow=target.slow)
-        row = Execution(
-            id=execution_id(event.key, str(target.id)),
-            service_id=target.id,
-            version_id=target.version_id,
-            event_id=event.key,
-            flow_id=event.flow_id,
-            sequence=sequence,
-            correlation_id=events.correlation_id(event.flow_id or "", sequence),
-            parent_id=as_uuid(event.causation_id),
-            trigger_type=trigger_type,
-            status="queued",
-            lane=choice.lane,
-            lane_reason=choice.reason,
-            priority=priority,
-            created_at=moment,
-        )
-        if not target.runs:
-            row.status, row.finished_at, row.reason = "skipped", moment, "inactive"
-            row.error = f"{target.name} was inactive or gone when the event arrived"
-        elif target.limits or target.paused:
-            row.status = "pending"
-            if target.limits:
-                row.slot, row.rate_key = target.limits.slot(event), target.limits.rate_key(event)
-        elif room(row.lane):
-            row.rung_at = now
-        made.append(row)
-    return made
+def _gathered(
+    fresh: Sequence[tuple[Event, LogRecord]], targets: Sequence[Sequence[Listener]]
+) -> Iterable[tuple[Event, Listener]]:
+    for (event, _), found in zip(fresh, targets, strict=True):
+        for target in found:
+            if target.intake is not None and event.type not in _ADDRESSED:
+                yield event, target
 
 
-class _Flows:
-    """Sequence numbers within flows, read and written once per batch.
-
-    Events of one flow share a log key, so that one router at a time counts for it; but programs that write to
-    the log themselves may leave the key out. Where several routers share a database, each locks the rows.
-    """
-
-    def __init__(self, batch: Sequence[Event], now: datetime) -> None:
-        self._now = now
-        new = {e.flow_id or "": e.type for e in reversed(batch)}
-        self._rows = self._locked(new)
-        missing = [
-            Flow(id=flow, started_at=now, last_event_at=now, root_type=new[flow])
-            for flow in sorted(new.keys() - self._rows.keys())
-        ]
-        if missing and connection.features.has_select_for_update:
-            Flow.objects.bulk_create(missing, ignore_conflicts=True)  # waits for who makes the same
-            self._rows |= self._locked(flow.pk for flow in missing)
-        else:
-            self._rows |= {flow.pk: flow for flow in missing}
-
-    def _locked(self, flows: Iterable[str]) -> dict[str, Flow]:
-        return {
-            row.pk: row for row in Flow.objects.select_for_update().filter(pk__in=list(flows)).order_by("pk")
-        }
-
-    def next(self, event: Event) -> int:
-        row = self._rows[event.flow_id or ""]
-        row.sequence += 1
-        return row.sequence
-
-    def save(self) -> None:
-        for row in self._rows.values():
-            row.last_event_at = self._now
-        Flow.objects.bulk_create(
-            self._rows.values(),
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=["sequence", "last_event_at"],
-        )
+def _runs(event: Event, record: LogRecord, target: Listener, intakes: Intakes) -> list[Run]:
+    if event.type in _ADDRESSED:  # by hand, by the clock, again: nothing holds that up
+        gathered = as_uuid(event.extensions.get("ferrisgathered"))
+        return [Run(target, event.key, event.key, event.trigger, gathered, event.priority)]
+    if target.intake is None or event.extensions.get("ferrisjoin") == str(target.id):
+        return [Run(target, event.key, event.key)]
+    return intakes.take(event, record, target)
 
 
 def _journal_row(event: Event, record: LogRecord, revision: int, matched: int, now: datetime) -> EventRow:
@@ -281,14 +220,6 @@ def _plain(data: object) -> object:
 
 def _examples(fresh: Sequence[tuple[Event, LogRecord]]) -> dict[str, object]:
     return {event.type: _plain(event.data) for event, _ in fresh}
-
-
-def as_uuid(text: str | None) -> UUID | None:
-    """The id in `text`, or None: what caused an event may be anything."""
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        return None
 
 
 def dead_letters_record(letters: Sequence[DeadLetter]) -> None:

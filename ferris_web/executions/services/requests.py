@@ -22,7 +22,10 @@ from ferris_web.catalog.models import Service
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.services.changes import Change, changes_tell
 
-PLATFORM_ONLY = ("ferrisservice", "ferristrigger", "ferrishops", "ferriseventname", "ferrispriority")
+PLATFORM_ONLY = (
+    "ferrisservice", "ferristrigger", "ferrishops", "ferriseventname", "ferrispriority", "ferrisjoin",
+    "ferrisgathered",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,11 +127,16 @@ def retry_event(
         trigger="retried",
         correlation_id=execution.flow_id,
         causation_id=str(execution.id),
-        # The script is told the type of the event that it ran for in the first place.
-        extensions={
-            "ferriseventname": execution.event.extensions.get("ferriseventname") or execution.event.type
-        },
+        extensions=_again(execution),
     )
+
+
+def _again(execution: Execution) -> dict[str, str]:
+    """The script is told the type of the event that it ran for in the first place, and handed what was gathered."""
+    said = {"ferriseventname": execution.event.extensions.get("ferriseventname") or execution.event.type}
+    if execution.gathering_id:
+        said["ferrisgathered"] = str(execution.gathering_id)
+    return said
 
 
 def _request(event: Event, service_id: UUID) -> Requested:

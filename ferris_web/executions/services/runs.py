@@ -1,0 +1,199 @@
+"""Executions in the making: what is to run, for which event, and the rows of it with their numbers in their flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from ferris import events, lanes
+from ferris.events import Event
+from ferris.execution import execution_id
+from ferris.intake import Intake
+from ferris.limits import Limits
+from ferris.routing import RoutingTable, Trigger
+from ferris_web.catalog.models import Service
+from ferris_web.executions.journal import event_of
+from ferris_web.executions.models import Event as EventRow
+from ferris_web.executions.models import Execution, Flow
+from ferris_web.executions.services.admission import Slots, gates_make
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What dispatch needs to know of a service. `intake`: how it thins, gathers or joins events, and `entries` finds
+    the entries of its join that an event matches."""
+
+    id: UUID
+    name: str
+    version_id: int
+    priority: int
+    runs: bool
+    limits: Limits = field(default_factory=Limits)
+    paused: bool = False
+    slow: bool = False
+    intake: Intake | None = None
+    entries: RoutingTable | None = None
+
+
+def listener_of(service: Service) -> Listener:
+    """A service that has a version, as dispatch sees it."""
+    intake = Intake.from_json(service.intake) if service.intake else None
+    join = intake.join if intake else None
+    entries = None
+    if join is not None:
+        named = enumerate(join.entries)
+        entries = RoutingTable(
+            Trigger(str(number), service.name, entry.event_type, entry.filter, cesql=entry.cesql)
+            for number, entry in named
+        )
+    return Listener(
+        service.id,
+        service.name,
+        service.version_id,
+        service.priority,
+        service.runs,
+        Limits.from_json(service.limits),
+        service.paused_at is not None,
+        service.slow_since is not None,
+        intake,
+        entries,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution to make. `first` names it: the event, or the first of those in its `gathering`."""
+
+    listener: Listener
+    first: UUID
+    event: UUID
+    trigger_type: str = "triggered"
+    gathering: UUID | None = None
+    priority: int | None = None
+
+    @property
+    def id(self) -> UUID:
+        return execution_id(self.first, str(self.listener.id))
+
+
+def events_of(keys: Iterable[UUID], known: Mapping[UUID, Event]) -> dict[UUID, Event]:
+    """Those that are known, and for the others what the journal holds."""
+    missing = set(keys) - known.keys()
+    rows = EventRow.objects.filter(key__in=missing) if missing else ()
+    return {**known, **{row.key: event_of(row) for row in rows}}
+
+
+def execution_rows(
+    runs: Sequence[Run],
+    known: Mapping[UUID, Event],
+    flows: Flows,
+    now: datetime,
+    room: Callable[[str], bool],
+) -> list[Execution]:
+    """A row for each run, not yet saved; `room` as in `events_dispatch`."""
+    made = []
+    for run in runs:
+        target, event = run.listener, known[run.event]
+        sequence = flows.next(event)
+        # A time of its own for each row, so that lists by time keep the order of the log.
+        moment = now + timedelta(microseconds=len(made))
+        priority = run.priority or target.priority
+        choice = lanes.choose(priority, run.trigger_type, slow=target.slow)
+        row = Execution(
+            id=run.id,
+            service_id=target.id,
+            version_id=target.version_id,
+            event_id=run.event,
+            flow_id=event.flow_id,
+            sequence=sequence,
+            correlation_id=events.correlation_id(event.flow_id or "", sequence),
+            parent_id=as_uuid(event.causation_id),
+            trigger_type=run.trigger_type,
+            status="queued",
+            lane=choice.lane,
+            lane_reason=choice.reason,
+            priority=priority,
+            created_at=moment,
+            gathering_id=run.gathering,
+        )
+        if not target.runs:
+            row.status, row.finished_at, row.reason = "skipped", moment, "inactive"
+            row.error = f"{target.name} was inactive or gone when the event arrived"
+        elif target.limits or target.paused:
+            row.status = "pending"
+            if target.limits:
+                row.slot, row.rate_key = target.limits.slot(event), target.limits.rate_key(event)
+        elif room(row.lane):
+            row.rung_at = moment
+        made.append(row)
+    return made
+
+
+def executions_save(made: Sequence[Execution]) -> Slots:
+    """Write new rows; those who wait to be admitted, by service."""
+    Execution.objects.bulk_create(made)
+    holds = {row.service_id for row in made if row.status == "pending"}
+    if holds:
+        gates_make(holds)
+    held: Slots = {}
+    for row in made:
+        if row.status == "pending" and row.slot is not None:
+            held.setdefault(row.service_id, set()).add(row.slot)
+    return held
+
+
+class Flows:
+    """Sequence numbers within flows, read and written once per batch.
+
+    Events of one flow share a log key, so that one router at a time counts for it; but programs that write to
+    the log themselves may leave the key out. Where several routers share a database, each locks the rows.
+    """
+
+    def __init__(self, wanted: Iterable[Event], now: datetime) -> None:
+        self._now = now
+        new: dict[str, str] = {}
+        for event in wanted:
+            new.setdefault(event.flow_id or "", event.type)
+        self._rows = self._locked(new)
+        missing = [
+            Flow(id=flow, started_at=now, last_event_at=now, root_type=new[flow])
+            for flow in sorted(new.keys() - self._rows.keys())
+        ]
+        if missing and connection.features.has_select_for_update:
+            Flow.objects.bulk_create(missing, ignore_conflicts=True)  # waits for who makes the same
+            self._rows |= self._locked(flow.pk for flow in missing)
+        else:
+            self._rows |= {flow.pk: flow for flow in missing}
+
+    def _locked(self, flows: Iterable[str]) -> dict[str, Flow]:
+        return {
+            row.pk: row for row in Flow.objects.select_for_update().filter(pk__in=list(flows)).order_by("pk")
+        }
+
+    def next(self, event: Event) -> int:
+        row = self._rows[event.flow_id or ""]
+        row.sequence += 1
+        return int(row.sequence)
+
+    def save(self) -> None:
+        for row in self._rows.values():
+            row.last_event_at = self._now
+        Flow.objects.bulk_create(
+            self._rows.values(),
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=["sequence", "last_event_at"],
+        )
+
+
+def as_uuid(text: Any) -> UUID | None:
+    """The id in `text`, or None: what caused an event may be anything."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
