@@ -293,12 +293,13 @@ def _hidden(found: Page) -> list[dict[str, str]]:
     ]
 
 
-def test_the_console_retries_failures_of_a_kind_and_mends_a_letter(person: Any) -> None:
+def test_the_console_retries_failures_of_a_kind_and_mends_a_letter(person: Any, administrator: Any) -> None:
     service("mailer", "mailer.go")
     failed("mailer", "ValueError: #", 2)
     Execution.objects.update(created_at=timezone.now())
     shown = page(person, "/failures/").text
     assert "ValueError: <n>" in shown
+    assert "ValueError: <n>" in page(administrator, "/failures/?since=7d").text
     kind = failure_groups(FailureGroup()).groups[0].kind
     done = person.post("/failures/retry/", {"service": "mailer", "kind": kind, "total": "2"})
     assert "2 of 2 retried" in Page(done.content.decode()).text

@@ -31,7 +31,7 @@ def failure_list(request: HttpRequest) -> HttpResponse:
     since = filters.since(query, timezone.now())
     wanted = FailureGroup(service=filters.text(query, "service", 200), since=since)
     context = {
-        "found": failures.failure_groups(wanted),
+        "kinds": failures.failure_groups(wanted),
         "service": wanted.service,
         "since": since.isoformat() if since else "",
         "periods": filters.choices(query, "since", _PERIODS),
