@@ -7,7 +7,6 @@ the templates escape.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from functools import cache
 from typing import Any
 
 import nh3
-from django.utils.html import escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -191,33 +190,3 @@ def readme(text: str) -> SafeString:
         link_rel="noopener noreferrer nofollow",
     )
     return mark_safe(clean)  # noqa: S308 - nh3 cleaned it
-
-
-# Select Graphic Rendition (ECMA-48 section 8.3.117); other control sequences are dropped.
-_ANSI = re.compile(
-    r"\x1b\[([0-9;]*)m|\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f]"
-)
-_COLOURS = {*range(30, 38), *range(90, 98)}
-
-
-def log_message(text: str) -> SafeString:
-    """A log line's text: escaped, ANSI colours turned into classes, other control characters dropped."""
-    out: list[str] = []
-    bold, colour, last = False, 0, 0
-    for match in _ANSI.finditer(text):
-        out.append(_span(text[last : match.start()], bold, colour))
-        last = match.end()
-        if match.group(1) is not None:
-            for part in match.group(1).split(";"):
-                code = int(part[:4] or 0)
-                bold = code == 1 or (bold and code not in (0, 22))
-                colour = code if code in _COLOURS else 0 if code in (0, 39) else colour
-    out.append(_span(text[last:], bold, colour))
-    return mark_safe("".join(out))  # noqa: S308 - each piece is escaped
-
-
-def _span(text: str, bold: bool, colour: int) -> str:
-    classes = " ".join(([f"ansi-{colour}"] if colour else []) + (["ansi-1"] if bold else []))
-    if not text or not classes:
-        return str(escape(text))
-    return format_html('<span class="{}">{}</span>', classes, text)

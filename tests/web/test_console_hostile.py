@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from ferris_web.console import presentation
+from ferris_web.console import ansi, presentation
 from tests.web.console_fixtures import HOSTILE, addresses
 from tests.web.console_pages import Page, page
 from tests.web.console_rows import Rows
@@ -52,7 +52,7 @@ def test_a_readme_keeps_its_form_and_loses_its_teeth() -> None:
     ],
 )
 def test_log_lines_are_coloured_and_harmless(line: str, html: str) -> None:
-    assert presentation.log_message(line) == html
+    assert ansi.as_html(line) == html
 
 
 def test_files_are_shown_as_text() -> None:

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ferris_web import wiring
-from ferris_web.console import addresses, presentation
+from ferris_web.console import addresses, ansi, presentation
 
 register = template.Library()
 
@@ -29,7 +29,7 @@ register.filter("duration", presentation.duration)
 register.filter("size", presentation.size)
 register.filter("milliseconds", presentation.milliseconds)
 register.filter("readme", presentation.readme)
-register.filter("log_message", presentation.log_message)
+register.filter("log_message", ansi.as_html)
 register.filter("shorten", presentation.shorten)
 register.filter("flow_url", addresses.flow)
 register.filter("event_type_url", addresses.event_type)
