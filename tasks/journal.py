@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ class Journal:
         self._budget = Budget(log_limit, self._append_line)
         self._sequence = 0
         self._progress = 0
+        self._second, self._stamp = -1, ""
         self._sent: Counter[str] = Counter()
         self._warned = False
         self.step: str | None = None
@@ -175,7 +177,7 @@ class Journal:
         self._reporter.add(TOPICS[topic], Record(value, key=order.flow_id))
 
     def _append_line(self, line: Any) -> None:
-        time, step, stream, level, message = line
+        at, step, stream, level, message = line
         self._sequence += 1
         order = self.order
         value = json.dumps(
@@ -183,7 +185,7 @@ class Journal:
                 "execution": order.execution_id,
                 "attempt": order.attempt,
                 "seq": self._sequence,
-                "time": time,
+                "time": at,
                 "step": step,
                 "stream": stream,
                 "level": level,
@@ -195,6 +197,10 @@ class Journal:
         ).encode("utf-8", "replace")
         self._reporter.add(LOGS, Record(value, key=order.execution_id), urgent=False)
 
-    @staticmethod
-    def _now() -> str:
-        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    def _now(self) -> str:
+        """RFC 3339 with milliseconds; what stays the same within a second is written once."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second, self._stamp = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+        return f"{self._stamp}.{int((now - second) * 1000):03}Z"

@@ -49,6 +49,10 @@ class Masker:
             return text.replace(found[0], MASK)
         return _covered(text, found)
 
+    def holds(self, text: str) -> bool:
+        """True when there is a secret in the text."""
+        return any(form in text for form in self._forms)
+
     def open_end(self, text: str) -> int:
         """Where at the text's end something begins that may be the first part of a secret; else the text's length."""
         at = len(text)

@@ -112,9 +112,15 @@ class Lines:
         if "\n" not in text and len(self._rest) + len(text) <= LONGEST_LINE:
             self._rest += text
             return
-        *whole, rest = (self._rest + text).split("\n")
+        text = self._rest + text
+        *whole, rest = text.split("\n")
+        # Looking once through all that was read is much quicker than through each of many short lines.
+        plain = "\r" not in text and not self._masker.holds(text)
         for line in whole:
-            self._line(line)
+            if plain and len(line) <= LONGEST_LINE:
+                self._emit(line)
+            else:
+                self._line(line)
         self._rest = rest[rest.rfind("\r", 0, -1) + 1 :]
         # The last characters stay: they may be the beginning of a secret.
         while len(self._rest) > LONGEST_LINE + self._masker.longest:
