@@ -43,6 +43,10 @@ SCRIPT = """
     context.logging.warning("logged: " + plain)
     context.secrets.set("later", "set-by-" + "a-script-0nly", context="project")
     print(context.secrets.get("later"))
+    context.progress(1, 2, "reading " + plain)
+    context.events.send("TAG.told", data={"password": plain, "all": [context.secrets.get("key")]})
+    context.artifacts.put("dump.json", json.dumps(json.loads(sys.argv[1])))
+    context.artifacts.put(plain + ".txt", context.secrets.get("key"))
     print("user is app")
     raise ValueError("failed with " + plain)
 """
@@ -70,6 +74,9 @@ def test_a_secret_never_shows(shared: Platform, project: Project, tmp_path: Path
     assert "the secret is" in said
     assert "user is app" in said  # what stands beside a secret is not masked with it
     assert "ValueError: failed with" in said
+    assert row["progress"]["message"] == "reading ***"
+    kept = client.all(f"/api/v1/executions/{row['id']}/artifacts/")
+    assert sorted(one["name"] for one in kept) == ["***.txt", "dump.json"]
     assert client.flow(project.emit("TAG.later"), 1)[0]["status"] == "completed"
 
     name = project("TAG_s")
@@ -79,6 +86,8 @@ def test_a_secret_never_shows(shared: Platform, project: Project, tmp_path: Path
             f"/api/v1/executions/{row['id']}/",
             f"/api/v1/executions/{row['id']}/steps/",
             f"/api/v1/executions/{row['id']}/logs/",
+            f"/api/v1/executions/{row['id']}/artifacts/",
+            f"/api/v1/executions/{row['id']}/artifacts/dump.json",
             f"/api/v1/executions/?service={name}",
             f"/api/v1/services/{name}/",
             f"/api/v1/services/{name}/config/",

@@ -206,3 +206,12 @@ def test_artifacts_stay_in_their_folder(tmp_path: Path, name: str) -> None:
     done = run(tmp_path, f"from ferris_ef import context\ncontext.artifacts.put('{name}', 'x')")
     assert "ValueError: name:" in done.stderr
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["main.py"]
+
+
+def test_progress_is_printed(tmp_path: Path) -> None:
+    code = "from fx_ef import context\ncontext.progress(3, 10, 'reading')\ncontext.progress(7)"
+    done = run(tmp_path, code)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == ["progress 3/10 reading", "progress 7"]
+    assert run(tmp_path, code, local=False).stderr == done.stderr  # by hand, without a platform
+    assert "ValueError: done: is -1" in run(tmp_path, code.replace("7", "-1")).stderr
