@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ferris.artifacts import name_problem
 from tasks.mask import Masker
 
 MOST: Final = 20
@@ -49,7 +50,7 @@ def _checked(message: Mapping[str, Any]) -> dict[str, Any] | None:
         and all(cell is None or isinstance(cell, str) for row in rows for cell in row)
         and isinstance(count, int)
         and (line is None or isinstance(line, int))
-        and (file is None or isinstance(file, str))
+        and (file is None or (isinstance(file, str) and not name_problem(file)))
     )
     if not good:
         return None
@@ -58,7 +59,7 @@ def _checked(message: Mapping[str, Any]) -> dict[str, Any] | None:
         "rows": [[None if cell is None else _clean(cell) for cell in row] for row in rows],
         "count": count,
         "truncated": bool(message.get("truncated")),
-        "file": None if file is None else _clean(file),
+        "file": file,
         "line": line,
     }
 

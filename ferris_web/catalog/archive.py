@@ -17,7 +17,7 @@ _LOCAL = frozenset((SECRETS, "ef_env.json", "ef_package_state.json", ".DS_Store"
 _TOOLS = frozenset(
     {
         ".git", ".hg", ".svn", "__pycache__", ".venv", "node_modules", ".mypy_cache", ".pytest_cache",
-        ".ruff_cache", ".idea", ".vscode", ".ipynb_checkpoints", "ef_objects",
+        ".ruff_cache", ".idea", ".vscode", ".ipynb_checkpoints", "ef_objects", "ef_artifacts",
     }
 )  # fmt: skip
 

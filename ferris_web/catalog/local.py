@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,10 @@ from ferris_web.catalog.source import Folder, read_folder
 ENVIRONMENT: Final = "ef_env.json"
 STATE: Final = "ef_package_state.json"
 OBJECTS: Final = "ef_objects"
+ARTIFACTS: Final = "ef_artifacts"
+SQL_ARGUMENT: Final = "sql.json"
+_PARTS: Final = ("params", "secrets", "config", "connections")
+_SQL: Final = ROOT / "tasks" / "sql" / "__main__.py"
 TIMED_OUT: Final = 124  # as timeout(1) has it
 
 # The argument comes from a file: it has no limit there, and the list of processes does not show it.
@@ -51,17 +55,16 @@ def run_local(folder: Path, data: Any, tell: Callable[[Message], None], say: Cal
         tell(message)
     if read.refused or parsed.manifest is None:
         raise Refused("the folder has mistakes that must be mended first")
-    if parsed.requirements:
-        say(f"(requirements.txt is not installed here: the packages of {sys.executable} are used)")
     with tempfile.TemporaryDirectory(prefix="ferris-local-") as temporary:
         copy, argument = Path(temporary) / "package", Path(temporary) / "argument.json"
         _unpack(read, copy)
         order = _order(read.name, data, parsed, _environment_file(folder))
         argument.write_text(script_argument(order))
+        argument.with_name(SQL_ARGUMENT).touch(mode=0o600)
         (copy / ENVIRONMENT).write_text(_local_environment(order))
         _carry(folder, copy)
         try:
-            return _run_all(parsed.manifest.scripts, copy, argument, parsed.manifest.timeout, say)
+            return _run_all(order, copy, argument, parsed.manifest.timeout, say)
         finally:
             _carry(copy, folder)
 
@@ -70,8 +73,9 @@ def _carry(here: Path, there: Path) -> None:
     """What the helper library keeps from run to run."""
     if (here / STATE).is_file():
         shutil.copyfile(here / STATE, there / STATE)
-    if (here / OBJECTS).is_dir():
-        shutil.copytree(here / OBJECTS, there / OBJECTS, dirs_exist_ok=True)
+    for kept in (OBJECTS, ARTIFACTS):
+        if (here / kept).is_dir():
+            shutil.copytree(here / kept, there / kept, dirs_exist_ok=True)
 
 
 def _unpack(read: Folder, copy: Path) -> None:
@@ -91,10 +95,8 @@ def _environment_file(folder: Path) -> Mapping[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise Refused(f"{ENVIRONMENT} cannot be read: {error}") from None
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(name, {}), dict) for name in ("params", "secrets", "config")
-    ):
-        raise Refused(f'{ENVIRONMENT} must hold an object with the objects "params", "secrets" and "config"')
+    if not isinstance(found, dict) or not all(isinstance(found.get(name, {}), dict) for name in _PARTS):
+        raise Refused(f"{ENVIRONMENT} must hold an object, and in it objects: {', '.join(_PARTS)}")
     return found
 
 
@@ -118,6 +120,9 @@ def _order(name: str, data: Any, parsed: Parsed, local: Mapping[str, Any]) -> Ex
         params={**local.get("params", {}), **params_of(data)},
         secrets={**(parsed.secrets or {}), **local.get("secrets", {})},
         config={**(parsed.config or {}), **local.get("config", {})},
+        requirements=parsed.requirements,
+        connections={name: {"url": str(url)} for name, url in local.get("connections", {}).items()},
+        sql=parsed.manifest.sql.to_json() if parsed.manifest else {},
     )
 
 
@@ -128,30 +133,72 @@ def _local_environment(order: ExecutionOrder) -> str:
 
 
 def _run_all(
-    scripts: tuple[str, ...], copy: Path, argument: Path, timeout: float | None, say: Callable[[str], None]
+    order: ExecutionOrder, copy: Path, argument: Path, timeout: float | None, say: Callable[[str], None]
 ) -> int:
-    if not scripts:
+    if not order.scripts:
         say("There is no script to run: add one, or name one in manifest.json (entrypoint).")
         return 1
-    for script in scripts:
-        if script.endswith(".sql"):
-            say(f"--- {script} is left out: SQL runs on a database connection of the platform")
-            continue
+    for script in order.scripts:
         say(f"--- {script}")
-        status = _run(script, copy, argument, timeout)
+        if script.endswith(".sql"):
+            status = _run_sql(order, script, copy, argument.with_name(SQL_ARGUMENT), timeout)
+        else:
+            status = _run(_python(order, copy), script, copy, argument, timeout)
         if status:
             say(f"--- {script} failed with exit status {status}")
             return status
     return 0
 
 
-def _run(script: str, copy: Path, argument: Path, timeout: float | None) -> int:
+def _run_sql(order: ExecutionOrder, script: str, copy: Path, argument: Path, timeout: float | None) -> int:
+    """As an executor does, on the connections of ef_env.json."""
+    params = json.loads(script_argument(order))
+    del params["secrets"]
+    said = {
+        "script": script,
+        "params": params,
+        "connections": dict(order.connections),
+        "options": dict(order.sql),
+    }
+    argument.write_text(json.dumps(said))
+    (copy / ARTIFACTS).mkdir(exist_ok=True)
+    return _run([sys.executable], str(_SQL), copy, argument, timeout)
+
+
+def _python(order: ExecutionOrder, copy: Path) -> list[str]:
+    """The interpreter for the scripts: with the packages of requirements.txt, if there is one, and no others."""
+    if not order.requirements:
+        return [sys.executable]
+    from uv import find_uv_bin
+
+    base = getattr(sys, "_base_executable", sys.executable)
+    wanted = ("--with-requirements", str(copy / "requirements.txt"))
+    return [
+        find_uv_bin(),
+        "run",
+        "--quiet",
+        "--no-project",
+        "--isolated",
+        "--python",
+        base,
+        *wanted,
+        "python",
+    ]
+
+
+def _run(python: Sequence[str], script: str, copy: Path, argument: Path, timeout: float | None) -> int:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FERRIS_", "DJANGO_"))}
     path = os.pathsep.join(filter(None, (str(ROOT / "sdk"), kept.get("PYTHONPATH"))))
     process = subprocess.Popen(
-        (sys.executable, "-c", _START, script, str(argument)),
+        (*python, "-c", _START, script, str(argument)),
         cwd=copy,
-        env={**kept, "EF_ENV": "local", "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        env={
+            **kept,
+            "EF_ENV": "local",
+            "PYTHONPATH": path,
+            "PYTHONUNBUFFERED": "1",
+            "FERRIS_ARTIFACTS": str(copy / ARTIFACTS),
+        },
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )

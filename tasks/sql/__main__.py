@@ -13,6 +13,15 @@ CHANNEL = "FERRIS_CHANNEL"
 ARTIFACTS = "FERRIS_ARTIFACTS"
 
 
+def show(message: dict[str, Any]) -> None:
+    """A table's rows, or an event, for whoever runs the script by hand."""
+    if message["op"] == "table":
+        for row in (message["columns"], *message["rows"]):
+            print("  " + " | ".join("NULL" if cell is None else cell for cell in row), flush=True)
+    else:
+        print(f"event {message['type']} {json.dumps(message['data'], ensure_ascii=False)}", flush=True)
+
+
 class Channel:
     """The executor's socket; opened with the first message."""
 
@@ -20,8 +29,9 @@ class Channel:
         self._path, self._socket = path, None
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Send a message that needs no answer; nothing happens where nobody listens."""
+        """Send a message that needs no answer; where nobody listens it is printed (`manage.py run-local`)."""
         if not self._path:
+            show(message)
             return
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

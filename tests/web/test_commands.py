@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from ferris import environments
 from ferris.config import EVENTS, ROOT
 from ferris_web import wiring
 from ferris_web.accounts.models import User
@@ -21,6 +24,7 @@ from ferris_web.accounts.services import token_user
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Project, Service
 from tests.web.folders import NOW, SourceFolder
+from tests.wheels import wheel
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
 
@@ -230,6 +234,64 @@ context.objects.put("reports", f"{count}.txt", "text")
     run("project", "add", "shop", source.root)
     paths = {file["path"] for file in selectors.service_get("orders").version.files}  # type: ignore[union-attr]
     assert paths == {"run.py", "config.json"}
+
+
+def test_sql_and_requirements_locally(
+    source: SourceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    wheel(wheels, "tiny_local", "1.0", {"tiny_local.py": "VALUE = 'from the wheel'\n"})
+    for name, value in (("UV_NO_INDEX", "1"), ("UV_FIND_LINKS", str(wheels)), ("UV_NO_CACHE", "1")):
+        monkeypatch.setenv(name, value)
+    sqlite3.connect(tmp_path / "d.db").executescript("CREATE TABLE t (n INT)").close()
+    folder = source.service(
+        "orders",
+        {"connection": "data", "sql": {"result_event": "order.counted"}},
+        a_sql="INSERT INTO t VALUES ({{ n }});\nSELECT n, NULL AS nothing_ FROM t",
+        run_py="import tiny_local, importlib.util as u; print(tiny_local.VALUE, u.find_spec('django'))",
+        requirements_txt="tiny_local\n",
+        ef_env_json={"connections": {"data": f"sqlite:///{tmp_path}/d.db"}},
+    )
+    done = manage("run-local", folder, "--data", '{"n": 7}')
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[:4] == [
+        "line 1: INSERT: 1 row",
+        "line 2: SELECT: 1 row, in a.csv",
+        "  n | nothing_",
+        "  7 | NULL",
+    ]
+    assert said[4].startswith("event order.counted {")
+    assert said[5] == "from the wheel None"
+    assert (folder / "ef_artifacts" / "a.csv").read_text() == "n,nothing_\n7,\n"
+    (folder / "a.sql").write_text("SELECT nope FROM t")
+    done = manage("run-local", folder)
+    assert (done.returncode, "line 1: no such column: nope" in done.stderr) == (1, True)
+
+
+# ---------------------------------------------------------------------------------------------- environments
+
+
+def test_environments_are_listed_and_removed(ferris_home: Path) -> None:
+    folder = ferris_home / "cache" / "environments"
+    for name, wanted in (("py3.11-a", []), ("py3.11-b", ["pandas==3"])):
+        python = environments.python_of(folder / name)
+        python.parent.mkdir(parents=True)
+        python.symlink_to(sys.executable)
+        (folder / name / "content").write_bytes(b"x" * 2 * 1024 * 1024)
+        environments.write_about(folder / name, wanted)
+        environments.lock_of(folder / name).touch()
+    try:
+        out = run("environments")[1]
+        assert "py3.11-b      2.0 MiB" in out
+        assert "pandas==3" in out
+        out = run("environments", prune=0)[1]
+        assert "removed py3.11-b (2.0 MiB)" in out
+        assert "no packages" in out, "these are always needed"
+        assert not (folder / "py3.11-b").exists()
+    finally:
+        shutil.rmtree(folder)
 
 
 # --------------------------------------------------------------------------------------- emit, not waiting
