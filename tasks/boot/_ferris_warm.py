@@ -236,7 +236,8 @@ def _import(began: dict[str, None], library: bool) -> list[str]:
     """Import what scripts use; the names that a file beside a script would have taken, had it been started freshly."""
     from importlib import import_module
 
-    for name in (COMMON + (OWN if library else "")).split():
+    own = os.environ.get("FERRIS_WARM_IMPORTS", "")  # what the scripts of this server need besides
+    for name in f"{COMMON} {OWN if library else ''} {own}".split():
         import_module(name)
     _ferris_confine.load()
     tops = {name.partition(".")[0] for name in sys.modules}

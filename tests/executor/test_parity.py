@@ -163,14 +163,16 @@ def build(commands: list[list[str]]) -> None:
         subprocess.run(command, check=True)
 
 
+def built(folder: Path, python: str | None = None) -> str:
+    """The interpreter of an environment without packages."""
+    with Environments(folder, 2**30).use(None, python, "", build, lambda _: None) as there:
+        return there.python
+
+
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The interpreter of the environment without packages."""
-    return (
-        Environments(tmp_path_factory.mktemp("environments"))
-        .get(None, None, "", build, lambda _: None)
-        .python
-    )
+    return built(tmp_path_factory.mktemp("environments"))
 
 
 def folder_of(script: str | bytes, folder: Path) -> Path:
@@ -304,7 +306,7 @@ def test_other_versions_of_python(version: str, way: Fresh | Forked, tmp_path: P
     base = interpreter(version)
     if base is None:
         pytest.skip(f"no Python {version} here")
-    python = Environments(tmp_path / "e").get(None, base, "", build, lambda _: None).python
+    python = built(tmp_path / "e", base)
     for name in (
         "argv",
         "main",
@@ -356,7 +358,7 @@ def test_nothing_of_the_executors_environment_is_inherited(
 
 
 def test_the_environments_own_sitecustomize_runs_too(way: Fresh | Forked, tmp_path: Path) -> None:
-    python = Environments(tmp_path / "e").get(None, None, "", build, lambda _: None).python
+    python = built(tmp_path / "e")
     [packages] = Path(python).parent.parent.glob("lib/python*/site-packages")
     (packages / "sitecustomize.py").write_text("import sys\nsys.customized = True\n")
     script = "import sys, sitecustomize; print(sys.customized, sitecustomize.__file__)"

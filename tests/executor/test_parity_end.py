@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.environment import Environments
 from tests.executor import test_parity as parity
-from tests.executor.test_parity import ARGUMENT, build, folder_of, plainly, under_the_runner
+from tests.executor.test_parity import ARGUMENT, built, folder_of, plainly, under_the_runner
 
 way, python = parity.way, parity.python
 
@@ -144,6 +143,6 @@ def test_other_versions_of_python(version: str, way: parity.Fresh | parity.Forke
     base = parity.interpreter(version)
     if base is None:
         pytest.skip(f"no Python {version} here")
-    python = Environments(tmp_path / "e").get(None, base, "", build, lambda _: None).python
+    python = built(tmp_path / "e", base)
     for name in SCRIPTS:
         compare(name, way, python, tmp_path / "service")

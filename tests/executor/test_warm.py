@@ -19,11 +19,10 @@ import pytest
 from tasks import runner as runners
 from tasks import warm
 from tasks.command import inherited
-from tasks.environment import Environments
 from tasks.runner import ColdProcess, Command, Process
 from tasks.warm import WarmProcess, WarmRunner
 from tests.executor.control_server import lives, platform
-from tests.executor.test_parity import build, outcome, the_end, wait_until_gone, wait_until_warm
+from tests.executor.test_parity import built, outcome, the_end, wait_until_gone, wait_until_warm
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def runner() -> Iterator[WarmRunner]:
 
 
 def environment(folder: Path) -> str:
-    return Environments(folder).get(None, None, "", build, lambda _: None).python
+    return built(folder)
 
 
 def packages(python: str) -> Path:
@@ -215,7 +214,7 @@ def test_a_version_that_is_not_supported(
     base = next(Path.home().glob(".pyenv/versions/3.10.*/bin/python3.10"), None)
     if base is None:
         pytest.skip("no Python 3.10 here")
-    python = Environments(tmp_path / "e").get(None, str(base), "", build, lambda _: None).python
+    python = built(tmp_path / "e", str(base))
     wanted = command(python, tmp_path / "a", "import sys; print(sys.version_info[:2])")
     deadline = time.monotonic() + 30
     while not caplog.messages:
