@@ -76,6 +76,7 @@ class Settings:
     artifact_limit_count: int = 200
     environments_limit_bytes: int = 5 * 1024**3
     retention_days: int = 30
+    journal_days: int = 30
     log_level: str = "INFO"
     log_format: str = "TEXT"
     admin_password: str = field(default="", repr=False)
@@ -159,6 +160,12 @@ class Settings:
                 "FERRIS_ENVIRONMENTS_LIMIT", 5 * 1024**3, low=2**20, high=2**50
             ),
             retention_days=read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),
+            journal_days=read.whole(
+                "FERRIS_JOURNAL_DAYS",
+                read.whole("FERRIS_RETENTION_DAYS", 30, low=1, high=36500),
+                low=1,
+                high=36500,
+            ),
             log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             log_format=read.choice("FERRIS_LOG_FORMAT", "TEXT", ("TEXT", "JSON")),
             admin_password=read.password("FERRIS_ADMIN_PASSWORD"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -70,6 +70,11 @@ def due_between(cron: str, tz: str, after: datetime, until: datetime, limit: int
             break
         due.append(time)
     return due
+
+
+def is_due(cron: str, tz: str, time: datetime) -> bool:
+    """True when the schedule was, or will be, due at exactly that time. Raises CronError."""
+    return next(_times(cron, tz, time - timedelta(microseconds=1)), None) == time
 
 
 def _times(cron: str, tz: str, after: datetime) -> Iterator[datetime]:

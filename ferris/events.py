@@ -98,7 +98,9 @@ class Event:
 
     @property
     def causation_id(self) -> str | None:
-        """The execution that sent it. Published clients leave it inside the data."""
+        """The execution that sent it. Published clients leave it inside the data; a replay's event has none."""
+        if "ferrisreplay" in self.extensions:
+            return self._text("causationid")
         return self._text("causationid", "_fxparentexec", "_fxexec")
 
     @property

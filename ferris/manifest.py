@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from ferris import flow_control, intake_keys, scripts, sql_steps
@@ -18,6 +19,7 @@ from ferris.documents import Message, Notes, Section, read_object, read_text, wh
 from ferris.intake import Intake
 from ferris.isolation import BASIC, BEST, EGRESS, NETWORKS, ResourceLimits
 from ferris.limits import Concurrency, Limits, Rate
+from ferris.moments import moment
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
 from ferris.retry import Retry
 from ferris.sql_steps import SqlOptions
@@ -44,6 +46,7 @@ _KEYS = (
     "priority", "allow_manual_triggering", "active", "timeout", "retry", "python",
     "concurrency", "singleton", "rate",
     "limits", "network", "isolation",
+    "start_from",
 )  # fmt: skip
 _PYTHON = re.compile(r"3\.\d{1,2}")
 _SPECIAL = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS, README)
@@ -79,6 +82,7 @@ class Manifest:
     network: str = EGRESS
     isolation: str | None = None
     intake: Intake = field(default_factory=Intake)
+    start_from: str = ""
 
     @property
     def limits(self) -> Limits:
@@ -181,7 +185,20 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         network=_one_of(section, "network", NETWORKS) or EGRESS,
         isolation=_one_of(section, "isolation", (BASIC, BEST)),
         intake=intake,
+        start_from=_start_from(section),
     )
+
+
+def _start_from(section: Section) -> str:
+    """Which past events a new service wants: since a time, or since so long before it came."""
+    text = section.text("start_from")
+    try:
+        if text:
+            moment(text, datetime(2026, 1, 1, tzinfo=UTC))
+    except ValueError as error:
+        section.notes.error(section.file, "start_from", str(error))
+        return ""
+    return text
 
 
 def _check_sql(section: Section, sql: SqlOptions, order: Iterable[str]) -> None:

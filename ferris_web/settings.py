@@ -197,6 +197,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ExecutionStatus": "ferris_web.executions.models.STATUSES",
         "StepStatus": "ferris_web.api.serializers.executions.STEP_STATUSES",
+        "ReplayStatus": "ferris_web.api.serializers.replays.REPLAY_STATUSES",
         "SyncStatus": "ferris_web.api.serializers.catalog.SYNC_STATUSES",
     },
 }

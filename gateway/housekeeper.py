@@ -7,17 +7,22 @@ from datetime import UTC, datetime, timedelta
 from ferris.ports import EventLog, OpsStore
 from ferris_web.accounts.repeats import repeats_prune
 from ferris_web.executions.services import artifacts_prune, log_archives_prune
+from ferris_web.executions.services.retention import journal_prune
 from gateway.role import Role
 
 _PERIOD = 3600.0
 
 
 class Housekeeper(Role):
-    """Once an hour: the log by each topic's retention, what executions left behind by the platform's."""
+    """Once an hour: the log by each topic's retention, what executions left behind by the platform's, the journal
+    by its own."""
 
-    def __init__(self, event_log: EventLog, ops_store: OpsStore, retention_days: int) -> None:
+    def __init__(
+        self, event_log: EventLog, ops_store: OpsStore, retention_days: int, journal_days: int
+    ) -> None:
         super().__init__()
-        self._log, self._store, self._days = event_log, ops_store, retention_days
+        self._log, self._store = event_log, ops_store
+        self._days, self._journal_days = retention_days, journal_days
 
     def turn(self) -> None:
         if self.stopping.wait(_PERIOD):
@@ -28,3 +33,4 @@ class Housekeeper(Role):
         self._store.prune(now - timedelta(days=self._days))
         artifacts_prune(now - timedelta(days=self._days))
         log_archives_prune(now - timedelta(days=self._days))
+        journal_prune(now - timedelta(days=self._journal_days), stopped=self.stopping.is_set)

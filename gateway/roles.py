@@ -10,6 +10,7 @@ from ferris_web import wiring
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
 from gateway.recorder import Recorder
+from gateway.replayer import Replayer
 from gateway.rescuer import Rescuer
 from gateway.role import Role
 from gateway.router import Router
@@ -20,11 +21,12 @@ _ROLES: Final[dict[str, Callable[[Settings, bool], Role]]] = {
     "recorder": lambda _, __: Recorder(wiring.event_log()),
     "indexer": lambda _, __: Indexer(wiring.event_log(), wiring.ops_store()),
     "scheduler": lambda _, __: Scheduler(wiring.event_log()),
+    "replayer": lambda _, __: Replayer(wiring.event_log()),
     "rescuer": lambda settings, alone: Rescuer(
         wiring.event_log(), settings.lease_seconds, first_look_is_restart=alone
     ),
     "housekeeper": lambda settings, _: Housekeeper(
-        wiring.event_log(), wiring.ops_store(), settings.retention_days
+        wiring.event_log(), wiring.ops_store(), settings.retention_days, settings.journal_days
     ),
 }
 NAMES: Final = tuple(_ROLES)

@@ -7,7 +7,6 @@ between event and row, cause one run.
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -28,6 +27,7 @@ from ferris_web.executions.services.gathering_due import (
     gatherings_next,
 )
 from ferris_web.executions.services.reports import next_due
+from ferris_web.executions.services.schedules import due_event
 from gateway.admission import TIMED, admit
 from gateway.doorbell import ring_waiting
 from gateway.role import Role
@@ -35,7 +35,6 @@ from gateway.role import Role
 GROUP = "ferris.scheduler"
 _LONGEST_WAIT = 300.0  # a look at the tables now and then, should a notice be lost or the clock be set
 _BEHIND = timedelta(seconds=0.1)
-_DUE_IDS = uuid.UUID("0f2f5fd2-6d4c-5b53-8f0f-6c1f3a3d2a10")
 
 
 class Scheduler(Role):
@@ -104,21 +103,3 @@ class Scheduler(Role):
         self._log.append(EVENTS, [Record(events.encode(event), key=event.flow_id)])
         following = None if schedule.once else cron.next_after(schedule.cron, schedule.timezone, now)
         schedule_advance(schedule, fired=due, following=following)
-
-
-def due_event(schedule: Schedule, due: datetime) -> events.Event:
-    """The event of one due time of a schedule: the same id however often it is made."""
-    identity = uuid.uuid5(_DUE_IDS, f"{schedule.id}/{due.isoformat()}")
-    return events.new(
-        events.SCHEDULE_DUE,
-        f"ferris/schedule/{schedule.id}",
-        schedule.parameters,
-        now=due,
-        id=str(identity),
-        subject=schedule.service.name,
-        service=str(schedule.service_id),
-        trigger=schedule.trigger_type,
-        correlation_id=schedule.flow_id or events.new_flow_id(),
-        causation_id=str(schedule.parent_execution) if schedule.parent_execution else None,
-        extensions={"ferriseventname": schedule.name} if schedule.name else {},
-    )

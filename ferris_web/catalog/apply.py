@@ -13,6 +13,7 @@ from datetime import datetime
 from django.db.models import Max
 
 from ferris import cron
+from ferris.moments import moment
 from ferris_web.catalog.configs import config_sync
 from ferris_web.catalog.connections import connections_missing
 from ferris_web.catalog.models import (
@@ -142,6 +143,10 @@ class _Change:
         if self.repository is not None:
             self._set("repository", self.repository)
         self._set("vanished_at", None)
+        if before is None and manifest.start_from:
+            since = moment(manifest.start_from, self.now)
+            self._set("start_from", since)
+            self._say(f"is new and gets the events since {since:%Y-%m-%d %H:%M} UTC that match its triggers")
         self._set("description", manifest.description)
         self._set("tags", list(manifest.tags))
         self._set("limits", manifest.limits.to_json())

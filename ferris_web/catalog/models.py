@@ -127,6 +127,12 @@ class Service(models.Model):
     config_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the config.json a sync last copied."
     )
+    start_from = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Set when it is new and wants past events; empty as soon as their replay has begun.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

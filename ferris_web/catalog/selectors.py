@@ -80,6 +80,14 @@ def schedules_next() -> datetime | None:
 # ------------------------------------------------------------------------------------ for screens and API
 
 
+def schedule_get(wanted: UUID) -> Schedule:
+    """The schedule of that id, with its service; NotFound."""
+    found = Schedule.objects.select_related("service").filter(pk=wanted).first()
+    if found is None:
+        raise NotFound(f"there is no schedule {wanted}")
+    return found
+
+
 def project_list() -> QuerySet[Project]:
     """Projects with `service_count` (of those not vanished) and `synced_at` (their latest sync)."""
     return Project.objects.annotate(

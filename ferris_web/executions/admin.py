@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
-from ferris_web.executions.models import Artifact, DeadLetter, Event, Execution, Flow, Step
+from ferris_web.executions.models import Artifact, DeadLetter, Event, Execution, Flow, Replay, Step
 
 
 def _flow_link(flow_id: str) -> SafeString:
@@ -168,3 +168,17 @@ class DeadLetterAdmin(RecordAdmin):
     def text(self, row: DeadLetter) -> SafeString:
         """The record as text."""
         return format_html("<pre>{}</pre>", bytes(row.value).decode("utf-8", "replace")[:100_000])
+
+
+@admin.register(Replay)
+class ReplayAdmin(RecordAdmin):
+    """Replays. The console begins and stops them."""
+
+    list_display = ("created_at", "status", "event_type", "its_service", "sent", "expected", "created_by")
+    list_filter = ("status", "created_at")
+    list_select_related = ("service",)
+    search_fields = ("=id", "=event_type", "=flow_id", "=created_by")
+    exclude = ("filter",)
+    readonly_fields = ("its_service", "filter_text")
+    its_service = linked("service")
+    filter_text = json_text("filter", "filter")

@@ -30,7 +30,13 @@ def event_of(row: EventRow) -> Event:
 
 
 def journal_chunks(
-    since: datetime, until: datetime, *, types: Q | None = None, newest_first: bool = False
+    since: datetime,
+    until: datetime,
+    *,
+    types: Q | None = None,
+    newest_first: bool = False,
+    after: tuple[datetime, UUID] | None = None,
+    at_once: int = AT_ONCE,
 ) -> Iterator[list[EventRow]]:
     """The events taken in from `since` up to `until`, by that time, some at a time.
 
@@ -48,13 +54,15 @@ def journal_chunks(
         "subject",
         "time",
         "received_at",
+        "flow_id",
+        "revision",
         "datacontenttype",
         "data",
         "extensions",
     )
     if types is not None:
         rows = rows.annotate(kind=Concat("type", Value(""))).filter(types)
-    place: tuple[datetime, UUID] | None = None
+    place = after
     while True:
         following = rows
         if place is not None:
@@ -64,10 +72,10 @@ def journal_chunks(
             following = rows.filter(**{f"received_at__{side}": moment}).exclude(
                 **{"received_at": moment, f"key__{beyond}": key}
             )
-        chunk = list(following[:AT_ONCE])
+        chunk = list(following[:at_once])
         if not chunk:
             return
         yield chunk
-        if len(chunk) < AT_ONCE:
+        if len(chunk) < at_once:
             return
         place = chunk[-1].received_at, chunk[-1].key

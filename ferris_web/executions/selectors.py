@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, QuerySet
 
 from ferris import events
 from ferris.config import EVENTS
 from ferris.errors import NotFound
 from ferris_web.catalog.models import Service
 from ferris_web.executions.backlog import ROUTER, backlog
-from ferris_web.executions.models import OPEN, Artifact, DeadLetter, Event, Execution, Flow, Step
+from ferris_web.executions.models import OPEN, Artifact, DeadLetter, Event, Execution, Flow, Replay, Step
 from ferris_web.executions.settling import flow_settled
 
 LARGEST_GRAPH = 5000  # nodes of one kind
@@ -288,3 +288,32 @@ def executions_origin(ids: Iterable[UUID]) -> dict[UUID, tuple[str, int]]:
     """By execution: its flow, and how many hops lie before it."""
     rows = Execution.objects.filter(pk__in=list(ids)).values_list("id", "flow_id", "event__hops")
     return {pk: (flow, hops) for pk, flow, hops in rows}
+
+
+# --- replays -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReplayOutcome:
+    """What came of a replay: how many of its events were taken in, and their executions by status."""
+
+    routed: int
+    executions: dict[str, int]
+
+
+def replay_list(*, status: str = "") -> QuerySet[Replay]:
+    """Replays, newest first."""
+    found = Replay.objects.select_related("service")
+    return found.filter(status=status) if status else found
+
+
+def replay_outcome(replay: Replay) -> ReplayOutcome:
+    """What its events came to so far."""
+    runs = Execution.objects.filter(event__replay_id=replay.pk).order_by()
+    counted = runs.values_list("status").annotate(Count("pk"))
+    return ReplayOutcome(Event.objects.filter(replay_id=replay.pk).count(), dict(counted))
+
+
+def replay_events(replay: Replay) -> QuerySet[Event]:
+    """The events of a replay that the router has taken in, the latest first."""
+    return Event.objects.filter(replay_id=replay.pk).order_by("-received_at", "-key")

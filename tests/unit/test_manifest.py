@@ -508,3 +508,18 @@ def check(parsed: Parsed) -> None:
         for parameter in parsed.parameters:
             plain = json.loads(json.dumps(dataclasses.asdict(parameter), allow_nan=False))
             assert Parameter.from_json(plain) == parameter
+
+
+def test_start_from() -> None:
+    for text in ("7d", "2026-11-01T00:00:00Z"):
+        parsed = parse_service(
+            {"manifest.json": json.dumps({"start_from": text}).encode(), "run.py": b"print(1)"}
+        )
+        assert parsed.manifest is not None
+        assert parsed.manifest.start_from == text
+        assert (
+            Manifest.from_json(json.loads(json.dumps(dataclasses.asdict(parsed.manifest)))) == parsed.manifest
+        )
+    wrong = parse_service({"manifest.json": b'{"start_from": "last week"}', "run.py": b"print(1)"})
+    assert [(m.key, m.level) for m in wrong.messages] == [("start_from", "error")]
+    assert "expected 30m, 12h, 7d" in wrong.messages[0].text

@@ -63,6 +63,8 @@ class Rows:
     long_flow: str = ""
     event: Any = None
     letter: Any = None
+    replay: Any = None
+    schedule: Any = None
 
 
 def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
@@ -169,6 +171,8 @@ class _History:
                 )
         self._failures()
         self._letters()
+        self._replays()
+        self.rows.schedule = self.services["make_report"].schedules.filter(origin="person").first()
 
     def _quakes(self, flow: str, at: datetime, count: int, name: str) -> None:
         begin = self.event("ferris.execution.requested", at, flow, {"limit": count})
@@ -294,6 +298,25 @@ class _History:
             detail="type: is missing" + self.hostile,
             value=b"\xff\xfe no JSON " + self.hostile.encode(),
             created_at=self.now - timedelta(minutes=20),
+        )
+
+    def _replays(self) -> None:
+        from ferris_web.executions.models import Replay
+
+        self.rows.replay = Replay.objects.create(
+            status="running",
+            service=self.services["make_report"],
+            event_type="quakes.*",
+            filter={"data": {"kind" + self.hostile: ["weekly" + self.hostile]}},
+            flow_id="LONGFLOW26" + self.hostile,
+            since=self.now - timedelta(days=1),
+            until=self.now,
+            rate=2.5,
+            expected=100,
+            read=70,
+            sent=40,
+            created_by="ana" + self.hostile,
+            created_at=self.now - timedelta(minutes=1),
         )
 
     def event(

@@ -15,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ferris.errors import NotFound
 from ferris_web.api.incoming import body_of, query_of
 from ferris_web.api.pagination import ById, ByName
 from ferris_web.api.serializers import catalog as shapes
@@ -93,13 +92,13 @@ class ScheduleDetail(APIView):
 
     @extend_schema(summary="One schedule", responses=shapes.Schedule)
     def get(self, request: Request, pk: UUID) -> Response:
-        return Response(shapes.Schedule(_get(pk)).data)
+        return Response(shapes.Schedule(selectors.schedule_get(pk)).data)
 
     @extend_schema(
         summary="Pause it, or let it go on", request=shapes.ScheduleChange, responses={200: shapes.Schedule}
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        row = _get(pk)
+        row = selectors.schedule_get(pk)
         schedule_switch(row, body_of(request, shapes.ScheduleChange)["active"], now=datetime.now(UTC))
         return Response(shapes.Schedule(row).data)
 
@@ -110,12 +109,5 @@ class ScheduleDetail(APIView):
         responses={204: None},
     )
     def delete(self, request: Request, pk: UUID) -> Response:
-        schedule_remove(_get(pk))
+        schedule_remove(selectors.schedule_get(pk))
         return Response(status=204)
-
-
-def _get(pk: UUID) -> Schedule:
-    found = Schedule.objects.select_related("service").filter(pk=pk).first()
-    if found is None:
-        raise NotFound(f"there is no schedule {pk}")
-    return found

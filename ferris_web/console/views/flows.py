@@ -71,6 +71,7 @@ def flow(request: HttpRequest, flow_id: str) -> HttpResponse:
         "open": opened,
         "status": _status(counts, opened),
         "event_count": Event.objects.filter(flow_id=found.pk).count(),
+        "replayed": Event.objects.filter(flow_id=found.pk, replay_id__isnull=False).first(),
         "graph": _graph(found, executions),
         "width": flowgraph.BOX_WIDTH,
         **_table(request, executions),

@@ -45,6 +45,7 @@ from ferris_web.executions.models import (
     Gathering,
     LanePause,
     Pace,
+    Replay,
     Step,
 )
 
@@ -53,7 +54,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Project, Repository, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
     *(ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
-    *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter),
+    *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay),
     *(Gathering, GatheredEvent),
 )
 # Made by every start of a platform, and replaced by what an archive holds.

@@ -16,6 +16,7 @@ from django.db.models import F
 from ferris import events
 from ferris.events import Event
 from ferris.ports import LogRecord
+from ferris.replaying import MARK
 from ferris.routing import Trigger
 from ferris_web.catalog.event_types import event_types_seen
 from ferris_web.executions.models import DeadLetter, Execution
@@ -205,6 +206,7 @@ def _journal_row(event: Event, record: LogRecord, revision: int, matched: int, n
         offset=record.offset,
         revision=revision,
         matched=matched,
+        replay_id=as_uuid(str(event.extensions.get(MARK, ""))),
     )
 
 

@@ -24,7 +24,7 @@ from ferris_web.executions.services.changes import Change, changes_tell
 
 PLATFORM_ONLY = (
     "ferrisservice", "ferristrigger", "ferrishops", "ferriseventname", "ferrispriority", "ferrisjoin",
-    "ferrisgathered",
+    "ferrisgathered", "ferrisreplay", "ferrisreplayflow",
 )  # fmt: skip
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ferris.attributes import time_of
 from ferris.backtest import Backtest, Refused, Tally
-from ferris.documents import duration_of
-from ferris.errors import EventError, FerrisError
+from ferris.errors import FerrisError
+from ferris.moments import moment
 from ferris_web.catalog import candidate
 from ferris_web.executions.backtesting import Tested, backtest_run
 
@@ -149,17 +148,6 @@ class Command(BaseCommand):
             for sample in samples:
                 side = "today" if sign == "+" else "then"
                 self.stdout.write(f"    {sign} {sample['type']} {sample['id']}: {side}, {sample['why']}")
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """A time of RFC 3339, or a length of time before now. ValueError."""
-    seconds = duration_of(text) if not text.isdecimal() else None
-    if seconds is not None and 0 <= seconds < 100 * 366 * 86400:
-        return now - timedelta(seconds=seconds)
-    try:
-        return time_of(text)
-    except EventError:
-        raise ValueError(f"{text!r} is no time; expected 30m, 12h, 7d, or a time of RFC 3339") from None
 
 
 def _failed(test: Backtest, wanted: str | None) -> bool:
