@@ -24,14 +24,14 @@ from confluent_kafka import (
 
 from ferris.adapters import kafka_checkup
 from ferris.adapters import kafka_topics as topics
-from ferris.adapters.kafka_membership import AHEAD, Membership
+from ferris.adapters.kafka_membership import AHEAD, Membership, Place
 from ferris.errors import BackendError
 from ferris.findings import Finding
 from ferris.ports import LogRecord, Record, Retention, TopicInfo
 
 _SLICE = 0.1
 _ANSWER_SECONDS = 30.0
-_LOST = frozenset(
+_UNSETTLED = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -259,11 +259,11 @@ class KafkaConfluentConsumer:
         """See `Consumer.commit`."""
         if self._group is None:
             raise BackendError(topics.BACKEND, "cannot commit for a tail, which has no group", "subscribe")
-        ends = self._membership.ends(records)
+        self._membership.commit(records, self._send, self._settle)
+
+    def _send(self, ends: Mapping[Place, int]) -> str:
         if self._closed:
             raise self._membership.fenced("this member has left")
-        if not ends:
-            return
         try:
             told = self._consumer.commit(
                 offsets=[TopicPartition(topic, number, end) for (topic, number), end in ends.items()],
@@ -273,10 +273,15 @@ class KafkaConfluentConsumer:
             if error is not None:
                 raise KafkaException(error)
         except KafkaException as caught:
-            if caught.args[0].code() in _LOST:
-                self._membership.lost(ends)
-                raise self._membership.fenced(caught.args[0].str()) from caught
+            if caught.args[0].code() in _UNSETTLED:
+                return str(caught.args[0].str())
             raise _fault(caught) from caught
+        return ""
+
+    def _settle(self) -> None:
+        with self._polling:
+            if not self._closed:
+                self._fetch(_SLICE)
 
     def wake(self) -> None:
         """See `Consumer.wake`."""

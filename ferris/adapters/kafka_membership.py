@@ -3,13 +3,18 @@
 It may commit those that it has had without a break since it read them. Kafka itself takes a commit of any
 partition from any live member: a partition that went to another one and came back would let an old batch
 move the group's offset past what the other one left unfinished.
+
+Only the driver says what went to others. That a commit fails does not: while the group shares its partitions out anew
+every commit does, also of those that stay here. What was read ahead of such a partition must be kept, for the
+driver goes on behind it: dropped, it would never be read by anybody.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ferris.ports import FencedError, LogRecord
 
@@ -17,6 +22,7 @@ Place = tuple[str, int]
 
 
 AHEAD = 2000  # records
+_SETTLED_WITHIN = 30.0
 
 
 class Membership:
@@ -64,6 +70,26 @@ class Membership:
             for place in places:
                 self._handed.pop(place, None)
                 self._ahead.pop(place, None)
+
+    def commit(
+        self,
+        records: Sequence[LogRecord],
+        send: Callable[[Mapping[Place, int]], str],
+        settle: Callable[[], None],
+    ) -> None:
+        """Commit what these records end at. FencedError when one of the partitions went to another member.
+
+        `send` commits, or says why the group must settle first; `settle` lets the driver take part in that for a
+        moment, and keeps what it reads.
+        """
+        deadline = time.monotonic() + _SETTLED_WITHIN
+        while ends := self.ends(records):
+            problem = send(ends)
+            if not problem:
+                return
+            if time.monotonic() > deadline:
+                raise self.fenced(problem)
+            settle()
 
     def ends(self, records: Sequence[LogRecord]) -> dict[Place, int]:
         """The offsets to commit for these records; FencedError if one of the partitions was lost meanwhile."""

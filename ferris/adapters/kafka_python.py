@@ -26,14 +26,14 @@ from kafka.errors import (
 
 from ferris.adapters import kafka_checkup
 from ferris.adapters import kafka_topics as topics
-from ferris.adapters.kafka_membership import AHEAD, Membership
+from ferris.adapters.kafka_membership import AHEAD, Membership, Place
 from ferris.errors import BackendError
 from ferris.findings import Finding
 from ferris.ports import LogRecord, Record, Retention, TopicInfo
 
 _SLICE = 0.1
 _ANSWER_SECONDS = 30.0
-_LOST = (
+_UNSETTLED = (
     CommitFailedError,
     FencedInstanceIdError,
     IllegalGenerationError,
@@ -188,11 +188,8 @@ class KafkaPythonConsumer:
                 raise BackendError(topics.BACKEND, "was asked to poll a closed consumer", "subscribe again")
             while not self._closed and not self._woken.is_set():
                 left = _SLICE if deadline is None else deadline - time.monotonic()
-                self._finish_joining()
                 if room := self._membership.room:
-                    wait = max(0.0, min(left, _SLICE)) if room == AHEAD else 0.0
-                    read = self._consumer.poll(timeout_ms=wait * 1000, max_records=room)
-                    self._membership.read(topics.record(one) for records in read.values() for one in records)
+                    self._fetch(room, max(0.0, min(left, _SLICE)) if room == AHEAD else 0.0)
                 found = self._membership.take(max_records)
                 if found:
                     return found
@@ -200,6 +197,12 @@ class KafkaPythonConsumer:
                     return []
             self._woken.clear()
             return []
+
+    def _fetch(self, room: int, wait: float) -> None:
+        """What has come, after a wait for the first record; takes part in the sharing out of partitions."""
+        self._finish_joining()
+        read = self._consumer.poll(timeout_ms=wait * 1000, max_records=room)
+        self._membership.read(topics.record(one) for records in read.values() for one in records)
 
     def _finish_joining(self) -> None:
         """kafka-python 3.0.12 forgets an answer to its joining that comes between two polls, if the reason to
@@ -213,19 +216,25 @@ class KafkaPythonConsumer:
         """See `Consumer.commit`."""
         if self._group is None:
             raise BackendError(topics.BACKEND, "cannot commit for a tail, which has no group", "subscribe")
-        ends = self._membership.ends(records)
+        self._membership.commit(records, self._send, self._settle)
+
+    def _send(self, ends: Mapping[Place, int]) -> str:
         if self._closed:
             raise self._membership.fenced("this member has left")
-        if not ends:
-            return
         offsets = {TopicPartition(*place): OffsetAndMetadata(end, "", -1) for place, end in ends.items()}
         try:
             self._consumer.commit(offsets, timeout_ms=_ANSWER_SECONDS * 1000)
-        except _LOST as error:
-            self._membership.lost(ends)
-            raise self._membership.fenced(f"{type(error).__name__}") from error
+        except _UNSETTLED as error:
+            return type(error).__name__
         except KafkaError as error:
             raise topics.fault(error) from error
+        return ""
+
+    @topics.explained
+    def _settle(self) -> None:
+        with self._polling:
+            if not self._closed:
+                self._fetch(max(1, self._membership.room), _SLICE)
 
     def wake(self) -> None:
         """See `Consumer.wake`."""

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -321,6 +321,32 @@ def test_members_share_and_each_record_goes_to_one(log, topic, group):
     for consumer in members:
         consumer.close()
     assert Counter(seen) == Counter([*map(str, range(200)), "last"])
+
+
+def test_nothing_is_passed_over_while_members_come_and_go(log, topic, group):
+    """A commit may fail while partitions are shared out anew; what was read ahead of those that stay is kept."""
+    count = 12_000
+    for start in range(0, count, 1000):
+        log.append(topic, [Record(str(n).encode(), key=f"k{n}") for n in range(start, start + 1000)])
+    handled: list[str] = []
+
+    def work(consumer: Consumer, most: float) -> None:
+        end = time.monotonic() + most
+        while len(set(handled)) < count and time.monotonic() < end:
+            found = consumer.poll(max_records=100, timeout=0.2)
+            handled.extend(values(found))
+            time.sleep(0.05)  # the work: meanwhile the group may begin to share out its partitions
+            with suppress(FencedError):
+                consumer.commit(found)
+
+    with closing(log.subscribe(group, [topic])) as steady:
+        staying = threading.Thread(target=work, args=(steady, 90.0))
+        staying.start()
+        while len(set(handled)) < count and staying.is_alive():
+            with closing(log.subscribe(group, [topic])) as guest:
+                work(guest, 0.5)
+        staying.join()
+    assert len(set(handled)) == count
 
 
 def test_another_member_takes_over_when_one_leaves(log, topic, group):
