@@ -16,10 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.embedded import ROOT, Platform
-from tests.bench import bare, executions, idle, routing, table
+from tests.bench import bare, executions, idle, isolation, routing, table
 
-QUICK = {"latency": 20, "burst": 60, "idle": 5.0, "routed": 1_000, "journal": 2_000, "services": 200}
-FULL = {"latency": 100, "burst": 500, "idle": 60.0, "routed": 20_000, "journal": 20_000, "services": 10_000}
+QUICK = {
+    "latency": 20,
+    "burst": 60,
+    "idle": 5.0,
+    "routed": 1_000,
+    "journal": 2_000,
+    "services": 200,
+    "isolation": 5,
+}
+FULL = {
+    "latency": 100,
+    "burst": 500,
+    "idle": 60.0,
+    "routed": 20_000,
+    "journal": 20_000,
+    "services": 10_000,
+    "isolation": 40,
+}
 
 
 def main() -> None:
@@ -63,6 +79,8 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
     finally:
         if platform.running():
             platform.stop()
+    say("layers of isolation")
+    figures["isolation"] = isolation.measure(folder / "isolation", sizes["isolation"])
     say("matching")
     figures["matching"] = {n: routing.events_per_second(n, sizes["routed"]) for n in (10, 10_000)}
     return figures

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.bench import isolation
+
 
 def render(figures: dict[str, Any]) -> str:
     """A Markdown table of ratios, one of figures, and what they are about."""
     return "\n".join(
-        [*_ratios(figures), "", *_platform(figures), "", *_events(figures), "", *_notes(figures)]
+        [
+            *(*_ratios(figures), "", *_platform(figures), "", *_events(figures), ""),
+            *(*isolation.lines(figures["isolation"]), "", *_notes(figures)),
+        ]
     )
 
 
