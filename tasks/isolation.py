@@ -225,6 +225,7 @@ class Isolation:
         return {
             "covers": list(map(list, kept.items())),
             "shown": shown,
+            "writes": [*map(str, cell.folders), cell.channel, *self._settings.script_writes],
             "processes": cell.uid is not None and self.found["processes"]["ok"],
             "folder": str(cell.folder),
         }

@@ -22,6 +22,10 @@ REFUSED = 72
 
 _NEWNS, _NEWUSER, _NEWNET = 0x00020000, 0x10000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 0x1000, 0x4000, 0x40000
+_MS_RDONLY, _MS_REMOUNT, _MS_RELATIME, _ST_RELATIME = 1, 32, 1 << 21, 4096
+_KEPT_FLAGS = (
+    2 | 4 | 8 | 1024 | 2048
+)  # nosuid, nodev, noexec, noatime, nodiratime: the same bits in both calls
 _NO_NEW_PRIVS, _SET_DUMPABLE, _CAPBSET_READ, _CAPBSET_DROP = 38, 4, 23, 24
 _CAPABILITY_VERSION = 0x20080522
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # landlock: the same numbers on every architecture
@@ -72,7 +76,9 @@ def _cgroups(groups: Iterable[str], _: int) -> None:
     for group in groups:
         # Version 1 lets one thread move, which is all there is; to move a process waits for a lock of all processors.
         file = group + "/tasks"
-        handle = os.open(file if os.path.exists(file) else group + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        handle = os.open(
+            file if os.path.exists(file) else group + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC
+        )
         os.write(handle, b"0")
         os.close(handle)
 
@@ -106,7 +112,10 @@ def _network(port: int, said: int) -> None:
 
 
 def _mounts(plan: Mapping[str, Any], _: int) -> None:
-    """Cover folders, each by an empty one or by another folder, and let `shown` be seen in them all the same."""
+    """Cover folders, each by an empty one or by another folder, and let `shown` be seen in them all the same.
+
+    What is shown and not among `writes` cannot be changed.
+    """
     shown = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in plan["shown"]]
     covers = [(path, os.open(by, os.O_PATH | os.O_CLOEXEC) if by else -1) for path, by in plan["covers"]]
     for path, by in covers:
@@ -122,6 +131,12 @@ def _mounts(plan: Mapping[str, Any], _: int) -> None:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         _bind(handle, path)
+        if path not in plan["writes"]:
+            # The flags that the mount had must be there again: in a user namespace they cannot be taken away.
+            had = os.statvfs(path).f_flag
+            kept = had & _KEPT_FLAGS | (_MS_RELATIME if had & _ST_RELATIME else 0)
+            flags = _MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept
+            _check(_libc.mount(None, os.fsencode(path), None, flags, None))
     if plan["processes"]:
         _check(_libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV, b"hidepid=2"))
     os.chdir(plan["folder"])
@@ -272,7 +287,7 @@ def probe() -> dict[str, dict[str, Any]]:
     root = os.geteuid() == 0
     user = {} if root else {"user": 0}
     inside = [] if root else ["user"]
-    empty = {"shown": [], "covers": [["/tmp", None]], "processes": False, "folder": "/"}  # noqa: S108
+    empty = {"shown": [], "writes": [], "covers": [["/tmp", None]], "processes": False, "folder": "/"}  # noqa: S108
     here = {"namespaces": [*inside, "mount"], "mounts": empty, **user}
     not_root, is_root = "the worker does not run as root", "the worker runs as root and does not need it"
     found = {

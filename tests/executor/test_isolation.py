@@ -244,9 +244,6 @@ def test_its_own_slash_tmp(best: Platform) -> None:
 def test_what_the_administrator_shares(tmp_path: Path) -> None:
     (tmp_path / "reads").mkdir()
     (tmp_path / "writes").mkdir()
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == os.getuid() and path != Path("/"):
-            pass
     (tmp_path / "writes").chmod(0o777)
     (tmp_path / "reads").chmod(0o755)
     (tmp_path / "reads" / "x").write_text("shared")
@@ -267,7 +264,7 @@ def test_what_the_administrator_shares(tmp_path: Path) -> None:
         )
         assert (found["read"], found["write"]) == ("shared", 2)
         if has(ferris, "rules"):
-            assert found["denied"] == "PermissionError"
+            assert found["denied"] in ("PermissionError", "OSError")
         assert (tmp_path / "writes" / "x").read_text() == "ab"
     finally:
         ferris.executor.close()
