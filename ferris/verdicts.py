@@ -26,7 +26,15 @@ class Kind(StrEnum):
     RAN = "ran"
     WAITING = "waiting"
     SKIPPED = "skipped"
+    DEBOUNCED = "debounced"
+    BATCHED = "batched"
+    DUPLICATE = "duplicate"
     HELD = "held"
+    RELEASED = "released"
+    DROPPED = "dropped"
+    JOINED = "joined"
+    EXPIRED = "expired"
+    UNJOINED = "unjoined"
     MATCHES = "matches"
     FILTERED = "filtered"
     OTHER_TYPE = "other_type"
@@ -41,7 +49,15 @@ MEANING: Final[Mapping[Kind, str]] = {
     Kind.RAN: "there is an execution, which has begun or ended",
     Kind.WAITING: "there is an execution that has not begun",
     Kind.SKIPPED: "an execution was written and not run, on purpose",
-    Kind.HELD: "flow control took the event: it is waited for others, merged, or left out",
+    Kind.DEBOUNCED: "merged with others of its key; the execution is named once it is there",
+    Kind.BATCHED: "gathered with others; the execution is named once it is there",
+    Kind.DUPLICATE: "another event of its key came first and ran in its stead",
+    Kind.HELD: "throttled: held back until the limit lets it through",
+    Kind.RELEASED: "throttled: held back, then let through",
+    Kind.DROPPED: "throttled: left out",
+    Kind.JOINED: "one of the events that a join asks for",
+    Kind.EXPIRED: "one of the events of a join that did not come about in time",
+    Kind.UNJOINED: "its join passed it over, as it has no key",
     Kind.MATCHES: "its triggers match, and no execution is known",
     Kind.FILTERED: "a trigger names the type, and its filter or expression is false",
     Kind.OTHER_TYPE: "its triggers name other event types",

@@ -37,10 +37,7 @@ Held = Callable[[EventRow, Sequence[Service]], Mapping[UUID, tuple[Reason, UUID 
 
 def _gathered(row: EventRow, services: Sequence[Service]) -> Mapping[UUID, tuple[Reason, UUID | None]]:
     found = decisions_of(row.key, services)
-    return {
-        pk: (Reason(Kind.RAN if one.execution_id else Kind.HELD, str(one)), one.execution_id)
-        for pk, one in found.items()
-    }
+    return {pk: (Reason(Kind(one.kind), str(one)), one.execution_id) for pk, one in found.items()}
 
 
 HELD: tuple[Held, ...] = (_gathered,)

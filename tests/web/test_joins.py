@@ -72,14 +72,17 @@ def test_why_tells_of_all_of_it():
     def verdict(happened: Event) -> Verdict:
         return verdict_of(EventRow.objects.get(pk=happened.key), one)
 
-    assert verdict(first).reason.kind is Kind.HELD
+    assert verdict(first).reason.kind is Kind.JOINED
     assert verdict(first).reason.why.startswith("joined for 1: waits for b.done")
     assert verdict(keyless).reason.why == "not joined: it has no data.order"
     dispatch(second)
     row = Execution.objects.get()
     for happened in (first, second):
         assert verdict(happened).execution == row
-        assert (verdict(happened).reason.kind, verdict(happened).reason.trigger) == (Kind.RAN, happened.type)
+        assert (verdict(happened).reason.kind, verdict(happened).reason.trigger) == (
+            Kind.JOINED,
+            happened.type,
+        )
 
 
 def test_by_correlation():

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from ferris.intake import Batch, Debounce, Deduplicate, Intake
 from ferris.verdicts import Kind
 from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.history import history_begin
@@ -111,6 +112,26 @@ def test_where_the_history_begins_late_the_oldest_state_answers_and_says_so():
     assert (found.reason.kind, found.exact) == (Kind.FILTERED, False)
     assert alert.history.get().late
     assert why.verdict_of(row, service("new", "quake.seen")).reason.kind is not Kind.FILTERED
+
+
+@pytest.mark.parametrize(
+    ("intake", "kinds"),
+    [
+        (Intake(deduplicate=Deduplicate("data.customer", 3600)), {"1": "waiting", "2": "duplicate"}),
+        (Intake(debounce=Debounce(60, 600, key="data.customer")), {"1": "debounced", "2": "debounced"}),
+        (Intake(batch=Batch(10, 60)), {"1": "batched", "2": "batched"}),
+    ],
+)
+def test_what_flow_control_made_of_an_event_is_the_verdict(intake, kinds):
+    made = service("mailer", "order.placed", intake=intake)
+    found = {}
+    for number in kinds:
+        row = routed("order.placed", {"customer": "acme"}, id=number)
+        found[number] = row
+    verdicts = {number: why.verdict_of(row, made) for number, row in found.items()}
+    assert {number: verdict.reason.kind.value for number, verdict in verdicts.items()} == kinds
+    assert kinds["2"] in verdicts["2"].reason.why
+    assert [v.service.name for v in why.verdict_page(found["2"]).verdicts] == ["mailer"]
 
 
 # --- lists ---------------------------------------------------------------------------------------------

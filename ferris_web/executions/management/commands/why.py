@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.config import EVENTS
 from ferris.errors import FerrisError, NotFound
-from ferris.verdicts import Reason
+from ferris.verdicts import Kind, Reason
 from ferris_web.catalog.selectors import service_by_name_or_id
 from ferris_web.executions import selectors, why
 from ferris_web.executions.backlog import ROUTER, backlog
@@ -94,8 +94,10 @@ def lines(verdict: Verdict) -> list[str]:
     """A verdict for people."""
     reason, run = verdict.reason, verdict.execution
     head = f"{verdict.service.name}: {reason.kind.value.replace('_', ' ')}"
-    if run is not None:
+    if run is not None and reason.kind in (Kind.RAN, Kind.WAITING):
         found = [f"{head}, execution {run.pk} is {run.status}"]
+    elif run is not None:
+        found = [f"{head}: {reason.why}, which is {run.status}"]
     else:
         found = [f"{head}: {reason.why}"]
     if verdict.waiting is not None:
