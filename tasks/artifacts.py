@@ -15,7 +15,7 @@ from ferris.artifacts import BUCKET, content_type_of, day_of, key_of, name_probl
 from ferris.errors import BackendError
 from ferris.execution import ExecutionOrder
 from ferris.ports import ObjectStore
-from tasks.mask import MASK, Masker
+from tasks.mask import BY_CHANCE, MASK, SHORTEST, Masker
 
 _CHUNK: Final = 1024 * 1024
 _LARGEST_MASKED: Final = 64 * 1024 * 1024
@@ -130,11 +130,12 @@ class Artifacts:
         shown = self._masker.text(name)
         if shown != name:
             self._note("warning", f"the name of an artifact held a secret; it is kept as {shown}")
-        if not self._masker.found_in(source):
-            return source, shown
         kind = content_type_of(name, self._stated.get(name))
         size = os.fstat(source.fileno()).st_size
-        if not (kind.startswith("text/") or kind in _TEXT) or size > _LARGEST_MASKED:
+        masked = (kind.startswith("text/") or kind in _TEXT) and size <= _LARGEST_MASKED
+        if not self._masker.found_in(source, SHORTEST if masked else BY_CHANCE):
+            return source, shown
+        if not masked:
             self._refuse(name, "it holds a secret, and is no text in which that could be masked")
             return None, shown
         source.seek(0)

@@ -34,7 +34,7 @@ from tasks.journal import Journal
 from tasks.lease import CANCELLED, TIMEOUT, Lease
 from tasks.log_archive import LogArchive
 from tasks.loop import Loop
-from tasks.mask import SHORTEST
+from tasks.mask import BY_CHANCE, SHORTEST
 from tasks.package import PackageError
 from tasks.progress import Progress
 from tasks.relay import Relay
@@ -258,7 +258,7 @@ class Attempt:
             self._executor.objects,
             order,
             self._journal.masker.learn,
-            lambda content: self._journal.masker.found_in(BytesIO(content)),
+            lambda content: self._journal.masker.found_in(BytesIO(content), BY_CHANCE),
             lambda: not self._lease.good,
         )
         path = self._channel_path

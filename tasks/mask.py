@@ -14,6 +14,7 @@ MASK: Final = "***"
 SHORTEST: Final = 4
 """Shorter values are not masked: they would blot out half of every log. They get a warning instead."""
 
+BY_CHANCE: Final = 8
 _CHUNK: Final = 1024 * 1024
 _BASE64_LINE: Final = 57
 """Bytes that one line of MIME's base64 holds."""
@@ -63,9 +64,12 @@ class Masker:
                     break
         return at
 
-    def found_in(self, source: BinaryIO) -> bool:
-        """True when the bytes of a file, from where it stands, hold a secret in any of its forms."""
-        forms = [form.encode("utf-8", "surrogatepass") for form in self._forms]
+    def found_in(self, source: BinaryIO, shortest: int = SHORTEST) -> bool:
+        """True when the bytes of a file, from where it stands, hold a secret in any of its forms of that length.
+
+        What is refused for it asks for `BY_CHANCE`: shorter ones stand in many a file that says no secret.
+        """
+        forms = [form.encode("utf-8", "surrogatepass") for form in self._forms if len(form) >= shortest]
         if not forms:
             return False
         kept, before = max(map(len, forms)) - 1, b""

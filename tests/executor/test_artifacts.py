@@ -147,6 +147,15 @@ def test_no_secret_is_kept(ferris: Platform) -> None:
     assert SECRET not in told
 
 
+def test_a_short_secret_that_stands_in_a_picture_by_chance(ferris: Platform) -> None:
+    code = (
+        "from ferris_ef import context\n"
+        "context.artifacts.put('a.png', b'..1234..')\ncontext.artifacts.put('a.txt', '1234')"
+    )
+    result = ferris.run({"main.py": code}, secrets={"pin": "1234"})
+    assert stored(ferris, result) == {"1/0/a.png": b"..1234..", "1/0/a.txt": b"***"}
+
+
 def test_a_store_that_is_away_is_waited_for(ferris: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     objects: Any = ferris.executor.objects
     put, refused = type(objects).put, []
