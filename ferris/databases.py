@@ -42,8 +42,9 @@ class DatabaseUrl:
     @classmethod
     def parse(cls, text: str) -> DatabaseUrl:
         """Read a URL. WrongUrl says what is wrong and what was expected."""
+        text = text.strip()
         try:
-            parts = urlsplit(text.strip())
+            parts = urlsplit(text)
             host, port, user, password = parts.hostname or "", parts.port, parts.username, parts.password
         except ValueError:
             raise WrongUrl(f"is no URL; expected {_EXAMPLES}") from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 from ferris.adapters.sql_database import Database, DatabaseError, try_out
+from ferris.config import ROOT
 from ferris.sql_steps import SqlOptions
 from tasks.sql.script import run
 from tasks.sql.statements import SqlError
@@ -174,3 +177,41 @@ def test_postgresql_errors_hold_no_password(site: Site) -> None:
     with pytest.raises(DatabaseError, match="password authentication failed") as caught:
         try_out(wrong, read_only=True)
     assert "not-the-one" not in str(caught.value)
+
+
+@ON_POSTGRESQL
+def test_postgresql_a_step_that_is_killed_does_not_go_on(site: Site) -> None:
+    """Its server looks after its client, and ends what nobody waits for."""
+    code = (
+        "import sys; from ferris.adapters.sql_database import Database\n"
+        f"database = Database(sys.stdin.readline(), name='ferris {site.table}')\n"
+        "print('begun', flush=True)\nlist(database.execute('SELECT pg_sleep(600)', {}))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(site.url + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "begun\n"
+        _wait_for(site, 1)
+        process.kill()
+    _wait_for(site, 0)
+
+
+def _wait_for(site: Site, wanted: int) -> None:
+    """Wait until so many statements of the step are at work."""
+    text = (
+        f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ferris {site.table}'"
+        " AND state = 'active' AND query LIKE '%pg_sleep%'"
+    )
+    deadline = time.monotonic() + 30
+    while True:
+        with Database(site.url) as database:
+            [(found,)] = database.execute(text, {})
+        if found == wanted:
+            return
+        assert time.monotonic() < deadline, f"{found} are at work"
+        time.sleep(0.1)
