@@ -198,6 +198,8 @@ SPECTACULAR_SETTINGS = {
         "ExecutionStatus": "ferris_web.executions.models.STATUSES",
         "StepStatus": "ferris_web.api.serializers.executions.STEP_STATUSES",
         "ReplayStatus": "ferris_web.api.serializers.replays.REPLAY_STATUSES",
+        "GatheringKind": "ferris_web.executions.models.KINDS",
+        "GatheringState": "ferris_web.executions.models.GATHERING_STATES",
         "SyncStatus": "ferris_web.api.serializers.catalog.SYNC_STATUSES",
     },
 }

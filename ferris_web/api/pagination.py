@@ -116,6 +116,12 @@ class ByStart(KeysetPagination):
     ordering = ("-started_at", "-id")
 
 
+class ByOpening(KeysetPagination):
+    """Gatherings, newest first."""
+
+    ordering = ("-opened_at", "-id")
+
+
 class ByName(KeysetPagination):
     """What has a unique name."""
 

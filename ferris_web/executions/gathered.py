@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from ferris import gathering, intake, joins
 from ferris.errors import NotFound
@@ -252,13 +252,9 @@ def members_of(gatherings: Iterable[UUID]) -> dict[UUID, list[Member]]:
     return found
 
 
-def gathered_counts(executions: Iterable[Execution]) -> dict[UUID, int]:
-    """By gathering, of how many events these executions were made."""
-    ids = {row.gathering_id for row in executions if row.gathering_id}
-    if not ids:
-        return {}
-    rows = GatheredEvent.objects.filter(gathering_id__in=ids, decision__in=_HANDED)
-    return dict(rows.values_list("gathering_id").annotate(n=Count("id")))
+def execution_of(box: Gathering) -> Execution | None:
+    """What it became, if it did."""
+    return Execution.objects.filter(pk=box.execution_id).first() if box.execution_id else None
 
 
 # --- for claims and flows --------------------------------------------------------------------------

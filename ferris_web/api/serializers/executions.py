@@ -99,6 +99,9 @@ class Execution(serializers.Serializer):
     event_id = serializers.CharField(source="event_ident", help_text="The triggering event's id.")
     event_key = serializers.UUIDField(source="event_id", help_text="Identifies that event on the platform.")
     event_type = serializers.CharField()
+    gathering_id = serializers.UUIDField(
+        allow_null=True, help_text="Set when it runs for several events: they are in `/gatherings/{id}/`."
+    )
     parent_execution_id = serializers.UUIDField(
         source="parent_id", allow_null=True, help_text="The execution that sent the triggering event."
     )

@@ -67,7 +67,7 @@ def event(request: HttpRequest, key: UUID) -> HttpResponse:
         "event": row,
         "parent": _parent(row),
         "runs": runs,
-        "more": max(0, row.matched - len(runs)),
+        "more": max(0, row.matched - len(runs)) if len(runs) == _EXECUTIONS else 0,
         **reasons.near(request, row),
         "curl": commands.send_curl(request, row),
         "cli": commands.emit(row),

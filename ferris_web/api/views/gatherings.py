@@ -1,0 +1,48 @@
+"""Gatherings: events that wait, or that were merged, joined or left out."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ferris_web.api.incoming import query_of
+from ferris_web.api.pagination import MOST, ByOpening
+from ferris_web.api.serializers import gatherings as shapes
+from ferris_web.executions import gathered
+from ferris_web.executions.models import Gathering
+
+
+@extend_schema_view(
+    get=extend_schema(parameters=[shapes.GatheringQuery], summary="Gatherings, newest first"),
+)
+class GatheringList(ListAPIView):
+    """What `deduplicate`, `throttle`, `debounce`, `batch` and `join` made of events."""
+
+    queryset = Gathering.objects.none()
+    serializer_class = shapes.Gathering
+    pagination_class = ByOpening
+
+    def get_queryset(self) -> QuerySet[Gathering]:
+        return gathered.gathering_list(**query_of(self.request, shapes.GatheringQuery))
+
+
+class GatheringDetail(APIView):
+    """One gathering."""
+
+    @extend_schema(
+        summary="One gathering",
+        description="With the events that it decided about, in their order, and of a join what came and what is "
+        "missing.",
+        responses=shapes.GatheringDetail,
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        row = gathered.gathering_get(pk)
+        row.parts = gathered.join_parts(row)
+        row.found = list(gathered.gathering_members(row)[:MOST])
+        return Response(shapes.GatheringDetail(row).data)
