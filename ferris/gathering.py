@@ -187,7 +187,11 @@ def _deduplicate(rule: Deduplicate, pens: Pens, key: str, arrival: Arrival) -> T
 
 
 def _throttle(rule: Throttle, pens: Pens, key: str, arrival: Arrival) -> Taken | None:
-    pen = pens.get("throttle", key) or pens.begin("throttle", key, arrival)
+    pen = pens.get("throttle", key)
+    if pen is not None and not pen.held and pen.until is not None and pen.until <= arrival.at:
+        pens.close(pen, OVER)  # what it counted lies behind: a new one begins
+        pen = None
+    pen = pen or pens.begin("throttle", key, arrival)
     pen.last = arrival.id
     at = max(_milliseconds(arrival.at), pen.passes[-1] if pen.passes else 0)
     if not pen.held and _passes(rule, pen, at):

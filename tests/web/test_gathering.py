@@ -377,3 +377,28 @@ def test_two_routers_and_two_clocks_at_once_fill_each_gathering_once():
     ran = set(Gathering.objects.filter(state="ran").values_list("execution_id", flat=True))
     assert ran == set(Execution.objects.values_list("id", flat=True))
     assert not Gathering.objects.filter(state="open").exists()
+
+
+def test_the_retention_of_the_journal_takes_nothing_from_what_is_open():
+    """The first event of a throttle ran long ago, and is in no gathering itself."""
+    from ferris_web.executions.services.retention import journal_prune
+
+    service("one", "a.*", intake=Intake(throttle=Throttle(1, 3600, excess="wait")))
+    batch = numbered(3)
+    dispatch(*batch)
+    Execution.objects.update(status="completed")
+    journal_prune(at(10_000))
+    assert Gathering.objects.get().held == GatheredEvent.objects.count() == 2
+    clock(3600)
+    clock(7200)
+    Execution.objects.update(status="completed")
+    journal_prune(at(100_000))
+    assert not EventRow.objects.exists()
+    assert not Gathering.objects.exists()
+
+
+def test_a_throttle_that_has_come_to_rest_is_over_with_the_next_event():
+    service("one", "a.*", intake=Intake(throttle=Throttle(1, 60)))
+    batch = numbered(3)
+    dispatch_at((batch[0], at(0)), (batch[1], at(1)), (batch[2], at(60)))
+    assert sorted(Gathering.objects.values_list("state", "size")) == [("open", 0), ("over", 1)]

@@ -66,7 +66,7 @@ def test_an_execution_names_its_gathering_and_an_event_its_decision(api):
     assert found["gathering_id"] == str(Gathering.objects.get().pk)
     for one in batch:
         said = api.get(f"/api/v1/events/{one.key}/why/?service=other").json()
-        assert (said["verdict"], said["why"]) == ("ran", f"batched into {run.pk}")
+        assert (said["verdict"], said["why"]) == ("batched", f"batched into {run.pk}")
         assert said["execution"]["id"] == str(run.pk)
 
 
@@ -75,7 +75,7 @@ def test_what_is_left_out_is_a_decision_of_its_own(api):
     batch = [event(), event()]
     dispatch(*batch)
     said = api.get(f"/api/v1/events/{batch[1].key}/why/?service=other").json()
-    assert (said["verdict"], said["why"]) == ("held", "throttled (1 per 60 s): dropped")
+    assert (said["verdict"], said["why"]) == ("dropped", "throttled (1 per 60 s): dropped")
 
 
 def test_strangers_see_nothing(half, anonymous):
