@@ -54,11 +54,13 @@ class LogRecord:
 class Retention:
     """How long records stay: until they are older than `max_age` or the topic holds more than `max_bytes`.
 
-    None means no limit. Whether a consumer group has read a record makes no difference.
+    None means no limit. Whether a consumer group has read a record makes no difference. Records that need not be
+    `lasting` are of use for moments only: a crash of the machine may lose the newest, a crash of a process none.
     """
 
     max_age: timedelta | None = None
     max_bytes: int | None = None
+    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,9 @@ class Consumer(Protocol):
     def commit(self, records: Sequence[LogRecord]) -> None:
         """Move the group's offset behind the last of these records, for each partition among them.
 
-        Durable when it returns. `FencedError` if one of the partitions is no longer this member's; nothing is
-        committed then. A reader from `EventLog.tail` has no group: `BackendError`.
+        It survives the end of this process, however it ends. After a crash of the machine the offset may be an
+        earlier one again: what was handled since is read once more. `FencedError` if one of the partitions is no
+        longer this member's; nothing is committed then. A reader from `EventLog.tail` has no group: `BackendError`.
         """
         ...
 
@@ -129,7 +132,8 @@ class EventLog(Protocol):
     def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
         """Append in this order; give (partition, offset) for each record. The topic is made when missing.
 
-        Durable when it returns: a crash of this process or of the machine loses none of them. After an
+        Durable when it returns: a crash of this process or of the machine loses none of them (but see
+        `Retention.lasting`). After an
         error none, or without `atomic_batch` some, are on the log. Records of one key are read in the order
         appended.
         """

@@ -31,7 +31,7 @@ def event_log() -> EventLog:
 
 def _retention() -> dict[str, Retention]:
     """How long each topic is kept. Notices are of use for moments only; dead letters are kept as rows as well."""
-    notices = Retention(max_age=timedelta(hours=1))
+    notices = Retention(max_age=timedelta(hours=1), lasting=False)
     return {
         "*": Retention(max_age=timedelta(days=config().retention_days)),
         CONTROL: notices,

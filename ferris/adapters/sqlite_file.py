@@ -1,6 +1,7 @@
 """One SQLite file that several threads and processes read and write: opening, locking, group commit, errors.
 
-WAL with synchronous=FULL: what `write` returned from survives the crash of the machine. Writers of all
+WAL with synchronous=FULL: what `write` returned from survives the crash of the machine, unless all who share the
+transaction do without (`lasting=False`): then the next one that does not makes it last, too. Writers of all
 processes queue in the kernel for a lock file beside the database (SQLite itself would sleep and try again);
 the writing threads of one process share transactions: whoever finds no one at work commits for all who have
 come meanwhile. Connections are opened on demand, lent to one thread at a time, and closed before the
@@ -79,12 +80,12 @@ class SqliteFile:
         except (sqlite3.Error, OSError) as error:
             raise self._explain(error) from error
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def write(self, work: Callable[[sqlite3.Connection], T], *, lasting: bool = True) -> T:
         """Run `work` inside a transaction; durable and visible to all when this returns.
 
-        What `work` raises undoes its own statements only, and is raised here. `work` must not call `write`.
+        If it need not be `lasting`, it is visible, and a crash of the machine (of no process) may undo it. What `work` raises undoes its own statements only, and is raised here. `work` must not call `write`.
         """
-        job: _Job[T] = _Job(work)
+        job: _Job[T] = _Job(work, lasting)
         with self._queue_lock:
             self._queue.append(job)
             lead = not self._leading
@@ -168,6 +169,8 @@ class SqliteFile:
         connection = self._borrow()
         try:
             with self._write_lock():
+                lasting = any(job.lasting for job in jobs)
+                connection.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     for job in jobs:
@@ -319,10 +322,11 @@ class SqliteFile:
 class _Job(Generic[T]):
     """One thread's work, waiting for a transaction."""
 
-    __slots__ = ("done", "error", "result", "wakeup", "work")
+    __slots__ = ("done", "error", "lasting", "result", "wakeup", "work")
 
-    def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
+    def __init__(self, work: Callable[[sqlite3.Connection], T], lasting: bool) -> None:
         self.work = work
+        self.lasting = lasting
         self.wakeup = threading.Event()
         self.done = False
         self.result: T | None = None

@@ -47,7 +47,10 @@ class SqliteEventLog:
         encoded = [rows.encode(record) for record in records]
         if not encoded:
             return []
-        first = self._file.write(lambda connection: rows.append(connection, topic, encoded))
+        first = self._file.write(
+            lambda connection: rows.append(connection, topic, encoded),
+            lasting=self._retention_of(topic).lasting,
+        )
         ring(self._bells / topic)
         return [(0, first + index) for index in range(len(encoded))]
 
@@ -186,7 +189,7 @@ class SqliteConsumer:
                 raise FencedError(f"{topic} is not read by this member of {group}")
             taken.append((topic, end, epoch))
         if taken:
-            self._file.write(lambda connection: rows.commit(connection, group, taken))
+            self._file.write(lambda connection: rows.commit(connection, group, taken), lasting=False)
 
     def wake(self) -> None:
         """See `Consumer.wake`."""

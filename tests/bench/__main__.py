@@ -2,7 +2,7 @@
 
 Prints a table in Markdown and writes the same figures to build/bench.json. Nothing is asserted: figures are for
 people to compare. The platform is measured from outside, as processes; only the matching of events is measured
-inside this process.
+inside this process, and the starts of scripts, which it orders itself.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.embedded import ROOT, Platform
-from tests.bench import bare, executions, idle, isolation, routing, table
+from tests.acceptance.embedded import PYTHON, ROOT, Platform
+from tests.bench import bare, executions, idle, isolation, routing, starting, table
 
 QUICK = {
     "latency": 20,
+    "starts": 10,
     "burst": 60,
     "idle": 5.0,
     "routed": 1_000,
@@ -29,6 +30,7 @@ QUICK = {
 }
 FULL = {
     "latency": 100,
+    "starts": 100,
     "burst": 500,
     "idle": 60.0,
     "routed": 20_000,
@@ -67,6 +69,8 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
         figures["latency"] = executions.latency(platform, folder, sizes["latency"])
         say("bare spawns")
         figures["spawns"] = {n: bare.spawns_per_second(folder, sizes["burst"], n) for n in (1, 2)}
+        say("a Celery task that runs a script as a subprocess")
+        figures["celery"] = starting.celery_per_second(folder, PYTHON, sizes["burst"])
         say("executions")
         figures["executions"] = executions.throughput(platform, folder, sizes["burst"])
         say("events")
@@ -81,6 +85,8 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
             platform.stop()
     say("layers of isolation")
     figures["isolation"] = isolation.measure(folder / "isolation", sizes["isolation"])
+    say("starts of scripts")
+    figures["starts"] = starting.measure(folder, sizes["starts"])
     say("matching")
     figures["matching"] = {n: routing.events_per_second(n, sizes["routed"]) for n in (10, 10_000)}
     return figures

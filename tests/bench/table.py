@@ -8,19 +8,19 @@ from tests.bench import isolation
 
 
 def render(figures: dict[str, Any]) -> str:
-    """A Markdown table of ratios, one of figures, and what they are about."""
-    return "\n".join(
-        [
-            *(*_ratios(figures), "", *_platform(figures), "", *_events(figures), ""),
-            *(*isolation.lines(figures["isolation"]), "", *_notes(figures)),
-        ]
-    )
+    """A Markdown table of ratios, some of figures, and what they are about."""
+    parts = (_ratios, _platform, _starts, _events, lambda found: isolation.lines(found["isolation"]), _notes)
+    return "\n\n".join("\n".join(part(figures)) for part in parts)
 
 
 def _ratios(figures: dict[str, Any]) -> list[str]:
     latency, spawns, runs = figures["latency"], figures["spawns"], figures["executions"]
     alone = latency["bare"]
     matching = figures["matching"]
+    starts = [
+        f"| first line warm / fresh ({name}), p50 | {found['warm']['p50'] / found['fresh']['p50']:.2f} |"
+        for name, found in figures["starts"]["first"].items()
+    ]
     return [
         "| ratio | |",
         "|---|---|",
@@ -28,6 +28,9 @@ def _ratios(figures: dict[str, Any]) -> list[str]:
         f"| first line / bare `python script.py`, p99 | {latency['sent']['p99'] / alone['p99']:.2f} |",
         f"| executions/s / bare spawns/s, 1 at a time | {runs['trivial'] / spawns[1]:.2f} |",
         f"| executions/s / bare spawns/s, 2 parallel | {runs['trivial'] / spawns[2]:.2f} |",
+        f"| executions/s / Celery tasks/s that each run the script as a subprocess, 2 parallel | "
+        f"{runs['trivial'] / figures['celery']:.2f} |",
+        *starts,
         f"| matching with 10,000 services / with 10, in one process | {matching[10_000] / matching[10]:.2f} |",
         f"| events/s through the router with {figures['services']:,} services / with 10 | "
         f"{figures['journal_many']['routed'] / figures['journal']['routed']:.2f} |",
@@ -43,10 +46,26 @@ def _platform(figures: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|",
         f"| `python script.py` | {_pair(latency['bare'])} ({count}) | {spawns[1]:.0f}/s | - | - |",
         f"| same, 2 parallel | - | {spawns[2]:.0f}/s | - | - |",
+        f"| Celery task that runs it as a subprocess, 2 threads | - | {figures['celery']:.0f}/s | - | - |",
         f"| Ferris, embedded, event by HTTP -> script | {_pair(latency['sent'])} ({count}) "
         f"| {runs['trivial']:.0f}/s | {memory} | {idle['cpu_percent']:.1f} |",
         f"| same, from the answer 202 on | {_pair(latency['accepted'])} ({count}) | - | same | same |",
         f"| same, script imports `ferris_ef` | - | {runs['with_library']:.0f}/s | same | same |",
+    ]
+
+
+def _starts(figures: dict[str, Any]) -> list[str]:
+    starts = figures["starts"]
+    rows = [
+        f"| {name} | {_pair(found['warm'])} | {_pair(found['fresh'])} | {_pair(found['bare'])} |"
+        for name, found in starts["first"].items()
+    ]
+    return [
+        f"| the script imports | warm, p50 / p99 ({starts['n']}) | fresh | bare `python script.py` |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        f"A fork server without work: PSS {starts['server_pss_mib']:.0f} MiB.",
     ]
 
 
@@ -71,7 +90,7 @@ def _notes(figures: dict[str, Any]) -> list[str]:
         f"Machine: {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, Python {about['python']}, "
         f"load before {about['load_before']}; the driver on the same cores.",
         '"First line" = `time.time()` as first statement of the script, minus the time just before the event was '
-        "posted; one event at a time. Milliseconds.",
+        "posted; one event at a time. Milliseconds. By imports: from the order to the runner to the first output.",
         f"PSS = sum over the platform's processes; CPU = % of one core over {figures['idle']['seconds']:g} s idle.",
     ]
 

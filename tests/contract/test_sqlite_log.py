@@ -509,3 +509,35 @@ def test_a_leader_interrupted_by_a_signal_leaves_no_one_waiting(file):
     for thread in threads:
         thread.join(LONG)
     assert done == [1] * 5
+
+
+def test_a_transaction_waits_for_the_disk_if_one_in_it_has_to(file):
+    def synchronous(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    normal, full = 1, 2
+    for lasting, wanted in ((False, normal), (True, full), (False, normal)):
+        assert file.write(synchronous, lasting=lasting) == wanted
+    entered, go, found = threading.Event(), threading.Event(), {}
+
+    def first(connection: sqlite3.Connection) -> None:
+        entered.set()
+        go.wait(LONG)
+
+    def join(name: str, lasting: bool) -> threading.Thread:
+        thread = threading.Thread(
+            target=lambda: found.update({name: file.write(synchronous, lasting=lasting)})
+        )
+        thread.start()
+        return thread
+
+    threads = [threading.Thread(target=file.write, args=(first,))]
+    threads[0].start()
+    entered.wait(LONG)
+    threads += [join("momentary", False), join("lasting", True)]
+    while len(file._queue) < 2:
+        time.sleep(0.001)
+    go.set()
+    for thread in threads:
+        thread.join(LONG)
+    assert found == {"momentary": full, "lasting": full}
