@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from ferris.errors import BackendError, ConfigError
 from ferris.execution import ExecutionOrder
+from tasks.claims import Claims
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class ControlClient:
         self._prefix = parts.path.rstrip("/")
         self._token = token
         self._local = threading.local()
+        self._claims = Claims()
 
     def claim(
         self, execution_id: str, worker: str, give_up: Callable[[], bool] = lambda: False
@@ -65,10 +67,18 @@ class ControlClient:
 
         Waits up to PATIENCE seconds for a web process that is away, or until `give_up` says so: BackendError.
         """
-        body = self._post("/claim", {"execution": execution_id, "worker": worker}, PATIENCE, give_up)
-        if body.get("go"):
-            return ExecutionOrder.from_json(body["order"])
-        return str(body.get("reason", "no reason given"))
+
+        def ask(wanted: Sequence[str]) -> list[ExecutionOrder | str]:
+            if len(wanted) == 1:
+                return [
+                    _claimed(
+                        self._post("/claim", {"execution": wanted[0], "worker": worker}, PATIENCE, give_up)
+                    )
+                ]
+            said = {"executions": list(wanted), "worker": worker}
+            return [_claimed(one) for one in self._post("/claim", said, PATIENCE, give_up).get("answers", ())]
+
+        return self._claims.claim(execution_id, ask)
 
     def greet(self, worker: str) -> str:
         """Whether the web takes this executor: nothing when it does, what is wrong when it is away for now.
@@ -207,3 +217,9 @@ class ControlClient:
         if connection is not None:
             self._local.connection = None
             connection.close()
+
+
+def _claimed(body: Mapping[str, Any]) -> ExecutionOrder | str:
+    if body.get("go"):
+        return ExecutionOrder.from_json(body["order"])
+    return str(body.get("reason", "no reason given"))

@@ -83,7 +83,8 @@ class SqliteFile:
     def write(self, work: Callable[[sqlite3.Connection], T], *, lasting: bool = True) -> T:
         """Run `work` inside a transaction; durable and visible to all when this returns.
 
-        If it need not be `lasting`, it is visible, and a crash of the machine (of no process) may undo it. What `work` raises undoes its own statements only, and is raised here. `work` must not call `write`.
+        If it need not be `lasting`, it is visible, and a crash of the machine (of no process) may undo it.
+        What `work` raises undoes its own statements only, and is raised here. `work` must not call `write`.
         """
         job: _Job[T] = _Job(work, lasting)
         with self._queue_lock:

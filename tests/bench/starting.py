@@ -35,25 +35,27 @@ _PATIENCE = 60.0
 
 def measure(folder: Path, count: int) -> dict[str, Any]:
     """First lines by what is imported, and by environment; CPU per script; memory of a fork server."""
-    environments = Environments(folder / "environments")
+    environments = Environments(folder / "environments", 2**40)
 
     def build(commands: list[list[str]]) -> None:
         for command in commands:
             subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
-    plain = environments.get(None, None, "", build, lambda _: None).python
+    with environments.use(None, None, "", build, lambda _: None) as found:
+        plain = found.python
     package = wheel(folder, "wanted", "1.0", {"wanted.py": "import asyncio, email.message, sqlite3\n"})
     lines = f"wanted @ {package.as_uri()}\n"
     (folder / "requirements.txt").write_text(lines)
-    own = environments.get(lines, None, "", build, lambda _: None).python
+    with environments.use(lines, None, "", build, lambda _: None) as found:
+        own = found.python
     warm = WarmRunner()
     try:
-        found = {
+        first = {
             name: _compare(warm, plain, folder / "scripts" / str(number), script, count)
             for number, (name, script) in enumerate(SCRIPTS.items())
         }
-        found["requirements.txt"] = _compare(warm, own, folder / "scripts" / "own", "import wanted\n", count)
-        return {"first": found, "server_pss_mib": _memory(), "n": count}
+        first["requirements.txt"] = _compare(warm, own, folder / "scripts" / "own", "import wanted\n", count)
+        return {"first": first, "server_pss_mib": _memory(), "n": count}
     finally:
         warm.close()
 

@@ -112,9 +112,14 @@ class _Handler(BaseHTTPRequestHandler):
                     if one["id"] in control.stop
                 ]
                 return 200, {"stop": stop, "lease_seconds": 15}
-            order = control.orders.pop(said["execution"], None)
-            control.claims.append(said["execution"])
-        return 200, {"go": True, "order": order.to_json()} if order else {"go": False, "reason": "unknown"}
+            wanted = said.get("executions", [said.get("execution")])
+            orders = [control.orders.pop(one, None) for one in wanted]
+            control.claims += wanted
+        answers = [
+            {"go": True, "order": order.to_json()} if order else {"go": False, "reason": "unknown"}
+            for order in orders
+        ]
+        return 200, {"answers": answers} if "executions" in said else answers[0]
 
     def _script(self, path: str, query: dict[str, str], body: bytes, bearer: str) -> tuple[int, Any]:
         control = self.control

@@ -32,6 +32,51 @@ def test_an_order_is_given_once(ferris: Platform) -> None:
     assert client(ferris.control).claim(order.execution_id, "w") == "unknown"
 
 
+def test_claims_that_come_while_one_is_under_way_share_the_next_call(ferris: Platform) -> None:
+    orders = [ferris.order({"main.py": ""}, params={"n": n}) for n in range(8)]
+    for order in orders:
+        ferris.offer(order)
+    mine, calls, found, free = client(ferris.control), [], {}, threading.Event()
+    post = mine._post
+
+    def slow(path, document, *rest):
+        calls.append(document)
+        free.wait(20)
+        return post(path, document, *rest)
+
+    mine._post = slow  # type: ignore[method-assign]
+    wanted = [*(order.execution_id for order in orders), "nobody's"]
+    threads = [
+        threading.Thread(target=lambda one=one: found.update({one: mine.claim(one, "w")})) for one in wanted
+    ]
+    for thread in threads:
+        thread.start()
+    while len(mine._claims._waiting) < len(wanted) - 1:
+        time.sleep(0.001)
+    free.set()
+    for thread in threads:
+        thread.join(20)
+    assert found == {**{order.execution_id: order for order in orders}, "nobody's": "unknown"}
+    assert len(calls) == 2
+
+
+def test_claims_that_share_a_call_share_its_failure(server: ControlServer) -> None:
+    mine, failed = client(server, "wrong"), []
+
+    def ask() -> None:
+        try:
+            mine.claim("x", "w")
+        except BackendError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(failed) == 6
+
+
 def test_a_wrong_token_is_an_error_with_a_remedy(server: ControlServer) -> None:
     with pytest.raises(BackendError, match="401.*FERRIS_EXECUTOR_TOKEN"):
         client(server, "wrong").claim("x", "w")

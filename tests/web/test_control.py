@@ -67,6 +67,20 @@ def test_of_many_claimants_one_gets_the_order(executor, queued):
     assert sorted(answers) == [False] * 5 + [True]
 
 
+def test_several_are_claimed_in_one_call(executor, queued):
+    first, second, third = (str(row.pk) for row in queued)
+    claim(executor, third, "w2")
+    said = {"executions": [second, third, first, str(UUID(int=1)), second], "worker": "w1"}
+    answers = executor.post("/control/claim", said).json()["answers"]
+    assert [answer.get("reason") for answer in answers] == [
+        None, "it is in_progress", None, "unknown execution", "it is in_progress",
+    ]  # fmt: skip
+    assert [answers[at]["order"]["execution_id"] for at in (0, 2)] == [second, first]
+    problem_of(executor.post("/control/claim", {"executions": [first, "x"], "worker": "w1"}), 400)
+    problem_of(executor.post("/control/claim", {"executions": "x", "worker": "w1"}), 400)
+    problem_of(executor.post("/control/claim", {"executions": [first] * 101, "worker": "w1"}), 400)
+
+
 def test_a_secret_that_no_key_opens_fails_the_execution_and_is_named(executor, queued):
     unknown = Fernet(Fernet.generate_key()).encrypt(b'"word"').decode()
     Secret.objects.filter(name="key").update(ciphertext=unknown)
@@ -83,8 +97,10 @@ def test_a_store_that_is_away_leaves_the_execution_to_be_claimed_later(executor,
 
     monkeypatch.setattr(wiring.config_store(), "get", away)
     problem_of(claim(executor, queued[0].pk), 503)
+    several = {"executions": [str(row.pk) for row in queued], "worker": "w1"}
+    problem_of(executor.post("/control/claim", several), 503)
     monkeypatch.undo()
-    assert Execution.objects.get(pk=queued[0].pk).status == "queued"
+    assert set(Execution.objects.values_list("status", flat=True)) == {"queued"}
     assert claim(executor, queued[0].pk).json()["go"] is True
 
 

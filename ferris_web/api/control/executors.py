@@ -8,28 +8,38 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
-from ferris.adapters import log_lines
+from ferris.execution import ExecutionOrder
 from ferris_web import wiring
 from ferris_web.api.answers import answer
 from ferris_web.api.control.guard import Invalid, body_of, for_executors, text_of
-from ferris_web.executions.services import execution_claim, executions_heartbeat
+from ferris_web.executions.services import executions_claim, executions_heartbeat
 
 _MOST_RUNNING = 10_000
+_MOST_CLAIMED = 100
 _LONGEST_NAME = 255
 
 
 @for_executors("POST")
 def claim(request: HttpRequest) -> HttpResponse:
     """{"execution", "worker"} -> {"go": true, "order": {...}} once, for one of all who ask; else {"go": false,
-    "reason"}."""
+    "reason"}. {"executions", "worker"} -> {"answers": [...]}, in their order."""
     said = body_of(request)
-    wanted = _id(said.get("execution"), "execution")
+    several = said.get("executions")
+    if several is None:
+        wanted = [_id(said.get("execution"), "execution")]
+    elif isinstance(several, list) and len(several) <= _MOST_CLAIMED:
+        wanted = [_id(item, f"executions[{index}]") for index, item in enumerate(several)]
+    else:
+        raise Invalid("executions", f"expected a list of at most {_MOST_CLAIMED}")
     worker = text_of(said, "worker", longest=_LONGEST_NAME)
-    with log_lines.about(execution=wanted):
-        order = execution_claim(wanted, worker, datetime.now(UTC))
-    if isinstance(order, str):
-        return answer({"go": False, "reason": order})
-    return answer({"go": True, "order": order.to_json()})
+    orders = [_told(order) for order in executions_claim(wanted, worker, datetime.now(UTC))]
+    return answer(orders[0] if several is None else {"answers": orders})
+
+
+def _told(order: ExecutionOrder | str) -> dict[str, Any]:
+    return (
+        {"go": False, "reason": order} if isinstance(order, str) else {"go": True, "order": order.to_json()}
+    )
 
 
 @for_executors("POST")

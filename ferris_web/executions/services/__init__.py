@@ -10,6 +10,7 @@ from ferris_web.executions.services.artifacts import artifacts_prune, log_archiv
 from ferris_web.executions.services.changes import Change, changes_tell
 from ferris_web.executions.services.claims import (
     execution_claim,
+    executions_claim,
     executions_heartbeat,
     token_execution,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "events_dispatch",
     "execution_cancel",
     "execution_claim",
+    "executions_claim",
     "executions_due",
     "executions_heartbeat",
     "failures_retry",

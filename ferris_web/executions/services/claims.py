@@ -7,6 +7,7 @@ import hmac
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 
+from ferris.adapters import log_lines
 from ferris.errors import BackendError
 from ferris.execution import ExecutionOrder, params_of
 from ferris.isolation import EGRESS
@@ -38,28 +40,59 @@ _ORDERED = (
 
 
 def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder | str:
-    """Give an execution to `worker`, once: its order, or the reason why not.
+    """Give an execution to `worker`, once: its order, or the reason why not. See `executions_claim`."""
+    return executions_claim([wanted], worker, now)[0]
+
+
+def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list[ExecutionOrder | str]:
+    """Give executions to `worker`, each once: for each its order, or the reason why not.
 
     A compare-and-set from `queued` to `in_progress`: of several claimants one gets the order. The lease runs
-    from `now` and is kept by heartbeats.
+    from `now` and is kept by heartbeats. All are claimed in one transaction, and when the order of one cannot be
+    made because a store is away, none is.
     """
     lease = timedelta(seconds=wiring.config().lease_seconds)
-    won = Execution.objects.filter(pk=wanted, status="queued").update(
-        status="in_progress",
-        worker=worker,
-        lease_until=now + lease,
-        started_at=Coalesce(F("started_at"), now),
-        claimed_at=now,
-    )
-    if not won:
-        status = Execution.objects.filter(pk=wanted).values_list("status", flat=True).first()
-        return "unknown execution" if status is None else f"it is {status}"
-    row = (
-        Execution.objects.select_related("service__project", "version", "event")
+    with transaction.atomic() if len(wanted) > 1 else nullcontext():
+        won = [pk for pk in sorted(set(wanted)) if _take(pk, worker, now, lease)]
+    rows = {
+        row.id: row
+        for row in Execution.objects.select_related("service__project", "version", "event")
         .annotate(lane_paused=Exists(LanePause.objects.filter(lane=OuterRef("lane"))))
         .only(*_ORDERED)
-        .get(pk=wanted)
+        .filter(pk__in=won)
+    }
+    claimed = dict(rows)
+    try:
+        return [
+            _refusal(pk) if (row := rows.pop(pk, None)) is None else _claimed(row, lease, now)
+            for pk in wanted
+        ]
+    except (BackendError, OperationalError, InterfaceError):
+        # A store is away: they stay claimable, and the executor, which hears of it, asks again.
+        for row in claimed.values():
+            _give_back(row, status="queued")
+        raise
+
+
+def _take(wanted: UUID, worker: str, now: datetime, lease: timedelta) -> bool:
+    return bool(
+        Execution.objects.filter(pk=wanted, status="queued").update(
+            status="in_progress",
+            worker=worker,
+            lease_until=now + lease,
+            started_at=Coalesce(F("started_at"), now),
+            claimed_at=now,
+        )
     )
+
+
+def _refusal(wanted: UUID) -> str:
+    status = Execution.objects.filter(pk=wanted).values_list("status", flat=True).first()
+    return "unknown execution" if status is None else f"it is {status}"
+
+
+def _claimed(row: Execution, lease: timedelta, now: datetime) -> ExecutionOrder | str:
+    """The order of what was just claimed. BackendError, and errors of the database, when a store is away."""
     if row.service.paused_at is not None:  # its row was made while the pause was
         _give_back(row, status="pending", rung_at=None)
         return "its service is paused"
@@ -71,12 +104,11 @@ def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder 
     except secrets.SecretUnreadable as error:
         return _hopeless(row, now, str(error))
     except (BackendError, OperationalError, InterfaceError):
-        # A store is away: it stays claimable, and the executor, which hears of it, asks again.
-        _give_back(row, status="queued")
         raise
     except Exception as error:
         # Whatever keeps an order from being made would do so again: say it on the execution instead of looping.
-        log.exception("no order could be made for execution %s", wanted)
+        with log_lines.about(execution=row.id):
+            log.exception("no order could be made for execution %s", row.id)
         problem = f"its order could not be made ({type(error).__name__}); see the web process's log"
         return _hopeless(row, now, problem)
 
