@@ -155,6 +155,21 @@ class WarmRunner:
             log.warning("scripts of %s are started without a warm interpreter: %s", key[0], why)
 
 
+def refusal(python: str, environment: Mapping[str, str]) -> str:
+    """Why scripts of this interpreter are started freshly; nothing when they are forked. Brings up a server to see."""
+    server = _Server(_key(python, False, environment), IDLE)
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while server.look() == "coming":
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return f"its fork server did not come up within {_PATIENCE:g} s"
+            server.wait(left)
+        return server.why
+    finally:
+        server.end()
+
+
 class _Server:
     """One fork server, as seen from here. `look`, `retire` and `end` are called under the runner's lock."""
 
@@ -196,6 +211,10 @@ class _Server:
                 said = b""
             self._hear(said)
         return self._state
+
+    def wait(self, seconds: float) -> None:
+        """Until there is something to look at, or these seconds are over."""
+        _readable(self._control.fileno(), seconds)
 
     def _hear(self, said: bytes) -> None:
         words = (_read(self._process.stdout) + _read(self._process.stderr)).decode(errors="replace").strip()
@@ -358,10 +377,10 @@ def _order(command: Command) -> bytes:
     )
 
 
-def _readable(handle: int) -> bool:
+def _readable(handle: int, seconds: float = 0.0) -> bool:
     waiting = select.poll()  # unlike select, it knows no highest number of a descriptor
     waiting.register(handle, select.POLLIN)
-    return bool(waiting.poll(0))
+    return bool(waiting.poll(seconds * 1000))
 
 
 def _read(handle: int) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +20,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.db.migrations.recorder import MigrationRecorder
 
+from ferris import environments
 from ferris import findings as findings_of_adapters
 from ferris.config import PACKAGES_BUCKET
 from ferris_web import wiring
@@ -25,7 +28,7 @@ from ferris_web.accounts.models import User
 from ferris_web.catalog import secrets, selectors, services
 from ferris_web.catalog.models import Secret
 from ferris_web.executions import checkup
-from ferris_web.executions.checkup import Finding, platform
+from ferris_web.executions.checkup import Finding, machine, platform
 from ferris_web.executions.models import DeadLetter
 from gateway.scheduler import Scheduler
 from tests.web.folders import NOW, SourceFolder
@@ -203,3 +206,26 @@ def test_what_scripts_are_kept_from(level: str, monkeypatch: pytest.MonkeyPatch)
         assert text.split()[1] not in found[0].text.split(", with ")[1].split(", ")
     as_root = [one for one in found if "runs as root" in one.text and "FERRIS_HOME" in one.text]
     assert bool(as_root) is (os.geteuid() == 0 and level == "basic")
+
+
+@pytest.mark.parametrize("runner", ["warm", "cold"])
+def test_how_scripts_are_started(runner: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = dataclasses.replace(settings.FERRIS, runner=runner, home=tmp_path)
+    monkeypatch.setattr(settings, "FERRIS", config)
+    for name, text in (("good", None), ("bad", "#!/bin/sh\nexit 1\n")):
+        python = environments.python_of(tmp_path / "cache" / "environments" / name)
+        python.parent.mkdir(parents=True)
+        environments.lock_of(python.parent.parent).touch()
+        if text is None:
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", python.parent.parent], check=True)
+        else:
+            python.write_text(text)
+            python.chmod(0o755)
+    found = list(machine.starts("starts", datetime.now(UTC)))
+    if runner == "cold":
+        assert [(one.level, "FERRIS_RUNNER=cold" in one.text) for one in found] == [("ok", True)]
+        return
+    assert [one.level for one in found] == ["ok", "warning"]
+    assert "1 of 2 environments" in found[0].text
+    assert "environment bad " in found[1].text
+    assert "it ended while it came up" in found[1].text

@@ -33,6 +33,7 @@ _CHECKS: dict[str, Check] = {
     "work": platform.work,
     "environments": machine.environments,
     "programs": machine.programs,
+    "starts": machine.starts,
     "isolation": machine.isolation,
 }
 

@@ -18,6 +18,9 @@ from ferris.isolation import BASIC, LAYERS, NONE, OFF, REMEDIES, layers_of, miss
 from ferris_web import wiring
 from ferris_web.catalog.secrets import secrets_unreadable
 
+_MOST_TRIED = 20
+"""Environments, the last used ones."""
+
 
 def home(part: str, now: datetime) -> Iterator[Finding]:
     """Can it be written, and is there room?"""
@@ -80,6 +83,33 @@ def environments(part: str, now: datetime) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", part, text)
+
+
+def starts(part: str, now: datetime) -> Iterator[Finding]:
+    """How scripts are started: tried with the interpreter of each environment on this machine."""
+    config = wiring.config()
+    if config.runner == "cold":
+        yield Finding("ok", part, "each script starts with a fresh interpreter (FERRIS_RUNNER=cold)")
+        return
+    pythons = {
+        str(store.python_of(one.path)): one.path.name
+        for one in store.environments(config.home / "cache" / "environments")[-_MOST_TRIED:]
+    }
+    if not pythons:
+        yield Finding("ok", part, "as forks of warm interpreters, once there is an environment")
+        return
+    said = subprocess.run(
+        [sys.executable, "-m", "tasks.forkable", *pythons],  # a program: see `isolation`
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    refused = {pythons[python]: why for python, why in json.loads(said.stdout).items() if why}
+    if warm := len(pythons) - len(refused):
+        yield Finding(
+            "ok", part, f"as forks of warm interpreters in {warm} of {len(pythons)} environments tried"
+        )
+    for name, why in refused.items():
+        text = f"scripts of environment {name} start with a fresh interpreter each: {why}"
+        yield Finding("warning", part, text, "they run, only later; look for the package that does it")
 
 
 def programs(part: str, now: datetime) -> Iterator[Finding]:
