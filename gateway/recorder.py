@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
+from typing import Final
 
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
@@ -25,6 +27,9 @@ from gateway.role import Reader
 
 log = logging.getLogger(__name__)
 
+_BREATH: Final = 0.02
+_LONGEST_BREATH: Final = 0.1
+
 
 class Recorder(Reader):
     """Rows first, then doorbells and notices, then the offset: a repeated batch changes nothing.
@@ -34,9 +39,15 @@ class Recorder(Reader):
 
     group = "ferris.recorder"
     topics = (LIFECYCLE, DEAD_LETTER)
-    breath = 0.02
+    breath = _BREATH
 
     def handle(self, records: list[LogRecord]) -> None:
+        """The longer a turn has taken, the longer the breath: a busy machine records more at once, for less."""
+        began = time.monotonic()
+        self._handle(records)
+        self.breath = min(_LONGEST_BREATH, max(_BREATH, 2 * (time.monotonic() - began)))
+
+    def _handle(self, records: list[LogRecord]) -> None:
         now = datetime.now(UTC)
         dead_letters_record([deadletter.row(r) for r in records if r.topic == DEAD_LETTER])
         reports, letters = _parse([r for r in records if r.topic == LIFECYCLE], now)

@@ -311,9 +311,7 @@ def _rename(script: str, places: Places, area: Area, variables: list[bytes]) -> 
     """Have the interpreter run this script, and the process list show it."""
     token = sys.orig_argv[1].encode("utf-32-le")
     whole = script if script.startswith("/") else os.getcwd().rstrip("/") + "/" + script.removeprefix("./")
-    sys.path_importer_cache[whole] = (
-        None  # which Python would find out: the script is neither a folder nor a zip
-    )
+    sys.path_importer_cache[whole] = None  # as Python would find out: it is neither a folder nor a zip
     memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
     try:
         for at, slashes in places:

@@ -40,7 +40,7 @@ SCRIPTS = {
     ),
     "path": "import sys, os; print(sys.path, os.getcwd(), sys.executable, sys.prefix, sys.flags)",
     "importers": (
-        "import sys; print({k: type(v).__name__ for k, v in sys.path_importer_cache.items() if 'lib' not in k})"
+        "import sys; print({k: type(v).__name__ for k, v in sys.path_importer_cache.items() if 'service' in k})"
     ),
     "environment": "import os; print(sorted(os.environ.items()), os.umask(0), os.getpgrp() == os.getpid())",
     "signals": (
