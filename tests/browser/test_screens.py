@@ -34,6 +34,9 @@ PAGES = {
     "topics": "/topics/",
     "topic": "/topics/ferris.control/",
     "dead-letters": "/dead-letters/",
+    "failures": "/failures/?since=7d",
+    "backtest": "/backtest/?service=quakes_alert",
+    "why-not": "/services/quakes_alert/why/",
     "buckets": "/objects/",
     "bucket": "/objects/reports/",
     "help": "/help/",
@@ -45,7 +48,7 @@ BEHIND = {
     "execution": ("/executions/?service=quakes_load", "#results tbody th a"),
     "failed": ("/executions/?service=make_report&status=failed", "#results tbody th a"),
     "event": ("/events/?type=quakes.quake.detected", "#results tbody th a"),
-    "dead-letter": ("/dead-letters/", "#results tbody th a"),
+    "dead-letter": ("/dead-letters/", "#results tbody th.full a"),
 }
 VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
@@ -198,7 +201,7 @@ def test_pages_of_a_list(console: Server, viewer_of: Callable[..., Any]) -> None
 def test_an_action_asks_first_and_can_be_left(console: Server, viewer_of: Callable[..., Any]) -> None:
     page = viewer_of(console).page
     page.goto("/dead-letters/")
-    page.get_by_role("link", name="hop limit").click()
+    page.locator("th.full").get_by_role("link", name="hop limit").click()
     button = page.get_by_role("button", name="Send again")
     button.click()
     box = page.get_by_role("dialog")
