@@ -14,7 +14,7 @@ import pwd
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,7 @@ class Users:
             while self._next <= self._last:
                 uid, self._next = self._next, self._next + 1
                 if _unknown(uid) and self._hold(uid):
+                    end_user(uid)  # a worker that was killed may have left something of it
                     return uid
         return None
 
@@ -162,30 +163,58 @@ class Cell:
 
     def end_processes(self) -> None:
         """Kill who is left of its user and its groups, until a look finds nobody."""
-        for _ in range(_ROUNDS):
-            left = set(self.groups.processes())
-            if self.uid is not None:
-                left |= set(_processes_of(self.uid))
-            if not left:
-                return
-            for pid in (
-                left
-            ):  # their numbers cannot have become others' that matter: who is killed is looked at again
-                self._kill(pid)
-        log.error("processes of %s do not end", self.folder.name)
 
-    def _kill(self, pid: int) -> None:
-        try:
-            handle = os.pidfd_open(pid)
-        except OSError:
-            return
-        try:
-            if pid in set(self.groups.processes()) or (self.uid is not None and _user_of(pid) == self.uid):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-        except OSError:
-            pass
-        finally:
-            os.close(handle)
+        def left() -> set[int]:
+            return {*self.groups.processes(), *(_processes_of(self.uid) if self.uid is not None else ())}
+
+        if not _end(left):
+            log.error("processes of %s do not end", self.folder.name)
+
+
+def end_user(uid: int) -> bool:
+    """Kill all processes of a user; False when some stay."""
+    return _end(lambda: set(_processes_of(uid)))
+
+
+def group_name(number: str) -> str:
+    """The name of a control group of this worker."""
+    return f"ferris-{socket.gethostname()}-{os.getpid()}-{number}"
+
+
+def sweep_groups(folder: str) -> None:
+    """Take away the groups of this machine's workers that are gone, with who is left in them."""
+    mine = f"ferris-{socket.gethostname()}-"
+    for path in Path(folder).glob(f"{mine}*-*"):
+        worker = path.name.removeprefix(mine).partition("-")[0]
+        if worker.isdecimal() and not os.path.exists(f"/proc/{worker}"):
+            groups = Groups(pids=str(path))
+            if _end(lambda groups=groups: set(groups.processes())):  # type: ignore[misc]
+                groups.remove()
+
+
+def _end(left: Callable[[], set[int]]) -> bool:
+    """Kill all of them until none is left; False when some stay."""
+    for _ in range(_ROUNDS):
+        found = left()
+        if not found:
+            return True
+        for pid in found:
+            _kill(pid, left)
+    return False
+
+
+def _kill(pid: int, left: Callable[[], set[int]]) -> None:
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if pid in left():  # before it was opened the number may have become another's
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
 
 
 def make_groups(found: Mapping[str, Mapping[str, Any]], name: str, limits: Mapping[str, int]) -> Groups:

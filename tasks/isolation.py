@@ -21,7 +21,7 @@ from ferris.config import Settings
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
 from ferris.isolation import BEST, NONE, OFF, ResourceLimits, layers_of, missing
-from tasks.cell import Cell, Groups, Users, make_groups
+from tasks.cell import Cell, Groups, Users, group_name, make_groups, sweep_groups
 from tasks.runner import BOOT, SDK
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,9 @@ class Isolation:
             if self._found is None:
                 self._found = probed()
                 self._check_user(self._found)
+                for name in ("cgroup_pids", "cgroup_memory"):
+                    if self._found.get(name, {}).get("ok"):
+                        sweep_groups(self._found[name]["folder"])
                 lacking = missing(self._found, layers_of(self.level, self._found, NONE, root=self._root))
                 if lacking:
                     log.warning(
@@ -126,7 +129,7 @@ class Isolation:
         if level == BEST and "cgroup_memory" not in lacking:
             wanted["memory"] = limits.memory or 0
         try:
-            cell.groups = make_groups(self.found, f"ferris-{os.getpid()}-{Path(channel).name}", wanted)
+            cell.groups = make_groups(self.found, group_name(Path(channel).name), wanted)
             if level == BEST and self.found["user"]["ok"]:
                 cell.uid = self._users.take()
                 if cell.uid is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -399,6 +400,46 @@ def test_users_are_shared_by_workers_and_given_back() -> None:
         second.close()
 
 
+def test_what_a_killed_worker_left_of_a_user_is_ended_before_another_gets_it() -> None:
+    from tasks.cell import Users
+
+    if not ROOT:
+        return  # there are no other users
+    left = subprocess.Popen(["sleep", "600"], user=2_000_000_005, env={})
+    users = Users(2_000_000_005, 2_000_000_005)
+    try:
+        assert users.take() == 2_000_000_005
+        assert left.wait(10) == -9
+    finally:
+        left.kill()
+        users.close()
+
+
+def test_control_groups_of_killed_workers_are_swept(confined: Platform) -> None:
+    from tasks.cell import sweep_groups
+
+    if not has(confined, "cgroup_pids"):
+        return  # there are none
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    folder = Path(confined.executor.isolation.found["cgroup_pids"]["folder"])
+    dead = folder / f"ferris-{socket.gethostname()}-{ended.pid}-7"
+    mine = folder / f"ferris-{socket.gethostname()}-{os.getpid()}-x7"
+    other = folder / f"ferris-elsewhere-{ended.pid}-7"
+    for path in (dead, mine, other):
+        path.mkdir()
+    left = subprocess.Popen(["sleep", "600"])
+    try:
+        (dead / "cgroup.procs").write_text(str(left.pid))
+        sweep_groups(str(folder))
+        assert left.wait(10) == -9
+        assert (dead.exists(), mine.exists(), other.exists()) == (False, True, True)
+    finally:
+        left.kill()
+        mine.rmdir()
+        other.rmdir()
+
+
 def test_nothing_of_a_cell_is_left(best: Platform) -> None:
     best.run({"main.py": "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w')"})
     executor: Executor = best.executor
@@ -415,7 +456,7 @@ def groups(ferris: Platform) -> list[Path]:
     for name in ("cgroup_pids", "cgroup_memory"):
         if has(ferris, name):
             folder = Path(ferris.executor.isolation.found[name]["folder"])
-            found += folder.glob(f"ferris-{os.getpid()}-*")
+            found += folder.glob(f"ferris-{socket.gethostname()}-{os.getpid()}-*")
     return found
 
 

@@ -227,6 +227,7 @@ class _History:
             "environment": "No solution found: requets==9 does not exist" + self.hostile,
             "package": "the package could not be unpacked",
             "no_scripts": "there is no script to run",
+            "isolation": "its executor cannot make the network that its manifest requires",
             "platform": "its order could not be made",
         }
         for n, (reason, error) in enumerate(told.items()):

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from ferris_web.executions.models import Step
 from tests.web.console_fixtures import addresses
 from tests.web.console_pages import page
 from tests.web.console_rows import Rows
@@ -140,6 +141,7 @@ def test_a_failure_says_why_and_what_to_do(rows: Rows, person: Client) -> None:
         "environment": "requirements.txt could not be installed",
         "package": "could not be fetched or unpacked",
         "no_scripts": "has no script to run",
+        "isolation": "cannot isolate it as its manifest requires",
         "platform": "The platform itself failed",
         "skipped": "switched off",
         "pending": "Attempt 1 failed",
@@ -147,6 +149,30 @@ def test_a_failure_says_why_and_what_to_do(rows: Rows, person: Client) -> None:
         text = page(person, f"/executions/{rows.executions[reason].pk}/").text
         assert words in text, reason
         assert text.index(words) < text.index("Steps"), f"{reason}: not on top"
+
+
+def test_a_step_says_what_it_used_and_how_it_was_isolated(rows: Rows, person: Client) -> None:
+    row = rows.executions["script_failed"]
+    Step.objects.filter(execution=row, attempt=row.attempt).update(
+        exit_reason="killed by the memory limit of 512 MB",
+        wall_ms=1500,
+        cpu_ms=250,
+        memory_bytes=512 << 20,
+        memory_of="execution",
+        output_bytes=2048,
+        isolation={"level": "best", "layers": ["limits"], "lacking": {"mounts": "<no> user namespaces"}},
+    )
+    text = page(person, f"/executions/{row.pk}/").text
+    for words in (
+        "killed by the memory limit of 512 MB",
+        "1.5 s",
+        "250 ms",
+        "512.0 MiB",
+        "execution",
+        "2.0 KiB",
+    ):
+        assert words in text, words
+    assert "without mounts: <no> user namespaces" in text
 
 
 def test_an_event_says_why_services_did_not_run(rows: Rows, person: Client) -> None:
