@@ -100,6 +100,7 @@ def exit_words(
     stopped: str | None,
     limits: ResourceLimits,
     out_of_memory: bool = False,
+    cpu_seconds: float = 0.0,
     error: str = "",
 ) -> str:
     """How a script ended, and which limit had to do with it, in plain words.
@@ -115,7 +116,8 @@ def exit_words(
         }.get(stopped, f"ended by the platform: {stopped}")
     if out_of_memory and (signal is not None or exit_code):
         return f"killed by the memory limit of {size_text(limits.memory or 0)}"
-    if signal == "SIGXCPU" or (signal == "SIGKILL" and error == "SIGXCPU"):
+    ignored = signal == "SIGKILL" and limits.cpu and cpu_seconds >= limits.cpu + 4  # the kernel's last word
+    if signal == "SIGXCPU" or ignored:
         return f"killed by the CPU limit of {limits.cpu or 0:g} s"
     if signal == "SIGXFSZ":
         return f"killed by the file size limit of {size_text(limits.file_size or 0)}"

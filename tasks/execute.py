@@ -331,6 +331,7 @@ class Attempt:
             stopped=outcome.stopped,
             limits=self._executor.isolation.limits(self._order),
             out_of_memory=out_of_memory,
+            cpu_seconds=outcome.usage.cpu_seconds if outcome.usage else 0.0,
             error=self._error_line,
         )
         if outcome.refused is not None:

@@ -123,6 +123,8 @@ LIMITS = ResourceLimits(memory=512 << 20, cpu=60, files=64, processes=32, file_s
         ({"exit_code": 3}, "ended with exit status 3"),
         ({"signal": "SIGSEGV"}, "killed by SIGSEGV"),
         ({"signal": "SIGXCPU"}, "killed by the CPU limit of 60 s"),
+        ({"signal": "SIGKILL", "cpu_seconds": 65.0}, "killed by the CPU limit of 60 s"),
+        ({"signal": "SIGKILL", "cpu_seconds": 61.0}, "not by the platform"),
         ({"signal": "SIGXFSZ"}, "killed by the file size limit of 1 GB"),
         ({"signal": "SIGKILL"}, "killed by SIGKILL, not by the platform"),
         ({"signal": "SIGKILL", "out_of_memory": True}, "killed by the memory limit of 512 MB"),
