@@ -25,13 +25,15 @@ MOST_UNROUTED = 2_000
 class Replayer(Role):
     """One batch of each replay in turn. A replay is fed by one gateway as long as that lives."""
 
-    def __init__(self, event_log: EventLog) -> None:
+    def __init__(self, event_log: EventLog, *, alone: bool = False) -> None:
+        """`alone`: there is no other gateway, so what is being fed was fed by one that died."""
         super().__init__()
         self._log = event_log
         self._consumer = event_log.subscribe(GROUP, [CONTROL])
         self._owner = uuid.uuid4().hex
         self._due: dict[UUID, float] = {}
         self._room = 0
+        self._release = alone
 
     def wake(self) -> None:
         self._consumer.wake()
@@ -41,6 +43,9 @@ class Replayer(Role):
 
     def turn(self) -> None:
         now = datetime.now(UTC)
+        if self._release:
+            replays.replays_release()
+            self._release = False
         replays.replays_from_the_start(now)
         mine = replays.replays_claim(self._owner, now)
         self._due = {replay.pk: self._due.get(replay.pk, 0.0) for replay in mine}

@@ -21,7 +21,7 @@ _ROLES: Final[dict[str, Callable[[Settings, bool], Role]]] = {
     "recorder": lambda _, __: Recorder(wiring.event_log()),
     "indexer": lambda _, __: Indexer(wiring.event_log(), wiring.ops_store()),
     "scheduler": lambda _, __: Scheduler(wiring.event_log()),
-    "replayer": lambda _, __: Replayer(wiring.event_log()),
+    "replayer": lambda _, alone: Replayer(wiring.event_log(), alone=alone),
     "rescuer": lambda settings, alone: Rescuer(
         wiring.event_log(), settings.lease_seconds, first_look_is_restart=alone
     ),

@@ -27,6 +27,7 @@ QUICK = {
     "journal": 2_000,
     "services": 200,
     "isolation": 5,
+    "tables": (10, 1_000, 10_000),
 }
 FULL = {
     "latency": 100,
@@ -37,6 +38,7 @@ FULL = {
     "journal": 20_000,
     "services": 10_000,
     "isolation": 40,
+    "tables": routing.SIZES,
 }
 
 
@@ -76,6 +78,8 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
         say("events")
         executions.many_services(platform, folder, 10)
         figures["journal"] = executions.journal(platform, folder, sizes["journal"])
+        say("a replay of them")
+        figures["replay"] = executions.replay(platform)
         say(f"events with {sizes['services']:,} services")
         figures["services"] = sizes["services"]
         figures["sync_seconds"] = executions.many_services(platform, folder, sizes["services"])
@@ -88,7 +92,8 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
     say("starts of scripts")
     figures["starts"] = starting.measure(folder, sizes["starts"])
     say("matching")
-    figures["matching"] = {n: routing.events_per_second(n, sizes["routed"]) for n in (10, 10_000)}
+    figures["tables"] = {n: routing.measure(n, sizes["routed"]) for n in sizes["tables"]}
+    figures["matching"] = {n: figures["tables"][n]["events_per_second"] for n in (10, 10_000)}
     return figures
 
 

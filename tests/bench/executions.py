@@ -123,6 +123,21 @@ def journal(platform: Platform, folder: Path, count: int) -> dict[str, float]:
     return {"accepted": count / accepted, "routed": count / (time.monotonic() - began)}
 
 
+def replay(platform: Platform) -> float:
+    """Events of `journal` that a replay sends again and the router takes in, per second."""
+    began = time.monotonic()
+    path = "/api/v1/replays/"
+    wanted = {"event_type": "shop.order.*", "since": "2020-01-01T00:00:00Z"}
+    path += platform.client.post(path, wanted)["id"] + "/"
+
+    def done() -> int:
+        row = platform.client.get(path)
+        time.sleep(0.1)
+        return row["status"] == "completed" and row["outcome"]["routed"] == row["sent"] and row["sent"]
+
+    return until(done, 600, "the replay did not end") / (time.monotonic() - began)
+
+
 def _send(project: Project, events: list[dict[str, Any]]) -> None:
     for start in range(0, len(events), BATCH):
         answer = project.client.send_batch(events[start : start + BATCH])

@@ -195,6 +195,11 @@ def replays_claim(owner: str, now: datetime) -> list[Replay]:
     return list(running.filter(fed_by=owner).select_related("service").order_by("created_at", "id"))
 
 
+def replays_release() -> None:
+    """Let whoever asks first feed the running ones: those who did are known to be gone."""
+    Replay.objects.filter(status="running").update(fed_by="", fed_until=None)
+
+
 def replays_next_free() -> datetime | None:
     """When a replay that another gateway feeds is free, should it not be heard of."""
     return (
