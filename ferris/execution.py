@@ -19,6 +19,9 @@ from ferris.retry import Retry
 EXECUTION_IDS: Final = uuid.UUID("6f1d3c1e-5a0b-5d0a-9a55-0f5f0c2e7d11")
 SENT_EVENT_IDS: Final = uuid.UUID("1f8e4b62-7a8f-5b39-8f6e-3a4c9d2b5e70")
 
+DRAINING: Final = "this executor drains"
+"""Why a claim is refused that a worker which is to take nothing new has made all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionOrder:

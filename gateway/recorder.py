@@ -24,6 +24,7 @@ from gateway.admission import TIMED, admit
 from gateway.deadletter import Letter
 from gateway.doorbell import ring, ring_waiting
 from gateway.role import Reader
+from gateway.spill import SPILL
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class Recorder(Reader):
         ring_waiting(recorded.lanes | admit(self.log, recorded.held))
         if paces_note(recorded.runs, now):
             ring_waiting(LANES)
+        if recorded.lanes:
+            SPILL.look()
         self._tell(recorded)
 
     def _apply(

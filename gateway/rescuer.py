@@ -20,6 +20,7 @@ from ferris_web.executions.services.claims import (
 from gateway import doorbell
 from gateway.admission import admit
 from gateway.role import Role
+from gateway.spill import SPILL
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Rescuer(Role):
                 executions_silence(lane, before)
         admit(self._log, dict.fromkeys(gates_waiting()))
         doorbell.ring_waiting(lanes.LANES)
+        SPILL.look()
 
 
 def _lease_expired(row: Execution, now: datetime) -> events.Event:

@@ -95,11 +95,19 @@ class ControlClient:
         self._accepted(answer, "/heartbeat")
         return ""
 
-    def heartbeat(self, worker: str, running: Sequence[tuple[str, int]]) -> dict[str, Any]:
-        """Keep the leases; the answer names what to stop. One try: BackendError when the web is away."""
+    def heartbeat(
+        self, worker: str, running: Sequence[tuple[str, int]], about: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Keep the leases, and say what the worker is; the answer names what to stop, and whether to drain.
+
+        One try: BackendError when the web is away.
+        """
         executions = [{"id": execution_id, "attempt": attempt} for execution_id, attempt in running]
         return self._post(
-            "/heartbeat", {"worker": worker, "executions": executions}, 0.0, timeout=_BEAT_TIMEOUT
+            "/heartbeat",
+            {"worker": worker, "executions": executions, **({"about": dict(about)} if about else {})},
+            0.0,
+            timeout=_BEAT_TIMEOUT,
         )
 
     def forward(

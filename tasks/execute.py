@@ -16,7 +16,7 @@ from celery_app import EXECUTE, app
 from ferris import lifecycle
 from ferris.adapters import log_lines
 from ferris.errors import BackendError, EventError
-from ferris.execution import ExecutionOrder
+from ferris.execution import DRAINING, ExecutionOrder
 from ferris.isolation import exit_words
 from ferris.lifecycle import Reason
 from ferris.retry import Failure, next_attempt
@@ -102,6 +102,8 @@ def _run(executor: Executor, execution_id: str) -> str | Reason:
         return "unclaimed"
     metrics.CLAIM_SECONDS.observe(time.monotonic() - claimed_at)
     if isinstance(order, str):
+        if order == DRAINING:
+            executor.drain()
         metrics.REFUSED.inc()
         log.info("execution %s is not to be run: %s", execution_id, order)
         return f"not run: {order}"

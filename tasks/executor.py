@@ -27,6 +27,7 @@ from tasks.environment import Environments
 from tasks.isolation import Isolation
 from tasks.lease import Leases
 from tasks.package import PackageCache
+from tasks.presence import ConsumerPresence
 from tasks.report import Reporter
 from tasks.runner import ColdRunner, Runner
 from tasks.warm import WarmRunner
@@ -59,6 +60,7 @@ class Executor:
         self.isolation = Isolation(settings)
         self.cleaner = Cleaner(self.isolation.give_back)
         self.closing = False
+        self.presence: ConsumerPresence | None = None
         self._closed = False
 
     def build_environ(self) -> dict[str, str]:
@@ -88,6 +90,16 @@ class Executor:
         except (OSError, subprocess.CalledProcessError) as error:
             log.warning("the plain environment cannot be built ahead: %s", error)
 
+    def attend(self, presence: ConsumerPresence) -> None:
+        """Have the platform know this worker, and drain when it says so."""
+        self.presence = presence
+        self.leases.introduce(presence)
+
+    def drain(self) -> None:
+        """Take nothing new: the platform has said so."""
+        if self.presence is not None:
+            self.presence.heed(True)
+
     def stop_all(self, why: str) -> None:
         """End every script that runs."""
         self.closing = True
@@ -99,6 +111,7 @@ class Executor:
             return
         self.closing = self._closed = True
         self.reporter.close()
+        self.leases.leave()
         self.leases.close()
         self.runner.close()
         self.calls.shutdown(wait=False, cancel_futures=True)
@@ -178,6 +191,14 @@ def current(settings: Settings | None = None) -> Executor:
             _made.clear()
             executor = _made[os.getpid()] = Executor(settings or Settings.from_env())
         return executor
+
+
+def stopping() -> None:
+    """Say that this process takes nothing new and ends when what runs has ended, if it has an executor."""
+    executor = _made.get(os.getpid())
+    if executor is not None and executor.presence is not None:
+        executor.presence.stops = True
+        executor.leases.tell()
 
 
 def close() -> None:

@@ -1,12 +1,15 @@
-"""Keeps the leases of what a worker runs: one thread and one call for all of them, only while something runs."""
+"""Keeps the leases of what a worker runs: one thread and one call for all of them. While nothing runs, it says now
+and then that the worker is there.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, Protocol
 
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
@@ -20,6 +23,19 @@ FENCED: Final = "fenced"
 LEASE_LOST: Final = "lease_lost"
 SHUTDOWN: Final = "shutdown"
 TIMEOUT: Final = "timeout"
+
+_IDLE: Final = 20.0
+"""Seconds between beats of a worker that runs nothing: so that it is known to be there, and hears of a drain."""
+
+
+class Presence(Protocol):
+    """What a worker says of itself beside what it runs."""
+
+    def about(self) -> dict[str, Any]:
+        """Its lanes, slots, and since when it is there."""
+
+    def heed(self, drain: bool) -> None:
+        """Take nothing new from now on, or take again."""
 
 
 class Lease:
@@ -73,14 +89,38 @@ class Leases:
         self._closed = False
         self._away = False
         self._thread: threading.Thread | None = None
+        self._presence: Presence | None = None
+        self._news = False
+
+    def introduce(self, presence: Presence) -> None:
+        """Say from now on what this worker is, also while nothing runs, and heed whether it is to drain."""
+        with self._changed:
+            self._presence, self._news = presence, True
+            self._start()
+            self._changed.notify_all()
+
+    def tell(self) -> None:
+        """What the worker is has changed: say so at once."""
+        with self._changed:
+            self._news = True
+            self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Say that this worker ends; nothing when nobody hears it."""
+        if self._presence is not None:
+            with contextlib.suppress(FerrisError):
+                self._control.heartbeat(self._worker, [], {**self._presence.about(), "leaves": True})
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+            self._thread.start()
 
     def add(self, lease: Lease) -> None:
         """Keep this lease from now on."""
         with self._changed:
             self._running[lease.execution_id, lease.attempt] = lease
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-                self._thread.start()
+            self._start()
             self._changed.notify_all()
 
     def remove(self, lease: Lease) -> None:
@@ -104,19 +144,26 @@ class Leases:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._running or self._closed)
+                self._changed.wait_for(lambda: self._running or self._closed or self._news, _IDLE)
                 # The first beat comes a period after the claim: what ends sooner needs none.
-                if self._closed or self._changed.wait_for(lambda: self._closed, self._every):
+                if self._closed or (
+                    self._running
+                    and not self._news
+                    and self._changed.wait_for(lambda: self._closed or self._news, self._every)
+                    and self._closed
+                ):
                     return
-                running = list(self._running.values())
-            if running:
+                running, self._news = list(self._running.values()), False
+            if running or self._presence is not None:
                 self._beat(running)
 
     def _beat(self, running: list[Lease]) -> None:
-        asked_at = time.monotonic()
+        asked_at, presence = time.monotonic(), self._presence
         try:
             answer = self._control.heartbeat(
-                self._worker, [(one.execution_id, one.attempt) for one in running]
+                self._worker,
+                [(one.execution_id, one.attempt) for one in running],
+                presence.about() if presence is not None else None,
             )
         except FerrisError as error:
             if not self._away:
@@ -127,6 +174,8 @@ class Leases:
         if self._away:
             log.warning("heartbeats are answered again")
         self._away = False
+        if presence is not None and "drain" in answer:
+            presence.heed(bool(answer["drain"]))
         stop = {(str(one["id"]), int(one["attempt"])): str(one["why"]) for one in answer.get("stop", ())}
         for lease in running:
             why = stop.get((lease.execution_id, lease.attempt))

@@ -24,6 +24,7 @@ from celery_app import app
 from ferris.config import Settings
 from tasks import executor as executors
 from tasks.lease import SHUTDOWN
+from tasks.presence import ConsumerPresence
 from tasks.watchdog import Watchdog
 
 _STOP = signal.SIGUSR2
@@ -34,6 +35,7 @@ _STOP = signal.SIGUSR2
 def _on_ready(sender: Any, **_: object) -> None:
     if not active_children():
         executors.current().prepare()
+        executors.current().attend(ConsumerPresence(sender))
     if app.conf.worker_enable_remote_control:  # a worker that connects through a network
         Watchdog(sender).start()
 
@@ -53,6 +55,7 @@ def _on_stop(_number: int, _frame: object) -> None:
 def _on_shutting_down(**_: object) -> None:
     """Celery waits for what runs; scripts get FERRIS_STOP_GRACE seconds of that. Their leases run out then, and
     the rescuer decides."""
+    executors.stopping()
     timer = threading.Timer(Settings.from_env().stop_grace_seconds, _stop)
     timer.daemon = True
     timer.start()

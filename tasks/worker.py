@@ -15,6 +15,7 @@ from celery.worker import state as worker_state
 import celery_app
 from ferris.config import Settings
 from tasks import executor
+from tasks.presence import ConsumerPresence
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,14 @@ class Handle:
 
     def __init__(self, settings: Settings, concurrency: int) -> None:
         self._settings = settings
+        self.consumer: Any = None
         self._consuming = threading.Event()
-        self._worker = _controller(settings, concurrency, lambda _consumer: self._consuming.set())
+        self._worker = _controller(settings, concurrency, self._ready)
         self._thread = threading.Thread(target=self._run, name="celery-worker", daemon=True)
+
+    def _ready(self, consumer: Any) -> None:
+        self.consumer = consumer
+        self._consuming.set()
 
     def start(self) -> None:
         """Start it; returns when its queues are there and it takes from them. RuntimeError if it can't."""
@@ -77,6 +83,7 @@ def start_in_thread(settings: Settings, *, concurrency: int | None = None) -> Ha
     handle = Handle(settings, concurrency or settings.worker_concurrency)
     handle.start()
     executor.current(settings).prepare()
+    executor.current(settings).attend(ConsumerPresence(handle.consumer))
     return handle
 
 

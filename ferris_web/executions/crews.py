@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Count, Q
 
 from ferris import lanes
-from ferris_web.executions.models import Execution
+from ferris.errors import NotFound
+from ferris.lanes import Crew
+from ferris_web.executions.models import Execution, Worker
 from ferris_web.executions.services.urgency import lanes_paused
+from ferris_web.executions.services.workers import ALIVE
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,88 @@ def lane_list() -> list[LaneState]:
         )
         for lane in lanes.LANES
     ]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What a worker runs."""
+
+    id: UUID
+    service: str
+    correlation_id: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker, and what it runs. `state`: `active`, `draining`, `drained`, `stopping`, `gone`.
+
+    Without `started_at` only its executions tell of it: a slot of a pool of processes.
+    """
+
+    name: str
+    state: str
+    lanes: list[str]
+    slots: int
+    started_at: datetime | None
+    seen_at: datetime | None
+    drain_by: str
+    running: list[Running]
+
+
+def worker_list(now: datetime) -> list[WorkerState]:
+    """Workers by name: those that were heard of within a day, and whoever runs something."""
+    running: dict[str, list[Running]] = defaultdict(list)
+    rows = Execution.objects.filter(status="in_progress").order_by("claimed_at")
+    for worker, *what in rows.values_list("worker", "id", "service__name", "correlation_id", "claimed_at"):
+        running[worker].append(Running(*what))
+    known = {row.name: row for row in Worker.objects.all()}
+    return [
+        _worker(name, known.get(name), running.get(name, []), now)
+        for name in sorted({*known, *running})
+        if name
+    ]
+
+
+def _worker(name: str, row: Worker | None, running: list[Running], now: datetime) -> WorkerState:
+    if row is None:
+        return WorkerState(name, "active", [], 0, None, None, "", running)
+    return WorkerState(
+        name,
+        _state(row, bool(running), now),
+        row.lanes,
+        row.slots,
+        row.started_at,
+        row.seen_at,
+        row.drain_by,
+        running,
+    )
+
+
+def _state(row: Worker, busy: bool, now: datetime) -> str:
+    if now - row.seen_at > ALIVE:
+        return "gone"
+    if row.stops:
+        return "stopping"
+    if row.drain_at is not None:
+        return "draining" if busy else "drained"
+    return "active"
+
+
+def worker_get(name: str, now: datetime) -> WorkerState:
+    """One worker; NotFound."""
+    for found in worker_list(now):
+        if found.name == name:
+            return found
+    raise NotFound(f"there is no worker {name!r}")
+
+
+def crews(now: datetime) -> list[Crew]:
+    """Workers that take executions, as spilling sees them."""
+    rows = Worker.objects.filter(seen_at__gte=now - ALIVE, stops=False, drain_at=None)
+    found = list(rows.values_list("name", "lanes", "slots"))
+    if len({tuple(of) for _, of, _ in found}) < 2:
+        return [Crew(frozenset(of), slots, 0) for _, of, slots in found]  # nothing to spill: nobody counts
+    busy = Execution.objects.filter(status="in_progress").order_by().values_list("worker")
+    running = dict(busy.annotate(n=Count("id")))
+    return [Crew(frozenset(of), slots, running.get(name, 0)) for name, of, slots in found]

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from ferris.limits import Limits
 from ferris_web.catalog.models import Service
-from ferris_web.executions.models import Execution, Gate, LanePause
+from ferris_web.executions.models import Execution, Gate, LanePause, Worker
 from ferris_web.executions.services.urgency import lanes_paused
+from ferris_web.executions.services.workers import ALIVE
 
 TIME, PAUSED, CONCURRENCY, RATE, ADMISSION = "time", "service_paused", "concurrency", "rate", "admission"
-LANE_PAUSED, LANE_FULL, EXECUTOR = "lane_paused", "lane_full", "executor"
+LANE_PAUSED, LANE_FULL, NO_WORKER, EXECUTOR = "lane_paused", "lane_full", "no_worker", "executor"
 
-REASONS = (TIME, PAUSED, CONCURRENCY, RATE, ADMISSION, LANE_PAUSED, LANE_FULL, EXECUTOR)
+REASONS = (TIME, PAUSED, CONCURRENCY, RATE, ADMISSION, LANE_PAUSED, LANE_FULL, NO_WORKER, EXECUTOR)
 _MOST_NAMED = 10
 
 
@@ -57,9 +58,10 @@ def executions_waiting(rows: Iterable[Execution]) -> dict[UUID, Waiting]:
     rows = list(rows)
     # What has rung waits in no paused lane, or is on its way to somebody who will be told of the pause.
     paused = lanes_paused() if any(row.status == "queued" and row.rung_at is None for row in rows) else {}
+    crewed = _crewed() if any(row.status == "queued" and row.rung_at is not None for row in rows) else None
     for row in rows:
         if row.status == "queued":
-            found[row.pk] = _in_lane(row, paused.get(row.lane))
+            found[row.pk] = _in_lane(row, paused.get(row.lane), crewed)
         elif row.status == "pending" and row.not_before is not None:
             found[row.pk] = _for_its_time(row, row.not_before)
         elif row.status == "pending":
@@ -94,7 +96,17 @@ def _for_its_time(row: Execution, until: datetime) -> Waiting:
     return Waiting(TIME, text, until=until)
 
 
-def _in_lane(row: Execution, pause: LanePause | None) -> Waiting:
+def _crewed() -> set[str] | None:
+    """The lanes that a worker serves which takes executions; None when nothing is known of workers."""
+    rows = list(Worker.objects.values_list("lanes", "seen_at", "stops", "drain_at"))
+    if not rows:
+        return None
+    since = datetime.now(UTC) - ALIVE
+    serving = [of for of, seen_at, stops, drain in rows if seen_at > since and not stops and drain is None]
+    return {lane for of in serving for lane in of}
+
+
+def _in_lane(row: Execution, pause: LanePause | None, crewed: set[str] | None) -> Waiting:
     if row.rung_at is None and pause is not None:
         text = f"until the lane {row.lane} goes on: {pause.paused_by} paused it at {_moment(pause.paused_at)}"
         return Waiting(LANE_PAUSED, text, lane=row.lane, since=pause.paused_at, by=pause.paused_by)
@@ -103,6 +115,9 @@ def _in_lane(row: Execution, pause: LanePause | None) -> Waiting:
             f"for room in the lane {row.lane}: its queue is full, more urgent and older executions go first"
         )
         return Waiting(LANE_FULL, text, lane=row.lane)
+    if crewed is not None and row.lane not in crewed:
+        text = f"for a worker: none serves the lane {row.lane} now, or takes anything new"
+        return Waiting(NO_WORKER, text, lane=row.lane, since=row.rung_at)
     text = f"for an executor of the lane {row.lane} to take it: its doorbell rang at {_moment(row.rung_at)}"
     return Waiting(EXECUTOR, text, lane=row.lane, since=row.rung_at)
 

@@ -179,3 +179,34 @@ def test_a_service_moves_to_the_slow_lane_and_back(
     until(lambda: slow() is None, 10, lambda: "it is still slow")
     assert run(0)["lane"] == "default"
     assert platform.stop() == 0
+
+
+def test_a_drained_worker_finishes_what_it_runs_and_takes_nothing_until_it_may(
+    own: Platform, tmp_path: Path
+) -> None:
+    client, project = own.client, Project(own.client, tmp_path)
+    project.load(
+        {
+            "TAG_long": {"run.py": "import time; time.sleep(4)"},
+            "TAG_work": {"run.py": "print('done')"},
+        }
+    )
+    [worker] = until(lambda: client.get("/api/v1/workers/")["results"], 20, lambda: "no worker is known")
+    assert (worker["state"], worker["lanes"]) == ("active", ["priority", "default", "slow", "scheduled"])
+    running = client.run(project("TAG_long"))
+    client.started(running)
+    address = f"/api/v1/workers/{worker['name']}"
+    state = client.post(f"{address}/drain/")
+    assert (state["state"], [run["id"] for run in state["running"]]) == ("draining", [running])
+    waiting = client.run(project("TAG_work"))
+    assert client.finished(running)["status"] == "completed"
+    row = client.execution(waiting)
+    assert (row["status"], row["started_at"]) == ("queued", None)
+    until(
+        lambda: (client.execution(waiting)["waiting"] or {}).get("reason") == "no_worker",
+        30,
+        lambda: client.execution(waiting),
+    )
+    assert client.get("/api/v1/workers/")["results"][0]["state"] == "drained"
+    client.post(f"{address}/resume/")
+    assert client.finished(waiting, 60)["status"] == "completed"

@@ -24,6 +24,8 @@ _VALUES = {
 _CHANGES = [
     "/services/x/run/",
     "/services/x/pause/",
+    "/lanes/x/",
+    "/workers/x/",
     "/services/x/resume/",
     "/services/x/secrets/",
     "/projects/add/",

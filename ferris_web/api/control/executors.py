@@ -9,10 +9,12 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 
 from ferris.execution import ExecutionOrder
+from ferris.lanes import LANES
 from ferris_web import wiring
 from ferris_web.api.answers import answer
 from ferris_web.api.control.guard import Invalid, body_of, for_executors, text_of
 from ferris_web.executions.services import executions_claim, executions_heartbeat
+from ferris_web.executions.services.workers import About, worker_seen
 
 _MOST_RUNNING = 10_000
 _MOST_CLAIMED = 100
@@ -44,7 +46,10 @@ def _told(order: ExecutionOrder | str) -> dict[str, Any]:
 
 @for_executors("POST")
 def heartbeat(request: HttpRequest) -> HttpResponse:
-    """{"worker", "executions": [{"id", "attempt"}]} -> {"stop": [{"id", "attempt", "why"}], "lease_seconds"}."""
+    """{"worker", "executions": [{"id", "attempt"}]} -> {"stop": [{"id", "attempt", "why"}], "lease_seconds"}.
+
+    With "about" {"lanes", "slots", "started_at", "stops", "leaves"}, the answer has "drain", too.
+    """
     said = body_of(request)
     worker = text_of(said, "worker", longest=_LONGEST_NAME)
     executions = said.get("executions")
@@ -52,7 +57,25 @@ def heartbeat(request: HttpRequest) -> HttpResponse:
         raise Invalid("executions", f"expected a list of at most {_MOST_RUNNING}")
     running = [_running(item, f"executions[{index}]") for index, item in enumerate(executions)]
     stop = executions_heartbeat(worker, running, datetime.now(UTC)) if running else []
-    return answer({"stop": stop, "lease_seconds": wiring.config().lease_seconds})
+    told: dict[str, Any] = {"stop": stop, "lease_seconds": wiring.config().lease_seconds}
+    if said.get("about") is not None:
+        told["drain"] = worker_seen(worker, _about(said["about"]), datetime.now(UTC))
+    return answer(told)
+
+
+def _about(said: Any) -> About:
+    if not isinstance(said, dict):
+        raise Invalid("about", 'expected {"lanes", "slots", "started_at"}')
+    named, slots = said.get("lanes"), said.get("slots")
+    if not isinstance(named, list) or any(lane not in LANES for lane in named):
+        raise Invalid("about.lanes", f"expected a list of {', '.join(LANES)}")
+    if type(slots) is not int or not 0 <= slots <= _MOST_RUNNING:
+        raise Invalid("about.slots", f"expected a whole number up to {_MOST_RUNNING}")
+    try:
+        started_at = datetime.fromisoformat(said["started_at"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise Invalid("about.started_at", "expected a time") from None
+    return About(tuple(named), slots, started_at, said.get("stops") is True, said.get("leaves") is True)
 
 
 def _running(item: Any, field: str) -> tuple[UUID, int]:

@@ -1,4 +1,4 @@
-"""Pauses, lanes."""
+"""Pauses, lanes, workers."""
 
 from __future__ import annotations
 
@@ -41,3 +41,31 @@ class Lanes(serializers.Serializer):
     """All lanes."""
 
     results = Lane(many=True)
+
+
+class Running(serializers.Serializer):
+    """What a worker runs."""
+
+    id = serializers.UUIDField()
+    service = serializers.CharField()
+    correlation_id = serializers.CharField()
+    since = Time(allow_null=True)
+
+
+class Worker(serializers.Serializer):
+    """A worker: a process with executors."""
+
+    name = serializers.CharField()
+    state = serializers.ChoiceField(["active", "draining", "drained", "stopping", "gone"])
+    lanes = serializers.ListField(child=serializers.CharField())
+    slots = serializers.IntegerField(help_text="How many executions it runs at once.")
+    started_at = Time(allow_null=True)
+    seen_at = Time(allow_null=True, help_text="It said something last.")
+    drain_by = Text(help_text="Who had it drain.")
+    running = Running(many=True)
+
+
+class Workers(serializers.Serializer):
+    """All workers."""
+
+    results = Worker(many=True)

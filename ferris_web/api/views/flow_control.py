@@ -1,4 +1,4 @@
-"""Pause, and go on: services and lanes."""
+"""Pause, and go on: services, lanes, workers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from rest_framework.views import APIView
 from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.serializers import flow_control as shapes
 from ferris_web.catalog.selectors import service_get
-from ferris_web.executions.crews import lane_list
+from ferris_web.executions.crews import lane_list, worker_get, worker_list
 from ferris_web.executions.services.pauses import service_pause, service_resume
 from ferris_web.executions.services.urgency import lane_pause, lane_resume
+from ferris_web.executions.services.workers import worker_drain, worker_resume
 
 
 class ServicePause(APIView):
@@ -83,3 +84,40 @@ class LaneResume(APIView):
     def post(self, request: Request, lane: str) -> Response:
         lane_resume(lane, now=datetime.now(UTC))
         return Response(shapes.Lanes({"results": lane_list()}).data)
+
+
+class WorkerList(APIView):
+    """Workers."""
+
+    @extend_schema(summary="Workers by name", responses=shapes.Workers)
+    def get(self, request: Request) -> Response:
+        return Response(shapes.Workers({"results": worker_list(datetime.now(UTC))}).data)
+
+
+class WorkerDrain(APIView):
+    """Empties a worker."""
+
+    @extend_schema(
+        summary="Drain it",
+        description="It finishes what it runs and takes nothing new. 409 when it drains already.",
+        request=None,
+        responses=shapes.Worker,
+    )
+    def post(self, request: Request, name: str) -> Response:
+        now = datetime.now(UTC)
+        worker_drain(name, actor=actor_of(request).get_username(), now=now)
+        return Response(shapes.Worker(worker_get(name, now)).data)
+
+
+class WorkerResume(APIView):
+    """Has a worker take executions again."""
+
+    @extend_schema(
+        summary="Have it take executions again",
+        description="From its next heartbeat on, 20 s later at most. 409 when it does not drain.",
+        request=None,
+        responses=shapes.Worker,
+    )
+    def post(self, request: Request, name: str) -> Response:
+        worker_resume(name)
+        return Response(shapes.Worker(worker_get(name, datetime.now(UTC))).data)

@@ -1,4 +1,4 @@
-"""Pause, and go on; what goes first."""
+"""Pause, and go on; what goes first; workers and their lanes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict
 from ferris_web.catalog.selectors import service_get
 from ferris_web.console.views.executions import actor
+from ferris_web.executions.crews import lane_list, worker_list
 from ferris_web.executions.services.pauses import service_pause, service_resume
-from ferris_web.executions.services.urgency import execution_prioritise
+from ferris_web.executions.services.urgency import execution_prioritise, lane_pause, lane_resume
+from ferris_web.executions.services.workers import worker_drain, worker_resume
 
 PRIORITIES = tuple(str(number) for number in range(1, 11))
 
@@ -60,3 +62,37 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
         what = "execution that has waited" if count == 1 else "executions that have waited"
         messages.success(request, f"It goes on. {count} {what} {'skipped' if skip else 'to run'}.")
     return redirect("console:service", name=name)
+
+
+def workers(request: HttpRequest) -> HttpResponse:
+    """Lanes and workers: what waits, who runs what, and what is held back."""
+    context = {"lanes": lane_list(), "workers": worker_list(timezone.now())}
+    return render(request, "console/workers.html", context)
+
+
+@require_POST
+def lane(request: HttpRequest, name: str) -> HttpResponse:
+    """Pause a lane, or let it go on."""
+    try:
+        if request.POST.get("what") == "resume":
+            lane_resume(name, now=timezone.now())
+        else:
+            lane_pause(name, actor=actor(request), now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, f"{error}.")
+    return redirect("console:workers")
+
+
+@require_POST
+def worker(request: HttpRequest, name: str) -> HttpResponse:
+    """Drain a worker, or have it take executions again."""
+    try:
+        if request.POST.get("what") == "resume":
+            worker_resume(name)
+            messages.success(request, "It takes executions again, within 20 seconds.")
+        else:
+            worker_drain(name, actor=actor(request), now=timezone.now())
+            messages.success(request, "It finishes what it runs and takes nothing new.")
+    except Conflict as error:
+        messages.warning(request, f"{error}.")
+    return redirect("console:workers")

@@ -18,15 +18,17 @@ from django.db.models.functions import Coalesce
 
 from ferris.adapters import log_lines
 from ferris.errors import BackendError
-from ferris.execution import ExecutionOrder, params_of
+from ferris.execution import DRAINING, ExecutionOrder, params_of
 from ferris.isolation import EGRESS
 from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog import connections, secrets
+from ferris_web.catalog.changes import notify
 from ferris_web.executions.gathered import events_handed
-from ferris_web.executions.models import OPEN, Execution, LanePause
+from ferris_web.executions.models import OPEN, Execution, LanePause, Worker
 from ferris_web.executions.services.dispatch import Doorbell
+from ferris_web.executions.services.urgency import LANES_CHANGED
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,10 @@ def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list
     rows = {
         row.id: row
         for row in Execution.objects.select_related("service__project", "version", "event")
-        .annotate(lane_paused=Exists(LanePause.objects.filter(lane=OuterRef("lane"))))
+        .annotate(
+            lane_paused=Exists(LanePause.objects.filter(lane=OuterRef("lane"))),
+            drains=Exists(Worker.objects.filter(pk=OuterRef("worker"), drain_at__isnull=False)),
+        )
         .only(*_ORDERED)
         .filter(pk__in=won)
     }
@@ -99,6 +104,10 @@ def _claimed(row: Execution, lease: timedelta, now: datetime) -> ExecutionOrder 
     if row.lane_paused:
         _give_back(row, status="queued", rung_at=None)
         return "its lane is paused"
+    if row.drains:
+        _give_back(row, status="queued", rung_at=None)
+        notify(LANES_CHANGED)  # for another one
+        return DRAINING
     try:
         return _order(row, lease.total_seconds())
     except secrets.SecretUnreadable as error:
@@ -272,6 +281,23 @@ def executions_ring(lane: str, most: int, now: datetime) -> list[Doorbell]:
         found = list(oldest.values_list("id", flat=True)[:most])
         Execution.objects.filter(pk__in=found, status="queued").update(rung_at=now)
     return [Doorbell(pk, lane) for pk in found]
+
+
+def executions_spill(source: str, target: str, most: int, now: datetime) -> list[Doorbell]:
+    """Move executions that have waited longest for an executor of a lane to another one; ring them there when it
+    returns. Their doorbells in the lane that they leave are answered by whoever comes first, as ever.
+    """
+    with transaction.atomic():
+        rung = Execution.objects.filter(status="queued", lane=source, rung_at__isnull=False)
+        found = list(
+            rung.order_by("rung_at")
+            .select_for_update(skip_locked=_can_skip_locked())
+            .values_list("id", flat=True)[:most]
+        )
+        Execution.objects.filter(pk__in=found, status="queued").update(
+            lane=target, lane_reason="spilled", rung_at=now
+        )
+    return [Doorbell(pk, target) for pk in found]
 
 
 def executions_unanswered(before: datetime) -> list[str]:
