@@ -1,20 +1,20 @@
 """What a batch of events opens, fills and closes: gatherings as rows, by the rules of `ferris.gathering`.
 
-Loaded with one look-up for all events of a batch, each locked until the transaction ends, so that two routers take
-turns at a key. Saved in the same transaction as the events: read again, they are known and change nothing.
+Loaded with one look-up for all events of a batch, their slots locked until the transaction ends, so that two routers
+take turns at a key. Saved in the same transaction as the events: read again, they are known and change nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from django.db import OperationalError, connection
+from django.db import connection
 
 from ferris import gathering
 from ferris.events import Event
@@ -31,7 +31,8 @@ FIELDS: Final = (
     "execution_id",
 )  # fmt: skip
 _AT_ONCE = 5000
-_TRIES = 5
+_LOCKS = 0x67617468  # the class of our advisory locks
+_BUCKETS = 512
 
 Place = tuple[str, str]
 
@@ -43,7 +44,6 @@ class _Service:
     listener: Listener
     pens: Pens = field(default_factory=Pens)
     slots: dict[Place, UUID] = field(default_factory=dict)
-    first: dict[Place, UUID] = field(default_factory=dict)  # the first event of the batch that may touch it
     decided: list[tuple[Pen, Arrival, str]] = field(default_factory=list)
 
 
@@ -55,7 +55,6 @@ class Intakes:
         self._services: dict[UUID, _Service] = {}
         self._ids: dict[int, UUID] = {}  # of each pen that has a row, by its identity
         self._due: dict[UUID, datetime | None] = {}
-        self._placeholders: set[UUID] = set()
         self.wakes = False
         for event, listener in wanted:
             self._note(event, listener)
@@ -71,64 +70,18 @@ class Intakes:
         for place in gathering.places(listener.intake, event):
             if place not in one.slots:
                 one.slots[place] = slot_of(listener, place)
-                one.first[place] = event.key
 
     # ------------------------------------------------------------------ rows in
 
     def _load(self) -> None:
         places = {slot: (one, place) for one in self._services.values() for place, slot in one.slots.items()}
-        rows = self._locked(places)
-        if connection.features.has_select_for_update and len(rows) < len(places):
-            rows = self._reserve(places, rows)
+        slots_lock(places)
+        rows = _opened(places)
         members = members_of(row.id for row in rows.values() if row.kind == "join")
         for slot, row in rows.items():
             one, place = places[slot]
             pen = one.pens.open[place] = pen_of(row, members.get(row.id, ()))
             self._ids[id(pen)], self._due[row.id] = row.id, row.due_at
-
-    def _locked(self, slots: Iterable[UUID]) -> dict[UUID, Gathering]:
-        wanted = sorted(slots)
-        found: dict[UUID, Gathering] = {}
-        for start in range(0, len(wanted), _AT_ONCE):
-            part = wanted[start : start + _AT_ONCE]
-            rows = Gathering.objects.select_for_update().filter(state="open", slot__in=part).order_by("slot")
-            found |= {row.slot: row for row in rows}
-        return found
-
-    def _reserve(
-        self, places: Mapping[UUID, tuple[_Service, Place]], rows: dict[UUID, Gathering]
-    ) -> dict[UUID, Gathering]:
-        """Where nothing is open there is no row to lock: one is made, which waits for whoever makes the same."""
-        ours: dict[UUID, UUID] = {}
-        for _ in range(_TRIES):
-            missing = sorted(places.keys() - rows.keys() - ours.keys())
-            if not missing:
-                self._placeholders = set(ours.values())
-                return rows
-            made = [self._placeholder(slot, *places[slot]) for slot in missing]
-            Gathering.objects.bulk_create(made, ignore_conflicts=True)
-            mine = {row.id for row in made}
-            for slot, row in self._locked(missing).items():
-                if row.id in mine:
-                    ours[slot] = row.id
-                else:
-                    rows[slot] = row
-        raise OperationalError("gatherings opened and closed faster than they could be locked")
-
-    def _placeholder(self, slot: UUID, one: _Service, place: Place) -> Gathering:
-        first = one.first[place]
-        return Gathering(
-            id=uuid5(slot, str(first)),
-            slot=slot,
-            service_id=one.listener.id,
-            kind=place[0],
-            key=place[1],
-            rule={},
-            state="open",
-            opened_at=self._now,
-            first_event_id=first,
-            last_event_id=first,
-        )
 
     # ------------------------------------------------------------------ decisions
 
@@ -164,9 +117,6 @@ class Intakes:
             for pen in one.pens.open.values():
                 still.append(self._row(one, pen))
             members += [self._member(one, *decided) for decided in one.decided]
-        unused = self._placeholders - {row.id for row in (*closed, *still)}
-        if unused:
-            Gathering.objects.filter(pk__in=unused).delete()
         for rows in (closed, still):  # in this order: a slot has one open row at a time
             gatherings_write(rows)
         GatheredEvent.objects.bulk_create(members)
@@ -194,6 +144,30 @@ class Intakes:
             entries=arrival.entries,
             at=arrival.at,
         )
+
+
+def slots_lock(slots: Iterable[UUID]) -> None:
+    """Have these slots to oneself until the transaction ends, whether something is open in them or not.
+
+    On PostgreSQL by advisory locks, few enough for its table of locks and always taken in one order; they come
+    before locks on flows. On SQLite the transaction has the file.
+    """
+    if connection.vendor != "postgresql":
+        return
+    buckets = sorted({slot.int % _BUCKETS for slot in slots})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, bucket) FROM unnest(%s::int[]) AS bucket", [_LOCKS, buckets]
+        )
+
+
+def _opened(slots: Iterable[UUID]) -> dict[UUID, Gathering]:
+    wanted = list(slots)
+    found: dict[UUID, Gathering] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        found |= {row.slot: row for row in Gathering.objects.filter(state="open", slot__in=part)}
+    return found
 
 
 def run_of(listener: Listener, pen: Pen, pk: UUID) -> Run:

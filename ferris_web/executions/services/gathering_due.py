@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from ferris import events, gathering, joins
@@ -27,6 +27,7 @@ from ferris_web.executions.services.gathering import (
     members_expire,
     pen_of,
     run_of,
+    slots_lock,
 )
 from ferris_web.executions.services.runs import (
     Flows,
@@ -58,16 +59,14 @@ def gatherings_close(passed: datetime, now: datetime) -> Closed:
 
     `passed`: all events that arrived before it have been routed. Until then an event may be on its way that belongs
     to a gathering, or is what a join misses; only what a throttle holds back goes by `now`. Several callers at once
-    get different gatherings.
+    take turns.
     """
     with transaction.atomic():
-        rows = list(
-            Gathering.objects.select_for_update(
-                of=("self",), skip_locked=bool(connection.features.has_select_for_update_skip_locked)
-            )
-            .filter(_due(passed, now), service__version__isnull=False)
-            .order_by("due_at", "id")[:_AT_ONCE]
-        )
+        due = Gathering.objects.filter(_due(passed, now), service__version__isnull=False)
+        wanted = dict(due.order_by("due_at", "id").values_list("id", "slot")[:_AT_ONCE])
+        slots_lock(wanted.values())
+        # Looked at again: a router, or another clock, may have had them until now.
+        rows = list(Gathering.objects.filter(_due(passed, now), pk__in=wanted).order_by("due_at", "id"))
         listeners = {
             service.id: listener_of(service)
             for service in Service.objects.filter(
@@ -89,7 +88,7 @@ def gatherings_close(passed: datetime, now: datetime) -> Closed:
         [Change.of(e, listeners[e.service_id].name) for e in executions],
         {e.lane for e in executions if e.status == "queued"},
         held,
-        len(rows) == _AT_ONCE,
+        len(wanted) == _AT_ONCE,
     )
 
 
