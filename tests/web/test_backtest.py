@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from ferris_web.catalog import services as catalog
 from ferris_web.catalog.models import Service
-from ferris_web.executions import journal
+from ferris_web.executions import backtesting, journal
 from ferris_web.executions.backtesting import backtest_run
 from ferris_web.executions.models import Event
 from tests.web.calling import problem_of
@@ -127,25 +128,26 @@ def test_a_name_of_another_project_is_refused_as_a_sync_would(synced: SourceFold
     assert "taken by a service of project quakes" in errors
 
 
-def test_chunks_walk_the_whole_window_once(synced: SourceFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "AT_ONCE", 3)
+def test_chunks_walk_the_whole_window_once(synced: SourceFolder) -> None:
     now = timezone.now()
     day = timedelta(days=1)
     for newest_first in (False, True):
         seen = [
             row.event_id
-            for chunk in journal.journal_chunks(now - day, now, newest_first=newest_first)
+            for chunk in journal.journal_chunks(now - day, now, newest_first=newest_first, at_once=3)
             for row in chunk
         ]
         assert sorted(seen) == sorted(Event.objects.values_list("event_id", flat=True))
-        times = [row.received_at for chunk in journal.journal_chunks(now - day, now) for row in chunk]
+        times = [
+            row.received_at for chunk in journal.journal_chunks(now - day, now, at_once=3) for row in chunk
+        ]
         assert times == sorted(times)
 
 
 def test_a_bounded_run_says_how_far_it_came(synced: SourceFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     from ferris_web.catalog.candidate import sides_of_manifests
 
-    monkeypatch.setattr(journal, "AT_ONCE", 3)
+    monkeypatch.setattr(backtesting, "journal_chunks", partial(journal.journal_chunks, at_once=3))
     now = timezone.now()
     told: list[int] = []
     tested = backtest_run(
