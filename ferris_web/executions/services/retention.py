@@ -61,7 +61,11 @@ def journal_prune(before: datetime, *, stopped: Callable[[], bool] = lambda: Fal
         removed += len(keys)
     while not stopped():
         left = Event.objects.filter(flow_id=OuterRef("pk"))
-        flows = Flow.objects.filter(last_event_at__lt=before).exclude(Exists(left)).order_by("started_at")
+        flows = (
+            Flow.objects.filter(started_at__lt=before, last_event_at__lt=before)
+            .exclude(Exists(left))
+            .order_by("started_at")
+        )
         ids = list(flows.values_list("pk", flat=True)[:AT_ONCE])
         if not ids:
             break
