@@ -34,6 +34,9 @@ from ferris_web.executions.services.runs import (
     executions_save,
 )
 
+Fresh = dict[UUID, tuple[Event, LogRecord]]
+"""Events that are new, by their keys, which take some time to compute."""
+
 _ADDRESSED = frozenset((events.RUN_REQUESTED, events.RETRY_REQUESTED, events.SCHEDULE_DUE))
 
 
@@ -95,14 +98,15 @@ def events_dispatch(
     """
     with transaction.atomic():
         fresh, again = _split(batch)
-        targets = [list(_targets(event, table)) for event, _ in fresh]
+        targets = [list(_targets(event, table)) for event, _ in fresh.values()]
         intakes = Intakes(_gathered(fresh, targets), now)
         runs, rows = [], []
-        for (event, record), found in zip(fresh, targets, strict=True):
+        for (key, (event, record)), found in zip(fresh.items(), targets, strict=True):
             for target in found:
-                runs += _runs(event, record, target, intakes)
-            rows.append(_journal_row(event, record, table.revision, len(found), _moment(now, len(rows))))
-        known = {event.key: event for event, _ in fresh}
+                runs += _runs(key, event, record, target, intakes)
+            moment = _moment(now, len(rows))
+            rows.append(_journal_row(key, event, record, table.revision, len(found), moment))
+        known = {key: event for key, (event, _) in fresh.items()}
         known = events_of((run.event for run in runs), known)
         flows = Flows(known.values(), now)
         executions = execution_rows(runs, known, flows, now, room)
@@ -110,7 +114,7 @@ def events_dispatch(
         intakes.save()
         flows.save()
         held = executions_save(executions)
-        event_types_seen(Counter(e.type for e, _ in fresh), _examples(fresh), now)
+        event_types_seen(Counter(e.type for e, _ in fresh.values()), _examples(fresh), now)
         repeated = _again(again, held) if again else []
     return Dispatched(
         doorbells=[Doorbell(e.id, e.lane) for e in executions if e.rung_at] + repeated,
@@ -121,17 +125,16 @@ def events_dispatch(
     )
 
 
-def _split(
-    batch: Sequence[tuple[Event, LogRecord]],
-) -> tuple[list[tuple[Event, LogRecord]], list[Event]]:
-    known = set(EventRow.objects.filter(key__in={e.key for e, _ in batch}).values_list("key", flat=True))
-    fresh, again = [], []
-    for event, record in batch:
-        if event.key in known:
-            again.append(event)
+def _split(batch: Sequence[tuple[Event, LogRecord]]) -> tuple[Fresh, list[Event]]:
+    keys = [event.key for event, _ in batch]
+    known = set(EventRow.objects.filter(key__in=keys).values_list("key", flat=True))
+    fresh: Fresh = {}
+    again = []
+    for key, pair in zip(keys, batch, strict=True):
+        if key in known or key in fresh:
+            again.append(pair[0])
         else:
-            known.add(event.key)
-            fresh.append((event, record))
+            fresh[key] = pair
     return fresh, again
 
 
@@ -167,27 +170,27 @@ def _targets(event: Event, table: Catalog) -> Iterable[Listener]:
     return targets
 
 
-def _gathered(
-    fresh: Sequence[tuple[Event, LogRecord]], targets: Sequence[Sequence[Listener]]
-) -> Iterable[tuple[Event, Listener]]:
-    for (event, _), found in zip(fresh, targets, strict=True):
+def _gathered(fresh: Fresh, targets: Sequence[Sequence[Listener]]) -> Iterable[tuple[Event, Listener]]:
+    for (event, _), found in zip(fresh.values(), targets, strict=True):
         for target in found:
             if target.intake is not None and event.type not in _ADDRESSED:
                 yield event, target
 
 
-def _runs(event: Event, record: LogRecord, target: Listener, intakes: Intakes) -> list[Run]:
+def _runs(key: UUID, event: Event, record: LogRecord, target: Listener, intakes: Intakes) -> list[Run]:
     if event.type in _ADDRESSED:  # by hand, by the clock, again: nothing holds that up
         gathered = as_uuid(event.extensions.get("ferrisgathered"))
-        return [Run(target, event.key, event.key, event.trigger, gathered, event.priority)]
+        return [Run(target, key, key, event.trigger, gathered, event.priority)]
     if target.intake is None or event.extensions.get("ferrisjoin") == str(target.id):
-        return [Run(target, event.key, event.key)]
-    return intakes.take(event, record, target)
+        return [Run(target, key, key)]
+    return intakes.take(key, event, record, target)
 
 
-def _journal_row(event: Event, record: LogRecord, revision: int, matched: int, now: datetime) -> EventRow:
+def _journal_row(
+    key: UUID, event: Event, record: LogRecord, revision: int, matched: int, now: datetime
+) -> EventRow:
     return EventRow(
-        key=event.key,
+        key=key,
         event_id=event.id,
         source=event.source,
         type=event.type,
@@ -220,8 +223,8 @@ def _plain(data: object) -> object:
     return data.hex() if isinstance(data, bytes) else data
 
 
-def _examples(fresh: Sequence[tuple[Event, LogRecord]]) -> dict[str, object]:
-    return {event.type: _plain(event.data) for event, _ in fresh}
+def _examples(fresh: Fresh) -> dict[str, object]:
+    return {event.type: _plain(event.data) for event, _ in fresh.values()}
 
 
 def dead_letters_record(letters: Sequence[DeadLetter]) -> None:

@@ -85,23 +85,23 @@ class Intakes:
 
     # ------------------------------------------------------------------ decisions
 
-    def take(self, event: Event, record: LogRecord, listener: Listener) -> list[Run]:
+    def take(self, key: UUID, event: Event, record: LogRecord, listener: Listener) -> list[Run]:
         """Decide about an event that has triggered a service; what is to run now because of it, in order."""
         if listener.intake is None:
-            return [Run(listener, event.key, event.key)]
+            return [Run(listener, key, key)]
         one = self._services[listener.id]
         entries = 0
         if listener.entries is not None:
             for trigger in listener.entries.match(event):
                 entries |= 1 << int(trigger.service_id)
-        arrival = Arrival(event, event.key, record.timestamp, len(record.value), entries)
+        arrival = Arrival(event, key, record.timestamp, len(record.value), entries)
         taken = gathering.take(listener.intake, one.pens, arrival)
         if taken.pen is not None and taken.decision in gathering.DECISIONS:
             one.decided.append((taken.pen, arrival, taken.decision))
         ran = [pen for pen in taken.closed if pen.state == gathering.RAN]
         runs = [run_of(listener, pen, self._id(one.slots[pen.kind, pen.key], pen)) for pen in ran]
         if taken.decision == gathering.RUN:
-            runs.append(Run(listener, event.key, event.key))
+            runs.append(Run(listener, key, key))
         return runs
 
     # ------------------------------------------------------------------ rows out
