@@ -80,7 +80,6 @@ def test_every_mistake_is_named_and_the_others_are_synced(project: Project, tmp_
                 "parameters.json": {"fields": [{"type": "slider", "name": "n"}]},
                 "s.py": script,
             },
-            "TAG_later": {"manifest.json": {**GO, "concurrency": 1}, "s.py": script},
             "TAG_last": LAST,
             ".hidden": {"s.py": script},
         }
@@ -100,7 +99,6 @@ def test_every_mistake_is_named_and_the_others_are_synced(project: Project, tmp_
         "TAG_filter": ["trigger_events[0].filter.data.mag"],
         "TAG_cron": ["schedule"],
         "TAG_field": ["parameters.json", "slider"],
-        "TAG_later": ["concurrency"],
         ".hidden": [".hidden"],
         "empty": ["empty"],
         "TAG_link": ["stolen.txt"],
@@ -109,7 +107,7 @@ def test_every_mistake_is_named_and_the_others_are_synced(project: Project, tmp_
         for word in words:
             assert word in result, (service, word)
     ran = runs_with(project)
-    assert {"_good", "_near", "_later"} <= set(ran)
+    assert {"_good", "_near"} <= set(ran)
     assert not {"_json", "_type", "_range", "_script", "_filter", "_cron", "_field"} & set(ran)
     assert "not yours" not in json.dumps(ran)
 
