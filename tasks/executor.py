@@ -82,7 +82,7 @@ class Executor:
                 subprocess.run(command, check=True, capture_output=True, env=self.build_environ())
 
         try:
-            self.isolation.found  # noqa: B018 - found out now, so that no execution waits for it
+            self.isolation.tell()  # found out now, so that no execution waits for it
             with self.environments.use(None, None, "", build, time.sleep) as plain:
                 if not self.closing:
                     self.runner.prepare(plain.python, self.environ)

@@ -20,7 +20,7 @@ from typing import Any, Final
 from ferris.config import Settings
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
-from ferris.isolation import BEST, NONE, OFF, ResourceLimits, layers_of, missing
+from ferris.isolation import BEST, LAYERS, NONE, OFF, ResourceLimits, layers_of, missing
 from tasks.cell import Cell, Groups, Users, group_name, make_groups, sweep_groups
 from tasks.runner import BOOT, SDK
 
@@ -67,13 +67,14 @@ class Isolation:
                 for name in ("cgroup_pids", "cgroup_memory"):
                     if self._found.get(name, {}).get("ok"):
                         sweep_groups(self._found[name]["folder"])
-                lacking = missing(self._found, layers_of(self.level, self._found, NONE, root=self._root))
-                if lacking:
-                    log.warning(
-                        "scripts are isolated without %s",
-                        "; ".join(f"{name} ({why})" for name, why in lacking.items()),
-                    )
             return self._found
+
+    def tell(self) -> None:
+        """Find out what can be had, and say in the log what cannot."""
+        lacking = missing(self.found, layers_of(self.level, self.found, NONE, root=self._root))
+        if lacking:
+            named = "; ".join(f"{name} ({why})" for name, why in lacking.items())
+            log.warning("scripts are isolated without %s", named)
 
     def _check_user(self, found: dict[str, dict[str, Any]]) -> None:
         """Another user must be able to enter what its scripts need; a mount namespace sees to that by itself."""
@@ -134,6 +135,9 @@ class Isolation:
                 cell.uid = self._users.take()
                 if cell.uid is None:
                     raise IsolationMissing("no user id is free for its scripts; widen FERRIS_SCRIPT_UIDS")
+                if not self.found["mounts"]["ok"]:
+                    for parent in (folder.parent, folder.parent.parent, Path(channel).parent):
+                        parent.chmod(0o711)  # its user passes through
         except BaseException:
             self.give_back(cell)
             raise
@@ -258,7 +262,10 @@ def probed() -> dict[str, dict[str, Any]]:
         return dict(json.loads(said))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         log.error("what isolation this machine allows cannot be found out: %s", error)
-        return {}
+        return {
+            name: {"ok": False, "said": "it could not be found out; see the executor's log"}
+            for name in LAYERS
+        }
 
 
 @lru_cache(maxsize=64)
