@@ -129,6 +129,9 @@ class Leaf:
         if self.postings is not None:
             yield [(self.steps, posting) for posting in self.postings]
 
+    def fields(self) -> Iterator[Path]:
+        yield self.steps
+
 
 class Node:
     """Patterns for the fields of one object: all of `children`, and one of each of the `choices`."""
@@ -204,6 +207,13 @@ class Node:
             if None not in branches:
                 yield [place for branch in branches for place in branch or ()]
 
+    def fields(self) -> Iterator[Path]:
+        for _, child in self.children:
+            yield from child.fields()
+        for choice in self.choices:
+            for branch in choice:
+                yield from branch.fields()
+
 
 Compile = Callable[[Path, str, Any], Leaf | Node]
 
@@ -254,6 +264,10 @@ class Filter:
     def clauses(self) -> Iterator[Clause]:
         """Where an index may find it: an event that passes is under one posting of every clause."""
         return self._root.clauses()
+
+    def fields(self) -> Iterator[Path]:
+        """Every field that it looks at."""
+        return self._root.fields()
 
     @property
     def exact(self) -> bool:

@@ -1,4 +1,5 @@
-"""Copies log lines, events and lifecycle reports into the operational store, where people search them."""
+"""Copies log lines, events and lifecycle reports into the operational store, where people search them; on the way,
+samples of events tell the catalog what each type looks like."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from ferris.errors import EventError
 from ferris.foreign_lines import foreign_line
 from ferris.ports import EventLog, LogRecord, OpsStore
 from gateway.deadletter import Letter, put_aside
+from gateway.event_samples import Samples
 from gateway.role import Reader
 
 KINDS = {LOGS: "logs", EVENTS: "events", LIFECYCLE: "lifecycle"}
@@ -28,6 +30,7 @@ class Indexer(Reader):
     def __init__(self, event_log: EventLog, ops_store: OpsStore) -> None:
         super().__init__(event_log)
         self._store = ops_store
+        self._samples = Samples(event_log)
 
     def handle(self, records: list[LogRecord]) -> None:
         now = datetime.now(UTC)
@@ -36,9 +39,10 @@ class Indexer(Reader):
             found = [
                 (record, document)
                 for record in records
-                if record.topic == topic and (document := _document(record, now)) is not None
+                if record.topic == topic and (document := self._document(record, now)) is not None
             ]
             self._write(kind, found, letters)
+        self._samples.learn(now)
         put_aside(self.log, letters)
 
     def _write(self, kind: str, found: list[tuple[LogRecord, dict[str, Any]]], letters: list[Letter]) -> None:
@@ -53,26 +57,27 @@ class Indexer(Reader):
             for pair in found:  # one of them is the culprit: each alone
                 self._write(kind, [pair], letters)
 
-
-def _document(record: LogRecord, now: datetime) -> dict[str, Any] | None:
-    """The record as the store wants it; None for what is not searched for, or put aside as a dead letter."""
-    if record.topic == LOGS:
-        return _line(record)
-    try:
-        event = events.from_record(record.value, record.headers, now=now)
-    except EventError:
-        return None
-    if event.type == lifecycle.PROGRESS:
-        return None  # of use for a moment only; the row has the latest
-    said = event.data if isinstance(event.data, dict) else {}
-    of_execution = record.topic == LIFECYCLE
-    return {
-        **events.as_dict(event),
-        "key": str(event.key),
-        "flow": event.flow_id,
-        "execution": str(said.get("execution", "")) if of_execution else event.causation_id,
-        "service": str(said.get("service", "")) if of_execution else "",
-    }
+    def _document(self, record: LogRecord, now: datetime) -> dict[str, Any] | None:
+        """The record as the store wants it; None for what is not searched for, or put aside as a dead letter."""
+        if record.topic == LOGS:
+            return _line(record)
+        try:
+            event = events.from_record(record.value, record.headers, now=now)
+        except EventError:
+            return None
+        if record.topic == EVENTS:
+            self._samples.look(event, len(record.value))
+        if event.type == lifecycle.PROGRESS:
+            return None  # of use for a moment only; the row has the latest
+        said = event.data if isinstance(event.data, dict) else {}
+        of_execution = record.topic == LIFECYCLE
+        return {
+            **events.as_dict(event),
+            "key": str(event.key),
+            "flow": event.flow_id,
+            "execution": str(said.get("execution", "")) if of_execution else event.causation_id,
+            "service": str(said.get("service", "")) if of_execution else "",
+        }
 
 
 def _line(record: LogRecord) -> dict[str, Any]:

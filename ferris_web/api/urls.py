@@ -102,6 +102,7 @@ urlpatterns: list[URLPattern] = [
     *route("connections/<str:name>", connections.ConnectionDetail, "connection"),
     *route("connections/<str:name>/test", connections.ConnectionTest, "connection-test"),
     *route("event-types", catalog.EventTypeList, "event-types"),
+    *route("event-types/<path:name>", catalog.EventTypeDetail, "event-type"),
     *route("schedules", catalog.ScheduleList, "schedules"),
     *route("schedules/<uuid:pk>", catalog.ScheduleDetail, "schedule"),
     *route("schedules/<uuid:pk>/gaps", replays.ScheduleGaps, "schedule-gaps"),

@@ -18,6 +18,7 @@ from ferris_web.catalog import services
 from ferris_web.catalog.connections import connection_try, seal
 from ferris_web.catalog.models import (
     Connection,
+    EventSchema,
     EventType,
     KeyValue,
     OutputEvent,
@@ -215,12 +216,24 @@ class EventTypeAdmin(admin.ModelAdmin):
     search_fields = ("name", "description")
     list_filter = ("last_seen_at",)
     exclude = ("example",)
-    readonly_fields = ("name", "count", "first_seen_at", "last_seen_at", "example_text")
+    readonly_fields = (
+        "name", "count", "first_seen_at", "last_seen_at", "schema_number", "schema_learned", "example_text",
+    )  # fmt: skip
     example_text = json_text("example", "example")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """No: they appear with the first event or manifest."""
         return False
+
+
+@admin.register(EventSchema)
+class EventSchemaAdmin(RecordAdmin):
+    """Versions of what the data of event types look like."""
+
+    list_display = ("event_type", "number", "breaking", "created_at")
+    list_filter = ("breaking", "created_at")
+    list_select_related = ("event_type",)
+    search_fields = ("event_type__name",)
 
 
 @admin.register(Secret)

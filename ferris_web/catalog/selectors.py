@@ -16,7 +16,9 @@ from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
 from ferris_web.catalog import archive
 from ferris_web.catalog.models import (
+    EventSchema,
     EventType,
+    OutputEvent,
     Project,
     Revision,
     Schedule,
@@ -177,6 +179,26 @@ def package_key(digest: str) -> str:
 def event_type_list(*, query: str = "") -> QuerySet[EventType]:
     """Event types by name."""
     return EventType.objects.filter(name__icontains=query) if query else EventType.objects.all()
+
+
+def event_type_get(name: str) -> EventType:
+    """One event type; NotFound."""
+    row = EventType.objects.filter(name=name.replace("\0", "")).first()
+    if row is None:
+        raise NotFound(f"no event of type {name!r} was seen")
+    return row
+
+
+def event_type_versions(row: EventType) -> list[EventSchema]:
+    """The versions of its schema that are kept, newest first."""
+    return list(EventSchema.objects.filter(event_type=row).order_by("-number"))
+
+
+def event_type_declared(name: str) -> tuple[list[str], list[str]]:
+    """The services whose manifests say that they send it, and those that run and listen for it."""
+    sends = OutputEvent.objects.filter(event_type=name).order_by("service__name")
+    listens = [service.name for service in event_type_listeners(name)]
+    return list(sends.values_list("service__name", flat=True)), listens
 
 
 def event_type_listeners(name: str) -> list[Service]:

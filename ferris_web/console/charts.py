@@ -10,7 +10,8 @@ from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.overview import Hour
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 150, 0, 18
-_STACK = (
+Stack = tuple[tuple[str, tuple[str, ...]], ...]
+_STACK: Stack = (
     ("completed", ("completed",)),
     ("failed", ("failed",)),
     ("in_progress", ("in_progress",)),
@@ -44,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True)
 class HourChart:
-    """Executions per hour, stacked by status."""
+    """Executions per hour, stacked by status, or events."""
 
     columns: list[Column]
     lines: list[tuple[float, int]]  # y and the number written at it
@@ -54,7 +55,12 @@ class HourChart:
     left: int = LEFT
 
 
-def hours(rows: Sequence[Hour]) -> HourChart:
+def events(rows: Sequence[Hour]) -> HourChart:
+    """Events per hour as a column chart."""
+    return hours(rows, (("in_progress", ("events",)),))
+
+
+def hours(rows: Sequence[Hour], stack: Stack = _STACK) -> HourChart:
     """Executions per hour as a stacked column chart."""
     top = _round_up(max((sum(row.counts.values()) for row in rows), default=0))
     space = HEIGHT - BOTTOM - 22
@@ -62,7 +68,7 @@ def hours(rows: Sequence[Hour]) -> HourChart:
     columns = []
     for index, row in enumerate(rows):
         x, y, bars = LEFT + index * step, float(HEIGHT - BOTTOM), []
-        for kind, statuses in _STACK:
+        for kind, statuses in stack:
             amount = sum(row.counts.get(status, 0) for status in statuses)
             if amount:
                 tall = max(2.0, amount / top * space)

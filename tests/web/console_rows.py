@@ -73,7 +73,8 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     from ferris_web.accounts.repeats import repeat_begin
     from ferris_web.catalog import connections, secrets
     from ferris_web.catalog import services as catalog
-    from ferris_web.catalog.models import EventType, Project, Service
+    from ferris_web.catalog.models import EventSchema, EventType, Project, Service
+    from ferris_web.executions.models import Event
 
     rows = Rows()
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
@@ -95,8 +96,19 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     )
     catalog.config_set(alert, {"channel": "seismology" + hostile, "least": 4.5})
     _History(rows, now, hostile).write(long)
-    EventType.objects.filter(name="quakes.quake.detected").update(
-        description="One quake of the file." + hostile
+    detected = EventType.objects.filter(name="quakes.quake.detected")
+    detected.update(description="One quake of the file." + hostile, schema_number=1, schema_learned=20)
+    EventSchema.objects.create(
+        event_type=detected.get(),
+        number=1,
+        schema={"type": "object", "properties": {"place" + hostile: {"type": "string"}}, "required": []},
+        changes=[
+            {"path": "data.place" + hostile, "kind": "type", "before": ["integer"], "after": ["string"]}
+        ],
+        breaking=True,
+        consumers=[{"service": alert.name, "reads": ["data.place" + hostile], "through": ["filter"]}],
+        sample={"key": str(Event.objects.first().pk), "id": "1", "source": "tests" + hostile},
+        created_at=now,
     )
     _stores(rows, now, hostile)
     return rows

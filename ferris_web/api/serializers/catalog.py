@@ -273,6 +273,39 @@ class EventType(serializers.Serializer):
     example = AnyJson(allow_null=True, help_text="The data of the first event of this type.")
 
 
+class EventTypeVersion(serializers.Serializer):
+    """One version of the schema of an event type."""
+
+    number = serializers.IntegerField()
+    created_at = Time()
+    breaking = serializers.BooleanField(help_text="Data came that did not fit the version before.")
+    changes = AnyJson(
+        help_text="Against the version before: `path`, `kind` (added, type, missing), `before`, `after`."
+    )
+    consumers = AnyJson(help_text="Services that read a field that broke: `service`, `reads`, `through`.")
+    event = AnyJson(source="sample", help_text="The event that made it: `key`, `id`, `source`.")
+    schema = AnyJson(help_text="JSON Schema of the data.")
+
+
+class Parties(serializers.Serializer):
+    """Names of services: by their manifests, and with how many of the last events they were seen."""
+
+    declared = serializers.ListField(child=serializers.CharField())
+    observed = AnyJson()
+
+
+class EventTypeDetail(EventType):
+    """An event type with its schema, its versions and who takes part."""
+
+    version = serializers.IntegerField(source="schema_number", help_text="0: no schema yet.")
+    learning = serializers.BooleanField(help_text="True until enough samples made the first version.")
+    schema = AnyJson(source="current", allow_null=True, help_text="JSON Schema of the data, as it holds now.")
+    versions = EventTypeVersion(many=True, help_text="Newest first.")
+    producers = Parties()
+    consumers = Parties()
+    sources = AnyJson(help_text="Where the last events from outside came from, and how many.")
+
+
 class ScheduleQuery(serializers.Serializer):
     """Which schedules."""
 

@@ -15,12 +15,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ferris.event_schemas import LEARN
 from ferris_web.api.incoming import body_of, query_of
 from ferris_web.api.pagination import ById, ByName
 from ferris_web.api.serializers import catalog as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import EventType, Schedule
 from ferris_web.catalog.services import schedule_add, schedule_remove, schedule_switch
+from ferris_web.executions.event_types import event_type_seen
 
 
 @extend_schema_view(
@@ -35,6 +37,33 @@ class EventTypeList(ListAPIView):
 
     def get_queryset(self) -> QuerySet[EventType]:
         return selectors.event_type_list(**query_of(self.request, shapes.EventTypeQuery))
+
+
+class EventTypeDetail(APIView):
+    """One event type."""
+
+    @extend_schema(
+        summary="One event type: its schema, versions, producers and consumers",
+        responses=shapes.EventTypeDetail,
+    )
+    def get(self, request: Request, name: str) -> Response:
+        row = selectors.event_type_get(name)
+        versions = selectors.event_type_versions(row)
+        sends, listens = selectors.event_type_declared(name)
+        seen = event_type_seen(name)
+        said = {
+            **shapes.EventType(row).data,
+            "schema_number": row.schema_number,
+            "learning": row.schema_learned < LEARN,
+            "current": next((v.schema for v in versions if v.number == row.schema_number), None),
+            "versions": versions,
+            "producers": {"declared": sends, "observed": seen.producers},
+            "consumers": {"declared": listens, "observed": seen.consumers},
+            "sources": seen.sources,
+        }
+        for moment in ("first_seen_at", "last_seen_at"):
+            said[moment] = getattr(row, moment)
+        return Response(shapes.EventTypeDetail(said).data)
 
 
 @extend_schema_view(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,12 +15,14 @@ from django.utils import timezone
 
 from ferris import events as cloudevents
 from ferris.errors import EventError, NotFound
+from ferris.event_schemas import LEARN, Change
 from ferris_web.catalog import selectors as catalog
-from ferris_web.catalog.models import EventType, OutputEvent, Trigger
-from ferris_web.console import addresses, commands, filters
+from ferris_web.catalog.models import EventSchema, EventType, OutputEvent, Trigger
+from ferris_web.console import addresses, charts, commands, filters
 from ferris_web.console.paging import page
 from ferris_web.console.views import why as reasons
 from ferris_web.executions import services
+from ferris_web.executions.event_types import event_type_hours, event_type_seen
 from ferris_web.executions.models import Event, Execution
 
 _EXECUTIONS = 200  # shown on the page of one event
@@ -164,17 +166,35 @@ def type_by_name(request: HttpRequest) -> HttpResponse:
     return event_type(request, request.GET.get("name", "")[:512])
 
 
+_WARNED = timedelta(days=7)  # after that, the list of versions still tells
+
+
+def _problems(version: EventSchema | None) -> list[str]:
+    found = (Change(**change) for change in version.changes) if version else ()
+    return [change.problem for change in found if change.breaking]
+
+
 def event_type(request: HttpRequest, name: str) -> HttpResponse:
     """One event type: who sends it, who listens, the last ones."""
-    row = EventType.objects.filter(name=name.replace("\0", "")).first()
-    if row is None:
-        raise NotFound(f"no event of type {name!r} was seen")
+    row = catalog.event_type_get(name)
+    versions = catalog.event_type_versions(row)
+    broken = next((version for version in versions if version.breaking), None)
+    if broken is not None and timezone.now() - broken.created_at > _WARNED:
+        broken = None
     patterns = catalog.event_type_patterns(name)
     listening = (
         Trigger.objects.filter(event_type__in=patterns).select_related("service").order_by("service__name")
     )
     context = {
         "type": row,
+        "schema": next((v.schema for v in versions if v.number == row.schema_number), None),
+        "versions": versions,
+        "learning": row.schema_learned < LEARN,
+        "learn": LEARN,
+        "broken": broken,
+        "problems": _problems(broken),
+        "seen": event_type_seen(name),
+        "chart": charts.events(event_type_hours(name, timezone.now())),
         "senders": OutputEvent.objects.filter(event_type=name).select_related("service")[:100],
         "listeners": listening[:100],
         "events": Event.objects.filter(type=name)

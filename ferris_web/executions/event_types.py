@@ -1,0 +1,57 @@
+"""What the journal says of one event type: how often it comes, who sends it, whom it makes run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Count
+from django.db.models.functions import TruncHour
+
+from ferris_web.executions.models import Event, Execution
+from ferris_web.executions.overview import Hour
+from ferris_web.executions.services.runs import as_uuid
+
+LAST: Final = 500
+"""So many events are looked at to see who takes part."""
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Who took part in the last events of a type: names and how many of the events each."""
+
+    events: int = 0
+    producers: dict[str, int] = field(default_factory=dict)  # services whose executions sent it
+    sources: dict[str, int] = field(default_factory=dict)  # of events that came from outside
+    consumers: dict[str, int] = field(default_factory=dict)
+
+
+def event_type_seen(name: str) -> Seen:
+    """Producers and consumers of a type as its last events show them. Three queries."""
+    found = Event.objects.filter(type=name).order_by("-received_at", "-key")
+    last = list(found.values_list("key", "source", "causation_id")[:LAST])
+    parents = {pk for _, _, causation in last if (pk := as_uuid(causation))}
+    senders = dict(Execution.objects.filter(pk__in=parents).values_list("pk", "service__name"))
+    producers, sources = Counter[str](), Counter[str]()
+    for _, source, causation in last:
+        sender = senders.get(as_uuid(causation))
+        (sources if sender is None else producers)[source if sender is None else sender] += 1
+    runs = Execution.objects.filter(event_id__in=[key for key, _, _ in last]).order_by()
+    consumers = Counter(dict(runs.values_list("service__name").annotate(n=Count("event_id", distinct=True))))
+    return Seen(len(last), *(dict(counted.most_common(50)) for counted in (producers, sources, consumers)))
+
+
+def event_type_hours(name: str, now: datetime, count: int = 24) -> list[Hour]:
+    """How many events of a type came in each of the last hours, oldest first, the current one included."""
+    current = now.replace(minute=0, second=0, microsecond=0)
+    found = {start: Hour(start) for start in (current - _HOUR * n for n in reversed(range(count)))}
+    rows = Event.objects.filter(type=name, received_at__gte=current - _HOUR * (count - 1)).order_by()
+    for hour, amount in (
+        rows.annotate(hour=TruncHour("received_at")).values_list("hour").annotate(n=Count("key"))
+    ):
+        if hour in found:
+            found[hour].counts["events"] = amount
+    return list(found.values())
