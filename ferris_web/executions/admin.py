@@ -11,7 +11,21 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
-from ferris_web.executions.models import Artifact, DeadLetter, Event, Execution, Flow, Replay, Step
+from ferris_web.executions.models import (
+    Artifact,
+    DeadLetter,
+    Event,
+    Execution,
+    Flow,
+    Gate,
+    GatheredEvent,
+    Gathering,
+    LanePause,
+    Pace,
+    Replay,
+    Step,
+    Worker,
+)
 
 
 def _flow_link(flow_id: str) -> SafeString:
@@ -182,3 +196,74 @@ class ReplayAdmin(RecordAdmin):
     readonly_fields = ("its_service", "filter_text")
     its_service = linked("service")
     filter_text = json_text("filter", "filter")
+
+
+@admin.register(Gathering)
+class GatheringAdmin(RecordAdmin):
+    """What flow control keeps between events and executions."""
+
+    list_display = ("kind", "key", "its_service", "state", "size", "opened_at", "due_at", "closed_at")
+    list_display_links = ("kind", "key")
+    list_filter = ("kind", "state", "opened_at")
+    list_select_related = ("service",)
+    search_fields = ("=id", "=execution_id", "=key", "service__name")
+    exclude = ("rule", "first_event", "last_event", "passes")
+    readonly_fields = ("its_service", "rule_text", "its_first_event", "its_last_event")
+    its_service = linked("service")
+    its_first_event = linked("first_event")
+    its_last_event = linked("last_event")
+    rule_text = json_text("rule", "rule")
+
+
+@admin.register(GatheredEvent)
+class GatheredEventAdmin(RecordAdmin):
+    """What flow control made of an event."""
+
+    list_display = ("decision", "its_event", "its_service", "at")
+    list_filter = ("decision", "at")
+    list_select_related = ("event", "service")
+    search_fields = ("=gathering__id", "=event__event_id", "service__name")
+    exclude = ("gathering", "event", "service")
+    readonly_fields = ("its_gathering", "its_event", "its_service")
+    its_gathering = linked("gathering")
+    its_event = linked("event")
+    its_service = linked("service")
+
+
+@admin.register(Worker)
+class WorkerAdmin(RecordAdmin):
+    """Executors. The console drains them."""
+
+    list_display = ("name", "slots", "started_at", "seen_at", "stops", "drain_at")
+    search_fields = ("name",)
+
+
+@admin.register(LanePause)
+class LanePauseAdmin(RecordAdmin):
+    """Lanes that are paused. The console resumes them."""
+
+    list_display = ("lane", "paused_at", "paused_by")
+
+
+@admin.register(Gate)
+class GateAdmin(RecordAdmin):
+    """Services whose executions are admitted one by one."""
+
+    list_display = ("its_service", "opens_at")
+    list_display_links = ("opens_at",)
+    list_select_related = ("service",)
+    search_fields = ("service__name",)
+    readonly_fields = ("its_service",)
+    its_service = linked("service")
+
+
+@admin.register(Pace)
+class PaceAdmin(RecordAdmin):
+    """How long the last runs of services took of which one was slow lately."""
+
+    list_display = ("its_service", "last_seconds")
+    list_display_links = ("last_seconds",)
+    list_select_related = ("service",)
+    search_fields = ("service__name",)
+    readonly_fields = ("its_service",)
+    its_service = linked("service")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import time
@@ -379,7 +380,13 @@ def test_what_a_step_used(confined: Platform) -> None:
         if confined.settings.isolation == "best" and has(confined, "cgroup_memory")
         else "largest process"
     )
-    assert 150_000_000 < used["memory_bytes"] < 300_000_000
+    if (
+        used["memory_bytes"] is None
+    ):  # of a fresh interpreter it is told only above its executor's own: here, of this process
+        assert confined.settings.runner == "cold"
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > 150_000_000
+    else:
+        assert 150_000_000 < used["memory_bytes"] < 300_000_000
 
 
 def test_users_are_shared_by_workers_and_given_back() -> None:

@@ -163,14 +163,16 @@ def test_rows_added_meanwhile_move_no_page(api, rows):
 def test_a_list_is_a_fixed_number_of_queries(api, rows, django_assert_num_queries):
     api.get(URL)
     for limit in (1, 7):
-        with django_assert_num_queries(2):  # who calls, and the page
+        with django_assert_num_queries(
+            3
+        ):  # who calls, the page, and the workers that those which wait are waiting for
             assert len(api.get(f"{URL}?limit={limit}").json()["results"]) == limit
 
 
 def test_one_execution_is_a_fixed_number_of_queries(api, rows, django_assert_num_queries):
     pk = rows[0].pk
     api.get(URL)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         api.get(f"{URL}{pk}/")
     with django_assert_num_queries(3):
         api.get(f"{URL}{pk}/steps/")

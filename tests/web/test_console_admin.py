@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import quote
@@ -41,7 +44,29 @@ def any_row(model: type[Model]) -> Model | None:
         from ferris_web.accounts.services import token_create
 
         token_create(User.objects.first(), "test")  # type: ignore[arg-type]
+    if not model._default_manager.exists():
+        _make_rows_of_flow_control()
     return model._default_manager.order_by("-pk").first()  # the empty key of KeyValue comes last
+
+
+def _make_rows_of_flow_control() -> None:
+    """What the seeded rows have none of: each would change what other pages show."""
+    from ferris_web.catalog.models import Service
+    from ferris_web.executions import models
+
+    now = datetime.now(UTC)
+    service, event = Service.objects.first(), models.Event.objects.first()
+    models.Worker.objects.create(name="w1", lanes=["default"], slots=4, started_at=now, seen_at=now)
+    models.LanePause.objects.create(lane="slow", paused_at=now, paused_by="ada")
+    models.Pace.objects.create(service=service, last_seconds=[400.0])
+    models.Gate.objects.create(service=service)
+    gathering = models.Gathering.objects.create(
+        id=uuid4(), slot=uuid4(), service=service, kind="debounce", rule={"wait": 1}, state="open",
+        opened_at=now, first_event=event, last_event=event, size=1,
+    )  # fmt: skip
+    models.GatheredEvent.objects.create(
+        gathering=gathering, service=service, event=event, decision="merged", at=now
+    )
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda m: m.__name__)
