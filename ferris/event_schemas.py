@@ -38,14 +38,18 @@ class Change:
         return self.kind != "added"
 
     @property
-    def problem(self) -> str:
-        """What is wrong with a value that made this change, as a sentence."""
+    def fault(self) -> str:
+        """What is wrong with a value that made this change."""
+        expected = " or ".join(_words(kind) for kind in self.before)
         if self.kind == "missing":
-            return f"{self.path} is missing"
+            return f"is missing; expected {expected}"
         new = " or ".join(_words(kind) for kind in self.after if kind not in self.before)
-        if self.kind == "added":
-            return f"{self.path} is new: {new}"
-        return f"{self.path} is {new}; expected {' or '.join(_words(kind) for kind in self.before)}"
+        return f"is new: {new}" if self.kind == "added" else f"is {new}; expected {expected}"
+
+    @property
+    def problem(self) -> str:
+        """The same as a sentence."""
+        return f"{self.path} {self.fault}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"before": list(self.before), "after": list(self.after)}
@@ -54,14 +58,7 @@ class Change:
 def widened(schema: Schema, samples: Iterable[Any]) -> Schema:
     """The schema that all of these samples fit as well; the same one when they fit already, or when it would be
     larger than a schema may be."""
-    from genson import SchemaBuilder
-
-    builder = SchemaBuilder(schema_uri=None)
-    if schema:
-        builder.add_schema(schema)
-    for sample in samples:
-        builder.add_object(sample)
-    made: Schema = _whole(builder.to_schema())
+    made: Schema = _whole(_merged(schema, samples))
     if made == schema or len(json.dumps(made)) > MAX_SCHEMA_BYTES:
         return schema
     return made
@@ -84,9 +81,9 @@ def changes(before: Schema, after: Schema) -> list[Change]:
     return made
 
 
-def problems(schema: Schema, data: Any) -> list[str]:
-    """Why these data don't fit the schema, a sentence for each field; [] when they do."""
-    return [change.problem for change in changes(schema, widened(schema, [data])) if change.breaking]
+def misfits(schema: Schema, data: Any) -> list[Change]:
+    """Why these data don't fit the schema, for each field; [] when they do."""
+    return [change for change in changes(schema, _merged(schema, [data])) if change.breaking]
 
 
 def shown(path: Path) -> str:
@@ -98,6 +95,18 @@ def touches(changed: str, read: str) -> bool:
     """True when who reads one path sees a change at the other: the same field, one inside it, or one around it."""
     ours, theirs = changed.replace(ITEM, "").split("."), read.replace(ITEM, "").split(".")
     return all(a == b or ANY in (a, b) for a, b in zip(ours, theirs, strict=False))
+
+
+def _merged(schema: Schema, samples: Iterable[Any]) -> Schema:
+    from genson import SchemaBuilder
+
+    builder = SchemaBuilder(schema_uri=None)
+    if schema:
+        builder.add_schema(schema)
+    for sample in samples:
+        builder.add_object(sample)
+    made: Schema = builder.to_schema()
+    return made
 
 
 def _whole(node: Any) -> Any:

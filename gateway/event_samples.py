@@ -56,6 +56,8 @@ class Samples:
         if name.startswith("ferris.") or size > MAX_SAMPLE_BYTES or isinstance(event.data, bytes):
             return
         known = self._known.get(name)
+        if known is not None and known.strict:
+            return  # it changes no more
         kept = self._kept.setdefault(name, [])
         if known is None or known.learning:
             if len(kept) < LEARN - (known.learned if known else 0):
@@ -94,6 +96,8 @@ class Samples:
 
     def _news(self, name: str) -> bool:
         known = self._known.get(name)
+        if known is not None and known.strict:
+            return False
         if known is None or known.learning:
             return bool(self._kept[name])
         schema = known.schema or {}

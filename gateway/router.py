@@ -27,6 +27,7 @@ from gateway.catalog_view import CatalogView
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
 from gateway.role import Reader
+from gateway.strict_types import StrictTypes
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Router(Reader):
         super().__init__(event_log)
         self._hop_limit = hop_limit
         self._catalog = CatalogView()
+        self._strict = StrictTypes()
         self._room = Room()
         self._behind = Behind()
 
@@ -97,6 +99,9 @@ class Router(Reader):
         if not batch:
             return Dispatched()
         table = self._catalog.current()
+        batch = self._strict.fitting(batch, letters, table.revision)
+        if not batch:
+            return Dispatched()
         try:
             return events_dispatch(batch, table, now, self._room.take)
         except (OperationalError, InterfaceError):

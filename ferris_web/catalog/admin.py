@@ -217,7 +217,7 @@ class EventTypeAdmin(admin.ModelAdmin):
     list_filter = ("last_seen_at",)
     exclude = ("example",)
     readonly_fields = (
-        "name", "count", "first_seen_at", "last_seen_at", "schema_number", "schema_learned", "example_text",
+        "name", "count", "first_seen_at", "last_seen_at", "schema_number", "schema_learned", "strict", "example_text",
     )  # fmt: skip
     example_text = json_text("example", "example")
 

@@ -12,11 +12,14 @@ from django.db import transaction
 from django.db.models import F
 
 from ferris import events
+from ferris.errors import Conflict
 from ferris.event_schemas import LEARN, Change, Schema, changes, shown, touches, widened
 from ferris.events import EVENT_IDS, Event
 from ferris.filters import compile_filter
 from ferris.predicates import FilterError
+from ferris_web.accounts.models import User
 from ferris_web.catalog import selectors
+from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import EventSchema, EventType, Service
 
 CHANGED: Final = "ferris.event_type.changed"
@@ -33,6 +36,7 @@ class Known:
     number: int = 0
     learned: int = 0
     schema: Schema | None = None
+    strict: bool = False
 
     @property
     def learning(self) -> bool:
@@ -42,12 +46,14 @@ class Known:
 
 def schemas_known(names: Collection[str]) -> dict[str, Known]:
     """What is known of these types, for those that are in the catalog."""
-    rows = EventType.objects.filter(name__in=names).values_list("name", "schema_number", "schema_learned")
+    rows = EventType.objects.filter(name__in=names).values_list(
+        "name", "schema_number", "schema_learned", "strict"
+    )
     current = EventSchema.objects.filter(
         event_type__name__in=names, number=F("event_type__schema_number")
     ).order_by()
     schemas = dict(current.values_list("event_type__name", "schema"))
-    return {name: Known(number, learned, schemas.get(name)) for name, number, learned in rows}
+    return {name: Known(number, learned, schemas.get(name), strict) for name, number, learned, strict in rows}
 
 
 def schemas_widen(samples: Mapping[str, Sequence[Event]], now: datetime) -> dict[str, Known]:
@@ -67,6 +73,8 @@ def schemas_widen(samples: Mapping[str, Sequence[Event]], now: datetime) -> dict
 def _widen(name: str, samples: Sequence[Event], now: datetime) -> Known:
     for _ in range(_TRIES):
         known = schemas_known([name]).get(name, Known())
+        if known.strict:
+            return known
         before = known.schema or {}
         schema = widened(before, [event.data for event in samples])
         if known.learning:
@@ -83,7 +91,9 @@ def _widen(name: str, samples: Sequence[Event], now: datetime) -> Known:
 
 def _moved(name: str, known: Known, after: Known) -> bool:
     """Compare and set: True for the one who takes the type from what was known to what comes after."""
-    row = EventType.objects.filter(name=name, schema_number=known.number, schema_learned=known.learned)
+    row = EventType.objects.filter(
+        name=name, schema_number=known.number, schema_learned=known.learned, strict=False
+    )
     return bool(row.update(schema_number=after.number, schema_learned=after.learned))
 
 
@@ -120,6 +130,56 @@ def _culprit(schema: Schema, samples: Sequence[Event]) -> Event:
         if found:
             adds = event
     return adds
+
+
+# --- what people decide -------------------------------------------------------------------------------
+
+
+def may_manage(user: User) -> bool:
+    """Administrators of the platform decide about schemas: superusers, or whom one gave that right."""
+    return bool(user.is_active and user.has_perm("catalog.change_eventtype"))
+
+
+def schema_enforce(row: EventType, strict: bool) -> None:
+    """From now on events that don't fit the schema go to the dead letters, or do no more.
+
+    While it is enforced, the schema stays as it is. Conflict when there is nothing yet that could be enforced.
+    """
+    with transaction.atomic():
+        known = schemas_known([row.name]).get(row.name, Known())
+        if strict and (known.learning or known.schema is None):
+            raise Conflict(
+                f"the schema of {row.name} is still being learned: {known.learned} of {LEARN} samples were seen; "
+                "let more events come first"
+            )
+        found = EventType.objects.filter(pk=row.pk, strict=not strict, schema_number=known.number)
+        if found.update(strict=strict):
+            revision_bump()  # routers look at what is strict when the catalog changes
+    row.refresh_from_db()
+
+
+def schema_learn_anew(row: EventType, now: datetime) -> None:
+    """Begin a version that is made of the samples to come alone. Conflict while the schema is enforced."""
+    with transaction.atomic():
+        number = row.schema_number + 1
+        found = EventType.objects.filter(pk=row.pk, schema_number=row.schema_number, strict=False)
+        if not found.update(schema_number=number, schema_learned=0):
+            raise Conflict(
+                f"the schema of {row.name} is enforced, or was changed just now; "
+                "let it be strict no more, look again, and then let it be learned anew"
+            )
+        EventSchema.objects.create(event_type=row, number=number, created_at=now)
+    row.refresh_from_db()
+
+
+def schemas_enforced(names: Collection[str] | None = None) -> dict[str, Schema]:
+    """The schemas of the types, or of these of them, that are strict."""
+    current = EventSchema.objects.filter(
+        event_type__strict=True, number=F("event_type__schema_number")
+    ).order_by()
+    if names is not None:
+        current = current.filter(event_type__name__in=names)
+    return dict(current.values_list("event_type__name", "schema"))
 
 
 # --- who reads what -----------------------------------------------------------------------------------

@@ -262,6 +262,10 @@ class EventType(models.Model):
     schema_learned = models.PositiveIntegerField(
         default=0, help_text="How many samples made that version, until there were enough."
     )
+    strict = models.BooleanField(
+        default=False,
+        help_text="Events that do not fit the schema go to the dead letters; it changes no more.",
+    )
 
     class Meta:
         ordering = ["name"]

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferris.event_schemas import MAX_SCHEMA_BYTES, MOST_FIELDS, changes, problems, touches, widened
+from ferris.event_schemas import MAX_SCHEMA_BYTES, MOST_FIELDS, changes, misfits, touches, widened
 from ferris.filters import compile_filter
+
+
+def problems(schema: dict[str, Any], data: Any) -> list[str]:
+    return [change.problem for change in misfits(schema, data)]
 
 
 def learned(*samples: Any) -> dict[str, Any]:
@@ -30,9 +34,9 @@ def test_a_schema_says_what_all_samples_have():
     [
         ({"total": "3", "items": [{"price": 1}]}, ["data.total is a string; expected an integer"]),
         ({"total": 3.5, "items": [{"price": 1}]}, ["data.total is a number; expected an integer"]),
-        ({"items": [{"price": 1}]}, ["data.total is missing"]),
+        ({"items": [{"price": 1}]}, ["data.total is missing; expected an integer"]),
         ({"total": 3, "items": [{"price": None}]}, ["data.items[].price is null; expected an integer"]),
-        ({"total": 3, "items": [{}]}, ["data.items[].price is missing"]),
+        ({"total": 3, "items": [{}]}, ["data.items[].price is missing; expected an integer"]),
         ({"total": 3, "items": {}}, ["data.items is an object; expected an array"]),
         ([1], ["data is an array; expected an object"]),
         ({"total": 3, "items": [], "new": {"a": 1}}, []),
@@ -58,6 +62,13 @@ def test_an_object_of_very_many_fields_is_a_map():
     assert schema["properties"]["by"]["patternProperties"] == {"^": {"type": "integer"}}
     assert widened(schema, [{"by": {"another": 1}}]) is schema
     assert problems(schema, {"by": {"another": "x"}}) == ["data.by.* is a string; expected an integer"]
+
+
+def test_what_does_not_fit_is_found_among_however_many_new_fields():
+    many = {f"a{n}": {f"b{m}" * 20: {"c": 1} for m in range(90)} for n in range(120)}
+    assert problems(learned({"total": 1}), {**many, "total": "x"}) == [
+        "data.total is a string; expected an integer"
+    ]
 
 
 def test_a_schema_has_a_largest_size():

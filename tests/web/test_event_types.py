@@ -15,9 +15,11 @@ from ferris_web import wiring
 from ferris_web.catalog import event_schemas
 from ferris_web.catalog.event_schemas import CHANGED, schemas_known
 from ferris_web.catalog.models import EventSchema, EventType, OutputEvent
-from ferris_web.executions.models import Execution
+from ferris_web.executions.models import DeadLetter, Execution
 from gateway.event_samples import MAX_SAMPLE_BYTES, Samples
 from gateway.indexer import Indexer
+from gateway.recorder import Recorder
+from gateway.router import Router
 from tests.web.calling import problem_of
 from tests.web.platform import NOW, append, dispatch, event, service
 
@@ -213,6 +215,128 @@ def test_the_api_tells_of_schema_versions_and_parties(api, gateway):
     assert found["consumers"] == {"declared": ["listener"], "observed": {"listener": 2}}
     assert found["sources"] == {"/tests": 1}
     problem_of(api.get("/api/v1/event-types/nothing/"), 404)
+
+
+# --- strict types -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strict(gateway) -> EventType:
+    """A type that takes no events but those that fit."""
+    learn(gateway)
+    row = EventType.objects.get(name="shop.placed")
+    event_schemas.schema_enforce(row, True)
+    return row
+
+
+@pytest.fixture
+def boss(user: Any, api: Any) -> Any:
+    """A program of an administrator."""
+    user.is_superuser = True
+    user.save()
+    return api
+
+
+def routed(*batch: Any) -> None:
+    """What a router makes of these events, and a recorder of the dead letters."""
+    routing, recording = Router(wiring.event_log(), 100), Recorder(wiring.event_log())
+    append(EVENTS, *batch)
+    routing.turn()
+    recording.turn()
+    routing.close()
+    recording.close()
+
+
+def test_events_of_a_strict_type_that_do_not_fit_are_put_aside(strict, gateway):
+    service("listener", "shop.*")
+    good, bad, other = (
+        event("shop.placed", {"total": 1, "by": {"id": 1}, "new": 1}),
+        *orders({"total": "x"}),
+        event(),
+    )
+    dirty = event("shop.placed", b"bytes")
+    routed(good, bad, other, dirty)
+    assert [row.event_id for row in Execution.objects.all()] == [good.key]
+    letters = {row.event_id: (row.reason, row.detail) for row in DeadLetter.objects.all()}
+    assert letters == {
+        bad.id: (
+            "schema",
+            "data.by is missing; expected an object; data.total is a string; expected an integer",
+        ),
+        dirty.id: ("schema", "data are no JSON"),
+    }
+    gateway.takes(*orders({"total": "x"}))
+    Gateway().takes(*orders({"total": "x"}))
+    assert versions() == [(1, False)], "what is enforced changes no more"
+
+
+def test_strict_no_more_takes_effect_with_the_next_event(strict):
+    service("listener", "shop.placed")
+    routing = Router(wiring.event_log(), 100)
+    append(EVENTS, *orders({"total": "x"}))
+    routing.turn()
+    event_schemas.schema_enforce(strict, False)
+    append(EVENTS, *orders({"total": "x"}))
+    routing.turn()
+    routing.close()
+    assert Execution.objects.count() == 1
+
+
+def test_over_http_the_field_is_named(api, strict):
+    body = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "s",
+        "type": "shop.placed",
+        "data": {"total": 1, "by": {}},
+    }
+    answer = api.post("/api/v1/events/", body, type=events.STRUCTURED)
+    document = problem_of(answer, 400)
+    assert "data.by.id" in str(document)
+    assert "is missing; expected an integer" in str(document)
+    body["data"] = {"total": 1, "by": {"id": 2}}
+    assert api.post("/api/v1/events/", body, type=events.STRUCTURED).status_code == 202
+
+
+def test_only_administrators_decide_over_the_api(api, strict):
+    problem_of(api("PATCH", "/api/v1/event-types/shop.placed/", {"strict": False}), 403)
+    strict.refresh_from_db()
+    assert strict.strict
+
+
+def test_only_administrators_decide_on_the_page(person, strict):
+    assert "Strict no more" not in person.get("/event-types/shop.placed/").content.decode()
+    assert person.post("/event-types/shop.placed/", {"decision": "open"}).status_code == 403
+    strict.refresh_from_db()
+    assert strict.strict
+
+
+def test_an_administrator_decides_over_the_api(boss, gateway):
+    gateway.takes(*orders({"total": 1}))
+    address = "/api/v1/event-types/shop.placed/"
+    assert "1 of 20 samples" in str(problem_of(boss("PATCH", address, {"strict": True}), 409))
+    learn(gateway)
+    assert boss("PATCH", address, {"strict": True}).json()["strict"] is True
+    problem_of(boss("PATCH", address, {"learn_anew": True}), 409)
+    problem_of(boss("PATCH", address, {}), 400)
+    found = boss("PATCH", address, {"strict": False, "learn_anew": True}).json()
+    assert (found["strict"], found["version"], found["learning"], found["schema"]) == (False, 2, True, {})
+    Gateway().takes(*orders({"sum": 1}))
+    assert boss.get(address).json()["schema"]["required"] == ["sum"]
+    assert not told()
+
+
+def test_an_administrator_decides_on_the_page(administrator, gateway):
+    learn(gateway)
+    assert "Make it strict" in administrator.get("/event-types/shop.placed/").content.decode()
+    administrator.post("/event-types/shop.placed/", {"decision": "strict"})
+    assert EventType.objects.get(name="shop.placed").strict
+    assert "Strict no more" in administrator.get("/event-types/shop.placed/").content.decode()
+    administrator.post("/event-types/shop.placed/", {"decision": "learn"})
+    assert EventType.objects.get(name="shop.placed").schema_number == 1, "not while it is strict"
+    administrator.post("/event-types/shop.placed/", {"decision": "open"})
+    administrator.post("/event-types/shop.placed/", {"decision": "learn"})
+    assert EventType.objects.get(name="shop.placed").schema_number == 2
 
 
 def test_strangers_see_nothing(anonymous):

@@ -298,12 +298,27 @@ class EventTypeDetail(EventType):
     """An event type with its schema, its versions and who takes part."""
 
     version = serializers.IntegerField(source="schema_number", help_text="0: no schema yet.")
+    strict = serializers.BooleanField(
+        help_text="Events that do not fit the schema go to the dead letters; over HTTP they are refused."
+    )
     learning = serializers.BooleanField(help_text="True until enough samples made the first version.")
     schema = AnyJson(source="current", allow_null=True, help_text="JSON Schema of the data, as it holds now.")
     versions = EventTypeVersion(many=True, help_text="Newest first.")
     producers = Parties()
     consumers = Parties()
     sources = AnyJson(help_text="Where the last events from outside came from, and how many.")
+
+
+class EventTypeChange(serializers.Serializer):
+    """What an administrator decides about a type's schema."""
+
+    strict = serializers.BooleanField(
+        required=False,
+        help_text="Enforce the schema as it is now, or no more. 409 while it is being learned.",
+    )
+    learn_anew = serializers.BooleanField(
+        required=False, help_text="true: begin a version made of the events to come. 409 while it is strict."
+    )
 
 
 class ScheduleQuery(serializers.Serializer):

@@ -9,17 +9,17 @@ from uuid import UUID
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.event_schemas import LEARN
-from ferris_web.api.incoming import body_of, query_of
+from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import ById, ByName
 from ferris_web.api.serializers import catalog as shapes
-from ferris_web.catalog import selectors
+from ferris_web.catalog import event_schemas, selectors
 from ferris_web.catalog.models import EventType, Schedule
 from ferris_web.catalog.services import schedule_add, schedule_remove, schedule_switch
 from ferris_web.executions.event_types import event_type_seen
@@ -47,13 +47,38 @@ class EventTypeDetail(APIView):
         responses=shapes.EventTypeDetail,
     )
     def get(self, request: Request, name: str) -> Response:
+        return self._shown(selectors.event_type_get(name))
+
+    @extend_schema(
+        summary="Enforce its schema, or let it be learned anew",
+        description="For administrators of the platform.",
+        request=shapes.EventTypeChange,
+        responses=shapes.EventTypeDetail,
+    )
+    def patch(self, request: Request, name: str) -> Response:
+        if not event_schemas.may_manage(actor_of(request)):
+            raise PermissionDenied(
+                "Schemas of event types are for administrators of the platform to decide about."
+            )
         row = selectors.event_type_get(name)
+        said = body_of(request, shapes.EventTypeChange)
+        if not said:
+            raise ValidationError({"strict": "expected strict or learn_anew"})
+        if "strict" in said:
+            event_schemas.schema_enforce(row, said["strict"])
+        if said.get("learn_anew"):
+            event_schemas.schema_learn_anew(row, datetime.now(UTC))
+        return self._shown(row)
+
+    def _shown(self, row: EventType) -> Response:
+        name = row.name
         versions = selectors.event_type_versions(row)
         sends, listens = selectors.event_type_declared(name)
         seen = event_type_seen(name)
         said = {
             **shapes.EventType(row).data,
             "schema_number": row.schema_number,
+            "strict": row.strict,
             "learning": row.schema_learned < LEARN,
             "current": next((v.schema for v in versions if v.number == row.schema_number), None),
             "versions": versions,

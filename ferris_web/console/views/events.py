@@ -8,14 +8,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from ferris import events as cloudevents
-from ferris.errors import EventError, NotFound
+from ferris.errors import Conflict, EventError, NotFound
 from ferris.event_schemas import LEARN, Change
+from ferris_web.catalog import event_schemas
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import EventSchema, EventType, OutputEvent, Trigger
 from ferris_web.console import addresses, charts, commands, filters
@@ -166,6 +168,27 @@ def type_by_name(request: HttpRequest) -> HttpResponse:
     return event_type(request, request.GET.get("name", "")[:512])
 
 
+def _decide(request: HttpRequest, row: EventType) -> HttpResponse:
+    if not event_schemas.may_manage(request.user):
+        raise PermissionDenied
+    try:
+        if request.POST.get("decision") == "learn":
+            event_schemas.schema_learn_anew(row, timezone.now())
+            messages.success(request, "Its schema is learned anew, from the events to come.")
+        else:
+            strict = request.POST.get("decision") == "strict"
+            event_schemas.schema_enforce(row, strict)
+            said = (
+                "Events that do not fit go to the dead letters."
+                if strict
+                else "Events may differ from the schema."
+            )
+            messages.success(request, said)
+    except Conflict as error:
+        messages.error(request, str(error))
+    return redirect(addresses.event_type(row.name))
+
+
 _WARNED = timedelta(days=7)  # after that, the list of versions still tells
 
 
@@ -177,6 +200,8 @@ def _problems(version: EventSchema | None) -> list[str]:
 def event_type(request: HttpRequest, name: str) -> HttpResponse:
     """One event type: who sends it, who listens, the last ones."""
     row = catalog.event_type_get(name)
+    if request.method == "POST":
+        return _decide(request, row)
     versions = catalog.event_type_versions(row)
     broken = next((version for version in versions if version.breaking), None)
     if broken is not None and timezone.now() - broken.created_at > _WARNED:
@@ -191,6 +216,7 @@ def event_type(request: HttpRequest, name: str) -> HttpResponse:
         "versions": versions,
         "learning": row.schema_learned < LEARN,
         "learn": LEARN,
+        "manages": event_schemas.may_manage(request.user),
         "broken": broken,
         "problems": _problems(broken),
         "seen": event_type_seen(name),

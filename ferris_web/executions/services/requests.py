@@ -14,10 +14,12 @@ from django.db import transaction
 from ferris import events
 from ferris.config import EVENTS, LIFECYCLE
 from ferris.errors import Conflict, EventError, NotFound
+from ferris.event_schemas import Schema, misfits
 from ferris.events import Event
 from ferris.execution import execution_id
 from ferris.ports import Record
 from ferris_web import wiring
+from ferris_web.catalog.event_schemas import schemas_enforced
 from ferris_web.catalog.models import Service
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.services.changes import Change, changes_tell
@@ -41,9 +43,11 @@ def events_accept(batch: Sequence[Event], *, now: datetime) -> list[Event]:
     """Append events from outside to the log; durable when it returns. All or none.
 
     An event that brings no correlation id starts a flow of its own. EventError names the attribute of an
-    event that may not come from outside: a reserved type, or an extension that only the platform sets.
+    event that may not come from outside: a reserved type, an extension that only the platform sets, or a field
+    that does not fit the schema of a strict type.
     """
     accepted = []
+    strict = schemas_enforced({event.type for event in batch})
     for index, event in enumerate(batch):
         place = f"[{index}]." if len(batch) > 1 else ""
         if events.is_reserved(event.type):
@@ -53,9 +57,18 @@ def events_accept(batch: Sequence[Event], *, now: datetime) -> list[Event]:
         for name in PLATFORM_ONLY:
             if name in event.extensions:
                 raise EventError(f"{place}{name}", "is set by the platform only; leave it out")
+        if event.type in strict:
+            _check_data(place, event, strict[event.type])
         accepted.append(events.with_flow(event))
     _append(accepted)
     return accepted
+
+
+def _check_data(place: str, event: Event, schema: Schema) -> None:
+    if isinstance(event.data, bytes):
+        raise EventError(f"{place}data", f"is no JSON; {event.type} is strict and has a schema")
+    for change in misfits(schema, event.data):
+        raise EventError(f"{place}{change.path}", f"{change.fault} ({event.type} is strict)")
 
 
 def _append(batch: Sequence[Event]) -> None:
