@@ -83,6 +83,7 @@ class Executor:
 
         try:
             self.isolation.tell()  # found out now, so that no execution waits for it
+            self.leases.tell()
             with self.environments.use(None, None, "", build, time.sleep) as plain:
                 if not self.closing:
                     self.runner.prepare(plain.python, self.environ)
@@ -93,6 +94,7 @@ class Executor:
     def attend(self, presence: ConsumerPresence) -> None:
         """Have the platform know this worker, and drain when it says so."""
         self.presence = presence
+        presence.isolation = self.isolation.summary
         self.leases.introduce(presence)
 
     def drain(self) -> None:
@@ -126,10 +128,13 @@ class Workplace:
     def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         self._own = parent / f"{socket.gethostname()}-{os.getpid()}"
-        self._lock = _lock(self._own.with_name(f"{self._own.name}.lock"))
-        self._sweep(parent)
-        shutil.rmtree(self._own, ignore_errors=True)
-        self._own.mkdir(mode=0o700)
+        # One at a time: a lock that was just made, and not taken yet, would look like that of a worker that died.
+        with (parent / "sweep").open("a") as sweeping:
+            fcntl.flock(sweeping, fcntl.LOCK_EX)
+            self._lock = _lock(self._own.with_name(f"{self._own.name}.lock"))
+            self._sweep(parent)
+            shutil.rmtree(self._own, ignore_errors=True)
+            self._own.mkdir(mode=0o700)
         self.attempts = self._own / "attempts"
         self.attempts.mkdir()
         self._sockets = _short(self._own / "sockets")

@@ -1,0 +1,40 @@
+"""The folders of workers on one machine: each its own, and what those that died left is removed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+from tasks.executor import Workplace
+
+
+def _work(parent: Path, together: Any, found: Any) -> None:
+    together.wait()
+    place = Workplace(parent)
+    together.wait()  # all have made theirs
+    found.put(place.attempts.is_dir() and Path(place.socket_path()).parent.is_dir())
+    together.wait()  # all have looked
+    place.close()
+
+
+def test_workers_that_start_at_once_leave_each_others_folders_alone(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    for _ in range(15):
+        together, found = fork.Barrier(6), fork.SimpleQueue()
+        workers = [fork.Process(target=_work, args=(tmp_path, together, found)) for _ in range(6)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+        assert [found.get() for _ in workers] == [True] * 6
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep"]
+
+
+def test_what_a_worker_that_died_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "host-1").mkdir()
+    (tmp_path / "host-1.lock").touch()
+    place = Workplace(tmp_path)
+    assert not (tmp_path / "host-1").exists()
+    assert not (tmp_path / "host-1.lock").exists()
+    place.close()
