@@ -71,7 +71,7 @@ class Isolation:
 
     def tell(self) -> None:
         """Find out what can be had, and say in the log what cannot."""
-        lacking = missing(self.found, layers_of(self.level, self.found, NONE, root=self._root))
+        lacking = self._lacking(self.found)
         if lacking:
             named = "; ".join(f"{name} ({why})" for name, why in lacking.items())
             log.warning("scripts are isolated without %s", named)
@@ -88,6 +88,22 @@ class Isolation:
     def level(self) -> str:
         """The worker's own level: off, basic or best."""
         return self._settings.isolation
+
+    def summary(self) -> dict[str, Any] | None:
+        """For people who look at this worker: its level, the layers in force, those it lacks and why. None while it is
+        not known yet."""
+        found = self._found
+        if found is None:
+            return None
+        lacking = self._lacking(found)
+        in_force = [name for name in self._wanted(found) if name not in lacking]
+        return {"level": self.level, "layers": in_force, "lacking": lacking}
+
+    def _wanted(self, found: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+        return layers_of(self.level, found, NONE, root=self._root)
+
+    def _lacking(self, found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        return missing(found, self._wanted(found))
 
     def limits(self, order: ExecutionOrder) -> ResourceLimits:
         """The limits of an execution's scripts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,14 +23,17 @@ class ConsumerPresence:
         self._drained = False
         self._changing = threading.Lock()
         self.stops = False
+        self.isolation: Callable[[], dict[str, Any] | None] = lambda: None
 
     def about(self) -> dict[str, Any]:
-        """Its lanes (also of those that it left to drain), slots, since when it is there, whether it ends."""
+        """Its lanes (also of those that it left to drain), slots, since when it is there, whether it ends, how scripts
+        are confined."""
         return {
             "lanes": self._lanes,
             "slots": self._consumer.pool.num_processes,
             "started_at": self._since,
             "stops": self.stops,
+            "isolation": self.isolation(),
         }
 
     def heed(self, drain: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q
@@ -77,6 +78,7 @@ class WorkerState:
     seen_at: datetime | None
     drain_by: str
     running: list[Running]
+    isolation: dict[str, Any]
 
 
 def worker_list(now: datetime) -> list[WorkerState]:
@@ -95,7 +97,7 @@ def worker_list(now: datetime) -> list[WorkerState]:
 
 def _worker(name: str, row: Worker | None, running: list[Running], now: datetime) -> WorkerState:
     if row is None:
-        return WorkerState(name, "active", [], 0, None, None, "", running)
+        return WorkerState(name, "active", [], 0, None, None, "", running, {})
     return WorkerState(
         name,
         _state(row, bool(running), now),
@@ -105,6 +107,7 @@ def _worker(name: str, row: Worker | None, running: list[Running], now: datetime
         row.seen_at,
         row.drain_by,
         running,
+        row.isolation,
     )
 
 

@@ -180,6 +180,9 @@ class Worker(models.Model):
     stops = models.BooleanField(default=False, help_text="It was told to end, and finishes what runs.")
     drain_at = models.DateTimeField(null=True, blank=True, help_text="It takes nothing new since then.")
     drain_by = models.CharField(max_length=150, blank=True)
+    isolation = models.JSONField(
+        default=dict, help_text="How it confines scripts: level, layers, what is lacking and why."
+    )
 
     class Meta:
         ordering = ["name"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -122,7 +123,20 @@ def test_heartbeats_over_the_control_api(executor):
     assert executor.post("/control/heartbeat", body).json()["drain"] is False
     worker_drain("w:1", actor="ann", now=NOW)
     assert executor.post("/control/heartbeat", body).json()["drain"] is True
-    for wrong in ({"lanes": ["fast"]}, {"slots": -1}, {"started_at": "x"}):
+    found = {"level": "basic", "layers": ["limits"], "lacking": {"rules": "no Landlock"}}
+    assert (
+        executor.post("/control/heartbeat", {**body, "about": {**about, "isolation": found}}).status_code
+        == 200
+    )
+    assert Worker.objects.get().isolation == found
+    for wrong in (
+        *({"lanes": ["fast"]}, {"slots": -1}, {"started_at": "x"}),
+        *(
+            {"isolation": 5},
+            {"isolation": {**found, "level": "x"}},
+            {"isolation": {**found, "lacking": {"a": 1}}},
+        ),
+    ):
         problem_of(executor.post("/control/heartbeat", {**body, "about": {**about, **wrong}}), 400)
     problem_of(executor.post("/control/heartbeat", {**body, "about": 5}), 400)
 
@@ -138,8 +152,12 @@ def test_workers_over_rest(api):
 
 
 def test_workers_and_lanes_in_the_console(rows: Rows, person: Client) -> None:
-    worker_seen("w:1", ABOUT, datetime.now(UTC))
-    assert "w:1" in page(person, "/workers/").text
+    lacking = {"rules": "no Landlock"}
+    confined = {"level": "basic", "layers": ["limits"], "lacking": lacking}
+    worker_seen("w:1", replace(ABOUT, isolation=confined), datetime.now(UTC))
+    shown = page(person, "/workers/").text
+    assert "w:1" in shown
+    assert "without rules: no Landlock" in shown
     person.post("/workers/w:1/", {"what": "drain"})
     person.post("/lanes/slow/", {"what": "pause"})
     shown = page(person, "/workers/").text

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 
 from ferris.execution import ExecutionOrder
+from ferris.isolation import LEVELS
 from ferris.lanes import LANES
 from ferris_web import wiring
 from ferris_web.api.answers import answer
@@ -19,6 +20,7 @@ from ferris_web.executions.services.workers import About, worker_seen
 _MOST_RUNNING = 10_000
 _MOST_CLAIMED = 100
 _LONGEST_NAME = 255
+_MOST_LAYERS = 50
 
 
 @for_executors("POST")
@@ -48,7 +50,7 @@ def _told(order: ExecutionOrder | str) -> dict[str, Any]:
 def heartbeat(request: HttpRequest) -> HttpResponse:
     """{"worker", "executions": [{"id", "attempt"}]} -> {"stop": [{"id", "attempt", "why"}], "lease_seconds"}.
 
-    With "about" {"lanes", "slots", "started_at", "stops", "leaves"}, the answer has "drain", too.
+    With "about" {"lanes", "slots", "started_at", "stops", "leaves", "isolation"}, the answer has "drain", too.
     """
     said = body_of(request)
     worker = text_of(said, "worker", longest=_LONGEST_NAME)
@@ -75,7 +77,34 @@ def _about(said: Any) -> About:
         started_at = datetime.fromisoformat(said["started_at"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError, OverflowError):
         raise Invalid("about.started_at", "expected a time") from None
-    return About(tuple(named), slots, started_at, said.get("stops") is True, said.get("leaves") is True)
+    return About(
+        tuple(named),
+        slots,
+        started_at,
+        said.get("stops") is True,
+        said.get("leaves") is True,
+        _isolation(said.get("isolation")),
+    )
+
+
+def _isolation(said: Any) -> dict[str, Any]:
+    """{"level", "layers", "lacking"}; nothing of a worker that does not know yet, or is older."""
+    if said is None:
+        return {}
+    layers, lacking = (said.get("layers"), said.get("lacking")) if isinstance(said, dict) else (None, None)
+    if (
+        not isinstance(layers, list)
+        or not isinstance(lacking, dict)
+        or said.get("level") not in LEVELS
+        or len(layers) + len(lacking) > _MOST_LAYERS
+        or not all(isinstance(text, str) for text in (*layers, *lacking, *lacking.values()))
+    ):
+        raise Invalid("about.isolation", 'expected {"level", "layers", "lacking"}')
+    return {
+        "level": said["level"],
+        "layers": [name[:_LONGEST_NAME] for name in layers],
+        "lacking": {name[:_LONGEST_NAME]: why[:_LONGEST_NAME] for name, why in lacking.items()},
+    }
 
 
 def _running(item: Any, field: str) -> tuple[UUID, int]:

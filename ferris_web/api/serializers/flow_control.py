@@ -63,6 +63,9 @@ class Worker(serializers.Serializer):
     seen_at = Time(allow_null=True, help_text="It said something last.")
     drain_by = Text(help_text="Who had it drain.")
     running = Running(many=True)
+    isolation = serializers.JSONField(
+        help_text='How it confines scripts: {"level", "layers", "lacking": {layer: why}}; empty while it is not known.'
+    )
 
 
 class Workers(serializers.Serializer):

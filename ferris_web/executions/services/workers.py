@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from ferris.errors import Conflict, NotFound
 from ferris_web.catalog.changes import notify
@@ -26,6 +28,7 @@ class About:
     started_at: datetime
     stops: bool = False
     leaves: bool = False
+    isolation: Mapping[str, Any] = field(default_factory=dict)
 
 
 def worker_seen(name: str, about: About, now: datetime) -> bool:
@@ -42,8 +45,9 @@ def worker_seen(name: str, about: About, now: datetime) -> bool:
         "slots": about.slots,
         "started_at": about.started_at,
         "stops": about.stops,
+        "isolation": dict(about.isolation),
     }
-    news = row._state.adding or any(getattr(row, field) != value for field, value in said.items())
+    news = row._state.adding or any(getattr(row, attribute) != value for attribute, value in said.items())
     if news or now - row.seen_at >= _WRITTEN:
         Worker.objects.bulk_create(
             [Worker(name=name, seen_at=now, **said)],
