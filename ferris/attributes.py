@@ -16,6 +16,12 @@ MAX_ATTRIBUTE: Final = 512
 MAX_EXTENSION: Final = 4096
 MAX_FLOW_ID: Final = 255
 
+PLATFORM_ONLY: Final = (
+    "ferrisservice", "ferristrigger", "ferrishops", "ferriseventname", "ferrispriority", "ferrisjoin",
+    "ferrisgathered", "ferrisreplay", "ferrisreplayflow",
+)  # fmt: skip
+"""Extensions that nobody outside may set."""
+
 TRIGGERED: Final = "triggered"
 TRIGGERS: Final = ("manual", "scheduled", TRIGGERED, "retried")
 

@@ -36,7 +36,12 @@ _RESERVED = ("/control/", "/health/")
 _RESERVED_THREADS = 4
 
 _IN_MEMORY = 1024 * 1024  # of a request's body; more goes to a temporary file
-_LARGEST_BODY = (("/control/", 2 * 1024 * 1024), ("/api/", 17 * 1024 * 1024), ("/", 512 * 1024 * 1024))
+_LARGEST_BODY = (
+    ("/control/", 2 * 1024 * 1024),
+    ("/hooks/", 1024 * 1024),  # nobody has signed in there
+    ("/api/", 17 * 1024 * 1024),
+    ("/", 512 * 1024 * 1024),
+)
 _CHUNK = 64 * 1024
 
 

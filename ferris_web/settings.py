@@ -200,6 +200,8 @@ SPECTACULAR_SETTINGS = {
         "ReplayStatus": "ferris_web.api.serializers.replays.REPLAY_STATUSES",
         "GatheringKind": "ferris_web.executions.models.KINDS",
         "GatheringState": "ferris_web.executions.models.GATHERING_STATES",
+        "WebhookKind": "ferris_web.api.serializers.webhooks.WEBHOOK_KINDS",
+        "WebhookOutcome": "ferris_web.api.serializers.webhooks.WEBHOOK_OUTCOMES",
         "SyncStatus": "ferris_web.api.serializers.catalog.SYNC_STATUSES",
     },
 }

@@ -29,7 +29,7 @@ from ferris_web.api.authentication import REALM
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-PATHS = ("/api/", "/control/", "/health/", "/metrics", "/problems/")
+PATHS = ("/api/", "/control/", "/health/", "/metrics", "/problems/", "/hooks/")
 _INDEX = re.compile(r"\[(\d+)\]\.(.+)", re.DOTALL)
 
 

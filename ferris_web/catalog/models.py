@@ -9,6 +9,10 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+# Models of an app are found in this module.
+from ferris_web.catalog.webhook_models import Webhook as Webhook
+from ferris_web.catalog.webhook_models import WebhookDelivery as WebhookDelivery
+
 
 class Project(models.Model):
     """A team's set of services, kept in one or more repositories."""

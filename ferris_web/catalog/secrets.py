@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
-from ferris_web.catalog.models import Connection, Project, Secret, Service
+from ferris_web.catalog.models import Connection, Project, Secret, Service, Webhook
 
 _Scope = Secret.Scope
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
@@ -104,8 +104,8 @@ def secrets_sync(service: Service, wanted: Mapping[str, Any], held: Mapping[str,
     return done
 
 
-def secrets_unreadable() -> list[Secret | Connection]:
-    """Secrets, and connections' URLs, that no encryption key of this platform opens."""
+def secrets_unreadable() -> list[Secret | Connection | Webhook]:
+    """Secrets, connections' URLs and webhooks' secrets that no encryption key of this platform opens."""
     return [one for one in _kept() if not _opens(one)]
 
 
@@ -126,14 +126,14 @@ def decrypted(ciphertext: str, what: str) -> Any:
         ) from None
 
 
-def secrets_reencrypt() -> tuple[int, list[Secret | Connection]]:
-    """Encrypt every secret, and connections' URLs, anew with the first key: how many now are, and those that no
-    key opens.
+def secrets_reencrypt() -> tuple[int, list[Secret | Connection | Webhook]]:
+    """Encrypt every secret, connections' URLs and webhooks' secrets anew with the first key: how many now are,
+    and those that no key opens.
 
     One that is set at the same time keeps the newer value.
     """
     done = 0
-    lost: list[Secret | Connection] = []
+    lost: list[Secret | Connection | Webhook] = []
     for kept in _kept():
         try:
             renewed = wiring.cipher().rotate(kept.ciphertext.encode()).decode()
@@ -145,9 +145,10 @@ def secrets_reencrypt() -> tuple[int, list[Secret | Connection]]:
     return done, lost
 
 
-def _kept() -> Iterator[Secret | Connection]:
+def _kept() -> Iterator[Secret | Connection | Webhook]:
     yield from Secret.objects.order_by("scope", "name").iterator()
     yield from Connection.objects.order_by("name").iterator()
+    yield from Webhook.objects.order_by("name").iterator()
 
 
 def _owner(scope: str, project: Project | None, service: Service | None) -> dict[str, Any]:
@@ -185,7 +186,7 @@ def _holds(secret: Secret, value: Any) -> bool:
         return False  # its key is lost: what the file says is then the one value there is
 
 
-def _opens(kept: Secret | Connection) -> bool:
+def _opens(kept: Secret | Connection | Webhook) -> bool:
     try:
         decrypted(kept.ciphertext, kept.name)
     except SecretUnreadable:

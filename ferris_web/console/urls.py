@@ -35,6 +35,7 @@ from ferris_web.console.views import (
     services,
     session,
     topics,
+    webhooks,
     why,
 )
 
@@ -85,6 +86,11 @@ urlpatterns = [
     screen("connections/<str:name>/", connections.connection, "connection"),
     screen("connections/<str:name>/test/", connections.test, "connection-test"),
     screen("connections/<str:name>/remove/", connections.remove, "connection-remove"),
+    screen("webhooks/", webhooks.webhook_list, "webhooks"),
+    screen("webhooks/add/", webhooks.add, "webhook-add"),
+    screen("webhooks/<str:name>/", webhooks.webhook, "webhook"),
+    screen("webhooks/<str:name>/test/", webhooks.test, "webhook-test"),
+    screen("webhooks/<str:name>/remove/", webhooks.remove, "webhook-remove"),
     screen("executions/", executions.execution_list, "executions"),
     screen("executions/<uuid:pk>/", executions.execution, "execution"),
     screen("executions/<uuid:pk>/log/", executions.log, "execution-log"),

@@ -85,6 +85,7 @@ def addresses(rows: Rows) -> list[str]:
         "/projects/quakes/",
         "/projects/reports/",
         "/connections/",
+        "/webhooks/",
         "/executions/",
         "/executions/?status=failed&service=make_report&since=24h&trigger=triggered&project=reports",
         f"/executions/?q={rows.flow}",

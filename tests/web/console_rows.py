@@ -71,9 +71,9 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     """Fill the database and the stores. `hostile` is a text that is put wherever users' texts go."""
     from ferris_web.accounts.models import User
     from ferris_web.accounts.repeats import repeat_begin
-    from ferris_web.catalog import connections, secrets
+    from ferris_web.catalog import connections, secrets, webhooks
     from ferris_web.catalog import services as catalog
-    from ferris_web.catalog.models import EventSchema, EventType, Project, Service
+    from ferris_web.catalog.models import EventSchema, EventType, Project, Service, WebhookDelivery
     from ferris_web.executions.models import Event
 
     rows = Rows()
@@ -93,6 +93,12 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         url="postgresql://ferris:s3cr3t-of-the-warehouse@db.example.org/sales",
         description="All sales." + hostile,
         projects=list(Project.objects.filter(name="quakes")),
+    )
+    hook = webhooks.webhook_set(
+        "github", kind="github", secret="s3cr3t-of-github", description="Pushes." + hostile, now=now
+    ).webhook
+    webhooks.delivery_add(
+        WebhookDelivery(webhook=hook, received_at=now, outcome="invalid", detail=hostile, body=hostile)
     )
     catalog.config_set(alert, {"channel": "seismology" + hostile, "least": 4.5})
     _History(rows, now, hostile).write(long)

@@ -19,6 +19,9 @@ OPEN = {
     "problems/",  # explanations, no data
     "problems/<slug:name>/",
 }
+# Senders of webhooks have no account: each proves itself by a signature or token of its own. A stranger's POST is a
+# 401, whether there is a webhook of that name or not, and no other method does anything.
+HOOKS = {"hooks/<str:name>/", "hooks/<str:name>"}
 # Django's answers to a stranger who signs out, or whose address leads nowhere.
 HARMLESS = {"sign-out/", "admin/logout/", "admin/(?P<url>.*)$", "^(?:api|control)/"}
 SAMPLES = {
@@ -64,6 +67,8 @@ def test_a_stranger_is_refused(method, backends):
         answer = client.generic(method, _address(route), b"{}", content_type="application/json")
         if route in OPEN and method in ("GET", "HEAD"):
             assert answer.status_code == 200, (route, answer.status_code)
+        elif route in HOOKS:
+            assert answer.status_code == (401 if method == "POST" else 405), (route, answer.status_code)
         elif route in OPEN or route in HARMLESS:
             assert answer.status_code in {200, 302, 401, 403, 404, 405}, (route, answer.status_code)
         else:

@@ -21,9 +21,9 @@ OURS = [
     model for model in admin.site._registry if model._meta.app_label in ("accounts", "catalog", "executions")
 ]
 MOST_QUERIES = 30
-CHANGEABLE = {"User", "ApiToken", "Project", "EventType", "Connection"}
-DELETABLE = {"User", "ApiToken", "Secret", "EventType", "Connection"}
-ADDABLE = {"User", "Connection"}
+CHANGEABLE = {"User", "ApiToken", "Project", "EventType", "Connection", "Webhook"}
+DELETABLE = {"User", "ApiToken", "Secret", "EventType", "Connection", "Webhook", "WebhookDelivery"}
+ADDABLE = {"User", "Connection", "Webhook"}
 
 
 def address(model: type[Model], page: str, *arguments: object) -> str:

@@ -26,6 +26,7 @@ ADJUSTED = {
     "executions.deadletter": ("partition", "offset"),
     "catalog.secret": ("ciphertext",),
     "catalog.connection": ("ciphertext",),
+    "catalog.webhook": ("ciphertext",),
 }
 
 

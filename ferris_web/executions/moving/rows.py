@@ -34,6 +34,8 @@ from ferris_web.catalog.models import (
     SyncRun,
     Trigger,
     TriggerHistory,
+    Webhook,
+    WebhookDelivery,
 )
 from ferris_web.executions.models import (
     Artifact,
@@ -55,6 +57,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Project, Repository, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
     *(EventSchema, ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
+    *(Webhook, WebhookDelivery),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay),
     *(Gathering, GatheredEvent),
 )
@@ -162,6 +165,7 @@ def _elsewhere(row: Any) -> None:
 _ADJUST: dict[type[models.Model], Callable[[Any], None]] = {
     Secret: _new_key,
     Connection: _new_key,
+    Webhook: _new_key,
     Execution: _unrung,
     Event: _elsewhere,
     DeadLetter: _elsewhere,

@@ -16,6 +16,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from ferris import events
+from ferris.attributes import PLATFORM_ONLY
 from ferris.config import EVENTS
 from ferris.errors import Conflict, EventError
 from ferris.events import Event
@@ -26,7 +27,7 @@ from ferris_web.executions import failures
 from ferris_web.executions.failures import FailureGroup, LetterGroup
 from ferris_web.executions.models import DeadLetter, Execution
 from ferris_web.executions.models import Event as EventRow
-from ferris_web.executions.services.requests import PLATFORM_ONLY, retry_event
+from ferris_web.executions.services.requests import retry_event
 
 HOP_LIMIT = "hop_limit"
 AT_ONCE = 500

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from ferris import events
+from ferris.attributes import PLATFORM_ONLY
 from ferris.config import EVENTS, LIFECYCLE
 from ferris.errors import Conflict, EventError, NotFound
 from ferris.event_schemas import Schema, misfits
@@ -23,11 +24,6 @@ from ferris_web.catalog.event_schemas import schemas_enforced
 from ferris_web.catalog.models import Service
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.services.changes import Change, changes_tell
-
-PLATFORM_ONLY = (
-    "ferrisservice", "ferristrigger", "ferrishops", "ferriseventname", "ferrispriority", "ferrisjoin",
-    "ferrisgathered", "ferrisreplay", "ferrisreplayflow",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

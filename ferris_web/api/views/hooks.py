@@ -1,0 +1,34 @@
+"""The open door: requests of webhooks' senders, who have no account here. They prove themselves by what they send."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import orjson
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from ferris.signatures import NotGenuine
+from ferris.webhooks import MAX_BODY
+from ferris_web.api import metrics, problems
+from ferris_web.executions.services.webhooks import webhook_receive
+
+
+@csrf_exempt  # no session is looked at
+def hook(request: HttpRequest, name: str) -> HttpResponseBase:
+    """202 with the event's id once it is on disk. What was wrong with the sender the answer does not say."""
+    if request.method != "POST":
+        return problems.problem("method-not-allowed", "Send with POST.", headers={"Allow": "POST"})
+    try:
+        if len(request.body) > MAX_BODY:
+            return problems.problem("too-large", f"The body has more than {MAX_BODY} bytes.")
+        event = webhook_receive(name, request.headers, request.body, now=datetime.now(UTC))
+    except NotGenuine:
+        return problems.problem("not-authenticated", "The request is not signed as this address asks for.")
+    except Exception as error:
+        answer = problems.from_error(error)
+        if answer is None:
+            raise
+        return answer
+    metrics.EVENTS_ACCEPTED.inc()
+    return HttpResponse(orjson.dumps({"id": event.id}), status=202, content_type="application/json")
