@@ -14,6 +14,7 @@ from django.apps import apps
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F
 
+from ferris.adapters.prepared import Prepared
 from ferris.errors import BackendError
 from ferris.ports import MAX_CONFIG_VALUE, Entry
 
@@ -91,9 +92,14 @@ def _entry(row: Any) -> Entry:
     return Entry(row.key, bytes(row.value), row.modify_index)
 
 
+# Asked for at every claim.
+_FOUND = Prepared(
+    lambda keys: _table().objects.filter(key__in=keys).values_list("key", "value", "modify_index")
+)
+
+
 def _find(key: str) -> Entry | None:
-    row = _table().objects.filter(key=key).first()
-    return _entry(row) if row else None
+    return next((Entry(name, bytes(value), index) for name, value, index in _FOUND.rows([key])), None)
 
 
 class _Unchanged(Exception):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from cryptography.fernet import InvalidToken
 from django.db.models import Q, QuerySet
 
+from ferris.adapters.prepared import Prepared
 from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
 from ferris_web.catalog.models import Connection, Project, Secret, Service, Webhook
@@ -58,11 +60,56 @@ def secret_delete(
         raise NotFound(f"there is no secret {name!r} of this {scope}")
 
 
+@dataclass(frozen=True)
+class SealedSecret:
+    """A secret as it lies in the table."""
+
+    scope: str
+    project_id: int | None
+    service_id: UUID | None
+    name: str
+    ciphertext: str
+
+
+# Read at every claim.
+_SEALED = Prepared(
+    lambda services, projects: (
+        Secret.objects.filter(
+            Q(scope=_Scope.SERVICE, service__in=services)
+            | Q(scope=_Scope.PROJECT, project__in=projects)
+            | Q(scope=_Scope.PLATFORM)
+        )
+        .order_by()
+        .values_list("scope", "project_id", "service_id", "name", "ciphertext")
+    )
+)
+
+
+def secrets_sealed(services: Iterable[tuple[UUID, int]]) -> list[SealedSecret]:
+    """All secrets that some of these services, each given with its project, see. In one query."""
+    wanted = set(services)
+    if not wanted:
+        return []
+    found = _SEALED.rows([one for one, _ in wanted], list({project for _, project in wanted}))
+    return [SealedSecret(*row) for row in found]
+
+
+def secrets_opened(service: UUID, project: int, found: Iterable[SealedSecret]) -> dict[str, Any]:
+    """Of those found, every one that the service sees, by name, decrypted; the nearest scope wins."""
+    seen = [
+        one
+        for one in found
+        if one.scope == _Scope.PLATFORM
+        or (one.scope == _Scope.PROJECT and one.project_id == project)
+        or (one.scope == _Scope.SERVICE and one.service_id == service)
+    ]
+    seen.sort(key=lambda one: _FARTHEST_FIRST.index(one.scope))
+    return {one.name: _decrypt(one) for one in seen}
+
+
 def secrets_of(service: Service) -> dict[str, Any]:
     """Every secret the service sees, by name, decrypted."""
-    # Read at every claim, so sorted here: the nearest scope comes last and so wins.
-    found = sorted(_visible(service), key=lambda secret: _FARTHEST_FIRST.index(secret.scope))
-    return {secret.name: _decrypt(secret) for secret in found}
+    return secrets_opened(service.pk, service.project_id, secrets_sealed([(service.pk, service.project_id)]))
 
 
 def secret_find(service: Service, name: str) -> Any:
@@ -174,7 +221,7 @@ def _plain(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
 
 
-def _decrypt(secret: Secret) -> Any:
+def _decrypt(secret: Secret | SealedSecret) -> Any:
     return decrypted(secret.ciphertext, f"secret {secret.name!r} ({secret.scope})")
 
 

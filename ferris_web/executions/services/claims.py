@@ -9,14 +9,14 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, QuerySet
-from django.db.models.functions import Coalesce
 
 from ferris.adapters import log_lines
+from ferris.adapters.prepared import Prepared
 from ferris.errors import BackendError
 from ferris.execution import DRAINING, ExecutionOrder, params_of
 from ferris.isolation import EGRESS
@@ -25,6 +25,7 @@ from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog import connections, secrets
 from ferris_web.catalog.changes import notify
+from ferris_web.catalog.secrets import SealedSecret
 from ferris_web.executions.gathered import events_handed
 from ferris_web.executions.models import OPEN, Execution, LanePause, Worker
 from ferris_web.executions.services.dispatch import Doorbell
@@ -32,13 +33,59 @@ from ferris_web.executions.services.urgency import LANES_CHANGED
 
 log = logging.getLogger(__name__)
 
-# What an order is made of: a claim happens for every execution, a version's readme has no part in it.
+# What an order is made of: a claim happens for every execution, and makes no objects of rows for it.
 _ORDERED = (
-    *("attempt", "gathering_id", "flow_id", "correlation_id", "parent_id", "trigger_type", "lease_until"),
-    *("service__name", "service__project_id", "service__project__name", "service__paused_at"),
+    *("id", "attempt", "gathering_id", "flow_id", "correlation_id", "parent_id", "trigger_type"),
+    *("service_id", "service__name", "service__project_id", "service__project__name", "service__paused_at"),
     *("version__digest", "version__manifest", "version__requirements"),
     *("event__event_id", "event__type", "event__data", "event__extensions", "event__hops"),
+    *("lane_paused", "drains"),
 )
+_ROWS = Prepared(
+    lambda ids: (
+        Execution.objects.filter(pk__in=ids)
+        .annotate(
+            lane_paused=Exists(LanePause.objects.filter(lane=OuterRef("lane"))),
+            drains=Exists(Worker.objects.filter(pk=OuterRef("worker"), drain_at__isnull=False)),
+        )
+        .order_by()
+        .values_list(*_ORDERED)
+    )
+)
+
+
+_TAKE = (
+    "UPDATE executions_execution SET status = 'in_progress', worker = %s, lease_until = %s, "
+    "started_at = COALESCE(started_at, %s), claimed_at = %s WHERE id = %s AND status = 'queued'"
+)
+_ID = Execution._meta.pk
+
+
+class _Claimed(NamedTuple):
+    """An execution that was just claimed, in the order of `_ORDERED`."""
+
+    id: UUID
+    attempt: int
+    gathering_id: UUID | None
+    flow_id: str
+    correlation_id: str
+    parent_id: UUID | None
+    trigger_type: str
+    service_id: UUID
+    service: str
+    project_id: int
+    project: str
+    paused_at: datetime | None
+    digest: str
+    manifest: dict[str, Any]
+    requirements: str
+    event_id: str
+    event_type: str
+    data: Any
+    extensions: dict[str, Any]
+    hops: int
+    lane_paused: bool
+    drains: bool
 
 
 def execution_claim(wanted: UUID, worker: str, now: datetime) -> ExecutionOrder | str:
@@ -56,20 +103,12 @@ def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list
     lease = timedelta(seconds=wiring.config().lease_seconds)
     with transaction.atomic() if len(wanted) > 1 else nullcontext():
         won = [pk for pk in sorted(set(wanted)) if _take(pk, worker, now, lease)]
-    rows = {
-        row.id: row
-        for row in Execution.objects.select_related("service__project", "version", "event")
-        .annotate(
-            lane_paused=Exists(LanePause.objects.filter(lane=OuterRef("lane"))),
-            drains=Exists(Worker.objects.filter(pk=OuterRef("worker"), drain_at__isnull=False)),
-        )
-        .only(*_ORDERED)
-        .filter(pk__in=won)
-    }
+    rows = {row.id: row for row in map(_Claimed._make, _ROWS.rows(won) if won else ())}
     claimed = dict(rows)
     try:
+        sealed = secrets.secrets_sealed((row.service_id, row.project_id) for row in claimed.values())
         return [
-            _refusal(pk) if (row := rows.pop(pk, None)) is None else _claimed(row, lease, now)
+            _refusal(pk) if (row := rows.pop(pk, None)) is None else _claimed(row, sealed, lease, now)
             for pk in wanted
         ]
     except (BackendError, OperationalError, InterfaceError):
@@ -80,15 +119,19 @@ def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list
 
 
 def _take(wanted: UUID, worker: str, now: datetime, lease: timedelta) -> bool:
-    return bool(
-        Execution.objects.filter(pk=wanted, status="queued").update(
-            status="in_progress",
-            worker=worker,
-            lease_until=now + lease,
-            started_at=Coalesce(F("started_at"), now),
-            claimed_at=now,
+    adapted = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE,
+            (
+                worker,
+                adapted(now + lease),
+                adapted(now),
+                adapted(now),
+                _ID.get_db_prep_value(wanted, connection),
+            ),
         )
-    )
+        return bool(cursor.rowcount)
 
 
 def _refusal(wanted: UUID) -> str:
@@ -96,9 +139,11 @@ def _refusal(wanted: UUID) -> str:
     return "unknown execution" if status is None else f"it is {status}"
 
 
-def _claimed(row: Execution, lease: timedelta, now: datetime) -> ExecutionOrder | str:
+def _claimed(
+    row: _Claimed, sealed: Sequence[SealedSecret], lease: timedelta, now: datetime
+) -> ExecutionOrder | str:
     """The order of what was just claimed. BackendError, and errors of the database, when a store is away."""
-    if row.service.paused_at is not None:  # its row was made while the pause was
+    if row.paused_at is not None:  # its row was made while the pause was
         _give_back(row, status="pending", rung_at=None)
         return "its service is paused"
     if row.lane_paused:
@@ -109,7 +154,7 @@ def _claimed(row: Execution, lease: timedelta, now: datetime) -> ExecutionOrder 
         notify(LANES_CHANGED)  # for another one
         return DRAINING
     try:
-        return _order(row, lease.total_seconds())
+        return _order(row, sealed, lease.total_seconds())
     except secrets.SecretUnreadable as error:
         return _hopeless(row, now, str(error))
     except (BackendError, OperationalError, InterfaceError):
@@ -122,17 +167,17 @@ def _claimed(row: Execution, lease: timedelta, now: datetime) -> ExecutionOrder 
         return _hopeless(row, now, problem)
 
 
-def _hopeless(row: Execution, now: datetime, problem: str) -> str:
+def _hopeless(row: _Claimed, now: datetime, problem: str) -> str:
     """What was just claimed can never run: it failed."""
-    Execution.objects.filter(pk=row.pk, status="in_progress", attempt=row.attempt).update(
+    Execution.objects.filter(pk=row.id, status="in_progress", attempt=row.attempt).update(
         status="failed", finished_at=now, reason="platform", error=problem
     )
     return "no order could be made"
 
 
-def _give_back(row: Execution, **what: Any) -> None:
+def _give_back(row: _Claimed, **what: Any) -> None:
     """Undo a claim of which nothing has come."""
-    Execution.objects.filter(pk=row.pk, status="in_progress", attempt=row.attempt).update(
+    Execution.objects.filter(pk=row.id, status="in_progress", attempt=row.attempt).update(
         worker="",
         lease_until=None,
         started_at=None if row.attempt == 1 else F("started_at"),
@@ -141,32 +186,31 @@ def _give_back(row: Execution, **what: Any) -> None:
     )
 
 
-def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
-    manifest = row.version.manifest
-    event = row.event
+def _order(row: _Claimed, sealed: Sequence[SealedSecret], lease_seconds: float) -> ExecutionOrder:
+    manifest = row.manifest
     return ExecutionOrder(
         execution_id=str(row.id),
         attempt=row.attempt,
         lease_seconds=lease_seconds,
         token=execution_token(row),
-        service=row.service.name,
+        service=row.service,
         service_id=str(row.service_id),
-        project=row.service.project.name,
-        digest=row.version.digest,
+        project=row.project,
+        digest=row.digest,
         scripts=tuple(manifest.get("scripts", ())),
         timeout=manifest.get("timeout"),
         python=manifest.get("python"),
-        requirements=row.version.requirements or None,
+        requirements=row.requirements or None,
         retry=Retry.from_json(manifest["retry"]),
         params=_params(row),
-        secrets=secrets.secrets_of(row.service),
-        config=_config(row.service.name),
-        event_id=event.event_id,
-        event_type=event.extensions.get("ferriseventname") or event.type,
+        secrets=secrets.secrets_opened(row.service_id, row.project_id, sealed),
+        config=_config(row.service),
+        event_id=row.event_id,
+        event_type=row.extensions.get("ferriseventname") or row.event_type,
         flow_id=row.flow_id,
         correlation_id=row.correlation_id,
         parent_execution=str(row.parent_id) if row.parent_id else None,
-        hops=event.hops,
+        hops=row.hops,
         trigger_type=row.trigger_type,
         **_sql(row),
         limits=manifest.get("resources") or {},
@@ -175,20 +219,20 @@ def _order(row: Execution, lease_seconds: float) -> ExecutionOrder:
     )
 
 
-def _sql(row: Execution) -> dict[str, Any]:
+def _sql(row: _Claimed) -> dict[str, Any]:
     """The databases of its .sql scripts; nothing is asked for where there is none."""
-    manifest = row.version.manifest
+    manifest = row.manifest
     if not any(script.endswith(".sql") for script in manifest.get("scripts", ())):
         return {}
     return {
-        "connections": connections.connections_of(row.service.project_id, manifest.get("connections")),
+        "connections": connections.connections_of(row.project_id, manifest.get("connections")),
         "sql": manifest.get("sql") or {},
     }
 
 
-def _params(row: Execution) -> dict[str, Any]:
+def _params(row: _Claimed) -> dict[str, Any]:
     """The event's data; beside it, as `events`, all that were gathered for this run, if its rule hands them over."""
-    params = params_of(row.event.data)
+    params = params_of(row.data)
     gathered = events_handed(row.gathering_id) if row.gathering_id else None
     return params if gathered is None else {**params, "events": gathered}
 
@@ -229,7 +273,7 @@ def executions_heartbeat(
     return stop
 
 
-def execution_token(row: Execution) -> str:
+def execution_token(row: _Claimed) -> str:
     """The token with which a script's calls are known as this attempt's. Nothing is stored for it."""
     bound = f"{row.id}.{row.attempt}"
     return f"{bound}.{_seal(bound)}"
