@@ -19,7 +19,8 @@ from typing import IO, Any
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
-from django.http import FileResponse
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
@@ -32,7 +33,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _THREADS = 16
 # Executors' calls and probes never wait behind people's long ones (a sync of a big repository): a heartbeat that
 # came too late would cost a lease.
-_RESERVED = ("/control/", "/health/")
+_CONTROL = "/control/"
+_RESERVED = (_CONTROL, "/health/")
 _RESERVED_THREADS = 4
 
 _IN_MEMORY = 1024 * 1024  # of a request's body; more goes to a temporary file
@@ -62,6 +64,7 @@ class Application:
 
     def __init__(self) -> None:
         self._handler = _Handler()
+        self._control = _ControlHandler()
         self._threads = ThreadPoolExecutor(_THREADS, "web")
         self._reserved = ThreadPoolExecutor(_RESERVED_THREADS, "control")
 
@@ -78,8 +81,9 @@ class Application:
 
     async def _answer(self, scope: Scope, body: IO[bytes], receive: Receive, send: Send) -> None:
         pool = self._reserved if scope["path"].startswith(_RESERVED) else self._threads
+        handler = self._control if scope["path"].startswith(_CONTROL) else self._handler
         loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(pool, self._handler.respond, scope, body)
+        response = await loop.run_in_executor(pool, handler.respond, scope, body)
         if not response.streaming:
             await _send_whole(send, response)
             return
@@ -115,6 +119,24 @@ class _Handler(BaseHandler):
         if not response.streaming:
             response.close()
             body.close()
+        return response
+
+
+class _ControlHandler(_Handler):
+    """For executors and scripts, which bring a token with each call: no session, no cookie, no page, and so none of
+    the middleware that is there for browsers. A claim happens for every execution."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """Nothing but the view, and what turns an exception into an answer."""
+        self._view_middleware, self._template_response_middleware, self._exception_middleware = [], [], []
+        self._middleware_chain = convert_exception_to_response(self._plain_response)
+
+    def _plain_response(self, request: HttpRequest) -> HttpResponseBase:
+        request.get_host()  # DisallowedHost: 400
+        response = self._get_response(request)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if not response.streaming and "Content-Length" not in response:
+            response.headers["Content-Length"] = str(len(response.content))
         return response
 
 
