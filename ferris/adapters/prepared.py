@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import UUIDField
 
 Value = UUID | str | int
-_UUID = UUIDField()
+_UUID: Any = UUIDField()
 
 
 @dataclass(frozen=True)
