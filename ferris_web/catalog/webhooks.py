@@ -17,7 +17,7 @@ from ferris.signatures import NONE, STRIPE, Check, WrongSetting
 from ferris.webhooks import Shape
 from ferris_web.accounts.models import User
 from ferris_web.catalog.models import Webhook, WebhookDelivery
-from ferris_web.catalog.secrets import decrypted, encrypted
+from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
 
 OVERLAP_HOURS = 24
 MOST_OVERLAP_HOURS = 30 * 24
@@ -81,7 +81,7 @@ def seal(
         raise ValidationError({error.field: [error.problem]}) from None
     if overlap_hours is not None and not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
         raise ValidationError({"overlap_hours": [f"is not from 0 to {MOST_OVERLAP_HOURS}"]})
-    known = _kept(webhook) if webhook.ciphertext else []
+    known = _kept_if_readable(webhook, replaced=bool(secret or new_secret or check.kind == NONE))
     if check.kind == NONE:
         webhook.ciphertext, webhook.previous_until = encrypted([]), None
         return None
@@ -172,6 +172,16 @@ def delivery_add(delivery: WebhookDelivery) -> None:
 
 def _kept(webhook: Webhook) -> list[str]:
     return list(decrypted(webhook.ciphertext, f"the secret of the webhook {webhook.name!r}"))
+
+
+def _kept_if_readable(webhook: Webhook, *, replaced: bool) -> list[str]:
+    """What is kept; nothing when no key opens it and another takes its place."""
+    try:
+        return _kept(webhook) if webhook.ciphertext else []
+    except SecretUnreadable:
+        if replaced:
+            return []
+        raise
 
 
 def _fits(check: Check, known: list[str]) -> None:

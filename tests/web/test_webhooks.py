@@ -18,6 +18,7 @@ from ferris_web.catalog import secrets, webhooks
 from ferris_web.catalog.models import Webhook, WebhookDelivery
 from ferris_web.executions.models import Event, Execution
 from tests.web.calling import Caller, problem_of
+from tests.web.console_pages import page as page_of
 from tests.web.platform import service
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
@@ -203,6 +204,52 @@ def test_webhooks_are_encrypted_anew_with_the_other_secrets() -> None:
     assert secrets.secrets_unreadable() == [row]
 
 
+def test_a_secret_that_no_key_opens_is_set_again_and_strangers_learn_nothing(
+    anonymous: Caller, chief: Caller
+) -> None:
+    made()
+    Webhook.objects.update(ciphertext="lost")
+    problem = problem_of(sent(anonymous, signed()), 503)
+    assert "key" not in problem["detail"]
+    assert "github" not in problem["detail"]
+    assert chief.put("/api/v1/webhooks/github/", {"description": "x"}).status_code == 503
+    assert chief.put("/api/v1/webhooks/github/", {"secret": SECRET}).json()["previous_until"] is None
+    assert sent(anonymous, signed()).status_code == 202
+
+
+def test_a_made_secret_is_not_kept_for_repeated_requests(chief: Caller) -> None:
+    from ferris_web.accounts.models import RepeatableRequest
+
+    answer = chief("PUT", "/api/v1/webhooks/std/", {"kind": "standard"}, Idempotency_Key="k1")
+    secret = answer.json()["secret"].encode()
+    assert not any(secret in bytes(row.body or b"") for row in RepeatableRequest.objects.all())
+
+
+def test_two_at_once_run_a_service_once(anonymous: Caller, routing: None) -> None:
+    """Neither sees a note of the other: what the source and the id say keeps the second one from running."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from django.db import connection
+
+    service("deploy", "github")
+    service("last", "github.done")
+    made(event_type="github")
+    headers = signed()
+
+    def send(_: int) -> int:
+        try:
+            return int(sent(Caller(None), headers).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(send, range(8))) == {202}
+    made("done", event_type="github.done")
+    sent(anonymous, headers, name="done")
+    wait_until(lambda: Execution.objects.filter(service__name="last").exists())
+    assert Execution.objects.filter(service__name="deploy").count() == 1
+
+
 def test_what_came_is_shown_without_secrets(anonymous: Caller, chief: Caller, api: Caller) -> None:
     made()
     body = json.dumps({"password": "hidden-one", "note": f"it is {SECRET}", "ok": 1}).encode()
@@ -306,6 +353,12 @@ def test_the_console_makes_tests_and_removes(person: Client, administrator: Clie
     assert administrator.post("/webhooks/orders/", {**form, "algorithm": "md5"}).status_code == 422
     administrator.post("/webhooks/orders/", {**form, "secret": "a new secret", "overlap_hours": "0"})
     assert webhooks.secrets_at(Webhook.objects.get(), now()) == ["a new secret"]
+    for path in ("add/", "orders/"):
+        shown = page_of(administrator, f"/webhooks/{path}")
+        assert not shown.unclosed
+        assert not shown.dangers
+        assert max(shown.ids.values()) == 1
+        assert not [i for i in shown.inputs if not i["named"] and i.get("id") not in shown.labelled]
     assert "orders" in person.get("/webhooks/").content.decode()
     for path in ("add/", "orders/"):
         assert person.get(f"/webhooks/{path}").status_code == 403

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 
 import orjson
@@ -11,7 +12,10 @@ from django.views.decorators.csrf import csrf_exempt
 from ferris.signatures import NotGenuine
 from ferris.webhooks import MAX_BODY
 from ferris_web.api import metrics, problems
+from ferris_web.catalog.secrets import SecretUnreadable
 from ferris_web.executions.services.webhooks import webhook_receive
+
+log = logging.getLogger(__name__)
 
 
 @csrf_exempt  # no session is looked at
@@ -25,6 +29,11 @@ def hook(request: HttpRequest, name: str) -> HttpResponseBase:
         event = webhook_receive(name, request.headers, request.body, now=datetime.now(UTC))
     except NotGenuine:
         return problems.problem("not-authenticated", "The request is not signed as this address asks for.")
+    except SecretUnreadable as error:  # what is wrong with the platform's keys is no stranger's business
+        log.error("webhook %s refuses: %s", name, error)
+        return problems.problem(
+            "unavailable", "Requests cannot be verified right now.", headers={"Retry-After": "60"}
+        )
     except Exception as error:
         answer = problems.from_error(error)
         if answer is None:
