@@ -43,6 +43,11 @@ class CatalogView:
             revision = catalog.revision()
         return self._held
 
+    @property
+    def revision(self) -> int:
+        """The revision of what `current` answered last."""
+        return self._held.revision if self._held else -1
+
     def _bring(self) -> None:
         """Only services whose rows changed are read whole, and only their triggers compiled and placed anew: an
         event waits for as long as that takes, and no event is matched with less than was synced before it."""

@@ -15,6 +15,7 @@ REASONS = {
     "unreadable": "it is no CloudEvent",
     "hop_limit": "its flow is longer than the limit: probably services that trigger one another in a circle",
     "schema": "its data do not fit the schema of its type, which is strict",
+    "not_mapped": "an event map could make no event of it",
     "not_dispatched": "its executions could not be written",
     "not_recorded": "the report could not be written",
     "not_indexed": "it cannot be searched for: the record has not the form of its kind",

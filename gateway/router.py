@@ -26,6 +26,7 @@ from gateway.admission import TIMED, admit
 from gateway.catalog_view import CatalogView
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
+from gateway.mapped import Maps
 from gateway.role import Reader
 from gateway.strict_types import StrictTypes
 
@@ -48,6 +49,7 @@ class Router(Reader):
         self._hop_limit = hop_limit
         self._catalog = CatalogView()
         self._strict = StrictTypes()
+        self._maps = Maps()
         self._room = Room()
         self._behind = Behind()
 
@@ -57,6 +59,9 @@ class Router(Reader):
         batch, letters = self._parse(records, now)
         done = self._dispatch(batch, letters, now)
         _count(batch, done)
+        made = self._maps.made(batch, letters, self._catalog.revision)
+        if made:
+            self.log.append(EVENTS, [Record(events.encode(e), key=e.flow_id) for e in made])
         put_aside(self.log, letters)
         ring(done.doorbells)
         ring_waiting(done.waiting | admit(self.log, done.held))

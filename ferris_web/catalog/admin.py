@@ -19,6 +19,7 @@ from ferris_web.catalog import services
 from ferris_web.catalog.connections import connection_try, seal
 from ferris_web.catalog.models import (
     Connection,
+    EventMap,
     EventSchema,
     EventType,
     KeyValue,
@@ -225,6 +226,14 @@ class EventTypeAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """No: they appear with the first event or manifest."""
         return False
+
+
+@admin.register(EventMap)
+class EventMapAdmin(RecordAdmin):
+    """Event maps: made and removed in the console, where they are tested."""
+
+    list_display = ("source", "target", "strategy", "created_by", "created_at")
+    search_fields = ("source", "target")
 
 
 @admin.register(EventSchema)

@@ -309,6 +309,26 @@ class EventSchema(models.Model):
         return f"{self.event_type} v{self.number}"
 
 
+class EventMap(models.Model):
+    """Each event of one type makes one of another."""
+
+    source = models.CharField(max_length=512, db_index=True, help_text="An exact event type.")
+    target = models.CharField(max_length=512)
+    fields = models.JSONField(default=dict, help_text="Source field to target field.")
+    strategy = models.CharField(max_length=6, help_text="mapped: only mapped fields; all: all fields.")
+    constants = models.JSONField(default=dict)
+    templates = models.JSONField(default=dict)
+    created_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["source", "target"]
+        constraints = [models.UniqueConstraint(fields=["source", "target"], name="event_map_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.target}"
+
+
 class Secret(models.Model):
     """A secret value, encrypted at rest. A service sees its own, then its project's, then the platform's."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Count
 from django.db.models.functions import TruncHour
 
+from ferris.event_maps import EventMap
 from ferris_web.executions.models import Event, Execution
 from ferris_web.executions.overview import Hour
 from ferris_web.executions.services.runs import as_uuid
@@ -55,3 +56,9 @@ def event_type_hours(name: str, now: datetime, count: int = 24) -> list[Hour]:
         if hour in found:
             found[hour].counts["events"] = amount
     return list(found.values())
+
+
+def event_map_trials(by: EventMap, most: int = 10) -> list[dict[str, Any]]:
+    """What a map would make of the last events of its source type: `event`, `before`, `after`."""
+    rows = Event.objects.filter(type=by.source).order_by("-received_at", "-key").values_list("key", "data")
+    return [{"event": str(key), "before": data, "after": by.data(data)} for key, data in rows[:most]]

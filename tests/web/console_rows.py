@@ -73,7 +73,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     from ferris_web.accounts.repeats import repeat_begin
     from ferris_web.catalog import connections, secrets, webhooks
     from ferris_web.catalog import services as catalog
-    from ferris_web.catalog.models import EventSchema, EventType, Project, Service, WebhookDelivery
+    from ferris_web.catalog.models import EventMap, EventSchema, EventType, Project, Service, WebhookDelivery
     from ferris_web.executions.models import Event
 
     rows = Rows()
@@ -115,6 +115,14 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         consumers=[{"service": alert.name, "reads": ["data.place" + hostile], "through": ["filter"]}],
         sample={"key": str(Event.objects.first().pk), "id": "1", "source": "tests" + hostile},
         created_at=now,
+    )
+    EventMap.objects.create(
+        source="quakes.quake.detected",
+        target="news.item" + hostile,
+        fields={"place": "title" + hostile},
+        strategy="mapped",
+        constants={"kind": "quake" + hostile},
+        created_by="ana" + hostile,
     )
     _stores(rows, now, hostile)
     return rows

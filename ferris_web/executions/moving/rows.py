@@ -20,6 +20,7 @@ from ferris_web.accounts.models import ApiToken, User
 from ferris_web.catalog.history import history_begin
 from ferris_web.catalog.models import (
     Connection,
+    EventMap,
     EventSchema,
     EventType,
     OutputEvent,
@@ -55,7 +56,7 @@ from ferris_web.executions.models import (
 MODELS: tuple[type[models.Model], ...] = (
     *(Group, User, ApiToken),
     *(Project, Repository, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
-    *(EventSchema, ServiceHistory, TriggerHistory),
+    *(EventMap, EventSchema, ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(Webhook, WebhookDelivery),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay),
