@@ -307,7 +307,7 @@ def executions_orphaned(now: datetime, *, all_claims: bool) -> list[Execution]:
 
 def executions_unrung(lane: str) -> bool:
     """True when executions of a lane wait whose doorbell has not rung."""
-    return _unrung(lane).exists()
+    return bool(_UNRUNG.rows([lane]))
 
 
 def executions_ring(lane: str, most: int, now: datetime) -> list[Doorbell]:
@@ -356,6 +356,16 @@ def executions_silence(lane: str, before: datetime) -> int:
 
 def _unrung(lane: str) -> QuerySet[Execution]:
     return Execution.objects.filter(status="queued", lane=lane, rung_at=None)
+
+
+# Asked for whenever executors may have made room.
+_UNRUNG = Prepared(
+    lambda lanes: (
+        Execution.objects.filter(status="queued", lane__in=lanes, rung_at=None)
+        .order_by()
+        .values_list("id")[:1]
+    )
+)
 
 
 def _unanswered(lane: str, before: datetime) -> QuerySet[Execution]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 
 from ferris import lifecycle, retry
+from ferris.adapters.prepared import Prepared
 from ferris.events import Event
 from ferris.lifecycle import Status
 from ferris.retry import Retry
@@ -51,6 +51,21 @@ _STEP_FIELDS = [
 ]
 _DUE_AT_ONCE = 1000
 
+# Asked for at every turn of the recorder, which under load are many with few reports each.
+_ROW_FIELDS = [field.attname for field in Execution._meta.concrete_fields]
+_ROWS = Prepared(
+    lambda ids: (
+        Execution.objects.select_for_update(of=("self",))
+        .filter(pk__in=ids)
+        .order_by()
+        .values_list(*_ROW_FIELDS, "service__name", "service__pace__last_seconds")
+    )
+)
+_ALL_OF_STEP = [field.attname for field in Step._meta.concrete_fields]
+_STEP_ROWS = Prepared(
+    lambda executions: Step.objects.filter(execution_id__in=executions).order_by().values_list(*_ALL_OF_STEP)
+)
+
 
 @dataclass
 class Recorded:
@@ -82,12 +97,7 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
     reports = [(_execution_of(event), event) for event in batch]
     done = Recorded()
     with transaction.atomic():
-        rows = {
-            row.id: row
-            for row in Execution.objects.select_for_update(of=("self",))
-            .annotate(service_name=F("service__name"), pace=F("service__pace__last_seconds"))
-            .filter(pk__in={pk for pk, _ in reports if pk})
-        }
+        rows = {row.id: row for row in _locked({pk for pk, _ in reports if pk})}
         steps = _Steps(rows)
         touched: dict[UUID, Execution] = {}
         moved: dict[UUID, Execution] = {}
@@ -121,6 +131,18 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
         if row.slot is not None and (row.status not in ("queued", "in_progress") or row.rate_key is not None):
             done.held.setdefault(row.service_id, set()).add(row.slot)
     return done
+
+
+def _locked(wanted: set[UUID]) -> Iterator[Execution]:
+    """The rows, nobody else's until the transaction ends; with `service_name` and `pace`."""
+    for *values, name, pace in _ROWS.rows(list(wanted)) if wanted else ():
+        row = Execution.from_db("default", _ROW_FIELDS, values)
+        row.service_name, row.pace = name, pace
+        yield row
+
+
+def _step(values: tuple[Any, ...]) -> Step:
+    return Step.from_db("default", _ALL_OF_STEP, values)
 
 
 def _run(row: Execution, event: Event) -> list[Run]:
@@ -201,7 +223,7 @@ class _Steps:
     def __init__(self, rows: dict[UUID, Execution]) -> None:
         self._known: dict[tuple[UUID, int, int], Step] = {
             (step.execution_id, step.attempt, step.index): step
-            for step in Step.objects.filter(execution_id__in=list(rows))
+            for step in (map(_step, _STEP_ROWS.rows(list(rows)) if rows else ()))
         }
         self._dirty: dict[tuple[UUID, int, int], Step] = {}
         self._artifacts: list[Artifact] = []
