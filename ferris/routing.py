@@ -201,16 +201,17 @@ class RoutingTable:
     def __len__(self) -> int:
         return self._size
 
-    def match(self, event: Event) -> list[Trigger]:
+    def match(self, event: Event, *, addressed: bool = True) -> list[Trigger]:
         """The triggers that match, in the order they were given; each service at most once.
 
-        An event that is addressed to one service (`ferrisservice`) matches triggers of that service only.
+        An event that is addressed to one service (`ferrisservice`) matches triggers of that service only, unless
+        `addressed` says that this makes no difference.
         """
         look = _Held(event).__getitem__
         found: dict[int, Trigger] = {}
         for bucket in self._buckets(event.type):
             bucket.match(look, found)
-        addressee = event.service
+        addressee = event.service if addressed else None
         if addressee is not None:
             found = {place: trigger for place, trigger in found.items() if _is_for(trigger, addressee)}
         if len(found) < 2:

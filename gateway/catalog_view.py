@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+from typing import Any
 from uuid import UUID
 
+from ferris.promises import Promise, PromiseTable
 from ferris.routing import FilterError, RoutingTable, Trigger
 from ferris_web.catalog import selectors as catalog
 from ferris_web.executions.services import Catalog, Listener
@@ -27,6 +29,8 @@ class CatalogView:
         self._table = RoutingTable(())
         self._listeners: dict[str, Listener] = {}
         self._marks: dict[UUID, tuple[object, ...]] = {}
+        self._promises: PromiseTable | None = None
+        self._promised: dict[str, dict[str, Any]] = {}
 
     def current(self) -> Catalog:
         """The catalog of now: an event is matched with what was synced before it was read."""
@@ -39,7 +43,12 @@ class CatalogView:
             except BaseException:
                 self._forget()
                 raise
-            self._held = Catalog(revision=revision, match=self._table.match, listeners=self._listeners)
+            self._held = Catalog(
+                revision=revision,
+                match=self._table.match,
+                listeners=self._listeners,
+                promises=self._promises,
+            )
             revision = catalog.revision()
         return self._held
 
@@ -63,8 +72,16 @@ class CatalogView:
         for service in catalog.services_versioned(wanted):
             self._listeners[str(service.id)] = listener_of(service)
         self._marks = marks
+        self._bring_promises()
         if len(changed) > _MANY:
             gc.freeze()  # it stays: from now on, looks for garbage need not walk through it
+
+    def _bring_promises(self) -> None:
+        rules = catalog.promise_rules()
+        if rules != self._promised:
+            made = {pk: Promise.from_json(rule) for pk, rule in rules.items()}
+            self._promises = PromiseTable(made, _refused) if made else None
+            self._promised = rules
 
 
 def _refused(trigger: Trigger, error: FilterError | ValueError) -> None:

@@ -1,4 +1,5 @@
-"""The one clock: due schedules become events, executions that waited for a time become queued, gatherings close.
+"""The one clock: due schedules become events, executions that waited for a time become queued, gatherings close,
+late promises are told.
 
 Missed runs (the platform was down): one run for the latest of them, at once; the others are not made up for.
 A run's event id is made of the schedule and the due time, so that two schedulers at once, or one that died
@@ -25,6 +26,12 @@ from ferris_web.executions.services.gathering_due import (
     absences_told,
     gatherings_close,
     gatherings_next,
+)
+from ferris_web.executions.services.promises import (
+    promises_close,
+    promises_next,
+    promises_overdue,
+    promises_told,
 )
 from ferris_web.executions.services.reports import next_due
 from ferris_web.executions.services.schedules import due_event
@@ -58,6 +65,7 @@ class Scheduler(Role):
         due = executions_due(now)
         opening: dict[UUID, set[str] | None] = dict.fromkeys(gates_due(now))
         lanes = self._close_gatherings(now)
+        self._tell_overdue(now)
         ring_waiting(lanes | due.lanes | admit(self._log, {**due.held, **opening}))
         notices = self._consumer.poll(1000, timeout=self._wait(datetime.now(UTC)))
         if notices:
@@ -69,10 +77,10 @@ class Scheduler(Role):
 
     def _wait(self, now: datetime) -> float:
         times = [time for time in (schedules_next(), next_due(), gates_next()) if time is not None]
-        gathered = gatherings_next()
-        if gathered is not None:
-            # One that is due still waits when the router is behind: it may have to read what belongs to it.
-            times.append(max(gathered, now + _BEHIND))
+        for gathered in (gatherings_next(), promises_next()):
+            if gathered is not None:
+                # One that is due still waits when the router is behind: it may have to read what belongs to it.
+                times.append(max(gathered, now + _BEHIND))
         if not times:
             return _LONGEST_WAIT
         soonest: float = (min(times) - now).total_seconds()
@@ -94,6 +102,16 @@ class Scheduler(Role):
             self._log.append(EVENTS, [Record(events.encode(event), key=event.flow_id) for _, event in absent])
             absences_told([pk for pk, _ in absent], now)
         return lanes
+
+    def _tell_overdue(self, now: datetime) -> None:
+        """An event for each promise that is late, and only then the note that it was told."""
+        soonest = promises_next()
+        if soonest is None or soonest > now:
+            return
+        promises_close(passed(EVENTS, ROUTER, now))
+        while late := promises_overdue():
+            self._log.append(EVENTS, [Record(events.encode(event), key=event.flow_id) for _, event in late])
+            promises_told(pk for pk, _ in late)
 
     def _fire(self, schedule: Schedule, now: datetime) -> None:
         due = schedule.next_due_at

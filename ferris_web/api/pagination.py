@@ -122,6 +122,12 @@ class ByOpening(KeysetPagination):
     ordering = ("-opened_at", "-id")
 
 
+class ByGiving(KeysetPagination):
+    """Promises, newest first."""
+
+    ordering = ("-given_at", "-id")
+
+
 class ByName(KeysetPagination):
     """What has a unique name."""
 

@@ -25,6 +25,7 @@ from ferris_web.catalog.models import (
     KeyValue,
     OutputEvent,
     Project,
+    PromiseRule,
     Repository,
     Revision,
     Schedule,
@@ -379,3 +380,16 @@ class RevisionAdmin(RecordAdmin):
     """The catalog's revision."""
 
     list_display = ("number",)
+
+
+@admin.register(PromiseRule)
+class PromiseRuleAdmin(RecordAdmin):
+    """Promises as projects make them. They are changed in ferris.json."""
+
+    list_display = ("name", "project", "vanished_at")
+    list_filter = ("project",)
+    list_select_related = ("project",)
+    search_fields = ("name",)
+    exclude = ("rule",)
+    readonly_fields = ("rule_text",)
+    rule_text = json_text("rule", "rule")

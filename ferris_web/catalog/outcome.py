@@ -21,6 +21,7 @@ class Outcome:
     unchanged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     messages: list[dict[str, str]] = field(default_factory=list)
+    promises: bool = False  # those of the project file changed
 
     def say(self, service: str, message: Message) -> None:
         """Add a message about a service; an empty name means the repository."""
@@ -45,7 +46,7 @@ class Outcome:
     @property
     def moved(self) -> bool:
         """True when the catalog changed."""
-        return bool(self.added or self.changed or self.removed)
+        return bool(self.added or self.changed or self.removed or self.promises)
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept in `SyncRun.result`."""

@@ -20,6 +20,7 @@ from ferris_web.catalog.models import (
     EventType,
     OutputEvent,
     Project,
+    PromiseRule,
     Revision,
     Schedule,
     Service,
@@ -63,6 +64,12 @@ def services_versioned(services: Collection[UUID] | None = None) -> QuerySet[Ser
     """Every service that has a version, or these of them: what an event may be addressed to, running or not."""
     versioned = Service.objects.filter(version__isnull=False)
     return versioned if services is None else versioned.filter(pk__in=services)
+
+
+def promise_rules() -> dict[str, dict[str, Any]]:
+    """Every promise that projects make now, by its id: the plain values of `ferris.promises.Promise`."""
+    rows = PromiseRule.objects.filter(vanished_at=None).order_by("pk")
+    return {str(pk): rule for pk, rule in rows.values_list("pk", "rule")}
 
 
 def schedules_due(now: datetime) -> list[Schedule]:

@@ -110,6 +110,7 @@ def project_remove(project: Project, *, now: datetime) -> list[str]:
     with repositories_locked(repositories), transaction.atomic():
         gone = list(project.services.filter(vanished_at=None).order_by("name"))
         Service.objects.filter(pk__in=[service.pk for service in gone]).update(vanished_at=now)
+        project.promises.filter(vanished_at=None).update(vanished_at=now)
         for repository in repositories:
             checkout_remove(repository)
             repository.delete()

@@ -25,6 +25,7 @@ from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import Project, Repository, SyncRun
 from ferris_web.catalog.outcome import Outcome
 from ferris_web.catalog.prepare import Prepared, prepare
+from ferris_web.catalog.project_file import project_file_read, promises_apply
 from ferris_web.catalog.source import folders, is_git_url
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: P
     run.commit, run.author, run.subject = commit.id, commit.author[:255], commit.subject[:500]
     outcome = Outcome()
     items = _prepare_all(root, outcome, tell)
+    promises = project_file_read(root, outcome)
     tell("writing the catalog")
     with transaction.atomic():
         # Held to the end: on a database that many machines share, syncs of one repository wait here.
@@ -121,6 +123,8 @@ def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: P
         present = [item.name for item in items] + outcome.refused
         apply(repository.project, repository, items, outcome, commit=run.commit, now=now)
         vanish(repository, present, outcome, now)
+        if promises is not None:
+            promises_apply(repository, promises, outcome, now)
         run.status, run.result, run.finished_at = (
             SyncRun.Status.COMPLETED,
             outcome.to_json(),

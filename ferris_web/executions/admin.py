@@ -22,6 +22,7 @@ from ferris_web.executions.models import (
     Gathering,
     LanePause,
     Pace,
+    Promise,
     Replay,
     Step,
     Worker,
@@ -267,3 +268,20 @@ class PaceAdmin(RecordAdmin):
     search_fields = ("service__name",)
     readonly_fields = ("its_service",)
     its_service = linked("service")
+
+
+@admin.register(Promise)
+class PromiseAdmin(RecordAdmin):
+    """What events have promised, and whether it was kept."""
+
+    list_display = ("its_rule", "state", "flow", "its_event", "given_at", "due_at", "answered_at")
+    list_filter = ("state", "given_at")
+    list_select_related = ("rule__project", "event")
+    search_fields = ("=id", "=flow_id", "=rule__name")
+    its_rule = linked("rule")
+    its_event = linked("event")
+
+    @admin.display(description="flow", ordering="flow_id")
+    def flow(self, row: Promise) -> SafeString:
+        """Its flow."""
+        return _flow_link(row.flow_id)

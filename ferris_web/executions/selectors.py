@@ -14,7 +14,18 @@ from ferris.config import EVENTS
 from ferris.errors import NotFound
 from ferris_web.catalog.models import Service
 from ferris_web.executions.backlog import ROUTER, backlog
-from ferris_web.executions.models import OPEN, Artifact, DeadLetter, Event, Execution, Flow, Replay, Step
+from ferris_web.executions.models import (
+    OPEN,
+    Artifact,
+    DeadLetter,
+    Event,
+    Execution,
+    Flow,
+    Promise,
+    Replay,
+    Step,
+)
+from ferris_web.executions.promised import flow_promises, flows_overdue
 from ferris_web.executions.settling import flow_settled
 
 LARGEST_GRAPH = 5000  # nodes of one kind
@@ -191,13 +202,18 @@ class FlowGraph:
     edges: list[Edge]
     settled: bool
     truncated: bool
+    promises: Sequence[Promise] = ()
 
 
 def flow_list(
-    *, root_type: str = "", since: datetime | None = None, until: datetime | None = None
+    *,
+    root_type: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    overdue: bool = False,
 ) -> QuerySet[Flow]:
-    """Flows; times are when the first event was taken in."""
-    found = Flow.objects.all()
+    """Flows; times are when the first event was taken in. `overdue`: only those with a promise that is."""
+    found = flows_overdue(Flow.objects.all()) if overdue else Flow.objects.all()
     if root_type:
         found = found.filter(root_type=root_type)
     if since is not None:
@@ -222,7 +238,9 @@ def flow_graph(wanted: str) -> FlowGraph:
     runs = list(named.order_by("sequence")[: LARGEST_GRAPH + 1])
     truncated = len(found) > LARGEST_GRAPH or len(runs) > LARGEST_GRAPH
     found, runs = found[:LARGEST_GRAPH], runs[:LARGEST_GRAPH]
-    return FlowGraph(flow.pk, flow, found, runs, list(_edges(found, runs)), settled, truncated)
+    return FlowGraph(
+        flow.pk, flow, found, runs, list(_edges(found, runs)), settled, truncated, flow_promises(flow.pk)
+    )
 
 
 def _flow(wanted: str) -> Flow | None:

@@ -198,7 +198,43 @@ class _History:
         self._failures()
         self._letters()
         self._replays()
+        self._promises()
         self.rows.schedule = self.services["make_report"].schedules.filter(origin="person").first()
+
+    def _promises(self) -> None:
+        from ferris_web.catalog.models import Project, PromiseRule
+        from ferris_web.executions.models import Promise
+
+        hostile, at = self.hostile, self.now - timedelta(minutes=30)
+        event = self.event("quakes.file.loaded", at, "LATEFLOW26", {"rows": 3})
+        rule = PromiseRule.objects.create(
+            id=UUID(int=1),
+            project=Project.objects.get(name="quakes"),
+            name="report in time" + hostile,
+            rule={
+                "name": "report in time" + hostile,
+                "after": {"event_type": "quakes.file.loaded", "filter": None, "cesql": None},
+                "expect": {"event_type": "quakes.report.made", "filter": None, "cesql": None},
+                "within": 600.0,
+                "by": "data.region" + hostile,
+            },
+        )
+        for n, state in enumerate(("open", "kept", "overdue", "late", "withdrawn")):
+            answered = at + timedelta(minutes=9 + n) if state in ("kept", "late") else None
+            Promise.objects.create(
+                id=UUID(int=n + 1),
+                rule=rule,
+                slot=UUID(int=n + 1),
+                key="asia" + hostile,
+                flow_id=event.flow_id,
+                event=event,
+                state=state,
+                given_at=at,
+                due_at=at + timedelta(minutes=10),
+                wakes_at=at + timedelta(minutes=10) if state == "open" else None,
+                answer_id=event.key if answered else None,
+                answered_at=answered,
+            )
 
     def _quakes(self, flow: str, at: datetime, count: int, name: str) -> None:
         begin = self.event("ferris.execution.requested", at, flow, {"limit": count})

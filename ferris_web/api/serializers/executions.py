@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from ferris.lanes import WHY
 from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Number, Page, Text, Time, stamp
+from ferris_web.api.serializers.promises import Promise
 from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
 from ferris_web.executions.models import Artifact as ArtifactRow
 from ferris_web.executions.models import Step as StepRow
@@ -336,6 +337,9 @@ class FlowQuery(serializers.Serializer):
     root_type = serializers.CharField(help_text="Type of the event that began it.", **_OPTIONAL)
     since = Time(required=False, help_text="Begun then or later.")
     until = Time(required=False, help_text="Begun before.")
+    overdue = serializers.BooleanField(
+        required=False, default=False, help_text="Only those in which a promise is overdue."
+    )
 
 
 class FlowHead(serializers.Serializer):
@@ -390,6 +394,7 @@ class Flow(serializers.Serializer):
         help_text="Nothing of it runs, and nothing it sent waits to be routed."
     )
     truncated = serializers.BooleanField(help_text="It has more nodes than are given here.")
+    promises = Promise(many=True, help_text="Up to 100 of them, those that were not kept in time first.")
     nodes = serializers.SerializerMethodField()
     edges = FlowEdge(many=True)
 

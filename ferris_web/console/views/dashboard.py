@@ -15,7 +15,7 @@ from ferris_web import wiring
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Service
 from ferris_web.console import charts
-from ferris_web.executions import overview
+from ferris_web.executions import overview, promised
 
 # The chart counts a day of rows; changes come many times a second, and nobody sees more than this.
 _CHART_SECONDS = 5
@@ -36,6 +36,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "running": overview.running_now(6),
         "schedules": catalog.schedule_list(active=True)[:5],
         "services": services,
+        "overdue": promised.overdue_count(now - timedelta(days=1)),
         "dead_letters": overview.dead_letter_count(now - timedelta(days=1)),
         "any": bool(counts) or any(True for _ in overview.failures_last(1)),
         **_lag(),

@@ -11,12 +11,14 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from ferris.errors import NotFound
+from ferris.promises import OVERDUE
 from ferris_web.console import filters, flowgraph
 from ferris_web.console.paging import page
-from ferris_web.executions import overview, selectors
+from ferris_web.executions import overview, promised, selectors
 from ferris_web.executions.models import OPEN, Event, Execution, Flow
 
 ROWS = 100  # of the table on one page
+_PROMISES = (("", "any"), ("overdue", "overdue"))
 DRAWN_AT_MOST = 20_000  # rows read for the graph
 
 
@@ -30,14 +32,18 @@ def flow_list(request: HttpRequest) -> HttpResponse:
         found = found.filter(root_type=kind)
     if since := filters.since(query, timezone.now()):
         found = found.filter(started_at__gte=since)
+    if filters.chosen(query, "promise", _PROMISES):
+        found = promised.flows_overdue(found)
     shown = page(found, query, time="started_at")
     counts = overview.flow_counts(shown.rows)
+    overdue = promised.overdue_among(shown.rows)
     context = {
         "page": shown,
-        "rows": [(flow, counts[flow.pk], _open(counts[flow.pk])) for flow in shown],
+        "rows": [(flow, counts[flow.pk], flow.pk in overdue) for flow in shown],
         "q": q,
         "type": kind,
         "periods": filters.choices(query, "since", filters.PERIODS),
+        "promises": filters.choices(query, "promise", _PROMISES),
         "filtered": any(value for name, value in query.items() if name != "cursor"),
     }
     return render(request, "console/flows.html", context)
@@ -64,11 +70,14 @@ def flow(request: HttpRequest, flow_id: str) -> HttpResponse:
         raise NotFound(f"there is no flow {flow_id!r}")
     executions = Execution.objects.filter(flow_id=found.pk)
     counts = overview.flow_counts([found])[found.pk]
+    promises = promised.flow_promises(found.pk)
     opened = _open(counts)
     context = {
         "flow": found,
         "counts": counts,
         "open": opened,
+        "promises": [(row, promised.by_of(row), promised.took(row)) for row in promises],
+        "overdue": any(row.state == OVERDUE for row in promises),
         "status": _status(counts, opened),
         "event_count": Event.objects.filter(flow_id=found.pk).count(),
         "replayed": Event.objects.filter(flow_id=found.pk, replay_id__isnull=False).first(),

@@ -25,6 +25,7 @@ from ferris_web.catalog.models import (
     EventType,
     OutputEvent,
     Project,
+    PromiseRule,
     Repository,
     Revision,
     Schedule,
@@ -49,6 +50,7 @@ from ferris_web.executions.models import (
     Gathering,
     LanePause,
     Pace,
+    Promise,
     Replay,
     Step,
 )
@@ -61,6 +63,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Webhook, WebhookDelivery),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay),
     *(Gathering, GatheredEvent),
+    *(PromiseRule, Promise),
 )
 # Made by every start of a platform, and replaced by what an archive holds.
 _GIVEN: tuple[type[models.Model], ...] = (User, Revision)

@@ -16,6 +16,7 @@ from django.db.models import F
 from ferris import events
 from ferris.events import Event
 from ferris.ports import LogRecord
+from ferris.promises import PromiseTable
 from ferris.replaying import MARK
 from ferris.routing import Trigger
 from ferris_web.catalog.event_types import event_types_seen
@@ -24,6 +25,7 @@ from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.services.admission import Slots
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.gathering import Intakes
+from ferris_web.executions.services.promises import Promises
 from ferris_web.executions.services.runs import (
     Flows,
     Listener,
@@ -55,6 +57,7 @@ class Catalog:
     revision: int
     match: Callable[[Event], Sequence[Trigger]]
     listeners: Mapping[str, Listener]
+    promises: PromiseTable | None = None
 
 
 @dataclass
@@ -100,6 +103,7 @@ def events_dispatch(
         fresh, again = _split(batch)
         targets = [list(_targets(event, table)) for event, _ in fresh.values()]
         intakes = Intakes(_gathered(fresh, targets), now)
+        promises = Promises(fresh, table.promises)
         runs, rows = [], []
         for (key, (event, record)), found in zip(fresh.items(), targets, strict=True):
             for target in found:
@@ -112,6 +116,7 @@ def events_dispatch(
         executions = execution_rows(runs, known, flows, now, room)
         EventRow.objects.bulk_create(rows)
         intakes.save()
+        promises.save()
         flows.save()
         held = executions_save(executions)
         event_types_seen(Counter(e.type for e, _ in fresh.values()), _examples(fresh), now)
@@ -121,7 +126,7 @@ def events_dispatch(
         waiting={e.lane for e in executions if e.status == "queued" and not e.rung_at},
         held=held,
         changes=[Change.of(e, table.listeners[str(e.service_id)].name) for e in executions],
-        wakes=intakes.wakes,
+        wakes=intakes.wakes or promises.wakes,
     )
 
 

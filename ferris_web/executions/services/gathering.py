@@ -146,7 +146,7 @@ class Intakes:
         )
 
 
-def slots_lock(slots: Iterable[UUID]) -> None:
+def slots_lock(slots: Iterable[UUID], locks: int = _LOCKS) -> None:
     """Have these slots to oneself until the transaction ends, whether something is open in them or not.
 
     On PostgreSQL by advisory locks, few enough for its table of locks and always taken in one order; they come
@@ -157,7 +157,7 @@ def slots_lock(slots: Iterable[UUID]) -> None:
     buckets = sorted({slot.int % _BUCKETS for slot in slots})
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, bucket) FROM unnest(%s::int[]) AS bucket", [_LOCKS, buckets]
+            "SELECT pg_advisory_xact_lock(%s, bucket) FROM unnest(%s::int[]) AS bucket", [locks, buckets]
         )
 
 

@@ -1,8 +1,9 @@
 """What is too old leaves the journal: events with the executions they caused, then flows of which nothing is left.
 
 An event goes when it was taken in before the limit, none of its executions is still open, and it waits in no
-gathering, nor for the execution that one became; nor did it begin or last touch one that is open. Its executions go
-with it, with their steps; so do dead letters of that age. A flow goes when its latest event is that old.
+gathering, nor for the execution that one became; nor did it begin or last touch one that is open, nor a promise
+that is. Its executions go with it, with their steps; so do dead letters of that age. A flow goes when its latest event
+is that old.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ferris_web.executions.models import (
     Flow,
     GatheredEvent,
     Gathering,
+    Promise,
     Step,
 )
 
@@ -45,7 +47,8 @@ def journal_prune(before: datetime, *, stopped: Callable[[], bool] = lambda: Fal
     old = Event.objects.filter(received_at__lt=before).order_by("received_at", "key")
     live = Gathering.objects.filter(state="open").filter(Q(until=None) | Q(until__gt=before) | Q(held__gt=0))
     first, last = live.filter(first_event=OuterRef("key")), live.filter(last_event=OuterRef("key"))
-    for reason in (waiting, gathered, first, last):
+    promised = Promise.objects.filter(event=OuterRef("key"), wakes_at__isnull=False)
+    for reason in (waiting, gathered, first, last, promised):
         old = old.exclude(Exists(reason))
     removed = 0
     while not stopped():
