@@ -121,12 +121,23 @@ def _whole(node: Any) -> Any:
     if "items" in made:
         made["items"] = _whole(made["items"])
     if "anyOf" in made:
-        made["anyOf"] = [_whole(inner) for inner in made["anyOf"]]
+        made["anyOf"] = [_whole(inner) for variant in made["anyOf"] for inner in _apart(variant)]
+    elif len(variants := _apart(made)) > 1:
+        return {"anyOf": [_whole(inner) for inner in variants]}
     if made.get("type") == "object":
         made.setdefault("required", [])
         if len(made.get("properties", ())) > MOST_FIELDS:
             made = {"type": "object", "patternProperties": {"^": _one(made["properties"])}, "required": []}
     return made
+
+
+def _apart(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """An empty object beside the other types: its `required` has no place in a list of types."""
+    kinds = node.get("type")
+    if not isinstance(kinds, list) or "object" not in kinds:
+        return [node]
+    rest = [kind for kind in kinds if kind != "object"]
+    return [{**node, "type": rest[0] if len(rest) == 1 else rest}, {"type": "object"}]
 
 
 def _one(properties: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ferris.event_schemas import MAX_SCHEMA_BYTES, MOST_FIELDS, changes, misfits, touches, widened
@@ -93,6 +93,8 @@ def test_what_made_a_schema_fits_it_and_widening_again_changes_nothing(samples):
 
 
 @given(JSON, JSON)
+@example([None, {}], [{"a": None}])
+@example([None, {}, []], [{"a": None}, [1]])
 def test_samples_make_one_schema_whether_they_come_together_or_one_by_one(one, other):
     def fits(schema):
         return widened(schema, [one, other]) is schema
