@@ -125,7 +125,8 @@ def artifact_get(
     execution_id: UUID, name: str, *, attempt: int | None = None, step: int | None = None
 ) -> Artifact:
     """The artifact of that name: that of the attempt and step, else the latest; NotFound."""
-    found = Artifact.objects.filter(execution_id=execution_id, name=name)
+    # No file's name holds a NUL, and PostgreSQL refuses to be asked for one.
+    found = Artifact.objects.filter(execution_id=execution_id, name=name.replace("\0", "/"))
     if attempt is not None:
         found = found.filter(attempt=attempt)
     if step is not None:
