@@ -255,7 +255,9 @@ def event(event_type: str, data: Any = None, **attributes: Any) -> dict[str, Any
     return {name: value for name, value in made.items() if value is not None}
 
 
-def until(look: Callable[[], T | None], timeout: float, problem: Callable[[], str] | str) -> T:
+def until(
+    look: Callable[[], T | None], timeout: float, problem: Callable[[], str] | str, longest_pause: float = 0.3
+) -> T:
     """What `look` gives once it gives something; it looks again and again, as a program outside must."""
     deadline = time.monotonic() + timeout
     pause = 0.02
@@ -266,7 +268,7 @@ def until(look: Callable[[], T | None], timeout: float, problem: Callable[[], st
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout} s: {problem if isinstance(problem, str) else problem()}")
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.3)
+        pause = min(pause * 1.5, longest_pause)
 
 
 def _ended(row: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.acceptance.client import until
 from tests.acceptance.embedded import Platform
@@ -114,6 +115,40 @@ def test_between_script_and_report(own: Platform, tmp_path: Path) -> None:
     own.engine().kill()
     row = outcome(project, flow)
     assert (row["status"], row["reason"], row["attempt"]) == ("failed", "executor_lost", 1)
+    the_next_runs(project)
+
+
+@pytest.mark.embedded  # for it looks into the folder of objects
+def test_between_upload_and_report(own: Platform, tmp_path: Path) -> None:
+    """While its last artifact is stored: the others lie in the store, but no report tells of them. Where the manifest
+    allows another try, its artifacts are those of that try, each once."""
+    project, mark = Project(own.client, tmp_path), tmp_path / "mark"
+    code = f"""
+        import os
+        folder = os.environ["FERRIS_ARTIFACTS"] + "/"
+        first = not os.path.exists({str(mark)!r})
+        with open({str(mark)!r}, "a") as file:
+            file.write("begun\\n")
+        with open(folder + "a.txt", "w") as file:
+            file.write("first" if first else "again")
+        if first:
+            with open(folder + "b", "w") as file:
+                file.truncate(900 << 20)
+    """
+    retry = {"attempts": 2, "delay": 0, "on_lost": True}
+    project.load({"TAG_s": {"manifest.json": {**GO, "retry": retry}, "s.py": code}, "TAG_n": NEXT})
+    flow = project.emit("TAG.go")
+    [row] = until(lambda: project.runs("TAG_s"), 30, "there is no execution")
+    artifacts = f"/api/v1/executions/{row['id']}/artifacts/"
+    bucket, engine = own.home / "objects" / "ferris-artifacts", own.engine()
+    until(lambda: list(bucket.glob("*/*/1/0/a.txt")), 30, "its first artifact was not stored", 0.02)
+    engine.kill()
+    assert project.client.all(artifacts) == []
+    row = outcome(project, flow)
+    assert (row["status"], row["attempt"], mark.read_text()) == ("completed", 2, "begun\n" * 2)
+    [kept] = project.client.all(artifacts)
+    assert (kept["name"], kept["attempt"], kept["size"]) == ("a.txt", 2, 5)
+    assert project.client.request("GET", kept["url"]).body == b"again"
     the_next_runs(project)
 
 
