@@ -171,3 +171,8 @@ def layers_of(
     wanted += [user, "mounts", *(["processes"] if root else []), "cgroup_memory"]
     # A user of one's own, also in a namespace, has a limit of processes of its own.
     return tuple(wanted) if found.get(user, {}).get("ok") else (*wanted, "cgroup_pids")
+
+
+def build_layers_of(level: str, found: Mapping[str, Mapping[str, Any]], *, root: bool) -> tuple[str, ...]:
+    """The same for what builds an environment: packages run code of their own meanwhile."""
+    return layers_of(level, found, EGRESS, root=root)

@@ -153,13 +153,14 @@ class Cell:
 
     def own(self, *paths: Path) -> None:
         """Have these belong to its user."""
-        if self.uid is None:
-            return
-        for path in paths:
-            os.chown(path, self.uid, self.uid, follow_symlinks=False)
-            for parent, folders, files in os.walk(path):
-                for name in itertools.chain(folders, files):
-                    os.chown(os.path.join(parent, name), self.uid, self.uid, follow_symlinks=False)
+        if self.uid is not None:
+            for path in paths:
+                _give(path, self.uid, self.uid)
+
+    def disown(self, path: Path) -> None:
+        """Have this belong to the worker again; none of the cell's processes runs."""
+        if self.uid is not None:
+            _give(path, os.geteuid(), os.getegid())
 
     def end_processes(self) -> None:
         """Kill who is left of its user and its groups, until a look finds nobody."""
@@ -169,6 +170,13 @@ class Cell:
 
         if not _end(left):
             log.error("processes of %s do not end", self.folder.name)
+
+
+def _give(path: Path, uid: int, gid: int) -> None:
+    os.chown(path, uid, gid, follow_symlinks=False)
+    for parent, folders, files in os.walk(path):
+        for name in itertools.chain(folders, files):
+            os.chown(os.path.join(parent, name), uid, gid, follow_symlinks=False)
 
 
 def end_user(uid: int) -> bool:

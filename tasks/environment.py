@@ -31,9 +31,23 @@ _LIST_SECONDS: Final = 30.0
 _OWN_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 _PUBLISHED: Final = re.compile(r"(?:fx|ferris)[-_.]ef(?![\w.-])", re.IGNORECASE)
+_ARCHIVE: Final = re.compile(
+    r"(?:^|[\s@]|file://|file:)(/[^\s#;]+\.(?:whl|zip|tgz|tar\.(?:gz|bz2|xz)))(?=$|[\s#;])", re.IGNORECASE
+)
 _OF_THE_PACKAGE: Final = re.compile(r"(?:-|\.|/|file:|.*@\s*(?:file:|\.|/))")
 
-Build = Callable[[list[list[str]]], None]
+
+@dataclass(frozen=True, slots=True)
+class BuildStep:
+    """A command of a build, for the environment that is being made in `folder`. `strangers`: it runs code of those
+    who wrote the packages."""
+
+    command: tuple[str, ...]
+    folder: Path
+    strangers: bool
+
+
+Build = Callable[[list[BuildStep]], None]
 """Runs commands one after the other, their output going to the execution's log; raises EnvironmentFailed."""
 
 
@@ -126,6 +140,12 @@ def normalised(requirements: str) -> list[str]:
     return [" ".join(line.split()) for line in lines if line]
 
 
+def files_named(requirements: str) -> list[str]:
+    """Packages that lie in files on this machine, as a requirements.txt names them: paths from the root on."""
+    found = (_ARCHIVE.search(line) for line in normalised(requirements))
+    return [match[1] for match in found if match and os.path.isfile(match[1])]
+
+
 def resolver_words(lines: list[str]) -> str:
     """What uv said was wrong, as one text: from the line with its mark on."""
     for start, line in enumerate(lines):
@@ -149,16 +169,17 @@ def _name(wanted: list[str], python: str | None, digest: str) -> str:
     return f"py{re.sub(r'[^0-9.]', '', version)}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def _commands(there: Path, install: bool, python: str | None) -> list[list[str]]:
+def _commands(there: Path, install: bool, python: str | None) -> list[BuildStep]:
     base = str(python or getattr(sys, "_base_executable", sys.executable))
     # Relocatable: it is built beside its place and renamed when it is whole.
-    commands = [[uv(), "venv", "--quiet", "--no-project", "--relocatable", "--python", base, str(there)]]
-    if install:
-        commands.append(
-            [uv(), "pip", "install", "--python", str(there / "bin" / "python"), "--compile-bytecode",
-             "--no-progress", "--color", "never", "--requirements", "requirements.txt"]
-        )  # fmt: skip
-    return commands
+    venv = (uv(), "venv", "--quiet", "--no-project", "--relocatable", "--python", base, str(there))
+    if not install:
+        return [BuildStep(venv, there, False)]
+    packages = (
+        uv(), "pip", "install", "--python", str(there / "bin" / "python"), "--compile-bytecode",
+        "--no-progress", "--color", "never", "--requirements", "requirements.txt",
+    )  # fmt: skip
+    return [BuildStep(venv, there, False), BuildStep(packages, there, True)]
 
 
 def _pythons() -> str:

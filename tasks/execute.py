@@ -27,7 +27,7 @@ from tasks.calls import Calls
 from tasks.cell import Cell
 from tasks.channel import Channel
 from tasks.command import command_of, variables
-from tasks.environment import Environment, EnvironmentFailed, resolver_words
+from tasks.environment import BuildStep, Environment, EnvironmentFailed, resolver_words
 from tasks.executor import Executor
 from tasks.isolation import IsolationMissing
 from tasks.journal import Journal
@@ -38,7 +38,7 @@ from tasks.mask import BY_CHANCE, SHORTEST
 from tasks.package import PackageError
 from tasks.progress import Progress
 from tasks.relay import Relay
-from tasks.runner import Command, Process, start_tool
+from tasks.runner import Command, Process
 from tasks.step import Outcome, Say, Watch
 from tasks.tables import Tables
 
@@ -165,7 +165,7 @@ class Attempt:
                 "warning", f"a secret is shorter than {SHORTEST} characters: it is not masked in this log"
             )
         try:
-            with self._cell() as cell, self._environment(cell.folder) as environment:
+            with self._cell() as cell, self._environment(cell) as environment:
                 self._steps(cell, environment)
             self._conclude(lifecycle.COMPLETED)
             return "completed"
@@ -210,34 +210,37 @@ class Attempt:
             self._pause(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
-    def _environment(self, folder: Path) -> AbstractContextManager[Environment]:
+    def _environment(self, cell: Cell) -> AbstractContextManager[Environment]:
         order = self._order
         return self._executor.environments.use(
             order.requirements,
             order.python,
             order.digest,
-            lambda commands: self._build(commands, folder),
+            lambda steps: self._build(steps, cell),
             self._pause,
         )
 
-    def _build(self, commands: list[list[str]], folder: Path) -> None:
-        for command in commands:
-            self._tool(command, folder)
+    def _build(self, steps: list[BuildStep], cell: Cell) -> None:
+        for step in steps:
+            with self._executor.builds.started(step, self._order, cell) as process:
+                self._tool(step, process)
 
-    def _tool(self, command: list[str], folder: Path) -> None:
+    def _tool(self, step: BuildStep, process: Process) -> None:
         said: list[str] = []
 
         def say(stream: str, level: str, line: str) -> None:
             said.append(line)
             self._journal.line("platform", "info", line)
 
-        with self._watch(start_tool(command, folder, self._executor.build_environ()), say) as watch:
+        with self._watch(process, say) as watch:
             outcome = watch.until_end(time.monotonic() + _BUILD_SECONDS)
         if outcome.stopped == TIMEOUT:
             raise EnvironmentFailed(f"the environment was not built within {_BUILD_SECONDS:g} s")
         self._go_on()
+        if outcome.refused is not None:
+            raise IsolationMissing(f"its packages are not built: {outcome.refused}")
         if not outcome.ok:
-            raise EnvironmentFailed(resolver_words(said) or f"{Path(command[0]).name} {outcome}")
+            raise EnvironmentFailed(resolver_words(said) or f"{Path(step.command[0]).name} {outcome}")
 
     def _pause(self, seconds: float) -> None:
         self._loop.turn(seconds)

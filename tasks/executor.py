@@ -20,10 +20,11 @@ from typing import IO, Final
 from ferris import adapters
 from ferris.config import Settings
 from tasks import metrics
+from tasks.builds import Builds
 from tasks.cleaner import Cleaner, end_leftovers, remove
 from tasks.command import inherited
 from tasks.control import ControlClient
-from tasks.environment import Environments
+from tasks.environment import BuildStep, Environments
 from tasks.isolation import Isolation
 from tasks.lease import Leases
 from tasks.package import PackageCache
@@ -58,28 +59,20 @@ class Executor:
         self.calls = ThreadPoolExecutor(_CALLS, thread_name_prefix="calls")
         self.workplace = Workplace(settings.home / "work")
         self.isolation = Isolation(settings)
+        self.builds = Builds(settings, self.isolation)
         self.cleaner = Cleaner(self.isolation.give_back)
         self.closing = False
         self.presence: ConsumerPresence | None = None
         self._closed = False
-
-    def build_environ(self) -> dict[str, str]:
-        """What uv sees: an administrator's settings for it, a cache beside the environments (so that they can be
-        links into it), and no downloads of Pythons behind an administrator's back."""
-        return {
-            "UV_CACHE_DIR": str(self.settings.home / "cache" / "uv"),
-            "UV_PYTHON_DOWNLOADS": "never",
-            **inherited("UV_", "PIP_"),
-        }
 
     def prepare(self) -> None:
         """Begin to build what the first script would wait for: the environment without packages, and start it."""
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
 
     def _prepare(self) -> None:
-        def build(commands: list[list[str]]) -> None:
-            for command in commands:
-                subprocess.run(command, check=True, capture_output=True, env=self.build_environ())
+        def build(steps: list[BuildStep]) -> None:
+            for step in steps:
+                subprocess.run(step.command, check=True, capture_output=True, env=self.builds.environ)
 
         try:
             self.isolation.tell()  # found out now, so that no execution waits for it

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from typing import Any, Final
 from ferris.config import Settings
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
-from ferris.isolation import BEST, LAYERS, NONE, OFF, ResourceLimits, layers_of, missing
+from ferris.isolation import BEST, LAYERS, NONE, OFF, ResourceLimits, build_layers_of, layers_of, missing
 from tasks.cell import Cell, Groups, Users, group_name, make_groups, sweep_groups
 from tasks.runner import BOOT, SDK
 
@@ -40,6 +41,15 @@ _TMP: Final = "/tmp"  # noqa: S108 - covered, not written
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108
 
 Plan = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The interpreter that a process needs, and what it may read and write besides its cell's folders."""
+
+    python: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
 
 class IsolationMissing(FerrisError):
@@ -97,7 +107,8 @@ class Isolation:
             return None
         lacking = self._lacking(found)
         in_force = [name for name in self._wanted(found) if name not in lacking]
-        return {"level": self.level, "layers": in_force, "lacking": lacking}
+        builds = [name for name in build_layers_of(self.level, found, root=self._root) if name not in lacking]
+        return {"level": self.level, "layers": in_force, "lacking": lacking, "builds": builds}
 
     def _wanted(self, found: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
         return layers_of(self.level, found, NONE, root=self._root)
@@ -164,9 +175,34 @@ class Isolation:
         level, _ = self.layers(order)
         if level == OFF:
             return None
-        limits = self.limits(order)
-        plan = self._own_plan(limits, cell.groups)
         best, network = level == BEST, order.network == NONE
+        opened = self._opened(python)
+        plan = self._plan(best, self.limits(order), cell, opened, network=network, files=best)
+        if network:
+            plan["network"] = relay_port
+        plan["umask"] = 0o077 if best else 0o022
+        return plan
+
+    def build_plan(self, level: str, cell: Cell, opened: Opened) -> Plan | None:
+        """The same for a build, which runs code of packages: it reads and writes only what is named, also at level
+        basic. Its limits are the worker's: what it makes is not of one service."""
+        if level == OFF:
+            return None
+        plan = self._plan(
+            level == BEST, self._settings.limits, cell, self._opened(opened), network=False, files=True
+        )
+        return {**plan, "umask": 0o022}  # scripts of any user read what it makes
+
+    def _opened(self, opened: Opened | str) -> Opened:
+        """With what the settings open for all."""
+        own = Opened(opened) if isinstance(opened, str) else opened
+        reads, writes = self._settings.script_reads, self._settings.script_writes
+        return Opened(own.python, (*own.reads, *reads), (*own.writes, *writes))
+
+    def _plan(
+        self, best: bool, limits: ResourceLimits, cell: Cell, opened: Opened, *, network: bool, files: bool
+    ) -> dict[str, Any]:
+        plan = self._own_plan(limits, cell.groups)
         root = self._root
         mounts = best and self.found["mounts"]["ok"]
         inside = best and not root and self.found["user_namespace"]["ok"]
@@ -175,19 +211,16 @@ class Isolation:
             kinds.append("user")
         if kinds:
             plan["namespaces"] = kinds
-        if network:
-            plan["network"] = relay_port
         if mounts:
-            plan["mounts"] = self._mounts(cell, python)
+            plan["mounts"] = self._mounts(cell, opened)
         if self.found["rules"]["ok"]:
-            plan["rules"] = {"files": False} if not best else self._rules(cell, python, mounts)
+            plan["rules"] = self._rules(cell, opened, mounts) if files else {"files": False}
         if cell.uid is not None:
             plan["user"] = cell.uid
         elif "user" in kinds:
             plan["user"] = 0
         if limits.processes and (cell.uid is not None or "user" in kinds):
             plan["limits"]["NPROC"] = limits.processes  # of this user, or in this user namespace
-        plan["umask"] = 0o077 if best else 0o022
         return plan
 
     def platform_plan(self, order: ExecutionOrder, cell: Cell) -> Plan | None:
@@ -227,13 +260,9 @@ class Isolation:
             plan["privileges"] = KEPT if self._root else None
         return plan
 
-    def _mounts(self, cell: Cell, python: str) -> dict[str, Any]:
-        needed = [*interpreter_folders(python), str(SDK), *map(str, cell.folders), cell.channel]
-        needed += [
-            path
-            for path in (*self._settings.script_reads, *self._settings.script_writes)
-            if os.path.exists(path)
-        ]
+    def _mounts(self, cell: Cell, opened: Opened) -> dict[str, Any]:
+        needed = [*interpreter_folders(opened.python), str(SDK), *map(str, cell.folders), cell.channel]
+        needed = [path for path in (*needed, *opened.reads, *opened.writes) if os.path.exists(path)]
         covers: dict[str, str | None] = {_TMP: str(cell.temporary), self._home: None}
         if os.path.isdir(_SHARED_MEMORY):
             covers[_SHARED_MEMORY] = None
@@ -248,24 +277,24 @@ class Isolation:
         return {
             "covers": list(map(list, kept.items())),
             "shown": shown,
-            "writes": [*map(str, cell.folders), cell.channel, *self._settings.script_writes],
+            "writes": [*map(str, cell.folders), cell.channel, *opened.writes],
             "processes": cell.uid is not None and self.found["processes"]["ok"],
             "folder": str(cell.folder),
         }
 
-    def _rules(self, cell: Cell, python: str, mounts: bool) -> dict[str, Any]:
+    def _rules(self, cell: Cell, opened: Opened, mounts: bool) -> dict[str, Any]:
         shared = [_SHARED_MEMORY, *([_TMP] if mounts else [])]
         return {
             "files": True,
             "reads": [
                 *_SYSTEM,
                 "/dev",
-                *interpreter_folders(python),
+                *interpreter_folders(opened.python),
                 str(SDK),
                 str(BOOT),
-                *self._settings.script_reads,
+                *opened.reads,
             ],
-            "writes": [*map(str, cell.folders), *shared, *self._settings.script_writes],
+            "writes": [*map(str, cell.folders), *shared, *opened.writes],
             "devices": list(_DEVICES),
         }
 

@@ -11,6 +11,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +130,35 @@ class ColdRunner:
         return process
 
 
-def start_tool(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> ColdProcess:
-    """Start a program of the platform's own (uv): no gate, `release` does nothing. OSError."""
-    return spawn(command, folder, environment, (), None)
+def start_tool(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    plan: Mapping[str, Any] | None = None,
+) -> ColdProcess:
+    """Start a program (uv), which a plan has confined first: no gate, `release` does nothing. OSError."""
+    if plan is None:
+        return spawn(command, folder, environment, (), None)
+    handles: list[int] = []
+    try:
+        order = file_in_memory(plan_line(plan))
+        handles.append(order)
+        said, tell = said_pair(plan, handles)
+        launcher = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(BOOT / "_ferris_confine.py"),
+            "run",
+            str(order),
+            str(tell),
+        ]
+        process = spawn([*launcher, *command], folder, environment, handles, None)
+    finally:
+        for handle in handles:
+            os.close(handle)
+    process.said = said
+    return process
 
 
 def spawn(

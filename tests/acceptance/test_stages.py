@@ -3,6 +3,7 @@ execution runs normally."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,10 @@ def test_before_the_claim(own: Platform, tmp_path: Path) -> None:
     the_next_runs(project)
 
 
-def test_between_claim_and_script(own: Platform, tmp_path: Path) -> None:
+def test_between_claim_and_script(make_platform: Callable[..., Platform], tmp_path: Path) -> None:
     """While its environment is built: no code of the script has run, so it runs again by itself."""
+    own = make_platform(FERRIS_SCRIPT_WRITES=str(tmp_path))
+    own.start()
     project, mark, built = Project(own.client, tmp_path), tmp_path / "mark", tmp_path / "built"
     backend = f"""
         import os, time, zipfile

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from tasks.command import inherited
-from tasks.environment import Environments
+from tasks.environment import BuildStep, Environments
 from tasks.runner import ColdRunner, Command, Runner
 from tasks.warm import WarmRunner
 from tests.acceptance.embedded import ROOT
@@ -37,9 +37,9 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
     """First lines by what is imported, and by environment; CPU per script; memory of a fork server."""
     environments = Environments(folder / "environments", 2**40)
 
-    def build(commands: list[list[str]]) -> None:
-        for command in commands:
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    def build(steps: list[BuildStep]) -> None:
+        for step in steps:
+            subprocess.run(step.command, cwd=folder, check=True, capture_output=True)
 
     with environments.use(None, None, "", build, lambda _: None) as found:
         plain = found.python

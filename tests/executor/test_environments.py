@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ferris.retry import Retry
 from tasks.environment import normalised, resolver_words
-from tests.executor.control_server import Platform, lives
+from tests.executor.control_server import Platform, lives, platform
 from tests.wheels import wheel
+
+
+@pytest.fixture(scope="module")
+def ferris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Builds may write into the folder of the tests, to tell how far they are."""
+    folder = tmp_path_factory.getbasetemp()
+    made = platform(tmp_path_factory.mktemp("home"), FERRIS_SCRIPT_WRITES=str(folder))
+    yield made
+    made.executor.close()
+    made.control.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ferris import environments
-from tasks.environment import EnvironmentFailed, Environments
+from tasks.environment import BuildStep, EnvironmentFailed, Environments
 
 MIB = 1024 * 1024
 
@@ -28,9 +28,9 @@ class Built:
     def __init__(self, size: int = MIB) -> None:
         self.size, self.count = size, 0
 
-    def __call__(self, commands: list[list[str]]) -> None:
+    def __call__(self, steps: list[BuildStep]) -> None:
         self.count += 1
-        there = Path(commands[0][-1])
+        there = steps[0].folder
         (there / "bin").mkdir(parents=True)
         (there / "bin" / "python").symlink_to(sys.executable)
         (there / "content").write_bytes(os.urandom(self.size))
@@ -89,8 +89,8 @@ def test_one_that_another_process_uses_stays(tmp_path: Path) -> None:
 
 
 def _die_building(folder: Path, started: Path) -> None:
-    def build(commands: list[list[str]]) -> None:
-        Built()(commands)
+    def build(steps: list[BuildStep]) -> None:
+        Built()(steps)
         started.touch()
         time.sleep(600)
 
@@ -130,8 +130,8 @@ def test_one_whose_python_is_gone_is_built_again(tmp_path: Path) -> None:
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    def fail(commands: list[list[str]]) -> None:
-        Built()(commands)
+    def fail(steps: list[BuildStep]) -> None:
+        Built()(steps)
         raise EnvironmentFailed("no such package")
 
     store = Environments(tmp_path, 10 * MIB)
@@ -143,7 +143,7 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_python_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
-    def fail(commands: list[list[str]]) -> None:
+    def fail(steps: list[BuildStep]) -> None:
         raise EnvironmentFailed("No interpreter found for Python 3.99")
 
     store = Environments(tmp_path, 10 * MIB)

@@ -204,6 +204,8 @@ def test_what_scripts_are_kept_from(level: str, monkeypatch: pytest.MonkeyPatch)
     lacking = [one.text for one in found if one.text.startswith("without ")]
     for text in lacking:
         assert text.split()[1] not in found[0].text.split(", with ")[1].split(", ")
+    [builds] = [one for one in found if one.text.startswith("packages are built with limits")]
+    assert (builds.level == "ok") is ("rules" in found[0].text)
     as_root = [one for one in found if "runs as root" in one.text and "FERRIS_HOME" in one.text]
     assert bool(as_root) is (os.geteuid() == 0 and level == "basic")
 

@@ -123,7 +123,10 @@ def test_heartbeats_over_the_control_api(executor):
     assert executor.post("/control/heartbeat", body).json()["drain"] is False
     worker_drain("w:1", actor="ann", now=NOW)
     assert executor.post("/control/heartbeat", body).json()["drain"] is True
-    found = {"level": "basic", "layers": ["limits"], "lacking": {"rules": "no Landlock"}}
+    older = {"level": "basic", "layers": ["limits"], "lacking": {"rules": "no Landlock"}}
+    executor.post("/control/heartbeat", {**body, "about": {**about, "isolation": older}})
+    assert Worker.objects.get().isolation == {**older, "builds": []}
+    found = {**older, "builds": ["limits"]}
     assert (
         executor.post("/control/heartbeat", {**body, "about": {**about, "isolation": found}}).status_code
         == 200
@@ -135,6 +138,8 @@ def test_heartbeats_over_the_control_api(executor):
             {"isolation": 5},
             {"isolation": {**found, "level": "x"}},
             {"isolation": {**found, "lacking": {"a": 1}}},
+            {"isolation": {**found, "builds": "limits"}},
+            {"isolation": {**found, "builds": [1]}},
         ),
     ):
         problem_of(executor.post("/control/heartbeat", {**body, "about": {**about, **wrong}}), 400)
@@ -153,11 +158,12 @@ def test_workers_over_rest(api):
 
 def test_workers_and_lanes_in_the_console(rows: Rows, person: Client) -> None:
     lacking = {"rules": "no Landlock"}
-    confined = {"level": "basic", "layers": ["limits"], "lacking": lacking}
+    confined = {"level": "basic", "layers": ["limits"], "lacking": lacking, "builds": ["limits", "user"]}
     worker_seen("w:1", replace(ABOUT, isolation=confined), datetime.now(UTC))
     shown = page(person, "/workers/").text
     assert "w:1" in shown
     assert "without rules: no Landlock" in shown
+    assert "builds of packages: limits, user" in shown
     person.post("/workers/w:1/", {"what": "drain"})
     person.post("/lanes/slow/", {"what": "pause"})
     shown = page(person, "/workers/").text

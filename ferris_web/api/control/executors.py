@@ -88,19 +88,22 @@ def _about(said: Any) -> About:
 
 
 def _isolation(said: Any) -> dict[str, Any]:
-    """{"level", "layers", "lacking"}; nothing of a worker that does not know yet, or is older."""
+    """{"level", "layers", "lacking", "builds"}; nothing of a worker that does not know yet, or is older."""
     if said is None:
         return {}
     layers, lacking = (said.get("layers"), said.get("lacking")) if isinstance(said, dict) else (None, None)
+    builds = said.get("builds", []) if isinstance(said, dict) else None
     if (
         not isinstance(layers, list)
         or not isinstance(lacking, dict)
+        or not isinstance(builds, list)
         or said.get("level") not in LEVELS
-        or len(layers) + len(lacking) > _MOST_LAYERS
-        or not all(isinstance(text, str) for text in (*layers, *lacking, *lacking.values()))
+        or len(layers) + len(lacking) + len(builds) > _MOST_LAYERS
+        or not all(isinstance(text, str) for text in (*layers, *lacking, *lacking.values(), *builds))
     ):
-        raise Invalid("about.isolation", 'expected {"level", "layers", "lacking"}')
+        raise Invalid("about.isolation", 'expected {"level", "layers", "lacking", "builds"}')
     return {
+        "builds": [name[:_LONGEST_NAME] for name in builds],
         "level": said["level"],
         "layers": [name[:_LONGEST_NAME] for name in layers],
         "lacking": {name[:_LONGEST_NAME]: why[:_LONGEST_NAME] for name, why in lacking.items()},

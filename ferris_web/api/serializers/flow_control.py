@@ -64,7 +64,8 @@ class Worker(serializers.Serializer):
     drain_by = Text(help_text="Who had it drain.")
     running = Running(many=True)
     isolation = serializers.JSONField(
-        help_text='How it confines scripts: {"level", "layers", "lacking": {layer: why}}; empty while it is not known.'
+        help_text='How it confines scripts: {"level", "layers", "lacking": {layer: why}}, '
+        '"builds" (its layers for builds of packages); empty while it is not known.'
     )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from ferris import environments as store
 from ferris.config import ROOT
 from ferris.findings import Finding, room
-from ferris.isolation import BASIC, LAYERS, NONE, OFF, REMEDIES, layers_of, missing
+from ferris.isolation import BASIC, LAYERS, NONE, OFF, REMEDIES, build_layers_of, layers_of, missing
 from ferris_web import wiring
 from ferris_web.catalog.secrets import secrets_unreadable
 
@@ -161,6 +161,13 @@ def isolation(part: str, now: datetime) -> Iterator[Finding]:
     lacking = missing(found, wanted)
     there = ", ".join(name for name in wanted if name not in lacking)
     yield Finding("ok" if not lacking else "warning", part, f"{level}, with {there}")
+    builds = [name for name in build_layers_of(level, found, root=root) if name not in lacking]
+    if "rules" in builds:
+        text = f"packages are built with {', '.join(builds)}: they read and write only what is named"
+        yield Finding("ok", part, text)
+    else:
+        text = f"packages are built with {', '.join(builds)}, without rules: they read what the executor's user can"
+        yield Finding("warning", part, text, REMEDIES["rules"])
     for name, why in lacking.items():
         yield Finding("warning", part, f"without {name} ({why}): no {LAYERS[name]}", REMEDIES.get(name, ""))
     if root and level == BASIC:
