@@ -62,7 +62,7 @@ class Settings:
     stop_grace_seconds: float = 5.0
     hop_limit: int = 100
     slow_after_seconds: float = 300.0
-    lane_limit: int = 1000
+    lane_limit: int = 250
     default_timeout_seconds: float = 3600.0
     runner: str = "warm"  # scripts are forks of a warm interpreter; or "cold": a fresh interpreter for each
     isolation: str = BASIC
@@ -136,7 +136,7 @@ class Settings:
             stop_grace_seconds=read.seconds("FERRIS_STOP_GRACE", 5.0, low=0.0),
             hop_limit=read.whole("FERRIS_HOP_LIMIT", 100, low=1, high=100_000),
             slow_after_seconds=read.seconds("FERRIS_SLOW_AFTER", 300.0, low=0.1),
-            lane_limit=read.whole("FERRIS_LANE_LIMIT", 1000, low=10, high=10_000),
+            lane_limit=read.whole("FERRIS_LANE_LIMIT", 250, low=10, high=10_000),
             default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
             runner=read.choice("FERRIS_RUNNER", "WARM", ("WARM", "COLD")).lower(),
             isolation=read.choice("FERRIS_ISOLATION", "BASIC", ("OFF", "BASIC", "BEST")).lower(),

@@ -1,5 +1,5 @@
-"""Flow control in manifest.json: `retry`, `concurrency`, `singleton`, `rate`. Read here, decided in `ferris.retry`
-and `ferris.limits`.
+"""Flow control in manifest.json: `retry`, `concurrency`, `singleton`, `rate`, `priority`, `fair_share`. Read here,
+decided in `ferris.retry`, `ferris.limits` and `ferris.precedence`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from typing import Any, Final
 from ferris.attributes import shown
 from ferris.documents import Section, near, whole_of
 from ferris.lifecycle import Reason
-from ferris.limits import ON_LIMIT, WAIT, Concurrency, Rate, is_path
+from ferris.limits import ON_LIMIT, WAIT, Concurrency, Limits, Rate, is_path
+from ferris.precedence import PATIENT, URGENT, Precedence, PriorityFrom
 from ferris.retry import REASONS, Retry, Rule
 
 MAX_TIMEOUT: Final = 30 * 86400
@@ -171,12 +172,46 @@ def rate(section: Section) -> Rate | None:
     )
 
 
-def _key(inner: Section) -> str:
-    key = inner.get("key")
+def priority(section: Section, default: int) -> tuple[int, PriorityFrom | None]:
+    """The manifest's `priority`: a number, or where in the event to find it and the number for events without."""
+    given = section.get("priority")
+    if not isinstance(given, dict):
+        return section.whole("priority", default, URGENT, PATIENT), None
+    inner = Section(given, section.file, section.key("priority"), section.notes)
+    inner.known(("key", "default", "values"))
+    if inner.get("key") is None:
+        inner.notes.error(
+            inner.file, inner.key("key"), 'is missing; expected {"key": "data.urgency", "default": 5}'
+        )
+    found = PriorityFrom(_key(inner), _values(inner))
+    return inner.whole("default", default, URGENT, PATIENT), found if found.key else None
+
+
+def _values(inner: Section) -> dict[str, int]:
+    given = inner.get("values")
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or not given:
+        inner.wrong("values", 'an object such as {"gold": 2, "free": 8}')
+        return {}
+    each = Section(given, inner.file, inner.key("values"), inner.notes)
+    return {str(name): each.whole(name, PATIENT, URGENT, PATIENT) for name in given}
+
+
+def precedence(section: Section, priority_from: PriorityFrom | None, limits: Limits) -> Precedence:
+    """Who goes first: `fair_share`, without it the key of `concurrency`, or else that of `rate`."""
+    key = _key(section, "fair_share")
+    for limit in (limits.concurrency, limits.rate):
+        key = key or (limit.key if limit else "")
+    return Precedence(priority_from, key)
+
+
+def _key(inner: Section, name: str = "key") -> str:
+    key = inner.get(name)
     if key is None:
         return ""
     if not is_path(key):
-        inner.wrong("key", 'a path into the event, such as "data.customer" or "subject"')
+        inner.wrong(name, 'a path into the event, such as "data.customer" or "subject"')
         return ""
     return str(key)
 

@@ -21,6 +21,7 @@ from ferris.isolation import BASIC, BEST, EGRESS, NETWORKS, ResourceLimits
 from ferris.limits import Concurrency, Limits, Rate
 from ferris.moments import moment
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
+from ferris.precedence import Precedence
 from ferris.retry import Retry
 from ferris.sql_steps import SqlOptions
 from ferris.triggers import TriggerSpec, is_event_type, triggers_of
@@ -44,7 +45,7 @@ LEAST_MEMORY: Final = 32 * 1024 * 1024
 _KEYS = (
     "description", "entrypoint", "execution_order", "tags", "trigger_events", "output_events", "schedule",
     "priority", "allow_manual_triggering", "active", "timeout", "retry", "python",
-    "concurrency", "singleton", "rate",
+    "concurrency", "singleton", "rate", "fair_share",
     "limits", "network", "isolation",
     "start_from",
 )  # fmt: skip
@@ -83,6 +84,7 @@ class Manifest:
     isolation: str | None = None
     intake: Intake = field(default_factory=Intake)
     start_from: str = ""
+    precedence: Precedence = field(default_factory=Precedence)
 
     @property
     def limits(self) -> Limits:
@@ -105,6 +107,7 @@ class Manifest:
         known |= {"concurrency": limits.concurrency, "rate": limits.rate}
         known["resources"] = ResourceLimits(**known.get("resources", {}))
         known["intake"] = Intake.from_json(known.get("intake") or {})
+        known["precedence"] = Precedence.from_json(known.get("precedence"))
         return cls(**known)
 
 
@@ -164,6 +167,8 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         triggers = tuple(e for n, e in enumerate(intake.join.entries) if e not in intake.join.entries[:n])
         if intake.join.event:
             outputs = tuple(dict.fromkeys((*outputs, intake.join.event)))
+    limits = Limits(flow_control.concurrency(section), flow_control.rate(section))
+    priority, priority_from = flow_control.priority(section, DEFAULT_PRIORITY)
     return Manifest(
         description=section.text("description"),
         scripts=order,
@@ -171,7 +176,7 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         triggers=triggers,
         output_events=outputs,
         schedule=_schedule(section),
-        priority=section.whole("priority", DEFAULT_PRIORITY, 1, 10),
+        priority=priority,
         allow_manual_triggering=section.flag("allow_manual_triggering", True),
         active=section.flag("active", True),
         timeout=section.duration("timeout", None, 0.1, flow_control.MAX_TIMEOUT),
@@ -179,13 +184,14 @@ def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
         python=_python(section),
         sql=sql,
         connections=sql_steps.connections(sql, order, files),
-        concurrency=flow_control.concurrency(section),
-        rate=flow_control.rate(section),
+        concurrency=limits.concurrency,
+        rate=limits.rate,
         resources=_resources(section),
         network=_one_of(section, "network", NETWORKS) or EGRESS,
         isolation=_one_of(section, "isolation", (BASIC, BEST)),
         intake=intake,
         start_from=_start_from(section),
+        precedence=flow_control.precedence(section, priority_from, limits),
     )
 
 

@@ -151,6 +151,7 @@ class _Change:
         self._set("tags", list(manifest.tags))
         self._set("limits", manifest.limits.to_json())
         self._set("intake", manifest.intake.to_json() or None)
+        self._set("precedence", manifest.precedence.to_json())
         for name in _SWITCHES:
             wanted, here = getattr(manifest, name), getattr(self.service, name)
             said = before.manifest.get(name, wanted) if before else None

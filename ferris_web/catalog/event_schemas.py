@@ -211,7 +211,7 @@ def _reads(service: Service, name: str) -> Iterator[tuple[str, str]]:
             continue  # the router leaves it out, too
     for field in service.version.parameters if service.version else ():
         yield "parameters", shown((str(field.get("name", "")),))
-    for path in _texts([service.limits, service.intake]):
+    for path in _texts([service.limits, service.intake, service.precedence]):
         if path.startswith("data."):
             yield "flow control", path
 

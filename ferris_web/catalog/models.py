@@ -112,6 +112,12 @@ class Service(models.Model):
         editable=False,
         help_text="Its concurrency and rate, as the manifest of its version says.",
     )
+    precedence = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="Where its priority and its fair share come from, as the manifest of its version says.",
+    )
     paused_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when its executions are held back; empty: they run."
     )

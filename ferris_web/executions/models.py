@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from ferris import gathering, intake, promises
 from ferris.artifacts import key_of
-from ferris_web.catalog.models import PromiseRule, Service, ServiceVersion
+from ferris_web.catalog.models import Project, PromiseRule, Service, ServiceVersion
 
 STATUSES = [
     (s, s) for s in ("pending", "queued", "in_progress", "completed", "failed", "cancelled", "skipped")
@@ -100,6 +100,25 @@ class Execution(models.Model):
     lane = models.CharField(max_length=10, choices=LANES)
     lane_reason = models.CharField(max_length=20, blank=True, help_text="Why this lane: a key of lanes.WHY.")
     priority = models.PositiveSmallIntegerField(default=5)
+    priority_from = models.CharField(
+        max_length=10, blank=True, help_text="Where that comes from: a key of precedence.PRIORITY_FROM."
+    )
+    project = models.ForeignKey(
+        Project,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        help_text="Its service's: projects take turns in a lane.",
+    )
+    share_key = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Whose fair share it is, within its service: a key of its event.",
+    )
+    turn = models.PositiveBigIntegerField(
+        default=0, help_text="While it waits: its place among those of equal priority, see `services.turns`."
+    )
     attempt = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True, help_text="Waits until then.")
@@ -145,14 +164,29 @@ class Execution(models.Model):
             models.Index(fields=["lease_until"], condition=Q(status="in_progress"), name="execution_leased"),
             models.Index(fields=["not_before"], condition=Q(status="pending"), name="execution_due"),
             models.Index(
-                fields=["lane", "priority", "created_at", "id"],
+                fields=["lane", "project", "priority", "turn", "created_at", "id"],
                 condition=Q(status="queued", rung_at=None),
                 name="execution_unrung",
             ),
             models.Index(
-                fields=["service", "slot", "rate_key", "priority", "created_at", "id"],
+                fields=["lane", "service", "share_key", "priority", "turn"],
+                condition=Q(status="queued", rung_at=None),
+                name="execution_unrung_share",
+            ),
+            models.Index(
+                fields=["service", "slot", "rate_key", "priority", "turn", "created_at", "id"],
                 condition=Q(status="pending"),
                 name="execution_held",
+            ),
+            models.Index(
+                fields=["service", "priority", "turn"],
+                condition=Q(status="pending"),
+                name="execution_held_turn",
+            ),
+            models.Index(
+                fields=["service", "share_key", "priority", "turn"],
+                condition=Q(status="pending"),
+                name="execution_held_share",
             ),
             models.Index(
                 fields=["service", "status", "slot"],

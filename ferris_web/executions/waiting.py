@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from ferris.limits import Limits
+from ferris.precedence import Precedence
 from ferris_web.catalog.models import Service
 from ferris_web.executions.models import Execution, Gate, LanePause, Worker
+from ferris_web.executions.services.turns import turns_before
 from ferris_web.executions.services.urgency import lanes_paused
 from ferris_web.executions.services.workers import ALIVE
 
@@ -36,6 +38,8 @@ class Waiting:
     limit: int | None = None
     per: float | None = None
     lane: str = ""
+    share: str = ""
+    turns_before: int | None = None
     behind: tuple[UUID, ...] = field(
         default=()
     )  # executions that have to end first; some of them if they are many
@@ -43,7 +47,7 @@ class Waiting:
     def to_json(self) -> dict[str, Any]:
         """Without what does not apply."""
         said: dict[str, Any] = {"reason": self.reason, "text": self.text}
-        for name in ("until", "since", "by", "key", "limit", "per", "lane"):
+        for name in ("until", "since", "by", "key", "limit", "per", "lane", "share", "turns_before"):
             if (value := getattr(self, name)) not in (None, ""):
                 said[name] = value
         if self.behind:
@@ -59,9 +63,10 @@ def executions_waiting(rows: Iterable[Execution]) -> dict[UUID, Waiting]:
     # What has rung waits in no paused lane, or is on its way to somebody who will be told of the pause.
     paused = lanes_paused() if any(row.status == "queued" and row.rung_at is None for row in rows) else {}
     crewed = _crewed() if any(row.status == "queued" and row.rung_at is not None for row in rows) else None
+    before = turns_before(row for row in rows if row.status == "queued" and row.rung_at is None)
     for row in rows:
         if row.status == "queued":
-            found[row.pk] = _in_lane(row, paused.get(row.lane), crewed)
+            found[row.pk] = _in_lane(row, paused.get(row.lane), crewed, before.get(row.pk, 0))
         elif row.status == "pending" and row.not_before is not None:
             found[row.pk] = _for_its_time(row, row.not_before)
         elif row.status == "pending":
@@ -89,6 +94,11 @@ def _moment(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _turns(row: Execution, before: int) -> str:
+    of = f" for {row.share_key!r}" if row.share_key else ""
+    return f"this one{of} is in the {'next turn' if not before else f'turn after {before} others'}"
+
+
 def _for_its_time(row: Execution, until: datetime) -> Waiting:
     text = f"for its time, {_moment(until)}"
     if row.reason:
@@ -106,15 +116,16 @@ def _crewed() -> set[str] | None:
     return {lane for of in serving for lane in of}
 
 
-def _in_lane(row: Execution, pause: LanePause | None, crewed: set[str] | None) -> Waiting:
+def _in_lane(row: Execution, pause: LanePause | None, crewed: set[str] | None, before: int) -> Waiting:
     if row.rung_at is None and pause is not None:
         text = f"until the lane {row.lane} goes on: {pause.paused_by} paused it at {_moment(pause.paused_at)}"
         return Waiting(LANE_PAUSED, text, lane=row.lane, since=pause.paused_at, by=pause.paused_by)
     if row.rung_at is None:
         text = (
-            f"for room in the lane {row.lane}: its queue is full, more urgent and older executions go first"
+            f"for room in the lane {row.lane}, whose queue is full: projects take turns, in each the most urgent "
+            f"first, of equal priority services and their keys in turn; {_turns(row, before)}"
         )
-        return Waiting(LANE_FULL, text, lane=row.lane)
+        return Waiting(LANE_FULL, text, lane=row.lane, share=row.share_key, turns_before=before)
     if crewed is not None and row.lane not in crewed:
         text = f"for a worker: none serves the lane {row.lane} now, or takes anything new"
         return Waiting(NO_WORKER, text, lane=row.lane, since=row.rung_at)
@@ -131,7 +142,22 @@ def _at_the_gate(
         return {row.pk: paused for row in rows}
     rules = Limits.from_json(service.limits)
     ahead = _running(service, rules, {row.slot for row in rows})
-    return {row.pk: _at_a_limit(row, rules, ahead, opens_at) for row in rows}
+    found = {row.pk: _at_a_limit(row, rules, ahead, opens_at) for row in rows}
+    key = Precedence.from_json(service.precedence).fair_share
+    if not key or not _shared(rules, key):
+        return found
+    before = turns_before(rows)
+    return {row.pk: _in_turn(found[row.pk], row, key, before[row.pk]) for row in rows}
+
+
+def _shared(rules: Limits, key: str) -> bool:
+    """Whether values of the key have a limit in common, so that it matters whose turn it is."""
+    return any(rule is not None and rule.key != key for rule in (rules.concurrency, rules.rate))
+
+
+def _in_turn(found: Waiting, row: Execution, key: str, before: int) -> Waiting:
+    text = f"{found.text}. Each {key} has its turn: {_turns(row, before)}"
+    return replace(found, text=text, share=row.share_key, turns_before=before)
 
 
 def _at_a_limit(

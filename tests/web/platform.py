@@ -13,6 +13,7 @@ from ferris.events import Event
 from ferris.intake import Intake
 from ferris.limits import Limits
 from ferris.ports import LogRecord, Record
+from ferris.precedence import Precedence
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog.changes import revision_bump
@@ -32,19 +33,21 @@ def service(
     active: bool = True,
     limits: Limits | None = None,
     intake: Intake | None = None,
+    precedence: Precedence | None = None,
+    project: str = "testing",
 ) -> Service:
     """A service with one version that listens to these event types (or {"event_type", "filter"}), or that has a
     join."""
     if intake is not None and intake.join is not None:
         triggers = tuple(asdict(entry) for entry in intake.join.entries)
-    project, _ = Project.objects.get_or_create(name="testing")
     made = Service.objects.create(
-        project=project,
+        project=Project.objects.get_or_create(name=project)[0],
         name=name,
         priority=priority,
         active=active,
         limits=(limits or Limits()).to_json(),
         intake=intake and intake.to_json(),
+        precedence=(precedence or Precedence()).to_json(),
     )
     made.version = ServiceVersion.objects.create(
         service=made,

@@ -349,7 +349,7 @@ def test_who_waits_for_a_key_is_told_for_whom(django_assert_max_num_queries):
     dispatch(of("acme"), of("acme"), of("bolt"))
     admit_all()
     rows = list(Execution.objects.order_by("created_at"))
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         found = executions_waiting(rows)
     waits = found[rows[1].pk]
     assert (waits.reason, waits.key, waits.behind) == ("concurrency", "acme", (rows[0].pk,))

@@ -60,6 +60,9 @@ class ServiceHead(serializers.Serializer):
         allow_null=True, help_text="Its last runs were slow: it runs in the lane `slow` since then."
     )
     limits = JsonObject(help_text="`concurrency` and `rate`, as its manifest says; empty without.")
+    precedence = JsonObject(
+        help_text="`priority`: where in an event it is looked for; `fair_share`: the key whose values take turns."
+    )
     priority = serializers.IntegerField()
     allow_manual_triggering = serializers.BooleanField()
     trigger_events = Trigger(source="triggers", many=True)

@@ -10,6 +10,7 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_fiel
 from rest_framework import serializers
 
 from ferris.lanes import WHY
+from ferris.precedence import PRIORITY_FROM
 from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Number, Page, Text, Time, stamp
 from ferris_web.api.serializers.promises import Promise
 from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
@@ -74,6 +75,8 @@ class _Executions(serializers.ListSerializer):
             "limit": {"type": "integer"},
             "per": {"type": "number"},
             "lane": {"type": "string"},
+            "share": {"type": "string"},
+            "turns_before": {"type": "integer"},
             "behind": {"type": "array", "items": {"type": "string", "format": "uuid"}},
         },
         "required": ["reason", "text"],
@@ -112,6 +115,11 @@ class Execution(serializers.Serializer):
         help_text="Why this lane: " + ", ".join(f"`{code}`: {text}" for code, text in WHY.items())
     )
     priority = serializers.IntegerField()
+    priority_from = Text(
+        help_text="Where it comes from: "
+        + ", ".join(f"`{code}`: {text}" for code, text in PRIORITY_FROM.items() if code)
+        + "; empty: its service's."
+    )
     created_at = Time()
     not_before = Time(allow_null=True, help_text="A pending execution waits until then.")
     started_at = Time(allow_null=True)

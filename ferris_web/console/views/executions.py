@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 
 from ferris.errors import BackendError, Conflict, NotFound
 from ferris.lanes import WHY
+from ferris.precedence import PRIORITY_FROM
 from ferris_web.accounts.models import User
 from ferris_web.catalog.models import Project
 from ferris_web.console import causes, charts, commands, filters, logs
@@ -101,6 +102,7 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "waiting": execution_waiting(row),
         "priorities": range(1, 11),
         "lane_reason": WHY.get(row.lane_reason, ""),
+        "priority_from": PRIORITY_FROM.get(row.priority_from, "") if row.priority_from else "",
         "parent": _get(row.parent_id) if row.parent_id else None,
         "caused": overview.caused_by(row),
         "artifacts": artifacts.shown(row),

@@ -21,6 +21,7 @@ from ferris import limits
 from ferris.limits import Limits, Starts, Waiter
 from ferris_web.executions.models import Execution, Gate
 from ferris_web.executions.services.changes import Change
+from ferris_web.executions.services.turns import Entry, turn_written, turns_give
 
 Slots = dict[UUID, set[str]]
 """By service: whose concurrency may have room."""
@@ -51,9 +52,19 @@ class _Held(NamedTuple):
     slot: str | None
     rate_key: str | None
     priority: int
+    turn: int
     created_at: Any
     flow_id: str
     attempt: int
+    project_id: int | None
+    share_key: str
+
+
+_ORDER = ("priority", "turn", "created_at", "id")
+
+
+def _order(row: _Held) -> tuple[Any, ...]:
+    return row.priority, row.turn, row.created_at, row.id
 
 
 _Pair = tuple[str | None, str | None]  # a slot and a rate key, as rows have them
@@ -136,14 +147,14 @@ class _Door:
         """Let in who may. Gives when the rate lets the next one in, if someone waits for that."""
         rules = self._rules
         if not rules:
-            while rows := _read([self._waiting], _AT_ONCE):
+            while rows := _read([self._waiting.order_by(*_ORDER)], _AT_ONCE):
                 self._let_in(rows)
             return None
         pairs = self._pairs(slots)
         running = self._running({self._slot(slot) for slot, _ in pairs})
         starts = self._starts({self._rate_key(key) for _, key in pairs})
         found = self._candidates(pairs, running, starts)
-        rows = {row.id: row for row in sorted(found, key=lambda row: (row.priority, row.created_at, row.id))}
+        rows = {row.id: row for row in sorted(found, key=_order)}
         waiters = [Waiter(pk, self._slot(row.slot), self._rate_key(row.rate_key)) for pk, row in rows.items()]
         answer = limits.admit(rules, waiters, running, starts)
         self._let_in([rows[one.id] for one in answer.admitted])
@@ -211,12 +222,19 @@ class _Door:
                 room = min(room, rules.rate.limit - begun.count)
             if room > 0:
                 of_keys = self._waiting.filter(slot=slot, rate_key=key)
-                looks.append(of_keys.order_by("priority", "created_at", "id")[:room])
+                looks.append(of_keys.order_by(*_ORDER)[:room])
         return _read(looks)
 
     def _let_in(self, rows: Sequence[_Held]) -> None:
+        given = turns_give(
+            [
+                Entry(row.id, row.lane, row.project_id, self._service, row.share_key, row.priority)
+                for row in rows
+            ]
+        )
         for some in _portions([row.id for row in rows], _AT_ONCE):
-            self._waiting.filter(pk__in=some).update(status="queued", rung_at=None)
+            turn = turn_written({pk: given[pk] for pk in some})
+            self._waiting.filter(pk__in=some).update(status="queued", rung_at=None, turn=turn)
         self._done.lanes |= {row.lane for row in rows}
         self._done.changes += [Change(row.id, "queued", self._name, row.flow_id, row.attempt) for row in rows]
 

@@ -29,6 +29,7 @@ from ferris_web.catalog.secrets import SealedSecret
 from ferris_web.executions.gathered import events_handed
 from ferris_web.executions.models import OPEN, Execution, LanePause, Worker
 from ferris_web.executions.services.dispatch import Doorbell
+from ferris_web.executions.services.turns import lane_next
 from ferris_web.executions.services.urgency import LANES_CHANGED
 
 log = logging.getLogger(__name__)
@@ -311,20 +312,17 @@ def executions_unrung(lane: str) -> bool:
 
 
 def executions_ring(lane: str, most: int, now: datetime) -> list[Doorbell]:
-    """Note that the doorbells of the most urgent and oldest unrung executions ring now; ring them when it returns.
+    """Note that the doorbells of those whose turn it is ring now, see `services.turns`; ring them when it returns.
 
-    Two callers at once get different executions.
+    Two callers at once get different executions; the second one perhaps fewer than there are.
     """
     with transaction.atomic():
+        chosen = lane_next(lane, most)
         # On PostgreSQL the rows are locked and passed over by others; on SQLite the transaction has the file.
-        oldest = (
-            _unrung(lane)
-            .order_by("priority", "created_at", "id")
-            .select_for_update(skip_locked=_can_skip_locked())
-        )
-        found = list(oldest.values_list("id", flat=True)[:most])
+        mine = _unrung(lane).filter(pk__in=chosen).select_for_update(skip_locked=_can_skip_locked())
+        found = set(mine.values_list("id", flat=True))
         Execution.objects.filter(pk__in=found, status="queued").update(rung_at=now)
-    return [Doorbell(pk, lane) for pk in found]
+    return [Doorbell(pk, lane) for pk in chosen if pk in found]
 
 
 def executions_spill(source: str, target: str, most: int, now: datetime) -> list[Doorbell]:

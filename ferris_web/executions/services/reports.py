@@ -22,6 +22,7 @@ from ferris_web.executions.services.artifacts import artifacts_of
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.dispatch import Doorbell
 from ferris_web.executions.services.paces import Run
+from ferris_web.executions.services.turns import Entry, turn_written, turns_give
 
 _FIELDS = [
     "status",
@@ -50,6 +51,7 @@ _STEP_FIELDS = [
     *("wall_ms", "cpu_ms", "memory_bytes", "memory_of", "output_bytes", "isolation"),
 ]
 _DUE_AT_ONCE = 1000
+_ENTRY = ("id", "lane", "project_id", "service_id", "share_key", "priority")
 
 # Asked for at every turn of the recorder, which under load are many with few reports each.
 _ROW_FIELDS = [field.attname for field in Execution._meta.concrete_fields]
@@ -307,18 +309,28 @@ def executions_due(now: datetime) -> Due:
         due = list(
             Execution.objects.select_for_update(of=("self",))
             .filter(status="pending", not_before__lte=now)
-            .order_by("not_before")
-            .values_list("id", "lane", "service_id", "slot", "service__paused_at")[:_DUE_AT_ONCE]
+            .order_by("not_before", "created_at", "id")
+            .values_list("slot", "service__paused_at", *_ENTRY)[:_DUE_AT_ONCE]
         )
-        free = {pk: lane for pk, lane, _, slot, paused_at in due if slot is None and paused_at is None}
-        rest = [(pk, service, slot) for pk, _, service, slot, _ in due if pk not in free]
-        Execution.objects.filter(pk__in=list(free), status="pending").update(
-            status="queued", rung_at=None, not_before=None
-        )
+        entries = [
+            (slot, Entry(*entry) if slot is None and paused_at is None else Entry(*entry)._replace(lane=None))
+            for slot, paused_at, *entry in due
+        ]
+        turns = turns_give([entry for _, entry in entries], again=True)
+        free = {entry.id: entry.lane for _, entry in entries if entry.lane}
+        rest = [(entry.id, entry.service, slot) for slot, entry in entries if not entry.lane]
+        if free:
+            Execution.objects.filter(pk__in=list(free), status="pending").update(
+                status="queued",
+                rung_at=None,
+                not_before=None,
+                turn=turn_written({pk: turns[pk] for pk in free}),
+            )
         if rest:
             gates_make({service for _, service, _ in rest})
-            Execution.objects.filter(pk__in=[pk for pk, _, _ in rest], status="pending").update(
-                rung_at=None, not_before=None
+            waits = [pk for pk, _, _ in rest]
+            Execution.objects.filter(pk__in=waits, status="pending").update(
+                rung_at=None, not_before=None, turn=turn_written({pk: turns[pk] for pk in waits})
             )
     held: Slots = {}
     for _, service, slot in rest:

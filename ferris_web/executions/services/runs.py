@@ -15,12 +15,14 @@ from ferris.events import Event
 from ferris.execution import execution_id
 from ferris.intake import Intake
 from ferris.limits import Limits
+from ferris.precedence import FROM_SERVICE, OF_THE_RUN, Precedence
 from ferris.routing import RoutingTable, Trigger
 from ferris_web.catalog.models import Service
 from ferris_web.executions.journal import event_of
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.models import Execution, Flow
 from ferris_web.executions.services.admission import Slots, gates_make
+from ferris_web.executions.services.turns import entry_of, turns_give
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class Listener:
     slow: bool = False
     intake: Intake | None = None
     entries: RoutingTable | None = None
+    project_id: int | None = None
+    precedence: Precedence = field(default_factory=Precedence)
+
+    def priority_of(self, event: Event, asked: int | None) -> tuple[int, str]:
+        """The priority of an execution for this event, and where it comes from; `asked`: for this run alone."""
+        if asked is not None:
+            return asked, OF_THE_RUN
+        rule = self.precedence.priority
+        return (self.priority, FROM_SERVICE) if rule is None else rule.of(event, self.priority)
 
 
 def listener_of(service: Service) -> Listener:
@@ -62,6 +73,8 @@ def listener_of(service: Service) -> Listener:
         service.slow_since is not None,
         intake,
         entries,
+        service.project_id,
+        Precedence.from_json(service.precedence),
     )
 
 
@@ -102,7 +115,7 @@ def execution_rows(
         sequence = flows.next(event)
         # A time of its own for each row, so that lists by time keep the order of the log.
         moment = now + timedelta(microseconds=len(made))
-        priority = run.priority or target.priority
+        priority, priority_from = target.priority_of(event, run.priority)
         choice = lanes.choose(priority, run.trigger_type, slow=target.slow)
         row = Execution(
             id=run.id,
@@ -118,6 +131,9 @@ def execution_rows(
             lane=choice.lane,
             lane_reason=choice.reason,
             priority=priority,
+            priority_from=priority_from,
+            project_id=target.project_id,
+            share_key=target.precedence.share_key(event),
             created_at=moment,
             gathering_id=run.gathering,
         )
@@ -136,6 +152,10 @@ def execution_rows(
 
 def executions_save(made: Sequence[Execution]) -> Slots:
     """Write new rows; those who wait to be admitted, by service."""
+    waiting = [row for row in made if row.status == "pending" or (row.status == "queued" and not row.rung_at)]
+    given = turns_give([entry_of(row) for row in waiting])
+    for row in waiting:
+        row.turn = given[row.pk]
     Execution.objects.bulk_create(made)
     holds = {row.service_id for row in made if row.status == "pending"}
     if holds:

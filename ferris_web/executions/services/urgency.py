@@ -9,9 +9,11 @@ from django.db import transaction
 
 from ferris import lanes
 from ferris.errors import Conflict, NotFound
+from ferris.precedence import BY_HAND
 from ferris_web.catalog.changes import notify
 from ferris_web.executions.models import Execution, LanePause
 from ferris_web.executions.services.changes import Change, changes_tell
+from ferris_web.executions.services.turns import entry_of, turns_give
 
 LANES_CHANGED = "lanes"
 """The notice on `ferris.control` that has the scheduler look who may ring now."""
@@ -31,9 +33,11 @@ def execution_prioritise(wanted: UUID, priority: int, *, now: datetime) -> Execu
             raise Conflict(f"execution {wanted} does not wait any more: it is {row.status.replace('_', ' ')}")
         choice = lanes.choose(priority, row.trigger_type, slow=row.service.slow_since is not None)
         row.priority, row.lane, row.lane_reason = priority, choice.lane, choice.reason
+        row.priority_from = BY_HAND
+        row.turn = turns_give([entry_of(row)])[row.pk]
         if row.status == "queued":
             row.rung_at = None  # the doorbell that has rung, in another lane perhaps, may still be answered
-        row.save(update_fields=["priority", "lane", "lane_reason", "rung_at"])
+        row.save(update_fields=["priority", "priority_from", "turn", "lane", "lane_reason", "rung_at"])
         notify(LANES_CHANGED)
     changes_tell([Change.of(row, row.service.name)])
     return row
