@@ -58,6 +58,13 @@ lint: .venv/developed  ## style, types, who imports whom, pending migrations, th
 	@FERRIS_HOME=$$(mktemp -d) $(PY) manage.py makemigrations --check --dry-run
 	@FERRIS_HOME=$$(mktemp -d) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
 
+# Of fewer, or somewhere else: make seed-large EXECUTIONS=50000 FERRIS_HOME=/tmp/large
+EXECUTIONS ?= 1000000
+.PHONY: seed-large
+seed-large: .venv/installed  ## a platform as if in use for a month: 1,000,000 executions and events, 10,000 services (some minutes)
+	@$(PY) manage.py migrate -v 0
+	@$(PY) manage.py seed_large --executions $(EXECUTIONS)
+
 .PHONY: bench
 bench: .venv/developed  ## figures, ratios first
 	@$(PY) -m tests.bench

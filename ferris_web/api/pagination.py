@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-import orjson
-from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
+
+from ferris_web import keyset
 
 LIMIT = 50
 MOST = 500
@@ -41,48 +38,23 @@ class KeysetPagination(BasePagination):
         """The rows of the page that `cursor` and `limit` ask for; ValidationError for wrong ones."""
         self._url = request.build_absolute_uri()
         limit = limit_of(request)
-        place, backwards = self._read(request.query_params.get("cursor", ""), queryset.model)
-        order = [_turned(field) for field in self.ordering] if backwards else list(self.ordering)
-        if place is not None:
-            queryset = queryset.filter(_behind(order, place))
-        rows = list(queryset.order_by(*order)[: limit + 1])
-        more = len(rows) > limit
-        rows = rows[:limit]
-        if backwards:
-            rows.reverse()
-        # Coming from a page, there is one on that side; on the other side the row too many tells.
-        self._has_next = bool(rows) and (backwards or more)
-        self._has_previous = bool(rows) and (more if backwards else place is not None)
-        self._rows = rows
-        return rows
+        try:
+            self._slice = keyset.cut(queryset, self.ordering, request.query_params.get("cursor", ""), limit)
+        except keyset.WrongCursor:
+            raise ValidationError({"cursor": "is none of ours; take it from `next` or `previous`"}) from None
+        return self._slice.rows
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(
             {
                 "results": data,
-                "next": self._link(self._rows[-1], False) if self._has_next else None,
-                "previous": self._link(self._rows[0], True) if self._has_previous else None,
+                "next": self._link(self._slice.after),
+                "previous": self._link(self._slice.before),
             }
         )
 
-    def _link(self, row: Any, backwards: bool) -> str:
-        values = [_plain(getattr(row, field.lstrip("-"))) for field in self.ordering]
-        text = base64.urlsafe_b64encode(orjson.dumps([int(backwards), *values])).decode().rstrip("=")
-        return replace_query_param(self._url, "cursor", text)
-
-    def _read(self, cursor: str, model: type[Model]) -> tuple[list[Any] | None, bool]:
-        if not cursor:
-            return None, False
-        try:
-            said = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-            backwards, *values = said
-            fields = [model._meta.get_field(field.lstrip("-")) for field in self.ordering]
-            place = [field.to_python(value) for field, value in zip(fields, values, strict=True)]
-            if None in place or any(isinstance(v, datetime) and v.tzinfo is None for v in place):
-                raise ValueError(cursor)
-        except (ValueError, TypeError, binascii.Error, DjangoValidationError):
-            raise ValidationError({"cursor": "is none of ours; take it from `next` or `previous`"}) from None
-        return place, bool(backwards)
+    def _link(self, cursor: str) -> str | None:
+        return replace_query_param(self._url, "cursor", cursor) if cursor else None
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         return page_schema(schema)
@@ -159,33 +131,3 @@ def next_link(request: Request, **parameters: Any) -> str:
     for name, value in parameters.items():
         url = replace_query_param(url, name, value)
     return str(url)
-
-
-def _behind(order: Sequence[str], place: Sequence[Any]) -> Q:
-    """Rows behind a place. The first condition alone bounds the walk along the index; the rest is for equals."""
-    first = order[0].lstrip("-")
-    bound = Q(**{f"{first}__{_beyond(order[0])}e": place[0]})
-    behind, equals = Q(), Q()
-    for field, value in zip(order, place, strict=True):
-        name = field.lstrip("-")
-        behind |= equals & Q(**{f"{name}__{_beyond(field)}": value})
-        equals &= Q(**{name: value})
-    return bound & behind
-
-
-def _beyond(field: str) -> str:
-    return "lt" if field.startswith("-") else "gt"
-
-
-def _turned(field: str) -> str:
-    return field[1:] if field.startswith("-") else f"-{field}"
-
-
-def _plain(value: Any) -> Any:
-    return (
-        value
-        if isinstance(value, (int, str))
-        else value.isoformat()
-        if isinstance(value, datetime)
-        else str(value)
-    )

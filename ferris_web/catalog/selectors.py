@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db import connection
+from django.db.models import BooleanField, Count, F, Func, Max, Q, QuerySet, Value
 
 from ferris import routing
 from ferris.config import PACKAGES_BUCKET
@@ -123,16 +124,45 @@ def service_list(
     *, project: str = "", tag: str = "", query: str = "", runs: bool | None = None
 ) -> QuerySet[Service]:
     """Services by name. `query` is looked for in name and description; `runs`: those that do, or do not."""
-    found = Service.objects.select_related("project", "version", "repository").prefetch_related("triggers")
+    found = services_shown(Service.objects.all())
     if project:
         found = found.filter(project__name=project)
     if query:
         found = found.filter(Q(name__icontains=query) | Q(description__icontains=query))
     if runs is not None:
-        found = found.filter(_RUNS) if runs else found.exclude(_RUNS)
+        found = found.filter(service_filter(runs=runs))
     if tag:
-        found = found.filter(pk__in=[pk for pk, tags in found.values_list("pk", "tags") if tag in tags])
+        found = found.filter(tagged(tag))
     return found
+
+
+def services_shown(found: QuerySet[Service]) -> QuerySet[Service]:
+    """The same services with what lists show of them, and without what is long."""
+    return (
+        found.select_related("project", "version", "repository")
+        .defer("version__files", "version__parameters", "version__requirements", "version__readme")
+        .prefetch_related("triggers")
+    )
+
+
+def service_filter(*, runs: bool) -> Q:
+    """Services that events make run, or the others."""
+    return _RUNS if runs else ~_RUNS
+
+
+def tagged(tag: str) -> Q:
+    """Services that carry a tag; the database looks, no row is read for it."""
+    if connection.vendor == "postgresql":
+        return Q(tags__contains=[tag])
+    return Q(_Carries(F("tags"), Value(tag)))
+
+
+class _Carries(Func):
+    """SQLite: a list in JSON holds a text."""
+
+    template = "EXISTS(SELECT 1 FROM json_each(%(expressions)s))"
+    arg_joiner = ") WHERE value = ("
+    output_field = BooleanField()
 
 
 def service_get(name: str) -> Service:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Count
-from django.db.models.functions import TruncHour
 
 from ferris.event_maps import EventMap
+from ferris_web.executions.buckets import buckets
 from ferris_web.executions.models import Event, Execution
 from ferris_web.executions.overview import Hour
 from ferris_web.executions.services.runs import as_uuid
@@ -48,14 +48,9 @@ def event_type_seen(name: str) -> Seen:
 def event_type_hours(name: str, now: datetime, count: int = 24) -> list[Hour]:
     """How many events of a type came in each of the last hours, oldest first, the current one included."""
     current = now.replace(minute=0, second=0, microsecond=0)
-    found = {start: Hour(start) for start in (current - _HOUR * n for n in reversed(range(count)))}
-    rows = Event.objects.filter(type=name, received_at__gte=current - _HOUR * (count - 1)).order_by()
-    for hour, amount in (
-        rows.annotate(hour=TruncHour("received_at")).values_list("hour").annotate(n=Count("key"))
-    ):
-        if hour in found:
-            found[hour].counts["events"] = amount
-    return list(found.values())
+    rows = Event.objects.filter(type=name)
+    found = buckets(rows, "received_at", current - _HOUR * (count - 1), current + _HOUR, _HOUR)
+    return [Hour(one.start, {"events": one.total} if one.total else {}) for one in found]
 
 
 def event_map_trials(by: EventMap, most: int = 10) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from ferris_web.executions.models import DeadLetter, Execution
 
 MOST_READ = 50_000
 """Failures that are looked at to find groups, the newest ones."""
+MOST_SHOWN = 200
+"""Groups that are shown at most, the latest."""
 
 
 # --- dead letters ------------------------------------------------------------------------------------
@@ -107,10 +109,12 @@ class Failures:
 
 @dataclass(frozen=True)
 class FailureGroups:
-    """The groups, the latest first. `truncated`: there are more failures than were looked at."""
+    """The groups, the latest first. `truncated`: there are more failures than were looked at. `more`: so many groups
+    are not among them."""
 
     groups: list[Failures]
     truncated: bool
+    more: int = 0
 
 
 def executions(group: FailureGroup, after: str = "") -> QuerySet[Execution]:
@@ -143,8 +147,11 @@ def _failed(group: FailureGroup) -> QuerySet[Execution]:
     return found if group.until is None else found.filter(created_at__lt=group.until)
 
 
-def failure_groups(wanted: FailureGroup, most_read: int = MOST_READ) -> FailureGroups:
-    """The groups among the newest failures: by service, reason, and what their errors have in common."""
+def failure_groups(
+    wanted: FailureGroup, most_read: int = MOST_READ, most: int | None = None
+) -> FailureGroups:
+    """The groups among the newest failures: by service, reason, and what their errors have in common. At most `most`
+    of them."""
     rows = _failed(wanted).order_by("-created_at", "-id").annotate(name=F("service__name"))
     found: dict[tuple[str, str, str], Failures] = {}
     read = 0
@@ -166,4 +173,5 @@ def failure_groups(wanted: FailureGroup, most_read: int = MOST_READ) -> FailureG
         else:
             group.count += 1
             group.first_at = at
-    return FailureGroups(list(found.values()), read > most_read)
+    groups = list(found.values())[:most]
+    return FailureGroups(groups, read > most_read, len(found) - len(groups))

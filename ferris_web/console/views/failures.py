@@ -21,6 +21,8 @@ from ferris_web.executions import failures
 from ferris_web.executions.failures import FailureGroup, LetterGroup
 from ferris_web.executions.services import Piece, dead_letters_redrive, failures_retry
 
+_READ = 5_000  # the command and the API look further back
+_SHOWN = 50
 _PERIODS = (("24h", "last 24 hours"), ("1h", "last hour"), ("7d", "last 7 days"), ("", "any time"))
 
 
@@ -31,12 +33,12 @@ def failure_list(request: HttpRequest) -> HttpResponse:
     since = filters.since(query, timezone.now())
     wanted = FailureGroup(service=filters.text(query, "service", 200), since=since)
     context = {
-        "kinds": failures.failure_groups(wanted),
+        "kinds": failures.failure_groups(wanted, _READ, most=_SHOWN),
         "service": wanted.service,
         "since": since.isoformat() if since else "",
         "periods": filters.choices(query, "since", _PERIODS),
         "filtered": bool(wanted.service) or query["since"] != "24h",
-        "most": failures.MOST_READ,
+        "most": _READ,
     }
     return render(request, "console/failures.html", context)
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.core.cache import cache
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -19,11 +20,13 @@ from ferris_web import wiring
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import OutputEvent, Project, Schedule, Secret, Service, ServiceVersion, Trigger
 from ferris_web.console import filters, presentation
+from ferris_web.console.paging import page
 from ferris_web.executions import overview as figures
 from ferris_web.executions.models import Execution
 
 STATES = (("", "any state"), ("active", "active"), ("inactive", "inactive or gone"))
 _WEEK = timedelta(days=7)
+_TAG_SECONDS = 30  # every service is looked at for them
 _BINARY_SAMPLE = 4096
 PEERS = 200  # links shown at most
 
@@ -35,7 +38,8 @@ def service_list(request: HttpRequest) -> HttpResponse:
         ("", "all projects"),
         *((name, name) for name in Project.objects.values_list("name", flat=True)),
     ]
-    tags = [("", "all tags"), *((tag, tag) for tag in catalog.tag_list())]
+    known = cache.get_or_set("console:tags", catalog.tag_list, _TAG_SECONDS)
+    tags = [("", "all tags"), *((tag, tag) for tag in known)]
     state = filters.chosen(query, "state", STATES)
     found = catalog.service_list(
         project=filters.chosen(query, "project", projects),
@@ -43,11 +47,11 @@ def service_list(request: HttpRequest) -> HttpResponse:
         query=filters.text(query, "q", 200),
         runs={"active": True, "inactive": False}.get(state),
     )
-    page = Paginator(found, 50).get_page(query.get("page"))
-    latest = figures.latest_of(page.object_list)
+    shown = page(found, query, order=("name",))
+    latest = figures.latest_of(shown.rows)
     context = {
-        "page": page,
-        "rows": [(service, latest.get(service.pk)) for service in page],
+        "page": shown,
+        "rows": [(service, latest.get(service.pk)) for service in shown],
         "q": filters.text(query, "q", 200),
         "projects": filters.choices(query, "project", projects),
         "tags": filters.choices(query, "tag", tags),
