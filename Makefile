@@ -73,6 +73,10 @@ bench: .venv/developed  ## figures, ratios first
 bench-real: .venv/developed  ## figures of the real stack, each beside the bare server; starts servers of its own
 	@$(PY) -m tests.bench.real
 
+.PHONY: pictures
+pictures: .venv/developed  ## draws the diagrams of docs/ anew where they changed (needs Chromium and npm)
+	@$(PY) docs/draw.py
+
 .PHONY: lock
 lock: .venv/uv  ## pins everything below requirements*.in, with hashes
 	@$(UV) compile --quiet --generate-hashes --universal --no-header --python-version 3.11 requirements.in -o requirements.txt

@@ -41,6 +41,8 @@ PAGES = {
     "buckets": "/objects/",
     "bucket": "/objects/reports/",
     "help": "/help/",
+    "help-page": "/help/flow-control/",
+    "help-search": "/help/?q=retry",
     "not-found": "/nothing/",
     "nothing-fits": "/executions/?service=nothing",
 }

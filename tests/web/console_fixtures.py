@@ -78,6 +78,9 @@ def addresses(rows: Rows) -> list[str]:
     return [
         "/",
         "/help/",
+        "/help/?q=retry",
+        "/help/tutorial/",
+        "/help/commands/",
         "/services/",
         "/services/?q=report&project=reports&state=active",
         "/projects/",

@@ -142,9 +142,9 @@ def monitors() -> list[tuple[str, str]]:
 
 @register.simple_tag(takes_context=True)
 def help_anchor(context: Context) -> str:
-    """The part of the help page that belongs to this page: the first part of its address."""
+    """The part of the documentation's page on the console that belongs to this page: the first part of its address."""
     request = context.get("request")
-    return (request.path.split("/")[1] if request else "") or "idea"
+    return (request.path.split("/")[1] if request else "") or "dashboard"
 
 
 @register.simple_tag
