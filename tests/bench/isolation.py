@@ -17,7 +17,7 @@ from ferris.execution import ExecutionOrder
 from ferris.isolation import BASIC, BEST, NONE, OFF
 from tasks.cleaner import remove
 from tasks.command import inherited
-from tasks.environment import Environments
+from tasks.environment import BuildStep, Environments
 from tasks.isolation import Isolation
 from tasks.runner import ColdRunner, Command, Runner
 from tasks.warm import WarmRunner
@@ -131,11 +131,11 @@ def _figures(rows: list[tuple[float, float]]) -> dict[str, float]:
     }
 
 
-def _build(commands: list[list[str]]) -> None:
+def _build(steps: list[BuildStep]) -> None:
     import subprocess
 
-    for command in commands:
-        subprocess.run(command, check=True, capture_output=True)
+    for step in steps:
+        subprocess.run(step.command, check=True, capture_output=True)
 
 
 def main() -> None:

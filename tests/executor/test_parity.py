@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tasks.command import inherited
-from tasks.environment import Environments
+from tasks.environment import BuildStep, Environments
 from tasks.isolation import KEPT
 from tasks.runner import SDK, ColdRunner, Command, Process
 from tasks.warm import WarmProcess, WarmRunner
@@ -158,9 +158,9 @@ NEIGHBOURS = {
 }  # fmt: skip
 
 
-def build(commands: list[list[str]]) -> None:
-    for command in commands:
-        subprocess.run(command, check=True)
+def build(steps: list[BuildStep]) -> None:
+    for step in steps:
+        subprocess.run(step.command, check=True)
 
 
 def built(folder: Path, python: str | None = None) -> str:
