@@ -7,12 +7,15 @@ else goes on as ever: the script's own modules and `__main__` are taken apart, `
 
 Where a script could tell the difference nothing is hidden: an object that does something when it is freed would not
 be freed, if only a module of the server held it (as an open file in a class of `logging`).
+
+And where nothing at all is left to be seen, the process ends there and then, with status 0: see `_is_over`.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 from _thread import _count as threads  # all but the main one that still run
 from weakref import ReferenceType
@@ -28,14 +31,48 @@ MOST = 20_000
 _kept: list[Any] = []
 
 
+class _Known:
+    """What a script that just ran to its end leaves as it was, and no other."""
+
+    main: int
+    """The number of `__main__`: whoever holds the module itself would hold up its end."""
+    place: bytes | None = None
+    """How far the stack reaches in `_part`, and how much of libraries is mapped: from a trial."""
+    trial: int | None = None
+    """In the child that tries it out: where it tells."""
+    young: list[Any]
+    """Something that the script's collector looks at: missing when the script had it look at nothing any more."""
+
+    def __init__(self) -> None:
+        import warnings
+        from importlib.machinery import NamespaceLoader, SourceFileLoader
+
+        self.atexit, self.warnings = atexit, warnings
+        self.loaders = (SourceFileLoader, NamespaceLoader)
+        self.callbacks, self.filters = atexit._ncallbacks(), list(warnings.filters)
+        self.streams = (sys.stdout, sys.stderr)
+        self.hook = sys.excepthook
+        self.flush_all: Callable[[None], int] = lambda _: 1
+
+
+_known: _Known
+
+
 def come_first() -> None:
     """Register before anybody else, so that it is called last. Where somebody was first, children end as ever."""
     if not getattr(atexit, "_ncallbacks", lambda: 1)():
         atexit.register(_part, _kept, sys.modules, gc.get_objects)
 
 
-def settle() -> None:
-    """Let children share what there is by now: no collector of theirs looks at it, or frees it at their end."""
+def settle(flush_all: Callable[[None], int]) -> None:
+    """Let children share what there is by now: no collector of theirs looks at it, or frees it at their end.
+
+    `flush_all`: fflush(3) of the C library.
+    """
+    global _known
+    _known = _Known()
+    _known.flush_all = flush_all
+    flush_all(None)  # its first call costs more than the others
     for name, module in sys.modules.items():
         if name not in ("sys", "builtins", "__main__"):  # whose parts Python frees by hand
             _kept.append((name, module))
@@ -47,15 +84,103 @@ def settle() -> None:
     vars(main).clear()
     vars(main).update(vars(found))
     sys.modules["__main__"] = main
+    _known.main = id(main)
+
+
+def begin(trial: int | None = None) -> None:
+    """In a child, before it becomes a script. A `trial` tells at this descriptor what the end of one is like."""
+    _known.young, _known.trial = [], trial
+
+
+def learn(place: bytes) -> None:
+    """What a trial has told."""
+    _known.place = place or None
 
 
 def _part(kept: list[Any], modules: dict[str, Any], objects: Callable[[], list[Any]]) -> None:
-    if not kept or threads() or not _harmless(objects()):
+    young = objects()
+    if not kept or threads() or not _harmless(young):
         gc.unfreeze()
         return
+    if _is_over(kept, modules, young):
+        os._exit(0)
     for name, module in kept:
         if modules.get(name) is module:
             del modules[name]
+
+
+def _is_over(kept: list[Any], modules: dict[str, Any], young: list[Any]) -> bool:
+    """True when all that is left to Python is to free memory, and then to end with status 0.
+
+    No list says with which status a script ends, so this looks at what Python does on the way. A script that cannot
+    be opened or read gets no loader. An exception that nobody catches is kept as the last one, and no hook or function
+    of the script's has been called since, which might take it away. `SystemExit` is different: Python ends
+    deeper in the stack, from within the run of the script, as /proc/self/syscall shows, and `__file__` is still there.
+    Then: no library is loaded and no compiled module imported of which nobody knows what it does at the end, no
+    warning can be due, and what was written is written.
+    """
+    known, main = _known, modules.get("__main__")
+    names = getattr(main, "__dict__", {})
+    if (
+        (known.place is None and known.trial is None)
+        or id(main) != known.main
+        or "__file__" in names
+        or type(names.get("__loader__")) is not known.loaders[0]
+        or sys.excepthook is not known.hook
+        or not vars(sys).keys().isdisjoint(("last_type", "last_value", "last_traceback", "last_exc"))
+        or known.atexit._ncallbacks() != known.callbacks
+        or sys.stdout is not known.streams[0]
+        or sys.stderr is not known.streams[1]
+        or known.warnings.filters != known.filters
+        or not _only_python(kept, modules, known.loaders)
+        or not any(one is known.young for one in young)
+        or any(
+            issubclass(type(one), type) and hasattr(one, "__del__") for one in young
+        )  # no list has all of its kind
+    ):
+        return False
+    place = _place()
+    if known.trial is not None:
+        os.write(known.trial, place)
+    elif place != known.place:
+        return False
+    try:
+        for stream in known.streams:
+            if not stream.closed:
+                stream.flush()
+    except BaseException:
+        return False  # Python finds that, too, and says so
+    return known.flush_all(None) == 0
+
+
+def _only_python(kept: list[Any], modules: dict[str, Any], loaders: tuple[type, ...]) -> bool:
+    """True when the modules that the script imported are source code."""
+    of_server = dict(kept)
+    for name, module in modules.items():
+        if of_server.get(name) is not module and name not in ("sys", "builtins", "__main__"):
+            spec = getattr(module, "__spec__", None)
+            if spec is None or type(spec.loader) not in loaders:
+                return False
+    return True
+
+
+def _place() -> bytes:
+    """Where the stack ends now, and how much of libraries is mapped; empty where the kernel does not tell."""
+    try:
+        call, status = _read("/proc/self/syscall"), _read("/proc/self/status")
+    except OSError:
+        return b""
+    libraries = status.partition(b"\nVmLib:")[2].partition(b"\n")[0]
+    fields = call.split()
+    return fields[-2] + libraries if len(fields) > 2 and libraries else b""
+
+
+def _read(path: str) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(handle, 4096)
+    finally:
+        os.close(handle)
 
 
 def _harmless(young: list[Any]) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tasks.command import inherited
+from tasks.runner import Command
 from tests.executor import test_parity as parity
 from tests.executor.test_parity import ARGUMENT, built, folder_of, plainly, under_the_runner
 
@@ -95,6 +98,44 @@ SCRIPTS = {
         TELLS + "import os\na = Tells('a')\nif (p := os.fork()):\n    os.waitpid(p, 0)\nprint('end', flush=True)"
     ),
     "exit_3": TELLS + "import json, sys\na = Tells('a')\nsys.exit(3)",
+    "exit_3_at_the_end": "import sys\nprint('x', end='')\nsys.exit(3)",
+    "exit_3_raised": "raise SystemExit(3)",
+    "exit_3_without_file": "import sys\ndel __file__, __cached__\nsys.exit(3)",
+    "exit_3_without_names": "exit = __import__('sys').exit\nglobals().clear() or (lambda: 0)",
+    "exit_3_in_a_function_without_file": (
+        "import sys\ndef f():\n    del globals()['__file__'], globals()['__cached__']\n    raise SystemExit(3)\nf()"
+    ),
+    "exit_by_an_error_hook": "import sys\nsys.excepthook = lambda *_: sys.exit(4)\n1 / 0",
+    "error_taken_away_at_exit": (
+        "import sys, atexit\n@atexit.register\ndef f():\n"
+        "    for n in ('last_type', 'last_value', 'last_traceback', 'last_exc'):\n        vars(sys).pop(n, None)\n1 / 0"
+    ),
+    "error_of_syntax": "def f(:\n    pass",
+    "freed_without_room": (
+        "class A:\n    __slots__ = ()\n    def __del__(self): print('freed')\na = A()\nimport json\njson.a = A()"
+    ),
+    "frozen": TELLS + "import gc\na = Tells('a')\ngc.freeze()",
+    "frozen_and_back": TELLS + "import gc\na = Tells('a')\ngc.freeze()\ngc.unfreeze()",
+    "printed_by_c": "import ctypes\nctypes.CDLL(None).printf(b'from C')\nprint('x')",
+    "scan_left": "import os, warnings\nwarnings.simplefilter('always')\ns = os.scandir('.')\nnext(s)",
+    "database_left": (
+        "import sqlite3, os\nd = sqlite3.connect('x.db')\nd.execute('pragma journal_mode=wal')\n"
+        "d.execute('create table t (a)')\nd.commit()"
+    ),
+    "bytes_left": "import io\nb = io.BytesIO(b'x')\nt = io.StringIO('x')\nprint(b.read())",
+    "not_a_line": "import sys\nprint('x', end='')\nprint('y', end='', file=sys.stderr)\nsys.stdout.buffer.write(b'z')",
+    "forked_in_a_function": (
+        "import os, sys\ndef f():\n    if not (p := os.fork()):\n        sys.exit(5)\n"
+        "    print(os.waitpid(p, 0)[1], flush=True)\nf()\nif not (p := os.fork()):\n    raise SystemExit\n"
+        "os.waitpid(p, 0)"
+    ),
+    "main_replaced": "import sys, types\nsys.modules['__main__'] = types.ModuleType('__main__')\nsys.exit(6)",
+    "stderr_closed": "import sys\nsys.stderr.close()\nprint('x')",
+    "thread_ends_it": "import threading, os\nthreading.Thread(target=lambda: os._exit(7)).start()",
+    "thread_goes_on": (
+        "import threading, time\nthreading.Thread(target=lambda: (time.sleep(0.1), print('late'))).start()\n"
+        "print('end')"
+    ),
     "exit_in_atexit": "import atexit, sys\natexit.register(sys.exit, 9)",
     "error": TELLS + "a = Tells('a')\ndef f():\n    x = Tells('x')\n    1 / 0\nf()",
     "flush_fails": "import os\nprint('x', end='')\nos.close(1)",
@@ -136,6 +177,25 @@ def test_the_end_is_that_of_plain_python(
     name: str, way: parity.Fresh | parity.Forked, python: str, tmp_path: Path
 ) -> None:
     compare(name, way, python, tmp_path / "service")
+
+
+def test_a_script_of_which_nothing_is_left_takes_nothing_apart(python: str, tmp_path: Path) -> None:
+    """Else it would copy most of what it shares with its server."""
+    way, scripts = parity.Forked(), ("import json", "import json\nraise SystemExit(1)", "import json\n1 / 0")
+    try:
+        at_once, *others = (_pages(way, python, folder_of(one, tmp_path / "service")) for one in scripts)
+    finally:
+        way.runner.close()
+    assert at_once < 0.6 * min(others)
+
+
+def _pages(way: parity.Forked, python: str, folder: Path) -> int:
+    """How many pages the script's process was given, or copied."""
+    process = way.start(Command(python, "script.py", folder, inherited(), b"{}"))
+    server = Path(f"/proc/{psutil.Process(process.pid).ppid()}/stat")
+    before = int(server.read_text().rpartition(")")[2].split()[8])
+    parity.outcome(process)
+    return int(server.read_text().rpartition(")")[2].split()[8]) - before
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
