@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ferris.errors import ConfigError
-from ferris.isolation import BASIC, ResourceLimits, size_of
+from ferris.isolation import BASIC, Ceiling, ResourceLimits, size_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,6 +33,8 @@ PLATFORM_BUCKETS = frozenset({PACKAGES_BUCKET, "ferris-artifacts", "ferris-logs"
 
 _SHORTEST_PASSWORD = 12
 DEFAULT_LIMITS = ResourceLimits(memory=2 << 30, cpu=0, files=1024, processes=256, file_size=4 << 30)
+
+NO_CEILING = Ceiling()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Settings:
     runner: str = "warm"  # scripts are forks of a warm interpreter; or "cold": a fresh interpreter for each
     isolation: str = BASIC
     limits: ResourceLimits = DEFAULT_LIMITS
+    ceiling: Ceiling = NO_CEILING
     script_reads: tuple[str, ...] = ()
     script_writes: tuple[str, ...] = ()
     script_uids: tuple[int, int] = (61_000, 61_999)
@@ -104,6 +107,7 @@ class Settings:
         keys = _Keys(home)
         host = read.text("FERRIS_HOST", "127.0.0.1")
         port = read.whole("FERRIS_PORT", 8000, low=1, high=65535)
+        ceiling = read.ceiling()
         local = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
         return cls(
             home=home,
@@ -137,7 +141,7 @@ class Settings:
             hop_limit=read.whole("FERRIS_HOP_LIMIT", 100, low=1, high=100_000),
             slow_after_seconds=read.seconds("FERRIS_SLOW_AFTER", 300.0, low=0.1),
             lane_limit=read.whole("FERRIS_LANE_LIMIT", 250, low=10, high=10_000),
-            default_timeout_seconds=read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1),
+            default_timeout_seconds=ceiling.seconds(read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1)),
             runner=read.choice("FERRIS_RUNNER", "WARM", ("WARM", "COLD")).lower(),
             isolation=read.choice("FERRIS_ISOLATION", "BASIC", ("OFF", "BASIC", "BEST")).lower(),
             limits=ResourceLimits(
@@ -148,7 +152,8 @@ class Settings:
                     "FERRIS_LIMIT_PROCESSES", DEFAULT_LIMITS.processes or 0, low=0, high=1_000_000
                 ),
                 file_size=read.size("FERRIS_LIMIT_FILE_SIZE", DEFAULT_LIMITS.file_size),
-            ),
+            ).within(ceiling.limits),
+            ceiling=ceiling,
             script_reads=read.paths("FERRIS_SCRIPT_READS"),
             script_writes=read.paths("FERRIS_SCRIPT_WRITES"),
             script_uids=read.span("FERRIS_SCRIPT_UIDS", (61_000, 61_999)),
@@ -218,6 +223,18 @@ class _Reader:
                 name, f"is {value!r}", "set it to bytes or a text such as 512MB; 0 for no limit"
             )
         return size
+
+    def ceiling(self) -> Ceiling:
+        return Ceiling(
+            ResourceLimits(
+                memory=self.size("FERRIS_CEILING_MEMORY", 0),
+                cpu=self.seconds("FERRIS_CEILING_CPU", 0.0, low=0.0),
+                files=self.whole("FERRIS_CEILING_FILES", 0, low=0, high=1_000_000),
+                processes=self.whole("FERRIS_CEILING_PROCESSES", 0, low=0, high=1_000_000),
+                file_size=self.size("FERRIS_CEILING_FILE_SIZE", 0),
+            ),
+            timeout=self.seconds("FERRIS_CEILING_TIMEOUT", 0.0, low=0.0),
+        )
 
     def paths(self, name: str) -> tuple[str, ...]:
         found = tuple(path for path in self.text(name, "").split(":") if path)

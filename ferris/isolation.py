@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 OFF: Final = "off"
@@ -67,9 +67,36 @@ class ResourceLimits:
             *(_first(getattr(self, name), getattr(defaults, name)) for name in self.__slots__)
         )
 
+    def within(self, ceiling: ResourceLimits) -> ResourceLimits:
+        """These, and the ceiling where they are above it; what is not said stays so."""
+        return ResourceLimits(
+            *(_lowered(getattr(self, name), getattr(ceiling, name)) for name in self.__slots__)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """What is said, by name."""
         return {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that a service may ask for: an administrator's word. 0 or None: as much as it likes."""
+
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
+    timeout: float = 0.0
+
+    def seconds(self, timeout: float) -> float:
+        """A timeout, or the ceiling if it is above that."""
+        return _lowered(timeout, self.timeout)
+
+
+def _lowered(value: Any, ceiling: Any) -> Any:
+    return ceiling if value is not None and above(value, ceiling) else value
+
+
+def above(value: float, ceiling: float | None) -> bool:
+    """True for a limit that is higher than a ceiling; 0 is no limit, and no ceiling."""
+    return bool(ceiling) and (not value or value > (ceiling or 0))
 
 
 def _first(value: Any, default: Any) -> Any:

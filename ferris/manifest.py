@@ -17,7 +17,7 @@ from ferris import flow_control, intake_keys, scripts, sql_steps
 from ferris.attributes import shown
 from ferris.documents import Message, Notes, Section, read_object, read_text, whole_of
 from ferris.intake import Intake
-from ferris.isolation import BASIC, BEST, EGRESS, NETWORKS, ResourceLimits
+from ferris.isolation import BASIC, BEST, EGRESS, NETWORKS, Ceiling, ResourceLimits, above, size_text
 from ferris.limits import Concurrency, Limits, Rate
 from ferris.moments import moment
 from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
@@ -124,11 +124,15 @@ class Parsed:
     messages: tuple[Message, ...] = ()
 
 
-def parse_service(files: Mapping[str, bytes]) -> Parsed:
-    """One service's folder, given as relative path -> content. Only files at its top have a meaning here."""
+def parse_service(files: Mapping[str, bytes], ceiling: Ceiling | None = None) -> Parsed:
+    """One service's folder, given as relative path -> content. Only files at its top have a meaning here.
+
+    `ceiling`: what it may ask for at most.
+    """
     notes = Notes()
     _misspelt(files, notes)
     manifest = _manifest(files, notes)
+    _check_ceiling(manifest, ceiling or Ceiling(), notes)
     parameters = _parameters(files, notes)
     config = read_object(CONFIG, files[CONFIG], notes) if CONFIG in files else None
     secrets = _secrets(files, notes)
@@ -284,6 +288,30 @@ def _resources(section: Section) -> ResourceLimits:
         processes=whole("processes", 1),
         file_size=inner.size("file_size", 1),
     )
+
+
+def _check_ceiling(manifest: Manifest, ceiling: Ceiling, notes: Notes) -> None:
+    """Whoever asks for more than the platform allows is told so, instead of getting less."""
+    asked = [
+        ("timeout", manifest.timeout, ceiling.timeout),
+        *(
+            (f"limits.{name}", getattr(manifest.resources, name), getattr(ceiling.limits, name))
+            for name in ResourceLimits.__slots__
+        ),
+    ]
+    for key, value, most in asked:
+        if value is not None and above(value, most):
+            setting = f"FERRIS_CEILING_{key.removeprefix('limits.').upper()}"
+            said = _amount(key, value) if value else "no limit"
+            notes.error(
+                MANIFEST, key, f"is {said}; this platform allows at most {_amount(key, most)} ({setting})"
+            )
+
+
+def _amount(key: str, value: float) -> str:
+    if key in ("limits.memory", "limits.file_size"):
+        return size_text(value)
+    return f"{value:g} s" if key in ("timeout", "limits.cpu") else str(value)
 
 
 def _one_of(section: Section, name: str, allowed: tuple[str, ...]) -> str | None:

@@ -118,7 +118,8 @@ class Isolation:
 
     def limits(self, order: ExecutionOrder) -> ResourceLimits:
         """The limits of an execution's scripts."""
-        return ResourceLimits(**order.limits).over(self._settings.limits)
+        asked = ResourceLimits(**order.limits).over(self._settings.limits)
+        return asked.within(self._settings.ceiling.limits)
 
     def layers(self, order: ExecutionOrder) -> tuple[str, dict[str, str]]:
         """The level that counts for an execution, and the layers it lacks, with the reasons. IsolationMissing."""

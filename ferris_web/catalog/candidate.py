@@ -14,6 +14,7 @@ from ferris.backtest import Refused, Side
 from ferris.errors import Conflict, NotFound
 from ferris.manifest import MANIFEST, Manifest, Message, parse_service
 from ferris.routing import Trigger
+from ferris_web import wiring
 from ferris_web.catalog.history import services_now
 from ferris_web.catalog.models import Project, Service
 from ferris_web.catalog.source import Folder, folders, read_folder
@@ -66,7 +67,7 @@ def sides_of_manifests(manifests: Mapping[str, Any], project: str = "") -> tuple
     for name, document in manifests.items():
         # Without its scripts a manifest that names them would be refused; triggers are all that counts here.
         document = {k: v for k, v in document.items() if k not in ("entrypoint", "execution_order")}
-        parsed = parse_service({MANIFEST: json.dumps(document).encode()})
+        parsed = parse_service({MANIFEST: json.dumps(document).encode()}, wiring.config().ceiling)
         problems += [_line(name, message) for message in parsed.messages if message.level == "error"]
         if parsed.manifest is not None:
             read[name] = parsed.manifest
@@ -88,7 +89,9 @@ def _read(found: Iterable[Folder], tell: Tell) -> dict[str, Manifest]:
     manifests: dict[str, Manifest] = {}
     problems: list[str] = []
     for folder in found:
-        parsed = parse_service({path: file.content for path, file in folder.files.items()})
+        parsed = parse_service(
+            {path: file.content for path, file in folder.files.items()}, wiring.config().ceiling
+        )
         for message in (*folder.messages, *parsed.messages):
             if message.level == "error":
                 problems.append(_line(folder.name, message))

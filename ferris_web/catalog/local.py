@@ -18,6 +18,7 @@ from ferris.config import ROOT
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder, params_of, script_argument
 from ferris.manifest import Message, Parsed, parse_service
+from ferris_web import wiring
 from ferris_web.catalog.archive import is_packed
 from ferris_web.catalog.source import Folder, read_folder
 
@@ -50,7 +51,7 @@ def run_local(folder: Path, data: Any, tell: Callable[[Message], None], say: Cal
     `Refused` when there are errors among the messages.
     """
     read = read_folder(folder)
-    parsed = parse_service({path: file.content for path, file in read.files.items()})
+    parsed = parse_service({path: file.content for path, file in read.files.items()}, wiring.config().ceiling)
     for message in (*read.messages, *parsed.messages):
         tell(message)
     if read.refused or parsed.manifest is None:

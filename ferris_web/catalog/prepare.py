@@ -11,6 +11,7 @@ from typing import Any
 from ferris.config import PACKAGES_BUCKET
 from ferris.manifest import Manifest, Message, Parsed, parse_service
 from ferris.ports import MAX_CONFIG_VALUE, ObjectStore
+from ferris_web import wiring
 from ferris_web.catalog import archive, configs
 from ferris_web.catalog.selectors import package_key
 from ferris_web.catalog.source import Folder
@@ -40,7 +41,9 @@ def prepare(folder: Folder, store: ObjectStore) -> Prepared | None:
     """
     if folder.refused:
         return None
-    parsed = parse_service({path: file.content for path, file in folder.files.items()})
+    parsed = parse_service(
+        {path: file.content for path, file in folder.files.items()}, wiring.config().ceiling
+    )
     folder.messages += parsed.messages
     _check_config(folder, parsed.config)
     _check_text(folder, parsed)

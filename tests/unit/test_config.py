@@ -34,3 +34,12 @@ def test_passwords_are_not_part_of_what_is_printed(tmp_path: Path) -> None:
     assert settings.flower_password == given["FERRIS_FLOWER_PASSWORD"]
     assert settings.admin_password == given["FERRIS_ADMIN_PASSWORD"]
     assert not any(value in repr(settings) for value in given.values())
+
+
+def test_a_ceiling_lowers_the_defaults_too(tmp_path: Path) -> None:
+    said = {"FERRIS_HOME": str(tmp_path), "FERRIS_CEILING_MEMORY": "1GB", "FERRIS_CEILING_CPU": "60"}
+    found = Settings.from_env({**said, "FERRIS_CEILING_TIMEOUT": "600", "FERRIS_LIMIT_FILES": "100"})
+    assert (found.limits.memory, found.limits.cpu, found.limits.files) == (1 << 30, 60.0, 100)
+    assert found.default_timeout_seconds == 600.0
+    with pytest.raises(ConfigError, match="FERRIS_CEILING_PROCESSES"):
+        Settings.from_env({**said, "FERRIS_CEILING_PROCESSES": "many"})

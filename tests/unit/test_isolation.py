@@ -17,6 +17,7 @@ from ferris.isolation import (
     NONE,
     OFF,
     REMEDIES,
+    Ceiling,
     ResourceLimits,
     exit_words,
     layers_of,
@@ -80,6 +81,45 @@ def test_a_manifest_without_them() -> None:
     manifest = parsed({}).manifest
     assert (manifest.resources, manifest.network, manifest.isolation) == (ResourceLimits(), "egress", None)
     assert Manifest.from_json({}) == Manifest()  # as older versions are stored
+
+
+CEILING = Ceiling(ResourceLimits(1 << 30, 600.0, 512, 64, 1 << 30), timeout=3600.0)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "key", "says"),
+    [
+        ({"limits": {"memory": "8GB"}}, "limits.memory", "is 8 GB; this platform allows at most 1 GB (FERRIS_CEILING"),
+        ({"limits": {"memory": 0}}, "limits.memory", "is no limit; this platform allows at most 1 GB"),
+        ({"limits": {"cpu": "20m"}}, "limits.cpu", "is 1200 s; this platform allows at most 600 s (FERRIS_"),
+        ({"limits": {"files": 513}}, "limits.files", "is 513; this platform allows at most 512"),
+        ({"limits": {"processes": 65}}, "limits.processes", "is 65; this platform allows at most 64"),
+        ({"limits": {"file_size": "2GB"}}, "limits.file_size", "(FERRIS_CEILING_FILE_SIZE)"),
+        ({"timeout": "2h"}, "timeout", "is 7200 s; this platform allows at most 3600 s (FERRIS_CEILING_TIMEOUT)"),
+    ],
+)  # fmt: skip
+def test_a_manifest_that_asks_for_more_than_is_allowed(manifest: dict[str, Any], key: str, says: str) -> None:
+    files = {"manifest.json": json.dumps(manifest).encode(), "main.py": b""}
+    found = parse_service(files, CEILING)
+    [error] = [message for message in found.messages if message.level == "error"]
+    assert (error.file, error.key, found.manifest) == ("manifest.json", key, None)
+    assert says in error.text
+    assert parse_service(files).manifest is not None
+    assert parse_service(files, Ceiling(timeout=7200.0, limits=ResourceLimits(memory=0))).manifest is not None
+
+
+def test_as_much_as_is_allowed_is_allowed() -> None:
+    asked = {"memory": "1GB", "cpu": "10m", "files": 512, "processes": 64, "file_size": "1GB"}
+    document = json.dumps({"limits": asked, "timeout": "1h"}).encode()
+    for manifest in (document, b"{}"):
+        assert parse_service({"manifest.json": manifest, "main.py": b""}, CEILING).manifest is not None
+
+
+def test_what_is_above_a_ceiling_is_lowered() -> None:
+    asked = ResourceLimits(memory=4 << 30, cpu=0, files=16)
+    assert asked.within(CEILING.limits) == ResourceLimits(memory=1 << 30, cpu=600.0, files=16)
+    assert asked.within(ResourceLimits()) == asked
+    assert (CEILING.seconds(7200.0), CEILING.seconds(5.0), Ceiling().seconds(7200.0)) == (3600.0, 5.0, 7200.0)
 
 
 def test_no_limit_at_all() -> None:

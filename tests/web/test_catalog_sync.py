@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from ferris.config import CONTROL, PACKAGES_BUCKET
+from ferris.isolation import Ceiling, ResourceLimits
 from ferris_web import wiring
 from ferris_web.catalog import selectors, services
 from ferris_web.catalog.models import EventType, Project, Schedule, Secret, Service, SyncRun
@@ -203,6 +206,25 @@ def test_a_mistake_is_told_with_file_and_key_and_the_others_sync(
     assert errors
     assert any(m[1] == file and m[2].startswith(key) and text in m[3] for m in errors), errors
     assert not Service.objects.filter(name="wrong").exists()
+
+
+def test_a_manifest_that_asks_for_more_than_the_platform_allows_is_refused(
+    project: Project, source: SourceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ceiling = Ceiling(ResourceLimits(memory=1 << 30), timeout=60.0)
+    monkeypatch.setattr(settings, "FERRIS", dataclasses.replace(settings.FERRIS, ceiling=ceiling))
+    source.service("hungry", {"limits": {"memory": "8GB"}, "timeout": "2m"})
+    source.service("fine", {"limits": {"memory": "1GB"}, "timeout": "1m"})
+    run = sync(project)
+    assert (of(run, "refused"), of(run, "added")) == (["hungry"], ["fine"])
+    assert [(m[1], m[2], m[3]) for m in messages(run, "hungry") if m[0] == "error"] == [
+        ("manifest.json", "timeout", "is 120 s; this platform allows at most 60 s (FERRIS_CEILING_TIMEOUT)"),
+        (
+            "manifest.json",
+            "limits.memory",
+            "is 8 GB; this platform allows at most 1 GB (FERRIS_CEILING_MEMORY)",
+        ),
+    ]
 
 
 def test_a_refused_folder_leaves_its_running_version(project: Project, source: SourceFolder) -> None:

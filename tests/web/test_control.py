@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from cryptography.fernet import Fernet
+from django.conf import settings
 from django.db import connection
 
 from ferris.errors import BackendError
 from ferris.execution import ExecutionOrder
+from ferris.isolation import Ceiling, ResourceLimits
 from ferris_web import wiring
 from ferris_web.catalog import secrets
 from ferris_web.catalog.models import Secret
@@ -48,6 +51,18 @@ def test_a_claim_gives_the_order_once(executor, queued):
     again = claim(executor, queued[0].pk, "w2").json()
     assert again == {"go": False, "reason": "it is in_progress"}
     assert claim(executor, UUID(int=1)).json()["go"] is False
+
+
+def test_a_version_from_before_the_ceiling_gets_no_more_than_that(executor, backends, monkeypatch):
+    ceiling = Ceiling(ResourceLimits(memory=1 << 30, cpu=60.0, files=100), timeout=60.0)
+    monkeypatch.setattr(settings, "FERRIS", dataclasses.replace(settings.FERRIS, ceiling=ceiling))
+    version = service("hungry", "shop.*").version
+    asked = {"memory": 8 << 30, "cpu": 0, "processes": 5}
+    version.manifest = {**version.manifest, "timeout": 600.0, "resources": asked}
+    version.save()
+    dispatch(event("shop.placed", {}, id="1"))
+    order = ExecutionOrder.from_json(claim(executor, Execution.objects.get().pk).json()["order"])
+    assert (order.timeout, order.limits) == (60.0, {"memory": 1 << 30, "cpu": 60.0, "processes": 5})
 
 
 @pytest.mark.django_db(transaction=True)

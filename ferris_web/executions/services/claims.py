@@ -19,7 +19,7 @@ from ferris.adapters import log_lines
 from ferris.adapters.prepared import Prepared
 from ferris.errors import BackendError
 from ferris.execution import DRAINING, ExecutionOrder, params_of
-from ferris.isolation import EGRESS
+from ferris.isolation import EGRESS, ResourceLimits
 from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
@@ -199,7 +199,7 @@ def _order(row: _Claimed, sealed: Sequence[SealedSecret], lease_seconds: float) 
         project=row.project,
         digest=row.digest,
         scripts=tuple(manifest.get("scripts", ())),
-        timeout=manifest.get("timeout"),
+        timeout=manifest.get("timeout") and wiring.config().ceiling.seconds(manifest["timeout"]),
         python=manifest.get("python"),
         requirements=row.requirements or None,
         retry=Retry.from_json(manifest["retry"]),
@@ -214,7 +214,10 @@ def _order(row: _Claimed, sealed: Sequence[SealedSecret], lease_seconds: float) 
         hops=row.hops,
         trigger_type=row.trigger_type,
         **_sql(row),
-        limits=manifest.get("resources") or {},
+        # A version that came before the ceiling did may ask for more.
+        limits=ResourceLimits(**manifest.get("resources") or {})
+        .within(wiring.config().ceiling.limits)
+        .to_json(),
         network=manifest.get("network") or EGRESS,
         isolation=manifest.get("isolation"),
     )
