@@ -95,10 +95,15 @@ def replayed(event: Event, replay: uuid.UUID, flow: str, service: str | None) ->
         ours["ferrisservice"] = service
     return replace(
         event,
-        id=str(uuid.uuid5(_IDS, f"{replay}/{event.key}")),
+        id=id_of(replay, event.key),
         data=_bytes_again(event),
         extensions={**kept, **ours},
     )
+
+
+def id_of(replay: uuid.UUID, key: uuid.UUID) -> str:
+    """The CloudEvents id that a replay gives to the event of that key."""
+    return str(uuid.uuid5(_IDS, f"{replay}/{key}"))
 
 
 def flow_of(replay: uuid.UUID, flow: str) -> str:

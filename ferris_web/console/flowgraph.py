@@ -1,97 +1,105 @@
 """The causal graph of one flow, laid out: events and executions from left to right, siblings from top to bottom.
 
-Pure: rows in, boxes and lines out. An event has one cause at most and an execution one event, so a flow is a
-forest. Siblings of one service (or one event type) become one box when there are many of them, and their children
-are gathered in the same way, so that a flow of thousands stays readable.
+Pure: a tree in, boxes and lines out. Siblings of one service (or one event type) become one box when there are many of
+them, and their children are gathered in the same way, so that a flow of thousands stays readable; a box that the
+viewer opened is drawn one by one.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
+from ferris.causality import EVENT, GATHERED, GATHERING, Node, Path, Tree
 from ferris.events import RETRY_REQUESTED, RUN_REQUESTED, SCHEDULE_DUE
 
 GROUP_ABOVE = 8  # more siblings of one name than this are drawn as one
 MAX_BOXES = 400  # more boxes than this and the grouping becomes coarser
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 204, 46, 44, 14, 8
+MOST_OPENED = 100  # siblings of a box that the viewer opened; the rest stay in one
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 196, 46, 36, 14, 8
 
-
-@dataclass(frozen=True, slots=True)
-class EventItem:
-    """An event of the flow. `cause` is the id of the execution that sent it."""
-
-    key: str
-    type: str
-    cause: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionItem:
-    """An execution of the flow. `event` is the key of the event that started it."""
-
-    id: str
-    service: str
-    status: str
-    event: str
-    detail: str = ""
-
-
-Item = EventItem | ExecutionItem
-_WORDS = {RUN_REQUESTED: "run by hand", RETRY_REQUESTED: "retry", SCHEDULE_DUE: "by the clock"}
+_WORDS = {RUN_REQUESTED: "run by hand", RETRY_REQUESTED: "run again", SCHEDULE_DUE: "by the clock"}
+_ATTENTION = ("failed", "in_progress", "queued", "pending", "cancelled", "skipped")
 
 
 @dataclass(slots=True, eq=False)
 class Box:
     """One drawn node: one item, or several siblings of one name."""
 
-    items: list[Item]
+    items: list[Node]
     children: list[Box] = field(default_factory=list)
+    critical: bool = False
+    chosen: bool = False
     x: int = 0
     y: int = 0
 
     @property
+    def first(self) -> Node:
+        """The item whose key names the box."""
+        return self.items[0]
+
+    @property
+    def kind(self) -> str:
+        """Of its items: event, execution or gathering."""
+        return self.first.kind
+
+    @property
     def is_event(self) -> bool:
-        """True for events, False for executions."""
-        return isinstance(self.items[0], EventItem)
+        """True for events."""
+        return self.kind == EVENT
+
+    @property
+    def waits(self) -> bool:
+        """True for a gathering: it is no execution yet."""
+        return self.kind == GATHERING
 
     @property
     def name(self) -> str:
         """The event type or the service."""
-        first = self.items[0]
-        return first.type if isinstance(first, EventItem) else first.service
+        return self.first.name
 
     @property
     def label(self) -> str:
         """What is written on it: the name, or words for what the platform sends itself."""
-        return _WORDS.get(self.name, self.name)
+        return label(self.first)
 
     @property
-    def only(self) -> Item | None:
+    def only(self) -> Node | None:
         """The item when it stands alone."""
-        return self.items[0] if len(self.items) == 1 else None
+        return self.first if len(self.items) == 1 else None
 
     @property
     def statuses(self) -> dict[str, int]:
         """How many executions have which status, the most frequent first."""
-        return dict(Counter(i.status for i in self.items if isinstance(i, ExecutionItem)).most_common())
+        return dict(Counter(i.status for i in self.items if i.status).most_common())
 
     @property
     def status(self) -> str:
         """The status that asks for attention most."""
         found = self.statuses
-        for status in ("failed", "in_progress", "queued", "pending", "cancelled", "skipped"):
-            if status in found:
-                return status
-        return "completed" if found else ""
+        return next((status for status in _ATTENTION if status in found), "completed" if found else "")
+
+    @property
+    def longest(self) -> timedelta | None:
+        """What the slowest of its executions took."""
+        return max((item.took for item in self.items if item.took is not None), default=None)
+
+
+def label(node: Node) -> str:
+    """A node's name, or words for what the platform sends itself."""
+    return _WORDS.get(node.name, node.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A line from one box to another: an SVG path."""
+    """A line from one box to another: an SVG path. `kind` beside the tree's own lines: gathered, mapped, replayed."""
 
     path: str
+    kind: str = ""
+    critical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,88 +111,58 @@ class Graph:
     width: int
     height: int
     complete: bool  # False: more boxes than fit, the rest is left out
+    chosen: Box | None = None
 
 
-def layout(events: Sequence[EventItem], executions: Sequence[ExecutionItem]) -> Graph:
-    """Lay out a flow. The order of the rows is the order of siblings."""
-    children = _Children(events, executions)
+def layout(tree: Tree, path: Path | None = None, chosen: str = "", opened: Collection[str] = ()) -> Graph:
+    """Lay out a flow. `chosen` is the key of the item whose box is marked; boxes that hold one of `opened` are drawn
+    one by one."""
     roots: list[Box] = []
     for limit in (GROUP_ABOVE, 3, 1):
-        roots = children.forest(limit)
+        roots = _forest(tree, limit, set(opened))
         if sum(1 for _ in _walk(roots)) <= MAX_BOXES:
             break
     boxes = list(_place(roots))
     complete = len(boxes) <= MAX_BOXES
     drawn = boxes if complete else sorted(boxes, key=lambda b: (b.y, b.x))[:MAX_BOXES]
-    kept = set(map(id, drawn))
-    edges = [Edge(_curve(b, c)) for b in drawn for c in b.children if id(c) in kept]
+    of = {item.key: box for box in drawn for item in box.items}
+    critical = [of[key] for key in (path.keys if path else ()) if key in of]
+    for box in critical:
+        box.critical = True
+    marked = of.get(chosen)
+    if marked:
+        marked.chosen = True
     width = max((b.x for b in drawn), default=0) + BOX_WIDTH + MARGIN
     height = max((b.y for b in drawn), default=0) + BOX_HEIGHT + MARGIN
-    return Graph(drawn, edges, width, height, complete)
+    edges = list(_edges(tree, drawn, of, critical))
+    return Graph(drawn, edges, width, height, complete, marked)
 
 
-class _Children:
-    """What each item caused."""
-
-    def __init__(self, events: Sequence[EventItem], executions: Sequence[ExecutionItem]) -> None:
-        known = {e.id for e in executions}
-        self._events = events
-        self._runs: dict[str, list[Item]] = {}
-        self._sent: dict[str, list[Item]] = {}
-        for execution in executions:
-            self._runs.setdefault(execution.event, []).append(execution)
-        for event in events:
-            if event.cause in known:
-                self._sent.setdefault(event.cause or "", []).append(event)
-        self._roots: list[Item] = [e for e in events if e.cause not in known]
-
-    def forest(self, limit: int) -> list[Box]:
-        """The boxes without a cause, each with its children, siblings gathered above `limit`."""
-        seen: set[str] = set()
-        roots = self._grow(self._roots, limit, seen)
-        # An event may claim a cause that it itself started: such a ring has no root, so it is cut anywhere.
-        for event in self._events:
-            if event.key not in seen:
-                roots += self._grow([event], limit, seen)
-        return roots
-
-    def _grow(self, first: list[Item], limit: int, seen: set[str]) -> list[Box]:
-        roots = list(_gather(self._fresh(first, seen), limit))
-        queue = list(roots)
-        while queue:
-            box = queue.pop()
-            found = [child for item in box.items for child in self._of(item)]
-            box.children = list(_gather(self._fresh(found, seen), limit))
-            queue += box.children
-        return roots
-
-    def _of(self, item: Item) -> list[Item]:
-        source: Mapping[str, list[Item]] = self._runs if isinstance(item, EventItem) else self._sent
-        return source.get(_key(item), [])
-
-    @staticmethod
-    def _fresh(items: Iterable[Item], seen: set[str]) -> list[Item]:
-        fresh = []
-        for item in items:
-            if _key(item) not in seen:
-                seen.add(_key(item))
-                fresh.append(item)
-        return fresh
+def _forest(tree: Tree, limit: int, opened: set[str]) -> list[Box]:
+    """The boxes without a cause, each with its children, siblings gathered above `limit`."""
+    roots = list(_gather(tree.roots, limit, opened))
+    queue = list(roots)
+    while queue:
+        box = queue.pop()
+        found = [child for item in box.items for child in tree.children[item.key]]
+        box.children = list(_gather(found, limit, opened))
+        queue += box.children
+    return roots
 
 
-def _key(item: Item) -> str:
-    return item.key if isinstance(item, EventItem) else item.id
-
-
-def _gather(siblings: Sequence[Item], limit: int) -> Iterator[Box]:
-    by_name: dict[str, list[Item]] = {}
+def _gather(siblings: Sequence[Node], limit: int, opened: set[str]) -> Iterator[Box]:
+    by_name: dict[tuple[str, str, str], list[Node]] = {}
     for item in siblings:
-        by_name.setdefault(item.type if isinstance(item, EventItem) else item.service, []).append(item)
+        by_name.setdefault((item.kind, item.name, item.flow), []).append(item)
     for members in by_name.values():
-        if len(members) > limit:
-            yield Box(members)
-        else:
+        if len(members) <= limit:
             yield from (Box([member]) for member in members)
+        elif opened and not opened.isdisjoint(member.key for member in members):
+            yield from (Box([member]) for member in members[:MOST_OPENED])
+            if members[MOST_OPENED:]:
+                yield Box(members[MOST_OPENED:])
+        else:
+            yield Box(members)
 
 
 def _walk(roots: Sequence[Box]) -> Iterator[Box]:
@@ -215,6 +193,32 @@ def _place(roots: Sequence[Box]) -> Iterator[Box]:
     yield from order
 
 
+def _edges(tree: Tree, drawn: Sequence[Box], of: dict[str, Box], critical: Sequence[Box]) -> Iterator[Edge]:
+    """The tree's lines, then those across it; what is critical last, so that it lies above the others."""
+    along = {(id(a), id(b)) for a, b in itertools.pairwise(critical) if a is not b}
+    made: list[Edge] = []
+    known: set[tuple[int, int]] = set()
+    for box in drawn:
+        for child in box.children:
+            if child.first.key in of:
+                pair = (id(box), id(child))
+                known.add(pair)
+                made.append(Edge(_curve(box, child), _kind(box, child), pair in along))
+    for line in tree.lines:
+        a, b = of.get(line.cause), of.get(line.key)
+        if a is None or b is None or a is b or (id(a), id(b)) in known:
+            continue
+        known.add((id(a), id(b)))
+        made.append(Edge(_across(a, b), line.kind, (id(a), id(b)) in along))
+    yield from sorted(made, key=lambda edge: edge.critical)
+
+
+def _kind(box: Box, child: Box) -> str:
+    keys = {item.key for item in box.items}
+    kind = next((cause.kind for cause in child.first.causes if cause.key in keys), "")
+    return kind if kind in (GATHERED, "mapped", "replayed") else ""
+
+
 def _curve(a: Box, b: Box) -> str:
     x1, y1 = a.x + BOX_WIDTH, a.y + BOX_HEIGHT // 2
     x2, y2 = b.x, b.y + BOX_HEIGHT // 2
@@ -222,3 +226,15 @@ def _curve(a: Box, b: Box) -> str:
         return f"M{x1} {y1}H{x2}"
     middle = (x1 + x2) // 2  # down a common line, so that many children do not make a fan
     return f"M{x1} {y1}H{middle - 8}Q{middle} {y1} {middle} {y1 + 8}V{y2 - 8}Q{middle} {y2} {middle + 8} {y2}H{x2}"
+
+
+def _across(a: Box, b: Box) -> str:
+    """From one place in the forest to any other: a swing, which is told from the tree's corners."""
+    x1, y1 = a.x + BOX_WIDTH, a.y + BOX_HEIGHT // 2
+    x2, y2 = b.x, b.y + BOX_HEIGHT // 2
+    if x2 <= a.x:  # back, or beside each other: around the right-hand end
+        x2 = b.x + BOX_WIDTH
+        far = max(x1, x2) + GAP_X
+        return f"M{x1} {y1}C{far} {y1} {far} {y2} {x2} {y2}"
+    reach = max(GAP_X, (x2 - x1) // 2)
+    return f"M{x1} {y1}C{x1 + reach} {y1} {x2 - reach} {y2} {x2} {y2}"

@@ -8,12 +8,15 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Exists, F, OuterRef, QuerySet
+from django.utils import timezone
 
 from ferris import events
+from ferris.causality import GATHERED, GATHERING, MAPPED, REPLAYED, Path, Tree, critical_path
 from ferris.config import EVENTS
 from ferris.errors import NotFound
 from ferris_web.catalog.models import Service
 from ferris_web.executions.backlog import ROUTER, backlog
+from ferris_web.executions.flow_tree import flow_tree
 from ferris_web.executions.models import (
     OPEN,
     Artifact,
@@ -184,11 +187,16 @@ def event_get(key_or_id: str) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`triggered`: the event `source` caused the execution `target`. `sent`: the other way round."""
+    """`triggered`: the event `source` caused the execution `target`. `sent`: the other way round. `gathered`: the
+    event was handed to the execution with others. `mapped`, `replayed`: the event was made into another one.
+
+    `flow`: the other flow that one of the two belongs to, and so is no node of this graph.
+    """
 
     kind: str
     source: str
     target: str
+    flow: str | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +212,7 @@ class FlowGraph:
     settled: bool
     truncated: bool
     promises: Sequence[Promise] = ()
+    critical_path: Path | None = None
 
 
 def flow_list(
@@ -239,9 +248,10 @@ def flow_graph(wanted: str) -> FlowGraph:
     runs = list(named.order_by("sequence")[: LARGEST_GRAPH + 1])
     truncated = len(found) > LARGEST_GRAPH or len(runs) > LARGEST_GRAPH
     found, runs = found[:LARGEST_GRAPH], runs[:LARGEST_GRAPH]
-    return FlowGraph(
-        flow.pk, flow, found, runs, list(_edges(found, runs)), settled, truncated, flow_promises(flow.pk)
-    )
+    tree = flow_tree(flow).tree
+    edges = [*_edges(found, runs), *_bound(tree)]
+    path = critical_path(tree, timezone.now())
+    return FlowGraph(flow.pk, flow, found, runs, edges, settled, truncated, flow_promises(flow.pk), path)
 
 
 def _flow(wanted: str) -> Flow | None:
@@ -262,6 +272,15 @@ def _edges(found: Iterable[Event], runs: Sequence[Execution]) -> Iterable[Edge]:
             yield Edge("sent", event.causation_id, str(event.key))
     for run in runs:
         yield Edge("triggered", str(run.event_id), str(run.pk))
+
+
+def _bound(tree: Tree) -> Iterable[Edge]:
+    """What binds events and executions beside triggers and sending, in this flow and to others."""
+    for node in tree.nodes.values():
+        for cause in node.causes:
+            other = tree.nodes.get(cause.key)
+            if other is not None and cause.kind in (GATHERED, MAPPED, REPLAYED) and node.kind != GATHERING:
+                yield Edge(cause.kind, cause.key, node.key, node.flow or other.flow or None)
 
 
 def flow_at_rest(flow_id: str) -> bool:

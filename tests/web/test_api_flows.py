@@ -122,5 +122,5 @@ def test_one_flow_is_a_fixed_number_of_queries(api, django_assert_max_num_querie
     service("a", "start")
     dispatch(*(event("start", id=str(n), correlation_id="AAAAAAAAAA") for n in range(30)))
     api.get(URL)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(13):
         assert len(api.get(f"{URL}AAAAAAAAAA/").json()["nodes"]) == 60

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -384,11 +384,33 @@ class ExecutionNode(Execution):
 
 
 class FlowEdge(serializers.Serializer):
-    """`triggered`: an event caused an execution. `sent`: an execution sent an event."""
+    """`triggered`: an event caused an execution. `sent`: an execution sent an event. `gathered`: an event was handed
+    to an execution with others. `mapped`, `replayed`: an event was made into another one."""
 
-    kind = serializers.ChoiceField(["triggered", "sent"])
+    kind = serializers.ChoiceField(["triggered", "sent", "gathered", "mapped", "replayed"])
     source = serializers.CharField()
     target = serializers.CharField()
+    flow = serializers.CharField(
+        allow_null=True,
+        help_text="The other flow that one of the two belongs to: it is no node of this graph.",
+    )
+
+
+class Seconds(serializers.FloatField):
+    """A length of time."""
+
+    def to_representation(self, value: timedelta) -> float:
+        return value.total_seconds()
+
+
+class CriticalPath(serializers.Serializer):
+    """The chain of causes that ends with what ended last."""
+
+    nodes = serializers.ListField(child=serializers.CharField(), source="keys")
+    seconds = Seconds(source="length")
+    running_seconds = Seconds(source="running", help_text="In scripts.")
+    waiting_seconds = Seconds(source="waiting", help_text="In line.")
+    open = serializers.BooleanField(help_text="Its end is still to come: so far.")
 
 
 class Flow(serializers.Serializer):
@@ -405,6 +427,7 @@ class Flow(serializers.Serializer):
     promises = Promise(many=True, help_text="Up to 100 of them, those that were not kept in time first.")
     nodes = serializers.SerializerMethodField()
     edges = FlowEdge(many=True)
+    critical_path = CriticalPath(allow_null=True, help_text="Null while nothing has run.")
 
     @extend_schema_field(
         PolymorphicProxySerializer(

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ferris_web import wiring
-from ferris_web.console import addresses, ansi, presentation
+from ferris_web.console import addresses, ansi, flowgraph, presentation
 
 register = template.Library()
 
@@ -34,6 +34,7 @@ register.filter("shorten", presentation.shorten)
 register.filter("flow_url", addresses.flow)
 register.filter("event_type_url", addresses.event_type)
 register.filter("service_url", addresses.service)
+register.filter("node_label", flowgraph.label)
 
 
 @register.simple_tag
@@ -91,6 +92,12 @@ def exact(moment: datetime | None) -> SafeString | str:
         return ""
     text = presentation.absolute(moment)
     return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec="milliseconds"), text)
+
+
+@register.filter
+def after(moment: datetime, begin: datetime) -> str:
+    """How long after the beginning that was."""
+    return presentation.duration(moment - begin)
 
 
 @register.simple_tag

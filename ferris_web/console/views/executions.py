@@ -20,7 +20,7 @@ from ferris.lanes import WHY
 from ferris.precedence import PRIORITY_FROM
 from ferris_web.accounts.models import User
 from ferris_web.catalog.models import Project
-from ferris_web.console import causes, charts, commands, filters, logs
+from ferris_web.console import addresses, causes, charts, commands, filters, logs
 from ferris_web.console.paging import page
 from ferris_web.console.views import artifacts
 from ferris_web.console.views.services import visible_secrets
@@ -165,6 +165,8 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
             else "It will not start."
         )
         messages.success(request, f"Cancelled. {asked}")
+        if request.POST.get("back") == "flow":
+            return _to_flow(row.flow_id, pk)
     return redirect("console:execution", pk=pk)
 
 
@@ -177,7 +179,16 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     except Conflict as error:
         messages.warning(request, str(error))
         return redirect("console:execution", pk=pk)
+    if request.POST.get("back") == "flow":
+        services.wait_visible(asked.execution_id, timeout=1.0)
+        return _to_flow(row.flow_id, asked.execution_id)
     return to_new(asked.execution_id)
+
+
+def _to_flow(flow_id: str, node: UUID) -> HttpResponse:
+    """Back to the graph, with that node chosen."""
+    address = addresses.flow(flow_id)
+    return redirect(f"{address}{'&' if '?' in address else '?'}node={node}")
 
 
 def to_new(pk: UUID) -> HttpResponse:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
+from ferris.causality import EVENT, critical_path
 from ferris.errors import NotFound
 from ferris.promises import OVERDUE
-from ferris_web.console import filters, flowgraph
+from ferris_web.console import filters, flowgraph, flownodes
 from ferris_web.console.paging import page
 from ferris_web.executions import overview, promised, selectors
+from ferris_web.executions.flow_tree import flow_tree
 from ferris_web.executions.models import OPEN, Event, Execution, Flow
 
-ROWS = 100  # of the table on one page
 _PROMISES = (("", "any"), ("overdue", "overdue"))
-DRAWN_AT_MOST = 20_000  # rows read for the graph
 
 
 def flow_list(request: HttpRequest) -> HttpResponse:
@@ -68,10 +64,14 @@ def flow(request: HttpRequest, flow_id: str) -> HttpResponse:
         if "new" in request.GET or selectors.flow_pending(flow_id):
             return render(request, "console/wait.html", {"what": "The event", "list": "console:flows"})
         raise NotFound(f"there is no flow {flow_id!r}")
-    executions = Execution.objects.filter(flow_id=found.pk)
+    now = timezone.now()
     counts = overview.flow_counts([found])[found.pk]
     promises = promised.flow_promises(found.pk)
     opened = _open(counts)
+    grown = flow_tree(found)
+    path = critical_path(grown.tree, now)
+    chosen = filters.text(request.GET, "node", 40)
+    graph = flowgraph.layout(grown.tree, path, chosen, filters.text(request.GET, "open", 400).split("."))
     context = {
         "flow": found,
         "counts": counts,
@@ -79,11 +79,15 @@ def flow(request: HttpRequest, flow_id: str) -> HttpResponse:
         "promises": [(row, promised.by_of(row), promised.took(row)) for row in promises],
         "overdue": any(row.state == OVERDUE for row in promises),
         "status": _status(counts, opened),
-        "event_count": Event.objects.filter(flow_id=found.pk).count(),
+        "event_count": sum(1 for node in grown.tree.nodes.values() if node.kind == EVENT and not node.flow),
         "replayed": Event.objects.filter(flow_id=found.pk, replay_id__isnull=False).first(),
-        "graph": _graph(found, executions),
+        "graph": graph,
+        "whole": graph.complete and grown.complete,
+        "path": path,
+        "chain": flownodes.chain(grown.tree, path),
         "width": flowgraph.BOX_WIDTH,
-        **_table(request, executions),
+        "node": flownodes.chosen(graph.chosen, chosen) if graph.chosen else None,
+        **flownodes.table(request, found, grown.tree, path),
     }
     return render(request, "console/flow.html", context)
 
@@ -95,31 +99,3 @@ def _status(counts: dict[str, int], opened: int) -> str:
         if counts.get(status):
             return status
     return "completed"
-
-
-def _graph(found: Flow, executions: QuerySet[Execution]) -> flowgraph.Graph:
-    sent = Event.objects.filter(flow_id=found.pk).order_by("received_at", "key")
-    events = [
-        flowgraph.EventItem(str(key), kind, cause or None)
-        for key, kind, cause in sent.values_list("key", "type", "causation_id")[:DRAWN_AT_MOST]
-    ]
-    rows = executions.order_by("sequence").values_list(
-        "id", "service__name", "status", "event_id", "sequence"
-    )
-    items = [
-        flowgraph.ExecutionItem(str(pk), name, status, str(event), f"number {sequence}")
-        for pk, name, status, event, sequence in rows[:DRAWN_AT_MOST]
-    ]
-    return flowgraph.layout(events, items)
-
-
-def _table(request: HttpRequest, executions: QuerySet[Execution]) -> dict[str, Any]:
-    service, status = filters.text(request.GET, "service", 200), filters.text(request.GET, "status", 20)
-    found = executions.select_related("service", "event").defer("event__data", "event__extensions")
-    found = found.order_by("sequence")
-    if service:
-        found = found.filter(service__name=service)
-    if status:
-        found = found.filter(status=status)
-    shown = Paginator(found, ROWS).get_page(request.GET.get("page"))
-    return {"page": shown, "service_filter": service, "status_filter": status}

@@ -90,6 +90,17 @@
   });
   addEventListener("pageshow", () => all("form[method=post] button[type=submit]:disabled:not([data-off])").forEach((b) => { b.disabled = false; }));
 
+  // Links that change what one part of this page shows: the rest stays where it is, and the address says it.
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[data-within]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    const address = new URL(link.getAttribute("href"), location.href), part = `#${link.dataset.within}`;
+    await htmx.ajax("GET", address.pathname + address.search, { target: part, select: part, swap: "outerMorph" });
+    history.replaceState(history.state, "", address.pathname + address.search);
+    one("#node", one(part))?.scrollIntoView({ block: "nearest" });
+  });
+
   // Filter forms: empty fields stay out of the address.
   document.addEventListener("htmx:config:request", (event) => {
     const request = event.detail.ctx && event.detail.ctx.request;
