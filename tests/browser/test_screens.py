@@ -26,7 +26,7 @@ PAGES = {
     "executions": "/executions/",
     "flows": "/flows/",
     "flow": "/flows/QUAKES2611/",
-    "long-flow": "/flows/LONGFLOW26/",
+    "long-flow": "/flows/LONGFLOW26/?open=x",
     "events": "/events/",
     "send": "/events/send/",
     "event-types": "/event-types/",
@@ -142,6 +142,11 @@ def test_the_keyboard_is_enough(console: Server, viewer_of: Callable[..., Any]) 
     box.focus()
     assert box.evaluate("e => getComputedStyle(e.querySelector('.box')).strokeWidth") == "3px"
     page.keyboard.press("Enter")
+    page.locator("#node").get_by_role("button", name="Run again").wait_for()
+    assert "?node=" in page.url
+    assert page.evaluate("document.activeElement.getAttribute('aria-current')") == "true", "it kept the focus"
+    page.locator("#flow").dispatch_event("live")
+    page.locator("#node").get_by_role("link", name="Open").click()
     page.wait_for_url("**/executions/**")
     assert "quakes_load" in page.locator("h1").inner_text()
 
