@@ -87,7 +87,7 @@ class Ceiling:
 
     def seconds(self, timeout: float) -> float:
         """A timeout, or the ceiling if it is above that."""
-        return _lowered(timeout, self.timeout)
+        return float(_lowered(timeout, self.timeout))
 
 
 def _lowered(value: Any, ceiling: Any) -> Any:
