@@ -53,7 +53,7 @@ test-browser: .venv/developed  ## the console in a real Chromium
 lint: .venv/developed  ## style, types, who imports whom, pending migrations, the API's schema
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy ferris gateway tasks celery_app.py
+	@.venv/bin/mypy ferris gateway tasks remote celery_app.py
 	@.venv/bin/lint-imports
 	@FERRIS_HOME=$$(mktemp -d) $(PY) manage.py makemigrations --check --dry-run
 	@FERRIS_HOME=$$(mktemp -d) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null

@@ -4,12 +4,19 @@
 import os
 import sys
 
+# With FERRIS_URL commands go to the platform there; these work on files of this machine.
+AT_HOME = ("new", "run-local", "test", "completion")
+
 
 def main() -> None:
     if sys.argv[1:] == ["match"]:  # needs no setting and no framework
         from ferris import trials
 
         return trials.main()
+    if os.environ.get("FERRIS_URL") and sys.argv[1:2] not in ([name] for name in AT_HOME):
+        from remote.__main__ import main as remotely  # the standard library is enough for it
+
+        sys.exit(remotely(sys.argv[1:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ferris_web.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

@@ -1,0 +1,128 @@
+"""The commands and their arguments, as `manage.py VERB --help` shows them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from remote import verbs
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: what it does in a sentence, its arguments, and the function behind it."""
+
+    help: str
+    run: verbs.Verb
+    add: Callable[[argparse.ArgumentParser], None]
+
+
+def _emit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("type", metavar="TYPE", help="the event's type, such as shop.order.placed")
+    _add_data(parser)
+    parser.add_argument(
+        "--source", default="ferris/command", help="the event's source (default: %(default)s)"
+    )
+    parser.add_argument("--subject", help="what the event is about")
+    parser.add_argument("--correlation-id", help="make it part of an existing flow, or name the flow")
+    parser.add_argument("--wait", action="store_true", help="follow the flow until it has settled")
+    parser.add_argument(
+        "--timeout", type=float, default=300.0, help="seconds to wait at most (default: %(default)s)"
+    )
+
+
+def _flow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "flow", metavar="FLOW", nargs="?", help="a flow's id; without one the newest flows are listed"
+    )
+    parser.add_argument("--type", help="of the list: flows that began with an event of this type")
+    _add_limit(parser)
+
+
+def _executions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--service", help="of this service")
+    parser.add_argument("--status", help="with this status, such as failed or in_progress")
+    _add_limit(parser)
+
+
+def _services(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("query", metavar="TEXT", nargs="?", help="a part of their names")
+    _add_limit(parser)
+
+
+def _logs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what", metavar="EXECUTION", help="an execution's id, or a service: then its newest execution"
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the execution ends")
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("service", metavar="SERVICE")
+    _add_data(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="show its log until it ends")
+
+
+def _each(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("execution", metavar="EXECUTION", nargs="+", help="an execution's id")
+
+
+def _why(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("event", metavar="EVENT", help="an event's id or key")
+    parser.add_argument("service", metavar="SERVICE", nargs="?", help="only what it was for this service")
+    parser.add_argument("--all", action="store_true", help="also services that do not listen to its type")
+
+
+def _sync(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="PROJECT")
+    parser.add_argument(
+        "--watch",
+        metavar="FOLDER",
+        help="put the services of this folder onto the platform, and again when they change",
+    )
+    parser.add_argument("--once", action="store_true", help="with --watch: put them there once and end")
+
+
+def _none(parser: argparse.ArgumentParser) -> None:
+    del parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", help="JSON; @FILE reads it from a file, - from standard input")
+
+
+def _add_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=_amount, default=20, help="how many at most (default: %(default)s)")
+
+
+def _amount(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"is {text!r}; expected a whole number from 1 to 100000")
+    return int(text)
+
+
+COMMANDS = {
+    "emit": Command(
+        "Send an event; with --wait follow its flow until nothing in it runs.", verbs.emit, _emit
+    ),
+    "flow": Command("Show a flow as a tree; exit status 1 when something in it failed.", verbs.flow, _flow),
+    "executions": Command("List the newest executions.", verbs.executions, _executions),
+    "services": Command("List services and what triggers them.", verbs.services, _services),
+    "logs": Command("Show an execution's log; with --follow as it is written.", verbs.logs, _logs),
+    "run": Command("Run a service by hand.", verbs.run, _run),
+    "retry": Command("Run executions again.", verbs.retry, _each),
+    "cancel": Command("Stop executions.", verbs.cancel, _each),
+    "why": Command("Say why services ran for an event, or did not.", verbs.why, _why),
+    "sync": Command("Sync a project, or put a folder of this machine there.", verbs.sync, _sync),
+    "doctor": Command("Say whether the platform is well.", verbs.doctor, _none),
+}
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The parser of one command."""
+    command = COMMANDS[name]
+    parser = argparse.ArgumentParser(prog=f"manage.py {name}", description=command.help)
+    command.add(parser)
+    parser.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
+    return parser

@@ -1,0 +1,413 @@
+"""What each command does: `run(client, options)` prints and gives the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from remote.client import Client, Refused, part
+from remote.folders import files_of, fingerprint, services_of
+from remote.showing import clean, colour, log_line, moment, table
+
+BAD_INPUT = 2
+TIMED_OUT = 3
+_LOOK = 0.3  # seconds between looks at a flow that goes on
+_WATCH = 0.5  # seconds between looks at a folder
+
+Options = argparse.Namespace
+
+
+def emit(client: Client, options: Options) -> int:
+    """Send an event; with --wait follow its flow."""
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": options.source,
+        "type": options.type,
+        "datacontenttype": "application/json",
+        "data": _data(options.data),
+    }
+    if options.subject:
+        event["subject"] = options.subject
+    if options.correlation_id:
+        event["correlationid"] = options.correlation_id
+    sent = client.post("events/", event, content_type="application/cloudevents+json")
+    flow_id = sent["correlation_id"]
+    if not options.json:
+        print(f"Sent {options.type} ({event['id']}), flow {flow_id}", flush=True)
+    outcome = _follow(client, flow_id, options) if options.wait else None
+    if options.json:
+        _print_json({"id": event["id"], "correlation_id": flow_id, **(outcome or {})})
+    if outcome is None:
+        return 0
+    if not outcome["settled"]:
+        print(f"The flow had not settled after {options.timeout:g} s; it goes on.", file=sys.stderr)
+        return TIMED_OUT
+    return int(any(row["status"] in ("failed", "cancelled") for row in outcome["executions"]))
+
+
+def _follow(client: Client, flow_id: str, options: Options) -> dict[str, Any]:
+    """Look at the flow until it has settled or the time is up; tells of what ended meanwhile."""
+    deadline, told = time.monotonic() + options.timeout, set[str]()
+    while True:
+        try:
+            found = client.get(f"flows/{part(flow_id)}/")
+        except Refused as error:
+            if error.status != 404:  # the router has not seen its event yet
+                raise
+            found = {"settled": False, "nodes": []}
+        runs = [node for node in found["nodes"] if node["kind"] == "execution"]
+        for run in runs:
+            if run.get("finished_at") and run["id"] not in told and not options.json:
+                told.add(run["id"])
+                print(_run_line(run), flush=True)
+        if found["settled"] or time.monotonic() > deadline:
+            rows = [{name: run.get(name) for name in _ROW} for run in runs]
+            if not options.json:
+                print(*_counts(rows), sep="\n")
+            return {"settled": found["settled"], "executions": rows}
+        time.sleep(_LOOK)
+
+
+_ROW = ("id", "service", "correlation_id", "status", "reason", "error")
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    why = ": ".join(filter(None, (run.get("reason"), run.get("error"))))
+    ended = colour(run["status"], run["status"])
+    return f"{moment(run['finished_at'])[11:]}  {run['service']}  {ended}" + (
+        f" ({clean(why)})" if why else ""
+    )
+
+
+def _counts(rows: Iterable[dict[str, Any]]) -> list[str]:
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        counts.setdefault(row["service"], Counter())[row["status"]] += 1
+    if not counts:
+        return ["No execution."]
+    return list(
+        table(
+            ["service", "executions"],
+            [
+                [name, ", ".join(f"{amount} {status}" for status, amount in sorted(count.items()))]
+                for name, count in sorted(counts.items())
+            ],
+        )
+    )
+
+
+def flow(client: Client, options: Options) -> int:
+    """One flow as a tree, or the newest ones."""
+    if options.flow is None:
+        rows = list(client.all("flows/", options.limit, root_type=options.type))
+        if options.json:
+            _print_rows(rows)
+            return 0
+        shown = [
+            [
+                r["id"],
+                moment(r["started_at"]),
+                r["root_type"],
+                ", ".join(f"{n} {s}" for s, n in r["statuses"].items()),
+            ]
+            for r in rows
+        ]
+        print(*table(["flow", "began", "first event", "executions"], shown), sep="\n")
+        return 0
+    found = client.get(f"flows/{part(options.flow)}/")
+    if options.json:
+        _print_json(found)
+    else:
+        state = "settled" if found["settled"] else "goes on"
+        print(f"{found['id']}  {found['root_type']}  {moment(found['started_at'])}  {state}")
+        for line in _tree(found["nodes"]):
+            print(line)
+    return int(any(node.get("status") in ("failed", "cancelled") for node in found["nodes"]))
+
+
+def _tree(nodes: list[dict[str, Any]]) -> list[str]:
+    """Events and what they made run, each below its cause; many of one name as one line with their number."""
+    below: dict[str | None, list[dict[str, Any]]] = {}
+    known = {node["id"] for node in nodes} | {node["key"] for node in nodes if "key" in node}
+    for node in nodes:
+        cause = node.get("parent_execution_id") if node["kind"] == "event" else node.get("event_key")
+        below.setdefault(cause if cause in known else None, []).append(node)
+    lines: list[str] = []
+
+    def write(causes: list[str | None], depth: int) -> None:
+        groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        for cause in causes:
+            for node in below.get(cause, ()):
+                name = node["type"] if node["kind"] == "event" else node["service"]
+                groups.setdefault((node["kind"], name, node.get("status") or ""), []).append(node)
+        for (kind, name, status), members in groups.items():
+            many = f" × {len(members)}" if len(members) > 1 else ""
+            said = f"({clean(name)})" if kind == "event" else f"[{clean(name)}] {colour(status, status)}"
+            only = members[0]
+            why = ""
+            if kind == "execution" and len(members) == 1:
+                why = f"  {only['id']}" + (f"  {clean(only['error'])}" if only.get("error") else "")
+            lines.append("  " * depth + said + many + why)
+            write([one.get("key") or one["id"] for one in members], depth + 1)
+
+    write([None], 1)
+    return lines
+
+
+def executions(client: Client, options: Options) -> int:
+    """The newest executions."""
+    rows = list(client.all("executions/", options.limit, service=options.service, status=options.status))
+    if options.json:
+        _print_rows(rows)
+        return 0
+    shown = [[r["id"], r["service"], r["status"], moment(r["created_at"]), r["error"] or ""] for r in rows]
+    print(*table(["execution", "service", "status", "created (UTC)", "error"], shown, kinds=2), sep="\n")
+    return 0
+
+
+def services(client: Client, options: Options) -> int:
+    """Services and what triggers them."""
+    rows = list(client.all("services/", options.limit, query=options.query))
+    if options.json:
+        _print_rows(rows)
+        return 0
+    shown = [
+        [
+            r["name"],
+            r["project"],
+            "paused" if r["paused_at"] else ("active" if r["active"] else "inactive"),
+            ", ".join(t["event_type"] for t in r["trigger_events"]),
+        ]
+        for r in rows
+    ]
+    print(*table(["service", "project", "state", "triggers"], shown), sep="\n")
+    return 0
+
+
+def logs(client: Client, options: Options) -> int:
+    """The log of an execution, or of the newest one of a service; with --follow as it is written."""
+    execution = _execution(client, options.what)
+    place = f"executions/{part(execution)}/logs/"
+    if not options.follow:
+        for line in client.all(place, sys.maxsize):
+            _print_line(line, options)
+        return 0
+    for event, data in client.stream(place, follow=1):
+        said = json.loads(data)
+        if event == "end":
+            if not options.json:
+                print(
+                    colour(f"The execution {execution} is {said['status']}.", said["status"]), file=sys.stderr
+                )
+            return int(said["status"] in ("failed", "cancelled"))
+        if event == "":
+            _print_line(said, options)
+    return 0
+
+
+def _print_line(line: dict[str, Any], options: Options) -> None:
+    print(json.dumps(line, ensure_ascii=False) if options.json else log_line(line), flush=True)
+
+
+def _execution(client: Client, what: str) -> str:
+    """The id of an execution, by itself or by the service whose newest it is."""
+    try:
+        return str(uuid.UUID(what))
+    except ValueError:
+        pass
+    for row in client.all("executions/", 1, service=what):
+        return str(row["id"])
+    raise Refused(f"{what!r} is no execution's id, and no service of that name has run")
+
+
+def run(client: Client, options: Options) -> int:
+    """Run a service by hand; with --follow its log."""
+    asked = client.post(f"services/{part(options.service)}/run/", {"parameters": _data(options.data) or {}})
+    if options.json and not options.follow:
+        _print_json(asked)
+    elif not options.json:
+        print(f"Asked for {asked['id']}, flow {asked['flow_id']}", file=sys.stderr, flush=True)
+    if not options.follow:
+        return 0
+    options.what = _until_there(client, asked["id"])
+    return logs(client, options)
+
+
+def _until_there(client: Client, execution: str) -> str:
+    """Wait until the router has made the execution."""
+    for _ in range(200):
+        try:
+            client.get(f"executions/{part(execution)}/")
+            return execution
+        except Refused as error:
+            if error.status != 404:
+                raise
+        time.sleep(_LOOK)
+    raise Refused("the platform took the request, but no execution came of it in a minute: `doctor` says why")
+
+
+def retry(client: Client, options: Options) -> int:
+    """Run executions again, each as a new one in its flow."""
+    return _each(client, options, "retry", "runs again as")
+
+
+def cancel(client: Client, options: Options) -> int:
+    """Stop executions."""
+    return _each(client, options, "cancel", "is")
+
+
+def _each(client: Client, options: Options, verb: str, said: str) -> int:
+    status = 0
+    for execution in options.execution:
+        try:
+            row = client.post(f"executions/{part(execution)}/{verb}/")
+        except Refused as error:
+            print(f"{execution}: {error}", file=sys.stderr)
+            status = 1
+            continue
+        if options.json:
+            _print_json(row)
+        else:
+            print(f"{execution} {said} {row['id'] if verb == 'retry' else row['status']}")
+    return status
+
+
+def why(client: Client, options: Options) -> int:
+    """Why services ran for an event, or not."""
+    place = f"events/{part(options.event)}/why/"
+    if options.service:
+        rows = [client.get(place, service=options.service)]
+    else:
+        rows = list(client.all(place, 1000, all="true" if options.all else None))
+    if options.json:
+        _print_rows(rows)
+        return 0
+    for row in rows:
+        run_ = row["execution"]
+        tail = f", execution {run_['id']} is {run_['status']}" if run_ else ""
+        print(f"{row['service']}: {row['verdict'].replace('_', ' ')}: {clean(row['why'])}{tail}")
+    if not rows:
+        print("No service listens to its type.")
+    return 0
+
+
+def sync(client: Client, options: Options) -> int:
+    """Sync a project's repositories; with --watch put a folder of this machine onto the platform, again and again."""
+    if options.watch:
+        return _watch(client, options)
+    status = 0
+    for one in client.post(f"projects/{part(options.name)}/sync/")["runs"]:
+        if options.json:
+            _print_json(one)
+        else:
+            print(f"{one['source']}: {one['status']}")
+            for line in _synced(one):
+                print(f"  {line}")
+        status |= int(one["status"] != "completed" or bool((one["result"] or {}).get("refused")))
+    return status
+
+
+def _synced(one: dict[str, Any]) -> list[str]:
+    if one["error"]:
+        return [clean(one["error"])]
+    result = one["result"] or {}
+    kinds = ("added", "changed", "removed", "refused")
+    lines = [f"{kind:<9} {name}" for kind in kinds for name in result.get(kind, ())]
+    lines += [_message(said) for said in result.get("messages", ())]
+    return [*lines, ", ".join(f"{len(result.get(kind, ()))} {kind}" for kind in (*kinds, "unchanged"))]
+
+
+def _message(said: dict[str, Any]) -> str:
+    place = " ".join(filter(None, (said.get("service", ""), said["file"], said["key"])))
+    return clean(f"{said['level']}: {place}: {said['text']}")
+
+
+def _watch(client: Client, options: Options) -> int:
+    folder = Path(options.watch).expanduser().resolve()
+    seen: dict[str, str] = {}
+    print(f"Watching {folder} for project {options.name}; Ctrl-C ends it.", file=sys.stderr, flush=True)
+    while True:
+        for service in services_of(folder):
+            now = fingerprint(service)
+            if seen.get(service.name) == now:
+                continue
+            if seen.get(service.name, now) != now:
+                time.sleep(_WATCH / 5)  # editors write a file in several steps
+                now = fingerprint(service)
+            seen[service.name] = now
+            _put(client, options, service)
+        for name in sorted(set(seen) - {path.name for path in services_of(folder)}):
+            del seen[name]
+            print(f"{name}: its folder is gone; the service stays as it is on the platform", flush=True)
+        if options.once:
+            return 0
+        time.sleep(_WATCH)
+
+
+def _put(client: Client, options: Options, service: Path) -> None:
+    body = {"project": options.name, "name": service.name, "files": files_of(service)}
+    try:
+        made = client.post("services/", body)
+    except Refused as error:
+        if error.status in (0, 401, 403) or options.once:
+            raise
+        print(colour(f"{service.name}: {error}", "error"), flush=True)
+        return
+    print(f"{service.name}: version {made['version']['number']}", flush=True)
+    for said in made["messages"]:
+        if said["level"] != "info":
+            print(f"  {_message(said)}", flush=True)
+
+
+def doctor(client: Client, options: Options) -> int:
+    """Whether the platform is well: each backend, and whether the token is taken."""
+    status, said = client.health()
+    if options.json:
+        _print_json(said)
+    else:
+        rows = [
+            [name, str(one.get("state", "")), clean(str(one.get("error") or one.get("lag") or ""))]
+            for name, one in said.get("backends", {}).items()
+        ]
+        print(*table(["part", "state", ""], rows), sep="\n")
+    client.get("services/", limit=1)
+    if not options.json:
+        print(f"{client.url} takes the token.")
+    return int(status != 200)
+
+
+def _data(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif text.startswith("@"):
+            text = Path(text[1:]).expanduser().read_text()
+        return json.loads(text)
+    except ValueError as error:
+        raise Refused(
+            f"--data is no JSON ({error}): write it like '{{\"total\": 120}}', quotes included"
+        ) from None
+    except OSError as error:
+        raise Refused(f"--data: {error}") from None
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_rows(rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False))
+
+
+Verb = Callable[[Client, Options], int]

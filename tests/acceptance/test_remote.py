@@ -1,0 +1,98 @@
+"""The commands against a platform elsewhere: the interpreter alone, no package, no home, only address and token."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.embedded import ROOT, Platform
+from tests.acceptance.services import Project
+
+Remote = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def remote(shared: Platform) -> Remote:
+    """Runs a command with an interpreter that has no packages; its exit status is checked."""
+    token = shared.manage("token", "admin").stdout.strip()
+
+    def command(*arguments: str, status: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
+        told = {
+            "FERRIS_URL": f"http://127.0.0.1:{shared.port}",
+            "FERRIS_TOKEN": token,
+            "PATH": "/usr/bin",
+            **environ,
+        }
+        done = subprocess.run(
+            [sys.executable, "-S", "manage.py", *arguments],
+            cwd=ROOT,
+            env=told,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    return command
+
+
+def _rows(done: subprocess.CompletedProcess[str]) -> list[Any]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_folder_becomes_services_that_run_and_tell(
+    remote: Remote, project: Project, tmp_path: Path
+) -> None:
+    name = project("TAG_far")
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "manifest.json").write_text(
+        json.dumps({"trigger_events": [{"event_type": project("TAG.far")}]})
+    )
+    (folder / "run.py").write_text("print('one')")
+    put = ("sync", project("TAG_hand"), "--watch", str(tmp_path), "--once")
+    assert f"{name}: version 1" in remote(*put).stdout
+    (folder / "run.py").write_text("import sys\nprint('two')\nsys.exit(3)")
+    assert f"{name}: version 2" in remote(*put).stdout
+    (folder / "manifest.json").write_text("{")
+    assert "manifest.json" in remote(*put, status=2).stderr
+
+    sent = json.loads(remote("emit", project("TAG.far"), "--data", "{}", "--wait", "--json", status=1).stdout)
+    assert [row["status"] for row in sent["executions"]] == ["failed"]
+    assert name in remote("flow", sent["correlation_id"], status=1).stdout
+    assert "two" in remote("logs", name).stdout
+    followed = remote("logs", "--follow", "--json", sent["executions"][0]["id"], status=1)
+    assert [row["message"] for row in _rows(followed) if row["stream"] == "stdout"] == ["two"]
+    assert _rows(remote("why", sent["id"], name, "--json"))[0]["verdict"] == "ran"
+    assert "runs again as" in remote("retry", sent["executions"][0]["id"]).stdout
+    assert {row["service"] for row in _rows(remote("executions", "--service", name, "--json"))} == {name}
+    assert [row["name"] for row in _rows(remote("services", name, "--json"))] == [name]
+    assert "two" in remote("run", name, "--follow", status=1).stdout
+
+
+def test_what_is_wrong_is_said_in_a_line(remote: Remote) -> None:
+    assert "database" in remote("doctor").stdout
+    assert "token USER" in remote("services", status=2, FERRIS_TOKEN="ferris_nothing").stderr
+    assert "is not set" in remote("services", status=2, FERRIS_TOKEN="").stderr
+    assert "does not answer" in remote("services", status=2, FERRIS_URL="http://127.0.0.1:1").stderr
+    assert "platform's address" in remote("services", status=2, FERRIS_URL="ferris.example").stderr
+    assert "own machine" in remote("gateway", status=2).stderr
+    assert "expected one of" in remote("executions", "--status", "odd", status=2).stderr
+    assert "no service of that name" in remote("logs", "nothing-of-that-name", status=2).stderr
+    assert "quotes included" in remote("emit", "a.b", "--data", "{", status=2).stderr
+
+
+def test_the_same_on_the_platforms_own_machine(shared: Platform, project: Project) -> None:
+    name = project("TAG_near")
+    project.load({"TAG_near": {"manifest.json": {}, "run.py": "print('here')"}})
+    assert "here" in shared.manage("run", name, "--follow").stdout
+    assert "here" in shared.manage("logs", name).stdout
+    assert name in shared.manage("executions", "--service", name).stdout
+    assert shared.manage("flow", "--limit", "1").stdout

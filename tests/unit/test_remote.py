@@ -1,0 +1,178 @@
+"""The client of a platform elsewhere, against servers that answer badly."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from remote import client as remote_client
+from remote import showing
+from remote.client import Client, Refused, part
+from remote.folders import files_of, fingerprint, services_of
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def server(answer: Answer) -> Iterator[str]:
+    """A server on a port of its own that answers every request so; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        do_POST = do_GET
+
+        def log_message(self, *said: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
+
+
+def reply(handler: BaseHTTPRequestHandler, status: int, body: str, **headers: str) -> None:
+    """One whole answer."""
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", str(len(body.encode())))
+    handler.end_headers()
+    handler.wfile.write(body.encode())
+
+
+def test_a_redirect_never_gets_the_token() -> None:
+    heard: list[str | None] = []
+    with (
+        server(lambda h: (heard.append(h.headers["Authorization"]), reply(h, 200, "{}"))[1]) as other,
+        server(lambda h: reply(h, 302, "", Location=f"{other}/x")) as address,
+        pytest.raises(Refused, match="own address"),
+    ):
+        Client(address, "secret").get("services/")
+    assert heard == []
+
+
+def test_pages_are_asked_from_the_address_that_was_given() -> None:
+    asked: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        link = None if "cursor" in handler.path else "http://inside.example:1/api/v1/services/?cursor=b"
+        reply(handler, 200, json.dumps({"results": [{"n": len(asked)}], "next": link}))
+
+    with server(answer) as address:
+        assert [row["n"] for row in Client(address, "t").all("services/", 5, q="")] == [1, 2]
+        assert [row["n"] for row in Client(address, "t").all("services/", 1)] == [3]
+    assert asked == ["/api/v1/services/?limit=5", "/api/v1/services/?cursor=b", "/api/v1/services/?limit=1"]
+
+
+def test_a_stream_that_breaks_is_taken_up_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_client, "_RECONNECT", 0.0)
+    asked: list[str | None] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.headers["Last-Event-ID"])
+        if len(asked) == 1:
+            handler.send_response(200)
+            handler.end_headers()
+            handler.wfile.write(b": ping\n\nid: 7\ndata: one\ndata: more\n\nid: 8\ndata: hal")
+            return
+        reply(handler, 200, "id: 9\ndata: two\n\nevent: end\ndata: {}\n\n")
+
+    with server(answer) as address:
+        found = list(Client(address, "t").stream("x/"))
+    assert found == [("", "one\nmore"), ("", "two"), ("end", "{}")]
+    assert asked == [None, "7"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, '{"detail": "no", "errors": [{"field": "a", "problem": "b"}]}', "no\n  a: b"),
+        (500, "<html>", "answers 500"),
+        (500, "[1]", "answers 500"),
+        (200, "<html>", "is FERRIS_URL the address"),
+        (401, "{}", "token USER"),
+    ],
+)
+def test_answers_that_are_none(status: int, body: str, said: str) -> None:
+    with server(lambda h: reply(h, status, body)) as address, pytest.raises(Refused) as caught:
+        Client(address, "t").get("services/")
+    assert said in str(caught.value)
+
+
+def test_tokens_and_paths_cannot_smuggle() -> None:
+    assert part("../a b?c#d") == "..%2Fa%20b%3Fc%23d"
+    for token in ("a\nb", "é", "a\x7f"):
+        with pytest.raises(Refused):
+            Client("http://a.example", token)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a\x1b[2Jb", "a[2Jb"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07", "]0;title�"),
+        ("one\rtwo\x08", "one�two�"),
+        ("tab\tstays ✓", "tab\tstays ✓"),
+    ],
+)
+def test_a_terminal_is_not_moved_by_what_scripts_wrote(text: str, plain: str) -> None:
+    assert showing.clean(text) == plain
+
+
+def test_colours_only_where_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert showing.colour("x", "failed", io.StringIO()) == "x"
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert showing.colour("x", "failed", Terminal()) == "\x1b[31mx\x1b[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert showing.colour("x", "failed", Terminal()) == "x"
+
+
+def test_what_a_folder_gives(tmp_path: Path) -> None:
+    service = tmp_path / "one"
+    (service / "sub").mkdir(parents=True)
+    (service / "run.py").write_text("print(1)")
+    (service / "sub" / "x.bin").write_bytes(b"\xff\x00")
+    (service / "ef_env.json").write_text("{}")
+    (service / "__pycache__").mkdir()
+    (service / "__pycache__" / "run.pyc").write_text("")
+    (service / "link").symlink_to("/etc/passwd")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "empty").mkdir()
+    assert services_of(tmp_path) == [service]
+    assert files_of(service) == {"run.py": "print(1)", "sub/x.bin": {"base64": "/wA="}}
+    before = fingerprint(service)
+    assert fingerprint(service) == before
+    (service / "run.py").write_text("print(22)")
+    assert fingerprint(service) != before
+    (service / "manifest.json").write_text("{}")
+    with pytest.raises(Refused, match="folder above"):
+        services_of(service)
+    with pytest.raises(Refused, match="no folder"):
+        services_of(tmp_path / "nothing")
+
+
+def test_nothing_but_the_standard_library_is_imported() -> None:
+    names = {name.split(".")[0] for name in sys.stdlib_module_names} | {"remote", "__future__"}
+    for path in Path(remote_client.__file__).parent.glob("*.py"):
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]):
+                assert words[1].split(".")[0] in names, line
