@@ -95,4 +95,3 @@ def test_the_same_on_the_platforms_own_machine(shared: Platform, project: Projec
     assert "here" in shared.manage("run", name, "--follow").stdout
     assert "here" in shared.manage("logs", name).stdout
     assert name in shared.manage("executions", "--service", name).stdout
-    assert shared.manage("flow", "--limit", "1").stdout
