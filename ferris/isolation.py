@@ -28,6 +28,7 @@ LAYERS: Final = {
     "user_namespace": "a user namespace of its own, where the worker is not root (level best)",
     "mounts": "a /tmp of its own, the platform's home hidden (mount namespace, level best)",
     "processes": "other users' processes are not listed (level best)",
+    "pid_namespace": "only its own processes can be seen and signalled (PID namespace, level best)",
     "network": '"network": "none": a network of its own with nothing in it but the relay (network namespace)',
     "cgroup_pids": "a limit of processes for the whole execution (cgroup)",
     "cgroup_memory": "a limit of memory for the whole execution, and its peak (cgroup, level best)",
@@ -39,6 +40,7 @@ REMEDIES: Final = {
     "user_namespace": "allow user namespaces (user.max_user_namespaces; AppArmor: an own profile for this Python)",
     "mounts": "allow user namespaces, or give a root worker's container CAP_SYS_ADMIN",
     "processes": "mount /proc in the worker's container without masks",
+    "pid_namespace": "run the worker as root, with CAP_SYS_ADMIN and /proc without masks in its container",
     "network": "allow user namespaces, or give a root worker's container CAP_SYS_ADMIN and CAP_NET_ADMIN",
     "cgroup_pids": "hand a cgroup on to the worker (systemd: Delegate=yes), or set FERRIS_ISOLATION=best",
     "cgroup_memory": "hand a cgroup on to the worker (systemd: Delegate=yes); each process has its limit all the same",
@@ -195,7 +197,7 @@ def layers_of(
     if level == BASIC:
         return (*wanted, "cgroup_pids")
     user = "user" if root else "user_namespace"
-    wanted += [user, "mounts", *(["processes"] if root else []), "cgroup_memory"]
+    wanted += [user, "mounts", *(["processes", "pid_namespace"] if root else []), "cgroup_memory"]
     # A user of one's own, also in a namespace, has a limit of processes of its own.
     return tuple(wanted) if found.get(user, {}).get("ok") else (*wanted, "cgroup_pids")
 

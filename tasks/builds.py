@@ -66,9 +66,9 @@ class Builds:
         )
         plan = self._isolation.build_plan(level, cell, opened)
         try:
-            yield start_tool(step.command, cell.folder, own, plan)
+            yield start_tool(step.command, cell.folder, own, plan, cell.inside)
         finally:
-            cell.end_processes()
+            cell.end_processes(for_good=False)
             end_leftovers([cell.channel])
             cell.disown(step.folder)
 

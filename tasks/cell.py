@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.nursery import Namespace
+
 log = logging.getLogger(__name__)
 
 _ROUNDS: Final = 200
@@ -145,6 +147,12 @@ class Cell:
     artifacts: Path
     uid: int | None = None
     groups: Groups = field(default_factory=Groups)
+    namespace: Namespace | None = None
+
+    @property
+    def inside(self) -> int | None:
+        """The PID namespace in which its scripts are made."""
+        return self.namespace.handle if self.namespace is not None else None
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -162,12 +170,15 @@ class Cell:
         if self.uid is not None:
             _give(path, os.geteuid(), os.getegid())
 
-    def end_processes(self) -> None:
-        """Kill who is left of its user and its groups, until a look finds nobody."""
+    def end_processes(self, *, for_good: bool = True) -> None:
+        """Kill who is left of its user and its groups, until a look finds nobody. Unless it is `for_good`, others may
+        be made in its namespace later."""
 
         def left() -> set[int]:
             return {*self.groups.processes(), *(_processes_of(self.uid) if self.uid is not None else ())}
 
+        if self.namespace is not None and for_good:
+            self.namespace.end()
         if not _end(left):
             log.error("processes of %s do not end", self.folder.name)
 

@@ -283,7 +283,9 @@ class Attempt:
                     plan = isolation.platform_plan(order, cell)
                 else:
                     plan = isolation.plan(order, cell, environment.python, relay.port)
-                self._step(index, script, replace(started, plan=plan), deadline, channel, relay, cell)
+                inside = cell.inside if (plan or {}).get("pid_namespace") else None
+                started = replace(started, plan=plan, inside=inside)
+                self._step(index, script, started, deadline, channel, relay, cell)
         finally:
             relay.close()
             channel.close()

@@ -23,6 +23,7 @@ from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
 from ferris.isolation import BEST, LAYERS, NONE, OFF, ResourceLimits, build_layers_of, layers_of, missing
 from tasks.cell import Cell, Groups, Users, group_name, make_groups, sweep_groups
+from tasks.nursery import Nursery
 from tasks.runner import BOOT, SDK
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Isolation:
         self._home = str(settings.home)
         self._root = os.geteuid() == 0
         self._users = Users(*settings.script_uids)
+        self._nursery = Nursery()
         self._lock = threading.Lock()
         self._found: dict[str, dict[str, Any]] | None = None
 
@@ -163,6 +165,8 @@ class Isolation:
                 cell.uid = self._users.take()
                 if cell.uid is None:
                     raise IsolationMissing("no user id is free for its scripts; widen FERRIS_SCRIPT_UIDS")
+                if self._sees_only_its_own:
+                    cell.namespace = self._nursery.take()
                 if not self.found["mounts"]["ok"]:
                     for parent in (folder.parent, folder.parent.parent, Path(channel).parent):
                         parent.chmod(0o711)  # its user passes through
@@ -214,6 +218,8 @@ class Isolation:
             plan["namespaces"] = kinds
         if mounts:
             plan["mounts"] = self._mounts(cell, opened)
+        if cell.inside is not None:
+            plan["pid_namespace"] = True  # whoever makes the process has put it there
         if self.found["rules"]["ok"]:
             plan["rules"] = self._rules(cell, opened, mounts) if files else {"files": False}
         if cell.uid is not None:
@@ -237,6 +243,8 @@ class Isolation:
 
     def give_back(self, cell: Cell) -> None:
         """Nothing of the cell is left: others may have what it had."""
+        if cell.namespace is not None:
+            cell.namespace.close()
         cell.groups.remove()
         if cell.uid is not None:
             self._users.give_back(cell.uid)
@@ -244,6 +252,12 @@ class Isolation:
     def close(self) -> None:
         """Give everything back."""
         self._users.close()
+        self._nursery.close()
+
+    @property
+    def _sees_only_its_own(self) -> bool:
+        """Its /proc is mounted anew in the mount namespace, or it would tell of others."""
+        return all(self.found[name]["ok"] for name in ("pid_namespace", "processes", "mounts"))
 
     def _own_plan(self, limits: ResourceLimits, groups: Groups) -> dict[str, Any]:
         resources = {

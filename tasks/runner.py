@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
+from tasks.nursery import entered
+
 BOOT: Final = Path(__file__).resolve().parent / "boot"
 SDK: Final = Path(__file__).resolve().parent.parent / "sdk"
 
@@ -36,6 +38,8 @@ class Command:
     sdk_last: bool = False
     plan: Mapping[str, Any] | None = None
     """How it confines itself before any code of the user runs: see `tasks.isolation`."""
+    inside: int | None = None
+    """The PID namespace in which it is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,10 @@ class ColdRunner:
             said, tell = said_pair(command.plan, handles)
             passed = (gate, argument) if tell is None else (gate, argument, tell)
             environment = {**command.environment, **boot_environment(command.sdk_last, *passed)}
-            process = spawn([command.python, command.script], command.folder, environment, passed, release)
+            with entered(command.inside):
+                process = spawn(
+                    [command.python, command.script], command.folder, environment, passed, release
+                )
         except BaseException:
             for handle in handles:
                 os.close(handle)
@@ -135,6 +142,7 @@ def start_tool(
     folder: Path,
     environment: Mapping[str, str],
     plan: Mapping[str, Any] | None = None,
+    inside: int | None = None,
 ) -> ColdProcess:
     """Start a program (uv), which a plan has confined first: no gate, `release` does nothing. OSError."""
     if plan is None:
@@ -153,7 +161,8 @@ def start_tool(
             str(order),
             str(tell),
         ]
-        process = spawn([*launcher, *command], folder, environment, handles, None)
+        with entered(inside):
+            process = spawn([*launcher, *command], folder, environment, handles, None)
     finally:
         for handle in handles:
             os.close(handle)

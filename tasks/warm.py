@@ -273,9 +273,10 @@ class _Server:
                     theirs.append(read if index == 2 else write)
                 theirs.append(file_in_memory(_order(command)))
                 said, _ = said_pair(command.plan, theirs)
-                socket.send_fds(
-                    self._control, [b"start"], [*theirs, their_report.fileno()], socket.MSG_NOSIGNAL
-                )
+                inside = [] if command.inside is None else [command.inside]
+                word = b"inside" if inside else b"start"
+                handles = [*theirs, *inside, their_report.fileno()]
+                socket.send_fds(self._control, [word], handles, socket.MSG_NOSIGNAL)
             finally:
                 for handle in theirs:
                     os.close(handle)

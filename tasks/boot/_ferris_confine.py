@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 REFUSED = 72
 """Exit status of a process that could not be confined as it should have been."""
 
-_NEWNS, _NEWUSER, _NEWNET = 0x00020000, 0x10000000, 0x40000000
+_NEWNS, _NEWUSER, _NEWNET, _NEWPID = 0x00020000, 0x10000000, 0x40000000, 0x20000000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 0x1000, 0x4000, 0x40000
 _MS_RDONLY, _MS_REMOUNT, _MS_RELATIME, _ST_RELATIME = 1, 32, 1 << 21, 4096
 _KEPT_FLAGS = (
     2 | 4 | 8 | 1024 | 2048
 )  # nosuid, nodev, noexec, noatime, nodiratime: the same bits in both calls
+_SET_PDEATHSIG = 1
 _NO_NEW_PRIVS, _SET_DUMPABLE, _CAPBSET_READ, _CAPBSET_DROP = 38, 4, 23, 24
 _CAPABILITY_VERSION = 0x20080522
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446  # landlock: the same numbers on every architecture
@@ -56,6 +57,21 @@ def load() -> None:
 def flush_all(_: None) -> int:
     """fflush(3) of all that C has buffered; 0 when that went well."""
     return int(_libc.fflush(None))
+
+
+def unshare_pids() -> None:
+    """The next child of this process is the first of a new PID namespace."""
+    _check(_libc.unshare(_NEWPID))
+
+
+def enter_pids(namespace: int) -> None:
+    """Children of this process are made in that PID namespace from now on."""
+    _check(_libc.setns(namespace, _NEWPID))
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends."""
+    _check(_libc.prctl(_SET_PDEATHSIG, 9, 0, 0, 0))
 
 
 def confine(plan: Mapping[str, Any], said: int) -> None:
@@ -303,6 +319,9 @@ def probe() -> dict[str, dict[str, Any]]:
         "user_namespace": _no(is_root) if root else _try({"namespaces": inside, **user}),
         "mounts": _try(here),
         "processes": _try({**here, "mounts": {**empty, "processes": True}}) if root else _no(not_root),
+        "pid_namespace": _try({**here, "mounts": {**empty, "processes": True}}, pids=True)
+        if root
+        else _no(not_root),
         "network": _try({"namespaces": [*inside, "network"], "network": 1024, **user}),
     }
     for controller, file in (("pids", "pids.max"), ("memory", "memory.max")):
@@ -314,12 +333,23 @@ def probe() -> dict[str, dict[str, Any]]:
     return found
 
 
-def _try(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether this can be done, tried in a child that ends behind it."""
+def _try(plan: Mapping[str, Any], pids: bool = False) -> dict[str, Any]:
+    """Whether this can be done, tried in a child that ends behind it; in a PID namespace of its own with `pids`."""
     import socket
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    child = os.fork()
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    child = -1
+    try:
+        if pids:
+            unshare_pids()
+        child = os.fork()
+    except OSError as error:
+        return _no(error.strerror or str(error))
+    finally:
+        if pids and child:
+            enter_pids(own)
+        os.close(own)
     if child == 0:
         confine({**plan, "umask": 0o022}, theirs.fileno())
         os._exit(0)

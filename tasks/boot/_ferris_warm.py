@@ -5,8 +5,8 @@ from there and goes on as Python does: to the script that its command line names
 child replaces in its own memory. So no line of ours runs a script, and none is below it on the stack.
 
 A request is one message on the control socket with descriptors: standard output, standard error, the gate, a file with
-the order, perhaps a socket on which the child says how it confined itself, and one on which this process tells the
-child's number. Only the child reads the order:
+the order, perhaps a socket on which the child says how it confined itself, perhaps a PID namespace for the child,
+and one on which this process tells the child's number. Only the child reads the order:
 no secret enters this process. It ends when the control socket closes, which is when the executor ends, however.
 """
 
@@ -99,14 +99,15 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None
             if number != handle:
                 _answer(number, running, poll)
                 continue
-            message, handles, _, _ = socket.recv_fds(control, 16, 6, socket.MSG_CMSG_CLOEXEC)
+            message, handles, _, _ = socket.recv_fds(control, 16, 7, socket.MSG_CMSG_CLOEXEC)
             if not message:
                 poll.unregister(control)
                 listens = False
                 continue
             report = socket.socket(fileno=handles.pop())
+            inside = handles.pop() if message == b"inside" else None
             try:
-                pid = os.fork()
+                pid = os.fork() if inside is None else _fork(inside)
             except OSError as error:
                 with contextlib.suppress(OSError):
                     report.send(b"!%d" % (error.errno or 0))
@@ -158,6 +159,21 @@ def _try(places: Places, area: Area) -> tuple[int, bytes, int | None] | None:
     os.close(told)
     os.close(release)
     return None
+
+
+def _fork(inside: int) -> int:
+    """A child in that PID namespace, by the number that this process knows it by."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    pid = -1
+    try:
+        _ferris_confine.enter_pids(inside)
+        pid = os.fork()
+    finally:
+        if pid:
+            _ferris_confine.enter_pids(own)
+        os.close(own)
+        os.close(inside)
+    return pid
 
 
 class _Child:

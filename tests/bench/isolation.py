@@ -24,11 +24,13 @@ from tasks.warm import WarmRunner
 from tests.bench.bare import FIRST_LINE
 
 WITHOUT_MEMORY = "best, without the memory cgroup"
+WITHOUT_PIDS = "best, without the PID namespace"
 WITHOUT_NETWORK = 'best, with "network": "none"'
 LEVELS: Mapping[str, dict[str, str]] = {
     OFF: {"level": OFF},
     BASIC: {"level": BASIC},
     WITHOUT_MEMORY: {"level": BEST},
+    WITHOUT_PIDS: {"level": BEST},
     BEST: {"level": BEST},
     WITHOUT_NETWORK: {"level": BEST, "network": NONE},
 }
@@ -68,6 +70,8 @@ def _isolation(home: Path, name: str) -> Isolation:
     isolation = Isolation(Settings.from_env(said))
     if name == WITHOUT_MEMORY:
         isolation._found = {**isolation.found, "cgroup_memory": {"ok": False, "said": "left out"}}
+    if name == WITHOUT_PIDS:
+        isolation._found = {**isolation.found, "pid_namespace": {"ok": False, "said": "left out"}}
     return isolation
 
 
@@ -85,7 +89,8 @@ def _once(runner: Runner, isolation: Isolation, name: str, python: str, folder: 
     cell = isolation.cell(order, channel, work, artifacts)
     cell.own(*cell.folders, Path(channel))
     command = Command(python, "s.py", work, inherited() | isolation.environ(order, cell), b"{}")
-    process = runner.start(replace(command, plan=isolation.plan(order, cell, python, 20_000)))
+    plan = isolation.plan(order, cell, python, 20_000)
+    process = runner.start(replace(command, plan=plan, inside=cell.inside))
     process.release()
     said = b""
     while b"\n" not in said:

@@ -178,8 +178,64 @@ def test_the_executor_cannot_be_signalled_or_looked_into(confined: Platform) -> 
         refused = ("PermissionError", "FileNotFoundError")
         assert found["memory"] in refused
         assert found["environ"] in refused
-        if "does not keep" not in confined.executor.isolation.found["rules"]["said"]:
+        if confined.settings.isolation == "best" and has(confined, "pid_namespace"):
+            assert found["signal"] == "ProcessLookupError"
+        elif "does not keep" not in confined.executor.isolation.found["rules"]["said"]:
             assert (found["signal"], found["parent"]) == ("PermissionError", "PermissionError")
+
+
+def test_a_script_sees_and_signals_only_its_own_processes(best: Platform) -> None:
+    own = "__import__('subprocess').run(['true']).returncode"
+    attempts = {
+        "own": own,
+        "numbers": "sorted(int(n) for n in os.listdir('/proc') if n.isdecimal())",
+        "me": "os.getpid()",
+        "self": "int(os.readlink('/proc/self'))",
+        "first": "os.kill(1, 9)",
+        "layers": "open('/proc/self/status').read().count('NSpid')",
+    }
+    found = tried(best, attempts)
+    assert (found["own"], found["layers"]) == (0, 1)
+    if not has(best, "pid_namespace"):
+        said = isolation_of(best.run({"main.py": ""}))
+        assert "pid_namespace" in said["lacking"]
+        return
+    assert found["me"] == found["self"] > 1
+    assert [number for number in found["numbers"] if number != 1] == [found["me"]]
+    assert found["first"] == "PermissionError"
+    assert "pid_namespace" in isolation_of(best.run({"main.py": ""}))["layers"]
+    assert "pid_namespace" in (best.executor.isolation.summary() or {})["layers"]
+
+
+def test_processes_of_two_executions_do_not_see_one_another(best: Platform) -> None:
+    if not has(best, "pid_namespace"):
+        return
+    code = (
+        "import os, time\nfrom ferris_ef import context\nprint('here', flush=True)\n"
+        "while not context.state.get('go_on'): time.sleep(0.02)\n"
+        "print(sorted(n for n in os.listdir('/proc') if n.isdecimal() and int(n) not in (1, os.getpid())))"
+    )
+    best.control.kv.pop("a_service.state", None)
+    orders = [best.order({"main.py": code}) for _ in range(2)]
+    threads = [best.start(order) for order in orders]
+    for order in orders:
+        best.wait_line(order.execution_id, "here")
+    best.control.put("a_service.state", b'{"go_on": true}', None)
+    for thread in threads:
+        thread.join(20)
+    for order in orders:
+        assert best.result(order.execution_id).text("stdout") == "here\n[]\n"
+
+
+def test_who_makes_namespaces_may_die(best: Platform) -> None:
+    """Scripts that it had made a place for end with it; the next get a new one."""
+    if not has(best, "pid_namespace"):
+        return
+    best.run({"main.py": ""})
+    maker = best.executor.isolation._nursery._process
+    assert maker is not None
+    maker.kill()
+    assert best.run({"main.py": "print('fine')"}).text("stdout") == "fine\n"
 
 
 def test_each_script_has_a_temporary_folder_of_its_own(confined: Platform) -> None:
