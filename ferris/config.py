@@ -7,6 +7,7 @@ token) are made on first use inside the home folder, readable by their owner onl
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -90,6 +91,9 @@ class Settings:
     kibana_url: str = ""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
+    git_hosts: tuple[str, ...] = ()  # that repositories may be fetched from; none: all but this machine itself
+    source_folders: tuple[str, ...] = ()  # that people who are no administrators may make repositories of
+    repository_limit_bytes: int = 1 << 30
 
     @property
     def embedded(self) -> bool:
@@ -181,6 +185,9 @@ class Settings:
             kibana_url=read.address("FERRIS_KIBANA_URL"),
             metrics_host=read.text("FERRIS_METRICS_HOST", "127.0.0.1"),
             metrics_port=read.whole("FERRIS_METRICS_PORT", 0, low=0, high=65535),
+            git_hosts=read.hosts("FERRIS_GIT_HOSTS"),
+            source_folders=read.paths("FERRIS_SOURCE_FOLDERS"),
+            repository_limit_bytes=read.size("FERRIS_REPOSITORY_LIMIT", 1 << 30) or 1 << 50,
         )
 
 
@@ -241,6 +248,18 @@ class _Reader:
         for path in found:
             if not path.startswith("/"):
                 raise ConfigError(name, f"holds {path!r}", "write absolute paths, divided by colons")
+        return found
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        found = tuple(one.strip().lower() for one in self.text(name, "").split(",") if one.strip())
+        for one in found:
+            try:
+                if "/" in one:
+                    ipaddress.ip_network(one, strict=False)
+            except ValueError:
+                raise ConfigError(
+                    name, f"holds {one!r}, which is no network", "write names, *.names or networks such as 10.0.0.0/8"
+                ) from None
         return found
 
     def span(self, name: str, default: tuple[int, int]) -> tuple[int, int]:

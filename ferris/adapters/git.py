@@ -6,21 +6,30 @@ asks anything, runs no hooks, and speaks only the protocols named here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ferris.adapters.git_access import Access, Door, opened
 from ferris.errors import BackendError
+from ferris.repositories import branch_problem, is_commit
 
 SCHEMES: Final = ("https", "ssh", "file")
 """Ways to a repository. Git knows others: some start a program of the URL's choice (`ext::`), some are
 neither encrypted nor signed (`http:`, `git:`).
 """
+
+MAX_BYTES: Final = 1 << 30
+"""What a repository's files may come to, and what one fetch may bring."""
+MAX_FILES: Final = 200_000
 
 _FETCH_SECONDS = 600.0
 _LOOK_SECONDS = 60.0
@@ -30,7 +39,12 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _SAFE = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never"),
     *(part for scheme in SCHEMES for part in ("-c", f"protocol.{scheme}.allow=always")),
+    # Neither other repositories nor another program's store are asked for what a repository points at.
+    *("-c", "submodule.recurse=false", "-c", "fetch.recurseSubmodules=false"),
+    *("-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false"),
+    *("-c", "http.lowSpeedLimit=500", "-c", "http.lowSpeedTime=60", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
 )
+_KEY_CHANGED = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +56,97 @@ class Commit:
     subject: str = ""
 
 
-def fetch(url: str, branch: str, folder: Path) -> Commit:
-    """Bring `folder` to the newest commit of a branch or tag, without its history; empty: the default branch.
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The commit a folder was brought to, and the host keys that are known now."""
+
+    commit: Commit
+    known_hosts: str = ""
+
+
+def fetch(
+    url: str,
+    branch: str,
+    folder: Path,
+    access: Access = Access(),  # noqa: B008 - frozen
+    commit: str = "",
+    seconds: float = _FETCH_SECONDS,
+    most_bytes: int = MAX_BYTES,
+) -> Fetched:
+    """Bring `folder` to the newest commit of a branch or tag, without its history; empty: the default branch. With
+    `commit`, to that one.
 
     The folder is made when missing; whatever else lies in it is removed. What an earlier fetch left half
     done is repaired. `BackendError` with git's own words when it fails; the folder is then as it was, or
     missing. One call per folder at a time: that is the caller's to see to. What stands before the @ of a
-    URL is never shown.
+    URL is never shown, nor what `access` holds. The key of a host that is asked first is learned;
+    `HostKeyChanged` when a known one shows another.
     """
     _check(url)
-    ref = _ref(url, branch, folder.parent)
+    if branch and branch_problem(branch):
+        raise BackendError("git", f"has no branch {branch!r}", "name one that the repository has")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with opened(url, access, folder.with_name(f"{folder.name}.access")) as door:
+        git = _Git(door, url, seconds, most_bytes)
+        with _told_of_keys(git, folder.parent):
+            ref = commit if commit else _ref(git, branch, folder.parent)
+            return Fetched(_into(git, folder, ref, branch), door.learned)
+
+
+def _into(git: _Git, folder: Path, ref: str, branch: str) -> Commit:
     if folder.exists():
         try:
-            return _fetch_into(folder, url, ref)
+            return _fetch_into(git, folder, ref, branch)
+        except TooLarge:
+            raise
         except BackendError:
             pass  # the repository answers, so this folder is broken: start afresh
     fresh = folder.with_name(f"{folder.name}.fresh")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        commit = _fetch_into(fresh, url, ref)
+        found = _fetch_into(git, fresh, ref, branch)
     except BackendError:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
-    return commit
+    return found
+
+
+class TooLarge(BackendError):
+    """A repository passes a limit."""
+
+
+@contextlib.contextmanager
+def _told_of_keys(git: _Git, anywhere: Path) -> Iterator[None]:
+    """A host that shows another key is asked once more, so that what it shows can be shown."""
+    try:
+        yield
+    except BackendError as error:
+        if not _KEY_CHANGED.search(error.problem):
+            raise
+        with contextlib.suppress(BackendError):  # it lets nobody in, but it has shown its key
+            git.run(anywhere, "ls-remote", "--", git.url, "HEAD", environment=git.door.offered())
+        if not git.door.learned_offered():
+            raise
+        raise git.door.changed() from None
+
+
+@dataclass(frozen=True)
+class _Git:
+    """Git at one door."""
+
+    door: Door
+    url: str
+    seconds: float
+    most_bytes: int
+
+    def run(self, folder: Path, what: str, *arguments: str, environment: str = "") -> str:
+        """What it prints; with `environment`, another ssh than the door's."""
+        given = {**self.door.environment, **({"GIT_SSH_COMMAND": environment} if environment else {})}
+        return _git(
+            folder, what, *arguments, seconds=self.seconds, door=self.door.arguments, given=given, most=self.most_bytes
+        )
 
 
 def _check(url: str) -> None:
@@ -84,20 +164,19 @@ def _shown(text: str) -> str:
     return _CREDENTIALS.sub("***@", text)
 
 
-def _ref(url: str, branch: str, anywhere: Path) -> str:
+def _ref(git: _Git, branch: str, anywhere: Path) -> str:
     """The full name of what to fetch, as the repository has it."""
-    anywhere.mkdir(parents=True, exist_ok=True)
     wanted = (f"refs/heads/{branch}", f"refs/tags/{branch}") if branch else ("HEAD",)
-    listed = _git(anywhere, "ls-remote", "--", url, *wanted, seconds=_FETCH_SECONDS)
+    listed = git.run(anywhere, "ls-remote", "--", git.url, *wanted)
     found = {line.split("\t", 1)[1] for line in listed.splitlines() if "\t" in line}
     for name in wanted:
         if name in found:
             return name
     if branch:
         raise BackendError(
-            _shown(url), f"has no branch {branch!r}", "name one that it has, or leave the branch out"
+            _shown(git.url), f"has no branch {branch!r}", "name one that it has, or leave the branch out"
         )
-    raise BackendError(_shown(url), "has no commit yet", "commit something and push it")
+    raise BackendError(_shown(git.url), "has no commit yet", "commit something and push it")
 
 
 def describe(folder: Path) -> Commit:
@@ -115,19 +194,64 @@ def describe(folder: Path) -> Commit:
     return Commit(f"{commit.id}-dirty", commit.author, commit.subject) if dirty else commit
 
 
-def _fetch_into(folder: Path, url: str, ref: str) -> Commit:
+def _fetch_into(git: _Git, folder: Path, ref: str, branch: str) -> Commit:
     folder.mkdir(parents=True, exist_ok=True)
     for lock in (folder / ".git").glob("*.lock"):
         lock.unlink()  # of a git that was killed: the caller sees to it that none is at work
     _git(folder, "init", "--quiet")
-    _git(
-        folder,
-        *("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", url, ref),
-        seconds=_FETCH_SECONDS,
-    )
-    _git(folder, "checkout", "--quiet", "--force", "--detach", "FETCH_HEAD", seconds=_FETCH_SECONDS)
+    head = _bring(git, folder, ref, branch)
+    _measure(folder, head, git.most_bytes)
+    _git(folder, "checkout", "--quiet", "--force", "--detach", head, seconds=git.seconds)
     _git(folder, "clean", "--quiet", "-ffdx")
     return _commit(folder)
+
+
+def _bring(git: _Git, folder: Path, ref: str, branch: str) -> str:
+    """Fetch; what to check out then."""
+    quietly = ("--quiet", "--no-tags", "--no-recurse-submodules")
+    try:
+        git.run(folder, "fetch", *quietly, "--depth=1", "--", git.url, ref)
+        return "FETCH_HEAD"
+    except TooLarge:
+        raise
+    except BackendError:
+        if not is_commit(ref):
+            raise
+    # Not every server gives out a commit by its id: then it comes with the history of its branch.
+    deeper = ("--unshallow",) if (folder / ".git" / "shallow").exists() else ()
+    git.run(folder, "fetch", *quietly, *deeper, "--", git.url, _ref(git, branch, folder))
+    try:
+        _git(folder, "cat-file", "-e", f"{ref}^{{commit}}")
+    except BackendError:
+        raise BackendError(
+            _shown(git.url), f"has no commit {ref[:12]} any more", "choose another, or follow the branch again"
+        ) from None
+    return ref
+
+
+def _measure(folder: Path, head: str, most_bytes: int) -> None:
+    """TooLarge for a tree that would become more than a repository may have: looked at before anything is unpacked."""
+    process = _start(folder, ("ls-tree", "-r", "-l", "-z", head))
+    files, size, rest = 0, 0, b""
+    assert process.stdout is not None
+    # A tree may also be made to be walked for ever without a file in it.
+    late = threading.Timer(_LOOK_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+    late.start()
+    with process, contextlib.ExitStack() as ending:
+        ending.callback(late.cancel)
+        while chunk := process.stdout.read1(1 << 16):  # type: ignore[attr-defined]
+            *lines, rest = (rest + chunk).split(b"\0")
+            files += len(lines)
+            size += sum(int(one) for line in lines if (one := line.partition(b"\t")[0].split()[-1]).isdigit())
+            if files > MAX_FILES or size > most_bytes or len(rest) > 1 << 20:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise TooLarge(
+                    "the repository",
+                    f"has more than {MAX_FILES:,} files or {most_bytes:,} bytes of them",
+                    "split it; keep large data in the object store (FERRIS_REPOSITORY_LIMIT is the limit)",
+                )
+    if process.returncode:
+        raise TooLarge("the repository", "could not be looked at in time", "look at what is in it, or split it")
 
 
 def _commit(folder: Path) -> Commit:
@@ -135,13 +259,61 @@ def _commit(folder: Path) -> Commit:
     return Commit(*found.rstrip("\n").split("\0", 2))
 
 
-def _git(folder: Path, what: str, *arguments: str, seconds: float = _LOOK_SECONDS) -> str:
-    """What `git what arguments` prints, run in a folder."""
+def _git(
+    folder: Path,
+    what: str,
+    *arguments: str,
+    seconds: float = _LOOK_SECONDS,
+    door: tuple[str, ...] = (),
+    given: Mapping[str, str] | None = None,
+    most: int = 0,
+) -> str:
+    """What `git what arguments` prints, run in a folder. With `most`, no file of more bytes is written."""
+    process = _start(folder, (*door, what, *arguments), given, most)
+    with process:
+        try:
+            said, problem = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the programs it started hold our pipes too
+            raise BackendError(
+                "git", f"took longer than {seconds:.0f} s to {what}", "look at the way to the repository"
+            ) from None
+    if process.returncode:
+        words = " ".join(problem.decode(errors="replace").split())
+        if most and _OUTGREW.search(words):
+            raise TooLarge(
+                "the repository",
+                f"is larger than {most:,} bytes",
+                "split it; keep large data in the object store (FERRIS_REPOSITORY_LIMIT is the limit)",
+            )
+        raise BackendError("git", f"could not {what}: {_shown(words)[-500:]}", _remedy(words))
+    return said.decode(errors="replace")
+
+
+_OUTGREW = re.compile(r"died of signal 25|File size limit|File too large")
+_REMEDIES = (
+    (re.compile(r"Permission denied \(|Authentication failed|could not read Username|error: 40[13]"),
+     "give the repository this deploy key or token, with the right to read"),
+    (re.compile(r"error: 30[1278]"), "the server redirects: give the address it leads to"),
+    (_KEY_CHANGED, "the host's key is not the known one: ask who runs it"),
+)  # fmt: skip
+
+
+def _remedy(words: str) -> str:
+    return next((text for found, text in _REMEDIES if found.search(words)), "check the URL, the branch and the rights")
+
+
+def _start(
+    folder: Path, words: tuple[str, ...], given: Mapping[str, str] | None = None, most: int = 0
+) -> subprocess.Popen[bytes]:
+    command: tuple[str, ...] = ("git", "--no-optional-locks", *_SAFE, *words)
+    if most:  # in blocks of 512 bytes
+        command = ("sh", "-c", 'ulimit -f "$0"; exec "$@"', str(most // 512 + 1), *command)
     try:
-        process = subprocess.Popen(
-            ("git", "--no-optional-locks", *_SAFE, what, *arguments),
+        return subprocess.Popen(
+            command,
             cwd=folder,
-            env=_environment(),
+            env={**_environment(), **(given or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -153,18 +325,6 @@ def _git(folder: Path, what: str, *arguments: str, seconds: float = _LOOK_SECOND
         raise BackendError(
             "git", f"cannot be run in {folder} ({error.strerror})", "see that the folder is there"
         ) from None
-    with process:
-        try:
-            said, problem = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # the programs it started hold our pipes too
-            raise BackendError(
-                "git", f"took longer than {seconds:.0f} s to {what}", "look at the way to the repository"
-            ) from None
-    if process.returncode:
-        words = _shown(" ".join(problem.decode(errors="replace").split()))[-500:]
-        raise BackendError("git", f"could not {what}: {words}", "check the URL, the branch and the rights")
-    return said.decode(errors="replace")
 
 
 def _environment() -> dict[str, str]:
@@ -176,4 +336,4 @@ def _environment() -> dict[str, str]:
     }
     asks_nothing = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "LC_ALL": "C"}
     allowed = {"GIT_ALLOW_PROTOCOL": ":".join(SCHEMES)}  # stronger than any configuration
-    return {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", **kept, **asks_nothing, **allowed}
+    return {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", "GIT_LFS_SKIP_SMUDGE": "1", **kept, **asks_nothing, **allowed}

@@ -10,6 +10,9 @@ from django.db import models
 from django.db.models import Q
 
 # Models of an app are found in this module.
+from ferris_web.catalog.repository_models import Repository as Repository
+from ferris_web.catalog.repository_models import RepositorySecret as RepositorySecret
+from ferris_web.catalog.repository_models import SyncRun as SyncRun
 from ferris_web.catalog.webhook_models import Webhook as Webhook
 from ferris_web.catalog.webhook_models import WebhookDelivery as WebhookDelivery
 
@@ -26,53 +29,6 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Repository(models.Model):
-    """Where a project's folders come from: a folder on this machine or a git URL."""
-
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="repositories")
-    source = models.CharField(max_length=1000, help_text="A folder, or a git URL (https, ssh or file).")
-    branch = models.CharField(max_length=255, blank=True, help_text="Empty: the repository's default branch.")
-    commit = models.CharField(max_length=64, blank=True, editable=False)
-    synced_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    class Meta:
-        verbose_name_plural = "repositories"
-        constraints = [
-            models.UniqueConstraint(fields=["project", "source", "branch"], name="repository_once")
-        ]
-
-    def __str__(self) -> str:
-        return self.source
-
-
-class SyncRun(models.Model):
-    """One synchronisation of a repository, and what it found."""
-
-    class Status(models.TextChoices):
-        RUNNING = "running"
-        COMPLETED = "completed"
-        FAILED = "failed"
-
-    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="sync_runs")
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
-    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
-    started_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True, blank=True)
-    commit = models.CharField(max_length=64, blank=True)
-    author = models.CharField(max_length=255, blank=True)
-    subject = models.CharField(max_length=500, blank=True)
-    error = models.TextField(blank=True)
-    # {"added": [names], "changed": [...], "removed": [...], "unchanged": [...], "refused": [...],
-    #  "messages": [{"service", "level", "file", "key", "text"}]}
-    result = models.JSONField(default=dict)
-
-    class Meta:
-        ordering = ["-started_at", "-id"]
-
-    def __str__(self) -> str:
-        return f"{self.repository} at {self.started_at:%Y-%m-%d %H:%M:%S}"
 
 
 class Service(models.Model):

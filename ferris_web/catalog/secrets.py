@@ -18,7 +18,9 @@ from django.db.models import Q, QuerySet
 from ferris.adapters.prepared import Prepared
 from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
-from ferris_web.catalog.models import Connection, Project, Secret, Service, Webhook
+from ferris_web.catalog.models import Connection, Project, RepositorySecret, Secret, Service, Webhook
+
+Sealed = Secret | Connection | Webhook | RepositorySecret
 
 _Scope = Secret.Scope
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
@@ -151,8 +153,8 @@ def secrets_sync(service: Service, wanted: Mapping[str, Any], held: Mapping[str,
     return done
 
 
-def secrets_unreadable() -> list[Secret | Connection | Webhook]:
-    """Secrets, connections' URLs and webhooks' secrets that no encryption key of this platform opens."""
+def secrets_unreadable() -> list[Sealed]:
+    """Secrets, connections' URLs, webhooks' secrets and repositories' keys that no encryption key of this platform opens."""
     return [one for one in _kept() if not _opens(one)]
 
 
@@ -173,14 +175,14 @@ def decrypted(ciphertext: str, what: str) -> Any:
         ) from None
 
 
-def secrets_reencrypt() -> tuple[int, list[Secret | Connection | Webhook]]:
-    """Encrypt every secret, connections' URLs and webhooks' secrets anew with the first key: how many now are,
+def secrets_reencrypt() -> tuple[int, list[Sealed]]:
+    """Encrypt every secret, connections' URLs, webhooks' and repositories' secrets anew with the first key: how many now are,
     and those that no key opens.
 
     One that is set at the same time keeps the newer value.
     """
     done = 0
-    lost: list[Secret | Connection | Webhook] = []
+    lost: list[Sealed] = []
     for kept in _kept():
         try:
             renewed = wiring.cipher().rotate(kept.ciphertext.encode()).decode()
@@ -192,10 +194,11 @@ def secrets_reencrypt() -> tuple[int, list[Secret | Connection | Webhook]]:
     return done, lost
 
 
-def _kept() -> Iterator[Secret | Connection | Webhook]:
+def _kept() -> Iterator[Sealed]:
     yield from Secret.objects.order_by("scope", "name").iterator()
     yield from Connection.objects.order_by("name").iterator()
     yield from Webhook.objects.order_by("name").iterator()
+    yield from RepositorySecret.objects.order_by("repository_id", "kind").iterator()
 
 
 def _owner(scope: str, project: Project | None, service: Service | None) -> dict[str, Any]:
@@ -233,7 +236,7 @@ def _holds(secret: Secret, value: Any) -> bool:
         return False  # its key is lost: what the file says is then the one value there is
 
 
-def _opens(kept: Secret | Connection | Webhook) -> bool:
+def _opens(kept: Sealed) -> bool:
     try:
         decrypted(kept.ciphertext, kept.name)
     except SecretUnreadable:

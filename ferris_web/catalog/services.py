@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +17,8 @@ from ferris_web.accounts.models import User
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.configs import encode_config
 from ferris_web.catalog.event_types import event_types_seen
-from ferris_web.catalog.models import Project, Repository, Schedule, Service
-from ferris_web.catalog.source import git_url_problem, is_git_url
+from ferris_web.catalog.models import Project, Schedule, Service
+from ferris_web.catalog.repositories import repository_add
 from ferris_web.catalog.sync import checkout_remove, project_sync, repositories_locked
 from ferris_web.catalog.upload import service_upload
 
@@ -45,24 +44,9 @@ def project_add(
 ) -> Project:
     """Add a project, or another repository to a project there is. Nothing is read from it yet: sync it next.
 
-    `source` is a folder of this machine (kept as an absolute path) or a git URL; a branch goes with a URL.
-    Django's ValidationError names the field at fault; Conflict when the project has this repository already.
+    See `repository_add`, which can more.
     """
-    source = _source(source.strip(), branch.strip())
-    with transaction.atomic():
-        project = Project.objects.filter(name=name).first()
-        if project is None:
-            project = Project(name=name)
-            project.full_clean()
-            project.save()
-        repository = Repository(project=project, source=source, branch=branch.strip())
-        if Repository.objects.filter(project=project, source=source, branch=repository.branch).exists():
-            raise Conflict(
-                f"project {name} has this repository already: {source}; to read it again, sync the project"
-            )
-        repository.full_clean()
-        repository.save()
-    return project
+    return repository_add(name, source, branch, actor=actor, now=now).project
 
 
 def project_named(name: str) -> Project:
@@ -78,26 +62,6 @@ def project_named(name: str) -> Project:
             raise ValidationError({"project": error.message_dict["name"]}) from None
         project, _ = Project.objects.get_or_create(name=name)
     return project
-
-
-def _source(source: str, branch: str) -> str:
-    if not source or source.startswith("-") or not source.isprintable():
-        raise ValidationError({"source": "give a folder of this machine, or a git URL"})
-    if is_git_url(source):
-        problem = git_url_problem(source)
-        if problem:
-            raise ValidationError({"source": problem})
-        return source
-    folder = Path(source).expanduser().absolute()
-    if branch:
-        raise ValidationError(
-            {
-                "branch": f"a folder is read as it is; to read a branch of it, give it as a git URL: file://{folder}"
-            }
-        )
-    if not folder.is_dir():
-        raise ValidationError({"source": f"there is no folder {folder} on this machine"})
-    return str(folder.resolve())
 
 
 def project_remove(project: Project, *, now: datetime) -> list[str]:

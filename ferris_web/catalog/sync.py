@@ -26,6 +26,7 @@ from ferris_web.catalog.models import Project, Repository, SyncRun
 from ferris_web.catalog.outcome import Outcome
 from ferris_web.catalog.prepare import Prepared, prepare
 from ferris_web.catalog.project_file import project_file_read, promises_apply
+from ferris_web.catalog.repository_access import fetch
 from ferris_web.catalog.source import folders, is_git_url
 
 log = logging.getLogger(__name__)
@@ -145,10 +146,21 @@ def bring(repository: Repository, tell: Progress) -> tuple[Path, git.Commit]:
             raise BackendError(
                 str(folder), "is no folder that can be read here", "bring it back, or remove the project"
             )
-        return folder, git.describe(folder)
+        return _inside(folder, repository.folder), git.describe(folder)
     tell(f"fetching {repository.source}" + (f", branch {repository.branch}" if repository.branch else ""))
     folder = _checkout(repository)
-    return folder, git.fetch(repository.source, repository.branch, folder)
+    commit = fetch(repository, folder)
+    return _inside(folder, repository.folder), commit
+
+
+def _inside(root: Path, folder: str) -> Path:
+    """The sub-folder of a repository. BackendError when it is not there, or a link leads out of it."""
+    found = (root / folder).resolve()
+    if not found.is_dir() or not found.is_relative_to(root.resolve()):
+        raise BackendError(
+            "the repository", f"has no folder {folder!r}", "name one that it has, or leave the folder out"
+        )
+    return found
 
 
 def _prepare_all(root: Path, outcome: Outcome, tell: Progress) -> list[Prepared]:

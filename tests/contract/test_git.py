@@ -39,7 +39,7 @@ def origin(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("form", ["file://{}", "{}"])
 def test_a_url_and_a_plain_path(origin, tmp_path, form):
     target = tmp_path / "target"
-    found = git.fetch(form.format(origin), "", target)
+    found = git.fetch(form.format(origin), "", target).commit
     assert found == git.Commit(run(origin, "rev-parse", "HEAD"), "Ada <ada@example.org>", "the first")
     assert (target / "file").read_text() == "one"
 
@@ -52,7 +52,7 @@ def test_a_second_fetch_brings_only_what_is_new(origin, tmp_path):
     before = {path: path.stat().st_ino for path in (target / ".git/objects").rglob("*") if path.is_file()}
     (origin / "file").write_text("two")
     second = commit(origin, "second")
-    assert git.fetch(f"file://{origin}", "", target).id == second
+    assert git.fetch(f"file://{origin}", "", target).commit.id == second
     assert (target / "file").read_text() == "two"
     after = {path: path.stat().st_ino for path in (target / ".git/objects").rglob("*") if path.is_file()}
     assert before.items() <= after.items()

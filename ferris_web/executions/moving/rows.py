@@ -27,6 +27,7 @@ from ferris_web.catalog.models import (
     Project,
     PromiseRule,
     Repository,
+    RepositorySecret,
     Revision,
     Schedule,
     Secret,
@@ -57,7 +58,7 @@ from ferris_web.executions.models import (
 
 MODELS: tuple[type[models.Model], ...] = (
     *(Group, User, ApiToken),
-    *(Project, Repository, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
+    *(Project, Repository, RepositorySecret, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
     *(EventMap, EventSchema, ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(Webhook, WebhookDelivery),
@@ -170,6 +171,7 @@ _ADJUST: dict[type[models.Model], Callable[[Any], None]] = {
     Secret: _new_key,
     Connection: _new_key,
     Webhook: _new_key,
+    RepositorySecret: _new_key,
     Execution: _unrung,
     Event: _elsewhere,
     DeadLetter: _elsewhere,
