@@ -91,7 +91,9 @@ class Settings:
     kibana_url: str = ""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
-    git_hosts: tuple[str, ...] = ()  # that repositories may be fetched from; none: all but this machine itself
+    git_hosts: tuple[
+        str, ...
+    ] = ()  # that repositories may be fetched from; none: all but this machine itself
     source_folders: tuple[str, ...] = ()  # that people who are no administrators may make repositories of
     repository_limit_bytes: int = 1 << 30
 
@@ -258,7 +260,9 @@ class _Reader:
                     ipaddress.ip_network(one, strict=False)
             except ValueError:
                 raise ConfigError(
-                    name, f"holds {one!r}, which is no network", "write names, *.names or networks such as 10.0.0.0/8"
+                    name,
+                    f"holds {one!r}, which is no network",
+                    "write names, *.names or networks such as 10.0.0.0/8",
                 ) from None
         return found
 

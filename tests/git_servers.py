@@ -83,7 +83,6 @@ class SshServer:
             env={**os.environ, "GIT_PROTOCOL": process.env.get("GIT_PROTOCOL", "")},
         )  # fmt: skip
 
-
         async def pump(source: Any, target: Any) -> None:
             while data := await source.read(1 << 16):
                 target.write(data)
@@ -168,7 +167,12 @@ def https_server(root: Path, folder: Path, user: str, token: str) -> Iterator[Ht
                 "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
             }  # fmt: skip
             done = subprocess.run(
-                ("git", "http-backend"), input=body, env=environment, capture_output=True, timeout=30, check=False
+                ("git", "http-backend"),
+                input=body,
+                env=environment,
+                capture_output=True,
+                timeout=30,
+                check=False,
             )
             head, _, content = done.stdout.partition(b"\r\n\r\n")
             headers = dict(line.decode().split(": ", 1) for line in head.split(b"\r\n"))

@@ -42,7 +42,16 @@ _SAFE = (
     # Neither other repositories nor another program's store are asked for what a repository points at.
     *("-c", "submodule.recurse=false", "-c", "fetch.recurseSubmodules=false"),
     *("-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false"),
-    *("-c", "http.lowSpeedLimit=500", "-c", "http.lowSpeedTime=60", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
+    *(
+        "-c",
+        "http.lowSpeedLimit=500",
+        "-c",
+        "http.lowSpeedTime=60",
+        "-c",
+        "gc.auto=0",
+        "-c",
+        "maintenance.auto=false",
+    ),
 )
 _KEY_CHANGED = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
 
@@ -145,7 +154,13 @@ class _Git:
         """What it prints; with `environment`, another ssh than the door's."""
         given = {**self.door.environment, **({"GIT_SSH_COMMAND": environment} if environment else {})}
         return _git(
-            folder, what, *arguments, seconds=self.seconds, door=self.door.arguments, given=given, most=self.most_bytes
+            folder,
+            what,
+            *arguments,
+            seconds=self.seconds,
+            door=self.door.arguments,
+            given=given,
+            most=self.most_bytes,
         )
 
 
@@ -224,7 +239,9 @@ def _bring(git: _Git, folder: Path, ref: str, branch: str) -> str:
         _git(folder, "cat-file", "-e", f"{ref}^{{commit}}")
     except BackendError:
         raise BackendError(
-            _shown(git.url), f"has no commit {ref[:12]} any more", "choose another, or follow the branch again"
+            _shown(git.url),
+            f"has no commit {ref[:12]} any more",
+            "choose another, or follow the branch again",
         ) from None
     return ref
 
@@ -251,7 +268,9 @@ def _measure(folder: Path, head: str, most_bytes: int) -> None:
                     "split it; keep large data in the object store (FERRIS_REPOSITORY_LIMIT is the limit)",
                 )
     if process.returncode:
-        raise TooLarge("the repository", "could not be looked at in time", "look at what is in it, or split it")
+        raise TooLarge(
+            "the repository", "could not be looked at in time", "look at what is in it, or split it"
+        )
 
 
 def _commit(folder: Path) -> Commit:
@@ -300,7 +319,9 @@ _REMEDIES = (
 
 
 def _remedy(words: str) -> str:
-    return next((text for found, text in _REMEDIES if found.search(words)), "check the URL, the branch and the rights")
+    return next(
+        (text for found, text in _REMEDIES if found.search(words)), "check the URL, the branch and the rights"
+    )
 
 
 def _start(
@@ -336,4 +357,10 @@ def _environment() -> dict[str, str]:
     }
     asks_nothing = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "LC_ALL": "C"}
     allowed = {"GIT_ALLOW_PROTOCOL": ":".join(SCHEMES)}  # stronger than any configuration
-    return {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", "GIT_LFS_SKIP_SMUDGE": "1", **kept, **asks_nothing, **allowed}
+    return {
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        **kept,
+        **asks_nothing,
+        **allowed,
+    }

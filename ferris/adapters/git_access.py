@@ -75,14 +75,21 @@ class Door:
         _write(self._known, known)
         if self._access.private_key:
             _write(self._folder / "key", self._access.private_key)
-        self.environment = {"GIT_SSH_COMMAND": self._command(self._known, pinned=bool(known)), "GIT_SSH_VARIANT": "ssh"}
+        self.environment = {
+            "GIT_SSH_COMMAND": self._command(self._known, pinned=bool(known)),
+            "GIT_SSH_VARIANT": "ssh",
+        }
 
     def _command(self, known: Path, *, pinned: bool, nobody: bool = False) -> str:
         # The administrator's own command, if any, stays in front: a jump host, another program.
         words = [os.environ.get("GIT_SSH_COMMAND") or "ssh"]
         options = list(_SSH_OPTIONS)
         if nobody:
-            options += ["PubkeyAuthentication=no", "PasswordAuthentication=no", "PreferredAuthentications=none"]
+            options += [
+                "PubkeyAuthentication=no",
+                "PasswordAuthentication=no",
+                "PreferredAuthentications=none",
+            ]
         elif self._access.private_key:
             words += ["-i", shlex.quote(str(self._folder / "key"))]
             options += ["IdentitiesOnly=yes", "IdentityAgent=none", "PasswordAuthentication=no"]
@@ -125,7 +132,9 @@ class Door:
 
     def changed(self) -> HostKeyChanged:
         """The error for a host whose key is another now."""
-        return HostKeyChanged(self._place.host if self._place else "", self._access.known_hosts, self.learned_offered())
+        return HostKeyChanged(
+            self._place.host if self._place else "", self._access.known_hosts, self.learned_offered()
+        )
 
 
 @contextlib.contextmanager
@@ -161,12 +170,16 @@ def _allowed(place: Place, hosts: Sequence[str]) -> str:
         except (OSError, UnicodeError):
             if place.scheme == SSH:
                 return ""  # ssh may know another name for it
-            raise BackendError(place.host, "cannot be found", "look at the URL, and at the name service") from None
+            raise BackendError(
+                place.host, "cannot be found", "look at the URL, and at the name service"
+            ) from None
         addresses = [str(one[4][0]) for one in found]
         problem = address_problem(place.host, addresses, hosts)
     if problem:
         raise BackendError(
-            "git", f"may not ask {problem}", "an administrator of the platform can allow it in FERRIS_GIT_HOSTS"
+            "git",
+            f"may not ask {problem}",
+            "an administrator of the platform can allow it in FERRIS_GIT_HOSTS",
         )
     return addresses[0] if addresses and not _literal(place.host) else ""
 

@@ -40,7 +40,9 @@ def fetch(repository: Repository, folder: Path, *, branch: str | None = None, co
     if fetched.known_hosts and fetched.known_hosts != repository.known_hosts:
         # Whoever was first has pinned it: two that learn different keys at once do not both count.
         if not rows.filter(known_hosts=repository.known_hosts).update(known_hosts=fetched.known_hosts):
-            raise BackendError(repository.source, "was asked by two at once for the first time", "sync it again")
+            raise BackendError(
+                repository.source, "was asked by two at once for the first time", "sync it again"
+            )
         repository.known_hosts = fetched.known_hosts
     return fetched.commit
 

@@ -41,11 +41,16 @@ class Repository(models.Model):
         help_text="The folder inside it that holds the services. Empty: its root.",
     )
     public_key = models.CharField(
-        max_length=500, blank=True, editable=False, help_text="The deploy key, to be given to the repository's host."
+        max_length=500,
+        blank=True,
+        editable=False,
+        help_text="The deploy key, to be given to the repository's host.",
     )
     known_hosts = models.TextField(blank=True, editable=False, help_text="Host keys pinned at the first use.")
     offered_hosts = models.TextField(
-        blank=True, editable=False, help_text="Another key that the host showed; nothing is fetched until it is accepted."
+        blank=True,
+        editable=False,
+        help_text="Another key that the host showed; nothing is fetched until it is accepted.",
     )
     every_minutes = models.PositiveIntegerField(
         null=True,
@@ -55,7 +60,10 @@ class Repository(models.Model):
     )
     next_sync_at = models.DateTimeField(null=True, blank=True, editable=False)
     pinned = models.CharField(
-        max_length=64, blank=True, editable=False, help_text="It stays at this commit until it follows its branch again."
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="It stays at this commit until it follows its branch again.",
     )
     pinned_by = models.CharField(max_length=150, blank=True, editable=False)
     pinned_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -154,7 +154,7 @@ def secrets_sync(service: Service, wanted: Mapping[str, Any], held: Mapping[str,
 
 
 def secrets_unreadable() -> list[Sealed]:
-    """Secrets, connections' URLs, webhooks' secrets and repositories' keys that no encryption key of this platform opens."""
+    """All that is kept encrypted and that no encryption key of this platform opens."""
     return [one for one in _kept() if not _opens(one)]
 
 
@@ -176,7 +176,7 @@ def decrypted(ciphertext: str, what: str) -> Any:
 
 
 def secrets_reencrypt() -> tuple[int, list[Sealed]]:
-    """Encrypt every secret, connections' URLs, webhooks' and repositories' secrets anew with the first key: how many now are,
+    """Encrypt all that is kept encrypted anew with the first key: how many now are,
     and those that no key opens.
 
     One that is set at the same time keeps the newer value.

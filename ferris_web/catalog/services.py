@@ -44,9 +44,9 @@ def project_add(
 ) -> Project:
     """Add a project, or another repository to a project there is. Nothing is read from it yet: sync it next.
 
-    See `repository_add`, which can more.
+    An ssh URL is opened by the keys of the user who runs the platform; see `repository_add`, which can more.
     """
-    return repository_add(name, source, branch, actor=actor, now=now).project
+    return repository_add(name, source, branch, own_key=False, actor=actor, now=now).project
 
 
 def project_named(name: str) -> Project:

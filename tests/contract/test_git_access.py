@@ -37,7 +37,9 @@ def test_a_deploy_key_opens_and_the_host_key_is_pinned(ssh, origin, tmp_path):
     assert first.commit.subject == "the first"
     [key] = host_keys(first.known_hosts)
     assert (key.host, key.kind) == (f"[127.0.0.1]:{ssh.port}", "ssh-ed25519")
-    said = subprocess.run(("ssh-keygen", "-lf", "-"), input=first.known_hosts, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ("ssh-keygen", "-lf", "-"), input=first.known_hosts, capture_output=True, text=True, check=True
+    )
     assert key.fingerprint in said.stdout
     assert not list(tmp_path.glob("*.access")), "what is secret goes when it was used"
     assert not [path for path in target.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
@@ -81,7 +83,9 @@ def test_a_token_opens_and_shows_nowhere(origin, tmp_path, monkeypatch):
         target = tmp_path / "target"
         access = Access(token="hidden-token", username="ada", hosts=HERE)
         assert git.fetch(server.url("origin/.git"), "", target, access).commit.subject == "the first"
-        assert not [path for path in target.rglob("*") if path.is_file() and b"hidden-token" in path.read_bytes()]
+        assert not [
+            path for path in target.rglob("*") if path.is_file() and b"hidden-token" in path.read_bytes()
+        ]
         for wrong in (Access(token="hidden-wrong", username="ada", hosts=HERE), Access(hosts=HERE)):
             with pytest.raises(BackendError) as refused:
                 git.fetch(server.url("origin/.git"), "", target, wrong)
@@ -108,7 +112,11 @@ def test_what_a_repository_may_come_to(origin, tmp_path):
     with pytest.raises(git.TooLarge, match="more than"):
         git.fetch(f"file://{origin}", "", tmp_path / "target", most_bytes=200_000)
     assert not (tmp_path / "target").exists()
-    (origin / "larger").write_bytes(subprocess.check_output((sys.executable, "-c", "import os,sys;sys.stdout.buffer.write(os.urandom(400_000))")))
+    (origin / "larger").write_bytes(
+        subprocess.check_output(
+            (sys.executable, "-c", "import os,sys;sys.stdout.buffer.write(os.urandom(400_000))")
+        )
+    )
     commit(origin, "large however packed")
     with pytest.raises(git.TooLarge, match="larger than"):
         git.fetch(f"file://{origin}", "", tmp_path / "target", most_bytes=200_000)

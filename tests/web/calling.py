@@ -44,6 +44,9 @@ class Caller:
     def put(self, path: str, body: Any) -> Any:
         return self("PUT", path, body)
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self("PATCH", path, body)
+
     def delete(self, path: str) -> Any:
         return self("DELETE", path)
 

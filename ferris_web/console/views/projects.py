@@ -7,9 +7,11 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict, FerrisError
+from ferris_web.catalog import repositories
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog import services as changes
 from ferris_web.catalog.models import Secret, Service, SyncRun
@@ -20,13 +22,23 @@ def project_list(request: HttpRequest) -> HttpResponse:
     return render(request, "console/projects.html", {"projects": catalog.project_list()})
 
 
+@sensitive_post_parameters("token")
 def add(request: HttpRequest) -> HttpResponse:
     """The form for a new project; adding synchronises at once."""
-    values = {name: request.POST.get(name, "").strip() for name in ("name", "source", "branch")}
+    fields = ("name", "source", "branch", "folder", "username")
+    values = {name: request.POST.get(name, "").strip() for name in fields}
     if request.method == "POST":
         try:
-            project = changes.project_add(
-                values["name"], values["source"], values["branch"], actor=request.user, now=timezone.now()
+            added = repositories.repository_add(
+                values["name"],
+                values["source"],
+                values["branch"],
+                values["folder"],
+                token=request.POST.get("token", "").strip(),
+                username=values["username"],
+                own_key="platform_keys" not in request.POST,
+                actor=request.user,
+                now=timezone.now(),
             )
         except ValidationError as error:
             context = {"values": values, "errors": error.message_dict}
@@ -34,8 +46,11 @@ def add(request: HttpRequest) -> HttpResponse:
         except Conflict as error:
             context = {"values": values, "errors": {"source": [str(error)]}}
             return render(request, "console/project-add.html", context, status=422)
-        _sync(request, project)
-        return redirect("console:project", name=project.name)
+        if added.public_key:
+            messages.info(request, "Give the deploy key below to the repository's host; then synchronise.")
+            return redirect("console:repository", name=added.project.name, pk=added.pk)
+        _sync(request, added.project)
+        return redirect("console:project", name=added.project.name)
     return render(request, "console/project-add.html", {"values": values})
 
 
@@ -47,7 +62,7 @@ def project(request: HttpRequest, name: str) -> HttpResponse:
     shown = next((run for run in runs if str(run.pk) == wanted), runs[0] if runs else None)
     context = {
         "project": found,
-        "repositories": found.repositories.all(),
+        "repositories": repositories.repository_list(found),
         "services": Service.objects.filter(project=found).select_related("version")[:200],
         "runs": runs,
         "run": shown,

@@ -58,7 +58,17 @@ from ferris_web.executions.models import (
 
 MODELS: tuple[type[models.Model], ...] = (
     *(Group, User, ApiToken),
-    *(Project, Repository, RepositorySecret, SyncRun, Service, ServiceVersion, Trigger, OutputEvent, EventType),
+    *(
+        Project,
+        Repository,
+        RepositorySecret,
+        SyncRun,
+        Service,
+        ServiceVersion,
+        Trigger,
+        OutputEvent,
+        EventType,
+    ),
     *(EventMap, EventSchema, ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(Webhook, WebhookDelivery),

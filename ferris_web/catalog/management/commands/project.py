@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import Conflict, NotFound
-from ferris_web.catalog import selectors, services
+from ferris_web.catalog import repositories, selectors, services
 
 
 class Command(BaseCommand):
@@ -25,6 +26,18 @@ class Command(BaseCommand):
         add.add_argument(
             "--branch", default="", help="of a git URL; the repository's default branch otherwise"
         )
+        add.add_argument(
+            "--folder", default="", help="inside it, that holds the services; its root otherwise"
+        )
+        add.add_argument(
+            "--deploy-key",
+            action="store_true",
+            help="make a key pair that opens an ssh URL, and print its public half; otherwise your own keys do",
+        )
+        add.add_argument(
+            "--token", action="store_true", help="read the access token of an https URL from standard input"
+        )
+        add.add_argument("--username", default="", help="of the token, where the host asks for one")
         add.add_argument("--no-sync", action="store_true", help="only add it")
         what.add_parser("list", help="list projects and where they come from")
         remove = what.add_parser("remove", help="forget a project's repositories and deactivate its services")
@@ -36,8 +49,23 @@ class Command(BaseCommand):
     def _add(self, options: dict[str, Any]) -> None:
         name = options["name"]
         try:
-            services.project_add(name, options["source"], options["branch"], now=datetime.now(UTC))
+            added = repositories.repository_add(
+                name,
+                options["source"],
+                options["branch"],
+                options["folder"],
+                token=sys.stdin.readline().strip() if options["token"] else "",
+                username=options["username"],
+                own_key=options["deploy_key"],
+                now=datetime.now(UTC),
+            )
             self.stdout.write(f"Project {name} has the repository {options['source']}.")
+            if added.public_key:
+                self.stdout.write(
+                    f"Give this deploy key to its host, with the right to read; then manage.py sync {name}\n"
+                )
+                self.stdout.write(added.public_key)
+                return
         except Conflict as known:
             self.stdout.write(f"Nothing added: {known}")
         except ValidationError as wrong:

@@ -1,0 +1,118 @@
+"""Repositories of a project: what opens them goes in and never comes out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ferris_web.api.incoming import actor_of, body_of
+from ferris_web.api.serializers import repositories as shapes
+from ferris_web.catalog import repositories as catalog
+from ferris_web.catalog import selectors
+from ferris_web.catalog.models import Repository
+
+
+class RepositoryList(APIView):
+    """Repositories."""
+
+    @extend_schema(
+        operation_id="projects_repositories_list",
+        summary="A project's repositories",
+        responses=shapes.Repositories,
+    )
+    def get(self, request: Request, name: str) -> Response:
+        return Response(shapes.Repositories({"results": _rows(name).order_by("pk")}).data)
+
+    @extend_schema(
+        summary="Add a repository",
+        description="Nothing is read from it yet: sync the project next. An ssh URL gets a deploy key, whose "
+        "public half is in the answer. 409 when the project has this repository already.",
+        request=shapes.RepositoryIn,
+        responses={201: shapes.ProjectRepository},
+    )
+    def post(self, request: Request, name: str) -> Response:
+        project = selectors.project_get(name)
+        given = body_of(request, shapes.RepositoryIn)
+        added = catalog.repository_add(project.name, **given, actor=actor_of(request), now=datetime.now(UTC))
+        return Response(_shown(name, added.pk), status=201)
+
+
+class RepositoryDetail(APIView):
+    """One repository."""
+
+    @extend_schema(summary="One repository", responses=shapes.ProjectRepository)
+    def get(self, request: Request, name: str, pk: int) -> Response:
+        return Response(_shown(name, pk))
+
+    @extend_schema(summary="Change it", request=shapes.RepositoryChange, responses=shapes.ProjectRepository)
+    def patch(self, request: Request, name: str, pk: int) -> Response:
+        given = body_of(request, shapes.RepositoryChange)
+        catalog.repository_change(_found(name, pk), **given, now=datetime.now(UTC))
+        return Response(_shown(name, pk))
+
+    @extend_schema(
+        summary="Remove it",
+        description="Its services stay with their history and are triggered no more. 409 while it is being synced.",
+        responses={204: None},
+    )
+    def delete(self, request: Request, name: str, pk: int) -> Response:
+        catalog.repository_remove(_found(name, pk), now=datetime.now(UTC))
+        return Response(status=204)
+
+
+class DeployKey(APIView):
+    """The key pair that opens a repository over ssh."""
+
+    @extend_schema(
+        summary="Make a new deploy key",
+        description="In the place of the one before, which opens nothing from then on. "
+        "The private half is never shown.",
+        request=None,
+        responses={201: shapes.ProjectRepository},
+    )
+    def post(self, request: Request, name: str, pk: int) -> Response:
+        catalog.deploy_key_make(_found(name, pk))
+        return Response(_shown(name, pk), status=201)
+
+    @extend_schema(
+        summary="Remove the deploy key",
+        description="The keys of the user who runs the platform open the repository from then on.",
+        responses={204: None},
+    )
+    def delete(self, request: Request, name: str, pk: int) -> Response:
+        catalog.deploy_key_drop(_found(name, pk))
+        return Response(status=204)
+
+
+class AcceptHostKey(APIView):
+    """A host shows another key than the pinned one."""
+
+    @extend_schema(
+        summary="Accept the host's new key",
+        description="It is pinned in the place of the known one. 409 when it is not the one that the host shows.",
+        request=shapes.Fingerprint,
+        responses=shapes.ProjectRepository,
+    )
+    def post(self, request: Request, name: str, pk: int) -> Response:
+        given = body_of(request, shapes.Fingerprint)
+        catalog.host_key_accept(_found(name, pk), given["fingerprint"])
+        return Response(_shown(name, pk))
+
+
+def _rows(name: str) -> QuerySet[Repository]:
+    project = selectors.project_get(name)
+    return Repository.objects.filter(project=project).prefetch_related("secrets")
+
+
+def _found(name: str, pk: int) -> Repository:
+    return catalog.repository_get(selectors.project_get(name), pk)
+
+
+def _shown(name: str, pk: int) -> dict[str, object]:
+    _found(name, pk)
+    return shapes.ProjectRepository(_rows(name).get(pk=pk)).data  # type: ignore[no-any-return]

@@ -1,0 +1,142 @@
+"""Repositories of a project: added, changed, removed; what opens them, and the keys of their hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from ferris.errors import Conflict, FerrisError
+from ferris.repositories import HTTPS, SSH, host_keys
+from ferris_web.catalog import repositories as catalog
+from ferris_web.catalog import selectors
+from ferris_web.catalog.models import Project, Repository
+from ferris_web.catalog.source import is_git_url
+
+_TEXTS = ("source", "branch", "folder", "username")
+
+
+@sensitive_post_parameters("token")
+def add(request: HttpRequest, name: str) -> HttpResponse:
+    """The form for another repository of a project."""
+    project = selectors.project_get(name)
+    values = {field: request.POST.get(field, "").strip() for field in _TEXTS}
+    context: dict[str, Any] = {"project": project, "values": values}
+    if request.method == "POST":
+        try:
+            repository = catalog.repository_add(
+                project.name,
+                **values,
+                token=request.POST.get("token", "").strip(),
+                own_key="platform_keys" not in request.POST,
+                actor=request.user,
+                now=timezone.now(),
+            )
+        except ValidationError as error:
+            return render(
+                request, "console/repository.html", context | {"errors": error.message_dict}, status=422
+            )
+        except Conflict as error:
+            return render(
+                request, "console/repository.html", context | {"errors": {"source": [str(error)]}}, status=422
+            )
+        _told(request, repository)
+        return redirect("console:repository", name=project.name, pk=repository.pk)
+    return render(request, "console/repository.html", context)
+
+
+@sensitive_post_parameters("token")
+def repository(request: HttpRequest, name: str, pk: int) -> HttpResponse:
+    """One repository, to look at and to change."""
+    project = selectors.project_get(name)
+    found = catalog.repository_get(project, pk)
+    if request.method != "POST":
+        return _page(request, project, found)
+    given = {field: request.POST.get(field, "").strip() for field in ("branch", "folder")}
+    token = request.POST.get("token", "").strip()
+    try:
+        catalog.repository_change(
+            found,
+            **given,
+            token="" if "remove_token" in request.POST else token or None,
+            username=request.POST.get("username", "").strip(),
+            now=timezone.now(),
+        )
+    except ValidationError as error:
+        return _page(request, project, found, values=given, errors=error.message_dict, status=422)
+    messages.success(request, "Saved. The next synchronisation reads it.")
+    return redirect("console:repository", name=project.name, pk=found.pk)
+
+
+@require_POST
+def key(request: HttpRequest, name: str, pk: int) -> HttpResponse:
+    """A new deploy key, or none; or the host's new key is accepted."""
+    found = catalog.repository_get(selectors.project_get(name), pk)
+    what = request.POST.get("action")
+    try:
+        if what == "make":
+            catalog.deploy_key_make(found)
+            messages.success(
+                request,
+                "A new deploy key was made: give it to the repository's host, and remove the old one there.",
+            )
+        elif what == "drop":
+            catalog.deploy_key_drop(found)
+            messages.success(
+                request, "The deploy key was removed: the keys of the user who runs the platform count now."
+            )
+        elif what == "accept":
+            catalog.host_key_accept(found, request.POST.get("fingerprint", ""))
+            messages.success(request, "The new host key is pinned. Synchronise again.")
+    except FerrisError as error:
+        messages.error(request, str(error))
+    return redirect("console:repository", name=name, pk=pk)
+
+
+@require_POST
+def remove(request: HttpRequest, name: str, pk: int) -> HttpResponse:
+    """Forget it; its services are triggered no more."""
+    found = catalog.repository_get(selectors.project_get(name), pk)
+    try:
+        gone = catalog.repository_remove(found, now=timezone.now())
+    except Conflict as error:
+        messages.error(request, str(error))
+        return redirect("console:repository", name=name, pk=pk)
+    kept = f" Triggered no more, with their history kept: {', '.join(gone)}." if gone else ""
+    messages.success(request, f"{found.source} was removed.{kept}")
+    return redirect("console:project", name=name)
+
+
+def _page(
+    request: HttpRequest, project: Project, found: Repository, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    scheme = catalog.scheme_of(found)
+    context = {
+        "project": project,
+        "repository": found,
+        "values": {"branch": found.branch, "folder": found.folder},
+        "is_git": is_git_url(found.source),
+        "ssh": scheme == SSH,
+        "https": scheme == HTTPS,
+        "has_token": catalog.has_token(found),
+        "known": host_keys(found.known_hosts),
+        "offered": host_keys(found.offered_hosts),
+        "service_count": found.services.filter(vanished_at=None).count(),
+    }
+    return render(request, "console/repository.html", context | more, status=status)
+
+
+def _told(request: HttpRequest, added: Repository) -> None:
+    if added.public_key:
+        messages.info(
+            request,
+            "Give the deploy key below to the repository's host, with the right to read; then synchronise.",
+        )
+    else:
+        messages.success(request, "Added. Synchronise to read it.")
