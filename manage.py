@@ -5,7 +5,7 @@ import os
 import sys
 
 # With FERRIS_URL commands go to the platform there; these work on files of this machine.
-AT_HOME = ("new", "run-local", "test", "completion")
+AT_HOME = ("new", "run-local", "test")
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from ferris import events
 from ferris.config import ROOT
@@ -38,17 +39,51 @@ _START = (
 )
 
 
+@dataclass
+class Trial:
+    """A run of its own: with this configuration, these secrets and this state, whatever the folder keeps, and no more.
+
+    `output` takes what the scripts print. What they leave is in `state_after` and `artifacts` (paths) then, and the
+    folder stays as it was.
+    """
+
+    output: IO[bytes]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+    state_after: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: tuple[str, ...] = ()
+
+    def put(self, copy: Path) -> None:
+        """Lay its state where the scripts find theirs."""
+        (copy / STATE).write_text(json.dumps(self.state))
+
+    def take(self, copy: Path) -> None:
+        """Remember what the scripts left."""
+        self.state_after = json.loads((copy / STATE).read_text())
+        left = (copy / ARTIFACTS).rglob("*")
+        self.artifacts = tuple(
+            sorted(path.relative_to(copy / ARTIFACTS).as_posix() for path in left if path.is_file())
+        )
+
+
 class Refused(FerrisError):
     """The folder has a mistake that would keep it from being synced."""
 
 
-def run_local(folder: Path, data: Any, tell: Callable[[Message], None], say: Callable[[str], None]) -> int:
+def run_local(
+    folder: Path,
+    data: Any,
+    tell: Callable[[Message], None],
+    say: Callable[[str], None],
+    trial: Trial | None = None,
+) -> int:
     """Run the folder's scripts in order with an event's data; the exit status of the first that failed, or 0.
 
     They run in a copy that holds what the platform's package would, and an `ef_env.json` made of config.json,
     secrets.json and the folder's own `ef_env.json`, which wins. State and objects are kept in the folder, as
-    `ef_package_state.json` and `ef_objects`. `tell` gets the messages a sync would have, `say` what is run.
-    `Refused` when there are errors among the messages.
+    `ef_package_state.json` and `ef_objects`, unless it is a `trial`. `tell` gets the messages that a
+    sync would have, `say` what is run. `Refused` when there are errors among the messages.
     """
     read = read_folder(folder)
     parsed = parse_service({path: file.content for path, file in read.files.items()}, wiring.config().ceiling)
@@ -59,10 +94,18 @@ def run_local(folder: Path, data: Any, tell: Callable[[Message], None], say: Cal
     with tempfile.TemporaryDirectory(prefix="ferris-local-") as temporary:
         copy, argument = Path(temporary) / "package", Path(temporary) / "argument.json"
         _unpack(read, copy)
-        order = _order(read.name, data, parsed, _environment_file(folder))
+        local = (
+            _environment_file(folder) if trial is None else {"config": trial.config, "secrets": trial.secrets}
+        )
+        order = _order(read.name, data, parsed, local)
         argument.write_text(script_argument(order))
         argument.with_name(SQL_ARGUMENT).touch(mode=0o600)
         (copy / ENVIRONMENT).write_text(_local_environment(order))
+        if trial is not None:
+            trial.put(copy)
+            status = _run_all(order, copy, argument, parsed.manifest.timeout, say, trial.output)
+            trial.take(copy)
+            return status
         _carry(folder, copy)
         try:
             return _run_all(order, copy, argument, parsed.manifest.timeout, say)
@@ -134,7 +177,12 @@ def _local_environment(order: ExecutionOrder) -> str:
 
 
 def _run_all(
-    order: ExecutionOrder, copy: Path, argument: Path, timeout: float | None, say: Callable[[str], None]
+    order: ExecutionOrder,
+    copy: Path,
+    argument: Path,
+    timeout: float | None,
+    say: Callable[[str], None],
+    output: IO[bytes] | None = None,
 ) -> int:
     if not order.scripts:
         say("There is no script to run: add one, or name one in manifest.json (entrypoint).")
@@ -142,16 +190,23 @@ def _run_all(
     for script in order.scripts:
         say(f"--- {script}")
         if script.endswith(".sql"):
-            status = _run_sql(order, script, copy, argument.with_name(SQL_ARGUMENT), timeout)
+            status = _run_sql(order, script, copy, argument.with_name(SQL_ARGUMENT), timeout, output)
         else:
-            status = _run(_python(order, copy), script, copy, argument, timeout)
+            status = _run(_python(order, copy), script, copy, argument, timeout, output)
         if status:
             say(f"--- {script} failed with exit status {status}")
             return status
     return 0
 
 
-def _run_sql(order: ExecutionOrder, script: str, copy: Path, argument: Path, timeout: float | None) -> int:
+def _run_sql(
+    order: ExecutionOrder,
+    script: str,
+    copy: Path,
+    argument: Path,
+    timeout: float | None,
+    output: IO[bytes] | None,
+) -> int:
     """As an executor does, on the connections of ef_env.json."""
     params = json.loads(script_argument(order))
     del params["secrets"]
@@ -163,7 +218,7 @@ def _run_sql(order: ExecutionOrder, script: str, copy: Path, argument: Path, tim
     }
     argument.write_text(json.dumps(said))
     (copy / ARTIFACTS).mkdir(exist_ok=True)
-    return _run([sys.executable], str(_SQL), copy, argument, timeout)
+    return _run([sys.executable], str(_SQL), copy, argument, timeout, output)
 
 
 def _python(order: ExecutionOrder, copy: Path) -> list[str]:
@@ -187,7 +242,14 @@ def _python(order: ExecutionOrder, copy: Path) -> list[str]:
     ]
 
 
-def _run(python: Sequence[str], script: str, copy: Path, argument: Path, timeout: float | None) -> int:
+def _run(
+    python: Sequence[str],
+    script: str,
+    copy: Path,
+    argument: Path,
+    timeout: float | None,
+    output: IO[bytes] | None,
+) -> int:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FERRIS_", "DJANGO_"))}
     path = os.pathsep.join(filter(None, (str(ROOT / "sdk"), kept.get("PYTHONPATH"))))
     process = subprocess.Popen(
@@ -201,6 +263,8 @@ def _run(python: Sequence[str], script: str, copy: Path, argument: Path, timeout
             "FERRIS_ARTIFACTS": str(copy / ARTIFACTS),
         },
         stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
         start_new_session=True,
     )
     try:

@@ -236,6 +236,40 @@ context.objects.put("reports", f"{count}.txt", "text")
     assert paths == {"run.py", "config.json"}
 
 
+def test_a_services_own_tests(source: SourceFolder) -> None:
+    script = """
+from ferris_ef import context
+context.state.update("count", lambda seen: (seen or 0) + 1)
+context.artifacts.put("a.txt", context.config.get("limit"))
+context.events.send("order.seen", data={"total": context.params.get("total")}, reference_id="7")
+"""
+    trigger = {"event_type": "order.placed", "filter": {"data": {"total": [{"numeric": [">", 5]}]}}}
+    folder = source.service("orders", {"trigger_events": [trigger]}, run_py=script)
+    assert manage("test", folder).returncode == 5
+    (folder / "tests").mkdir()
+    event = {"type": "order.placed", "data": {"total": 9}}
+    expect = {"events": [{"subject": "7"}], "state": {"count": 5}, "artifacts": ["a.txt"]}
+    case = {"event": event, "state": {"count": 4}, "config": {"limit": "5"}, "expect": expect}
+    (folder / "tests" / "large.json").write_text(json.dumps(case))
+    small = {"event": {"type": "order.placed", "data": {"total": 5}}, "expect": {"runs": False}}
+    (folder / "tests" / "small.json").write_text(json.dumps(small))
+    done = manage("test", source.root)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "2 passed, 0 failed"), (
+        done.stdout + done.stderr
+    )
+    assert not (folder / "ef_package_state.json").exists()
+    (folder / "tests" / "small.json").write_text(json.dumps({**small, "expect": {}}))
+    (folder / "tests" / "wrong.json").write_text("{")
+    done = manage("test", folder, "--json")
+    said = {one["test"]: one["wrong"] for one in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 1
+    assert said["large"] == []
+    assert "does not trigger" in said["small"][0]
+    assert "is no JSON" in said["wrong"][0]
+    (folder / "manifest.json").write_text("{")
+    assert manage("test", folder).returncode == 2
+
+
 def test_sql_and_requirements_locally(
     source: SourceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
