@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.overview import Hour
@@ -91,6 +91,54 @@ def _round_up(value: int) -> int:
             if value <= factor * scale:
                 return factor * scale
         scale *= 10
+
+
+RUNS = 60  # executions in the chart of one service
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution as a bar: as high as it took long, coloured by how it ended."""
+
+    row: Execution
+    bar: Bar
+
+
+@dataclass(frozen=True)
+class RunChart:
+    """The last executions of a service, oldest first."""
+
+    runs: list[Run]
+    lines: list[tuple[float, timedelta]]  # y and the time written at it
+    width: int = WIDTH
+    height: int = HEIGHT
+    base: int = HEIGHT - 4
+
+
+def runs(rows: Sequence[Execution]) -> RunChart:
+    """Durations and outcomes of executions that are given newest first. What has not run is a stub."""
+    shown = list(reversed(rows[:RUNS]))
+    took = [_seconds(row) for row in shown]
+    top = max(took, default=0.0) or 1.0
+    step, space, base = WIDTH / RUNS, HEIGHT - 22, HEIGHT - 4
+    found = []
+    for number, (row, seconds) in enumerate(zip(shown, took, strict=True)):
+        tall = max(4.0, seconds / top * space)
+        x = WIDTH - (len(shown) - number) * step
+        found.append(
+            Run(
+                row,
+                Bar(round(x + 1, 1), round(base - tall, 1), round(step - 2, 1), round(tall, 1), row.status),
+            )
+        )
+    lines = [(round(base - space * part, 1), timedelta(seconds=top * part)) for part in (0.5, 1.0)]
+    return RunChart(found, lines)
+
+
+def _seconds(row: Execution) -> float:
+    if row.started_at is None or row.finished_at is None:
+        return 0.0
+    return max(0.0, (row.finished_at - row.started_at).total_seconds())
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ urlpatterns = [
     screen("services/<str:name>/settings/", services.settings, "service-settings"),
     screen("services/<str:name>/secrets/", secrets.service_secret, "service-secret"),
     screen("services/<str:name>/versions/", services.versions, "service-versions"),
+    screen("services/<str:name>/versions/<int:number>/", services.diff, "service-diff"),
     screen("services/<str:name>/why/", why.service, "service-why"),
     screen("projects/", projects.project_list, "projects"),
     screen("projects/add/", projects.add, "project-add"),

@@ -114,6 +114,13 @@ def execution_get(wanted: UUID) -> Execution:
     return found
 
 
+def execution_before(row: Execution) -> Execution | None:
+    """The execution of the same service that was made before this one, with its version's number at hand."""
+    found = Execution.objects.filter(service_id=row.service_id, created_at__lt=row.created_at)
+    last = found.order_by("-created_at", "-id").select_related("version")
+    return last.only("id", "version_id", "version__number").first()
+
+
 def execution_steps(execution: Execution) -> QuerySet[Step]:
     """Its steps by attempt and index."""
     return Step.objects.filter(execution=execution).order_by("attempt", "index")

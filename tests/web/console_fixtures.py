@@ -120,5 +120,6 @@ def addresses(rows: Rows) -> list[str]:
         "/objects/reports/",
         "/objects/reports/?prefix=quakes/2026/",
         *(f"/services/{name}/{page}" for name in services for page in pages),
+        "/services/make_report/versions/1/",
         *(f"/executions/{row.pk}/" for row in rows.executions.values()),
     ]

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import pytest
 
+from ferris import events
 from ferris.config import LIFECYCLE
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog.models import Project
 from ferris_web.executions.models import Execution
-from ferris_web.executions.services import execution_claim, reports_apply
+from ferris_web.executions.services import execution_claim, executions_heartbeat, reports_apply
 from tests.web.calling import problem_of
 from tests.web.platform import NOW, dispatch, event, report, service
 
@@ -226,6 +227,26 @@ def test_what_runs_is_stopped_by_its_executor(api, rows):
     assert answer.status_code == 202
     assert answer.json()["status"] == "in_progress"
     assert re.fullmatch(r"20\d\d-.*\.\d{3}Z", answer.json()["cancel_requested_at"])
+
+
+def test_an_executor_that_keeps_silent_is_not_waited_for(api, rows):
+    running = rows.filter(status="queued").first()
+    execution_claim(running.pk, "w1", NOW)
+    address = f"{URL}{running.pk}/cancel/"
+    assert "cancel it first" in problem_of(api.post(address, {"force": True}), 409)["detail"]
+    assert api.post(address).status_code == 202
+    assert api.post(address, {"force": True}).status_code == 202
+    record = wiring.event_log().browse(LIFECYCLE)[-1]
+    told = events.from_record(record.value, record.headers, now=NOW)
+    assert told.type == "ferris.execution.cancelled"
+    reports_apply([told], NOW)
+    running.refresh_from_db()
+    assert (running.status, running.reason) == ("cancelled", "cancelled")
+    reports_apply([report(running, "execution.completed", attempt=running.attempt)], NOW)
+    running.refresh_from_db()
+    assert running.status == "cancelled", "what the executor says afterwards changes nothing"
+    [stop] = executions_heartbeat("w1", [(running.pk, running.attempt)], NOW)
+    assert stop["why"] == "fenced"
 
 
 def test_what_has_ended_is_not_cancelled(api, rows):

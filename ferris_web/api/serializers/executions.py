@@ -396,6 +396,14 @@ class FlowEdge(serializers.Serializer):
     )
 
 
+class Cancel(serializers.Serializer):
+    """How to cancel."""
+
+    force = serializers.BooleanField(
+        default=False, help_text="Without the word of an executor that keeps silent."
+    )
+
+
 class Seconds(serializers.FloatField):
     """A length of time."""
 

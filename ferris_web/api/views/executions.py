@@ -155,12 +155,14 @@ class ExecutionCancel(APIView):
     @extend_schema(
         summary="Cancel it",
         description="200: nobody ran it yet, it is cancelled. 202: its executor stops it within 2 seconds. "
-        "409: it has ended already.",
-        request=None,
+        "409: it has ended already. With `force`, after a cancel that its executor did not answer: it counts as "
+        "cancelled all the same (202, within a moment).",
+        request=shapes.Cancel,
         responses={200: shapes.Execution, 202: shapes.Execution},
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        execution_cancel(pk, actor=actor_of(request).get_username(), now=datetime.now(UTC))
+        force = body_of(request, shapes.Cancel)["force"]
+        execution_cancel(pk, actor=actor_of(request).get_username(), now=datetime.now(UTC), force=force)
         row = selectors.execution_get(pk)
         return Response(shapes.Execution(row).data, status=202 if row.finished_at is None else 200)
 

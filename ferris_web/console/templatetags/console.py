@@ -95,6 +95,15 @@ def exact(moment: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def here(moment: datetime) -> SafeString:
+    """A moment in the viewer's own zone, which the browser knows; in UTC until it has said so."""
+    text = presentation.absolute(moment)
+    return format_html(
+        '<time datetime="{}" data-here>{}</time>', moment.isoformat(timespec="milliseconds"), text
+    )
+
+
+@register.filter
 def after(moment: datetime, begin: datetime) -> str:
     """How long after the beginning that was."""
     return presentation.duration(moment - begin)

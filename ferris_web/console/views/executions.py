@@ -19,6 +19,7 @@ from ferris.errors import BackendError, Conflict, NotFound
 from ferris.lanes import WHY
 from ferris.precedence import PRIORITY_FROM
 from ferris_web.accounts.models import User
+from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project
 from ferris_web.console import addresses, causes, charts, commands, filters, logs
 from ferris_web.console.paging import page
@@ -106,12 +107,21 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "parent": _get(row.parent_id) if row.parent_id else None,
         "caused": overview.caused_by(row),
         "artifacts": artifacts.shown(row),
+        "ran_before": selectors.execution_before(row),
+        **_config(row),
         "curl": commands.run_curl(request, row),
         "cli": commands.follow(row),
         "secret_names": sorted({secret.name for secret, _ in visible_secrets(row.service)}),
         **_log_context(request, row),
     }
     return render(request, "console/execution.html", context)
+
+
+def _config(row: Execution) -> dict[str, Any]:
+    try:
+        return {"config": catalog.service_config(row.service)}
+    except BackendError as error:
+        return {"config_error": error}
 
 
 def _get(pk: UUID) -> Execution | None:
@@ -155,14 +165,17 @@ def log_file(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask for the end of an execution."""
     try:
-        row = services.execution_cancel(pk, actor=actor(request), now=timezone.now())
+        force = request.POST.get("force") == "1"
+        row = services.execution_cancel(pk, actor=actor(request), now=timezone.now(), force=force)
     except Conflict as error:
         messages.warning(request, str(error))
     else:
         asked = (
             "Its executor stops it within two seconds."
-            if row.status == "in_progress"
+            if row.status == "in_progress" and not force
             else "It will not start."
+            if not force
+            else "It counts as ended; should its executor come back, it ends the script."
         )
         messages.success(request, f"Cancelled. {asked}")
         if request.POST.get("back") == "flow":

@@ -18,8 +18,9 @@ from ferris import cron
 from ferris.errors import BackendError, FerrisError, NotFound
 from ferris_web import wiring
 from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.differences import versions_compared
 from ferris_web.catalog.models import OutputEvent, Project, Schedule, Secret, Service, ServiceVersion, Trigger
-from ferris_web.console import filters, presentation
+from ferris_web.console import charts, filters, presentation
 from ferris_web.console.paging import page
 from ferris_web.executions import overview as figures
 from ferris_web.executions.models import Execution
@@ -65,7 +66,8 @@ def overview(request: HttpRequest, name: str) -> HttpResponse:
     """What the service is, what makes it run, what it makes run, how it fared."""
     service = catalog.service_get(name)
     now = timezone.now()
-    recent = Execution.objects.filter(service=service).order_by("-created_at", "-id")[:8]
+    recent = Execution.objects.filter(service=service).order_by("-created_at", "-id").defer("progress")
+    recent = list(recent[: charts.RUNS])
     triggers = list(service.triggers.all())
     outputs = list(service.output_events.all())
     before, after = figures.service_peers(service, now - _WEEK)
@@ -77,8 +79,9 @@ def overview(request: HttpRequest, name: str) -> HttpResponse:
         "outputs": _with_listeners(outputs, after),
         "caused_by": before,
         "causes": after,
-        "schedules": [(schedule, next_times(schedule, now)) for schedule in schedules],
-        "recent": recent,
+        "schedules": [(schedule, next_times(schedule, now, 10)) for schedule in schedules],
+        "recent": recent[:8],
+        "history": charts.runs(recent),
         "counts": figures.status_counts(now - _WEEK, service),
         "average": figures.duration_average(service, now - _WEEK),
     }
@@ -225,6 +228,23 @@ def visible_secrets(service: Service) -> list[tuple[Secret, bool]]:
         out.append((secret, secret.name in seen))
         seen.add(secret.name)
     return sorted(out, key=lambda pair: (pair[0].name, order[pair[0].scope]))
+
+
+def diff(request: HttpRequest, name: str, number: int) -> HttpResponse:
+    """What a version changed against the one before it, or against the one asked for."""
+    service = catalog.service_get(name)
+    new = _version(service, str(number))
+    asked = request.GET.get("with", "")
+    older = service.versions.filter(number__lt=number).order_by("-number").first()
+    old = _version(service, asked) if asked else older
+    context: dict[str, Any] = {"service": service, "tab": "versions", "old": old, "new": new}
+    if old is not None and new is not None:
+        try:
+            context["changes"] = versions_compared(old, new)
+            context["manifest"] = old.manifest != new.manifest
+        except BackendError as error:
+            context["problem"] = error
+    return render(request, "console/service-diff.html", context)
 
 
 def versions(request: HttpRequest, name: str) -> HttpResponse:

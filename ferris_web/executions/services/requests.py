@@ -168,10 +168,12 @@ def wait_visible(wanted: UUID, timeout: float = 2.0) -> Execution | None:
         pause = min(pause * 2, 0.1)
 
 
-def execution_cancel(wanted: UUID, *, actor: str, now: datetime) -> Execution:
+def execution_cancel(wanted: UUID, *, actor: str, now: datetime, force: bool = False) -> Execution:
     """Cancel an execution: at once if nobody runs it yet, else its executor learns of it within 2 s.
 
-    NotFound; Conflict when it has finished already.
+    With `force` it counts as cancelled without the executor's word; should that be alive after all, its next
+    heartbeat ends the script, and what it still reports changes nothing. Only after a cancel that it did not answer.
+    NotFound; Conflict when it has finished already, or is forced before it was asked.
     """
     with transaction.atomic():
         row = (
@@ -184,8 +186,12 @@ def execution_cancel(wanted: UUID, *, actor: str, now: datetime) -> Execution:
             raise NotFound(f"there is no execution {wanted}")
         if row.status not in OPEN:
             raise Conflict(f"execution {wanted} has already ended: it is {row.status}")
+        if force and row.status == "in_progress" and row.cancel_requested_at is None:
+            raise Conflict(f"execution {wanted} was not asked to stop yet; cancel it first, then force")
         row.cancel_requested_at = row.cancel_requested_at or now
-        if row.status == "in_progress":
+        if row.status == "in_progress" and force:
+            kind = "ferris.execution.cancelled"  # the recorder applies it, as if the executor had said so
+        elif row.status == "in_progress":
             kind = "ferris.execution.cancel_requested"
         else:
             kind = "ferris.execution.cancelled"
@@ -194,7 +200,7 @@ def execution_cancel(wanted: UUID, *, actor: str, now: datetime) -> Execution:
     report = events.new(
         kind,
         f"ferris/person/{actor}",
-        {"execution": str(row.id), "attempt": row.attempt, "by": actor},
+        {"execution": str(row.id), "attempt": row.attempt, "by": actor, "reason": "cancelled"},
         now=now,
         subject=str(row.id),
         correlation_id=row.flow_id,

@@ -144,6 +144,7 @@
       const moment = Date.parse(time.dateTime);
       if (Number.isNaN(moment)) continue;
       if (!time.dataset.zoned) { time.dataset.zoned = "1"; time.title = `${time.title || time.textContent}\n${here.format(moment)}`; }
+      if ("here" in time.dataset) { const said = here.format(moment); if (time.textContent !== said) time.textContent = said; continue; }
       const text = "ago" in time.dataset && ago(moment);
       if (text && time.textContent !== text) time.textContent = text;
     }

@@ -1,0 +1,66 @@
+"""What two versions of a service differ in: file by file, as a unified diff."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ferris.errors import NotFound
+from ferris_web.catalog.models import ServiceVersion
+from ferris_web.catalog.selectors import version_file
+
+MOST_FILES = 50  # that are compared line by line
+MOST_BYTES = 300_000  # of a file that is
+MOST_LINES = 2_000  # of one file's diff
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One file: `kind` is added, removed or changed. `note`: why its lines are not compared, or not all."""
+
+    path: str
+    kind: str
+    lines: tuple[str, ...] = ()
+    note: str = ""
+
+
+def versions_compared(old: ServiceVersion, new: ServiceVersion) -> list[Change]:
+    """The files that differ, by path. BackendError when the packages are away."""
+    before, after = _listed(old), _listed(new)
+    differing = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    found = []
+    for number, path in enumerate(differing):
+        kind = "changed" if path in before and path in after else "added" if path in after else "removed"
+        if number >= MOST_FILES:
+            found.append(Change(path, kind, note="not compared: too many files differ"))
+            continue
+        texts = _text(old, path) if path in before else "", _text(new, path) if path in after else ""
+        if (a := texts[0]) is None or (b := texts[1]) is None:
+            found.append(Change(path, kind, note="not compared: no text, or too long"))
+            continue
+        lines = tuple(_diff(a, b))
+        if not lines and kind == "changed":
+            continue  # an old version's list tells no digests, and its text is the same
+        note = f"cut after {MOST_LINES} lines" if len(lines) > MOST_LINES else ""
+        found.append(Change(path, kind, lines[:MOST_LINES], note))
+    return found
+
+
+def _listed(version: ServiceVersion) -> dict[str, object]:
+    return {entry["path"]: (entry["size"], entry.get("sha256")) for entry in version.files}
+
+
+def _text(version: ServiceVersion, path: str) -> str | None:
+    try:
+        content = version_file(version, path)
+    except NotFound:
+        return None
+    return None if len(content) > MOST_BYTES or b"\0" in content else content.decode("utf-8", "replace")
+
+
+def _diff(old: str, new: str) -> Iterator[str]:
+    found = difflib.unified_diff(old.splitlines(), new.splitlines(), n=3, lineterm="")
+    for number, line in enumerate(found):
+        if number > 1:  # without the names of the files
+            yield line
