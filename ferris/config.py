@@ -83,6 +83,7 @@ class Settings:
     journal_days: int = 30
     log_level: str = "INFO"
     log_format: str = "TEXT"
+    default_role: str = ""  # of new people, in every project; empty: none until somebody gives one
     admin_password: str = field(default="", repr=False)
     broker_api_url: str = field(default="", repr=False)
     flower_port: int = 5555
@@ -179,6 +180,11 @@ class Settings:
             ),
             log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             log_format=read.choice("FERRIS_LOG_FORMAT", "TEXT", ("TEXT", "JSON")),
+            default_role=read.choice(
+                "FERRIS_DEFAULT_ROLE", "NONE", ("NONE", "VIEWER", "OPERATOR", "MAINTAINER")
+            )
+            .lower()
+            .replace("none", ""),
             admin_password=read.password("FERRIS_ADMIN_PASSWORD"),
             broker_api_url=read.address("FERRIS_BROKER_API"),
             flower_port=read.whole("FERRIS_FLOWER_PORT", 5555, low=1, high=65535),

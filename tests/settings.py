@@ -17,6 +17,7 @@ for _name in [
         _name
     ]  # whatever the shell (or the process that started this one) says is about another platform
 os.environ["FERRIS_HOME"] = tempfile.mkdtemp(prefix="ferris-test-")
+os.environ["FERRIS_DEFAULT_ROLE"] = "maintainer"  # who has which role is what tests of permissions are about
 os.environ["FERRIS_PORT"] = "9"  # nothing answers there: a test that needs a server starts its own
 os.environ["FERRIS_SOURCE_FOLDERS"] = "/"  # anybody may make a project of a folder
 if _postgresql := os.environ.get("FERRIS_TESTS_DATABASE"):  # a database of its own there, made and removed

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
-from ferris_web.accounts.models import ApiToken, RepeatableRequest, User
+from ferris_web.accounts.models import ApiToken, Membership, RepeatableRequest, User
 
 admin.site.site_header = "Ferris administration"
 admin.site.site_title = "Ferris administration"
@@ -45,6 +45,22 @@ class UserAdmin(DjangoUserAdmin):
         if request.user.is_superuser:
             return fields
         return (*fields, "is_superuser", "is_staff", "groups", "user_permissions")
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin):
+    """Who is what in which project."""
+
+    list_display = ("member", "role", "project", "created_at")
+    list_filter = ("role", "project")
+    list_select_related = ("user", "group", "project")
+    search_fields = ("user__username", "group__name", "project__name")
+    autocomplete_fields = ("user", "group")
+
+    @admin.display(ordering="user__username")
+    def member(self, row: Membership) -> str:
+        """The person or the group."""
+        return str(row.user or row.group)
 
 
 @admin.register(ApiToken)

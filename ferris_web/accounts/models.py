@@ -2,13 +2,82 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models import Q
+
+
+class Role(models.TextChoices):
+    """What a member of a project is there, the least first. What each may do: `permissions.LEAST`."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    MAINTAINER = "maintainer"
+    OWNER = "owner"
 
 
 class User(AbstractUser):
     """Somebody who may sign in. An own model from the first day, so that it can grow."""
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new person gets the role that FERRIS_DEFAULT_ROLE gives, in every project."""
+        new = self._state.adding
+        super().save(*args, **kwargs)
+        role = settings.FERRIS.default_role
+        if new and role and not (self.is_staff or self.is_superuser):
+            Membership.objects.get_or_create(user=self, project=None, defaults={"role": role})
+
+
+class Membership(models.Model):
+    """A person's, or a group's, role in a project; without a project in every one, those to come included."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="memberships"
+    )
+    group = models.ForeignKey(
+        "auth.Group", null=True, blank=True, on_delete=models.CASCADE, related_name="memberships"
+    )
+    project = models.ForeignKey(
+        "catalog.Project",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="memberships",
+        help_text="Empty: every project, and what belongs to none.",
+    )
+    role = models.CharField(max_length=10, choices=Role)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(user__isnull=False, group=None) | Q(user=None, group__isnull=False),
+                name="membership_of_one",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "project"], condition=Q(user__isnull=False), name="membership_user_once"
+            ),
+            models.UniqueConstraint(
+                fields=["group", "project"], condition=Q(group__isnull=False), name="membership_group_once"
+            ),
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=Q(project=None, user__isnull=False),
+                name="membership_user_everywhere",
+            ),
+            models.UniqueConstraint(
+                fields=["group"],
+                condition=Q(project=None, group__isnull=False),
+                name="membership_group_everywhere",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user or self.group}: {self.role} in {self.project or 'every project'}"
 
 
 class ApiToken(models.Model):

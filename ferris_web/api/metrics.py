@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from ferris.adapters import prometheus
 from ferris.config import Settings
 from ferris_web import live, wiring
+from ferris_web.accounts.permissions import Action, require
 from ferris_web.api import problems
 from ferris_web.api.authentication import known_user
 from ferris_web.executions.models import DeadLetter, Execution
@@ -137,6 +138,8 @@ def listen(settings: Settings) -> None:
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """GET /metrics, for known users only: `authorization` in Prometheus's scrape configuration."""
-    if known_user(request) is None:
+    user = known_user(request)
+    if user is None:
         return problems.problem("not-authenticated", "Metrics are for known users: send a token.")
+    require(user, Action.VIEW)
     return HttpResponse(figures(), content_type=CONTENT_TYPE_LATEST)

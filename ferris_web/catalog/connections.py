@@ -19,6 +19,7 @@ from ferris.databases import DatabaseUrl, WrongUrl
 from ferris.errors import FerrisError, NotFound
 from ferris_web import wiring
 from ferris_web.accounts.models import User
+from ferris_web.accounts.permissions import administers
 from ferris_web.catalog.models import Connection, Project
 from ferris_web.catalog.secrets import decrypted, encrypted
 
@@ -117,7 +118,7 @@ def connection_list(*, project: Project | None = None) -> QuerySet[Connection]:
 
 def may_manage(user: User) -> bool:
     """Administrators of the platform make, see and test connections: superusers, or whom one gave that right."""
-    return bool(user.is_active and user.has_perm("catalog.change_connection"))
+    return administers(user, "catalog.change_connection")
 
 
 def connections_of(project_id: Any, names: Iterable[str] | None) -> dict[str, dict[str, Any]]:

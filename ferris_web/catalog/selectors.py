@@ -188,15 +188,12 @@ def _same_id(text: str) -> Q:
         return Q(pk__in=())
 
 
-def tag_list() -> list[str]:
-    """Every tag that a service of today carries."""
-    return sorted(
-        {
-            tag
-            for tags in Service.objects.filter(vanished_at=None).values_list("tags", flat=True)
-            for tag in tags
-        }
-    )
+def tag_list(projects: Collection[int] | None = None) -> list[str]:
+    """Every tag that a service of today, in these projects, carries."""
+    found = Service.objects.filter(vanished_at=None)
+    if projects is not None:
+        found = found.filter(project__in=projects)
+    return sorted({tag for tags in found.values_list("tags", flat=True) for tag in tags})
 
 
 def version_file(version: ServiceVersion, path: str) -> bytes:
@@ -231,10 +228,16 @@ def event_type_versions(row: EventType) -> list[EventSchema]:
     return list(EventSchema.objects.filter(event_type=row).order_by("-number"))
 
 
-def event_type_declared(name: str) -> tuple[list[str], list[str]]:
-    """The services whose manifests say that they send it, and those that run and listen for it."""
+def event_type_declared(name: str, projects: Collection[int] | None = None) -> tuple[list[str], list[str]]:
+    """In these projects, the services whose manifests say that they send it, and those that run and listen for it."""
     sends = OutputEvent.objects.filter(event_type=name).order_by("service__name")
-    listens = [service.name for service in event_type_listeners(name)]
+    if projects is not None:
+        sends = sends.filter(service__project__in=projects)
+    listens = [
+        service.name
+        for service in event_type_listeners(name)
+        if projects is None or service.project_id in projects
+    ]
     return list(sends.values_list("service__name", flat=True)), listens
 
 

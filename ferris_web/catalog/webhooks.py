@@ -15,7 +15,7 @@ from ferris.attributes import PLATFORM_ONLY
 from ferris.errors import NotFound
 from ferris.signatures import NONE, STRIPE, Check, WrongSetting
 from ferris.webhooks import Shape
-from ferris_web.accounts.models import User
+from ferris_web.accounts.permissions import administers
 from ferris_web.catalog.models import Webhook, WebhookDelivery
 from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
 
@@ -124,7 +124,7 @@ def webhook_list() -> QuerySet[Webhook]:
 
 def may_manage(user: Any) -> bool:
     """Administrators of the platform make, see and test webhooks: superusers, or whom one gave that right."""
-    return isinstance(user, User) and bool(user.is_active and user.has_perm("catalog.change_webhook"))
+    return administers(user, "catalog.change_webhook")
 
 
 def check_of(webhook: Webhook) -> Check:

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path
 
 from ferris.errors import BackendError, NotFound
+from ferris_web.console.needs import NEEDS
 from ferris_web.console.views import (
     artifacts,
     backtest,
@@ -40,17 +41,22 @@ from ferris_web.console.views import (
     webhooks,
     why,
 )
+from ferris_web.executions.visibility import check
 
 app_name = "console"
 
 
 def screen(route: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
-    """A route for signed-in users only. What is not there is a 404, a backend that is away a 503 that says so."""
+    """A route for who may do what `needs` says. What is not there is a 404, a backend that is away a 503 that says
+    so."""
+
+    need = NEEDS.get(name)
 
     @login_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
+            check(request.user, need, request.method, kwargs)
             answer = view(request, *args, **kwargs)
             # What one person sees is kept by no proxy, and by the browser only until it has asked again.
             answer.headers.setdefault("Cache-Control", "private, no-cache")

@@ -14,6 +14,7 @@ from ferris.backtest import Backtest, Side
 from ferris.routing import ANY
 from ferris_web.executions.journal import event_of, journal_chunks
 from ferris_web.executions.models import Event
+from ferris_web.executions.visibility import Projects
 
 _TYPES_AT_MOST = 200  # named in a query; with more, every event is looked at
 
@@ -51,11 +52,12 @@ def backtest_run(
     since: datetime,
     until: datetime,
     samples: int = 5,
+    projects: Projects | None = None,
     most_events: int | None = None,
     most_seconds: float | None = None,
     progress: Callable[[int, datetime], None] | None = None,
 ) -> Tested:
-    """Feed the journal's events of that time to both sides, the newest first.
+    """Feed the journal's events of that time, as these projects see them, to both sides, the newest first.
 
     It ends before the whole window was read when `most_events` or `most_seconds` are reached. `progress` is told,
     after each chunk, how many events were read and back to when. Memory does not grow with the journal.
@@ -63,7 +65,9 @@ def backtest_run(
     test = Backtest(*sides, samples=samples)
     begun = time.monotonic()
     reached, complete = until, True
-    chunks = journal_chunks(since, until, types=types_named(test.types()), newest_first=True)
+    chunks = journal_chunks(
+        since, until, types=types_named(test.types()), newest_first=True, projects=projects
+    )
     for chunk in chunks:
         for row in chunk:
             test.feed(event_of(row))

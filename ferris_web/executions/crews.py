@@ -16,6 +16,7 @@ from ferris.lanes import Crew
 from ferris_web.executions.models import Execution, Worker
 from ferris_web.executions.services.urgency import lanes_paused
 from ferris_web.executions.services.workers import ALIVE
+from ferris_web.executions.visibility import Projects
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Running:
     service: str
     correlation_id: str
     since: datetime | None
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ class WorkerState:
     isolation: dict[str, Any]
 
 
-def worker_list(now: datetime) -> list[WorkerState]:
-    """Workers by name: those that were heard of within a day, and whoever runs something."""
+def worker_list(now: datetime, projects: Projects | None = None) -> list[WorkerState]:
+    """Workers by name: those that were heard of within a day, and whoever runs something; of what they run, that of
+    these projects."""
     running: dict[str, list[Running]] = defaultdict(list)
     rows = Execution.objects.filter(status="in_progress").order_by("claimed_at")
-    for worker, *what in rows.values_list("worker", "id", "service__name", "correlation_id", "claimed_at"):
-        running[worker].append(Running(*what))
+    names = ("worker", "service__project_id", "id", "service__name", "correlation_id", "claimed_at")
+    for worker, project, *what in rows.values_list(*names):
+        running[worker].append(Running(*what, shown=projects is None or project in projects))
     known = {row.name: row for row in Worker.objects.all()}
     return [
         _worker(name, known.get(name), running.get(name, []), now)
@@ -96,8 +100,9 @@ def worker_list(now: datetime) -> list[WorkerState]:
 
 
 def _worker(name: str, row: Worker | None, running: list[Running], now: datetime) -> WorkerState:
+    shown = [one for one in running if one.shown]
     if row is None:
-        return WorkerState(name, "active", [], 0, None, None, "", running, {})
+        return WorkerState(name, "active", [], 0, None, None, "", shown, {})
     return WorkerState(
         name,
         _state(row, bool(running), now),
@@ -106,7 +111,7 @@ def _worker(name: str, row: Worker | None, running: list[Running], now: datetime
         row.started_at,
         row.seen_at,
         row.drain_by,
-        running,
+        shown,
         row.isolation,
     )
 

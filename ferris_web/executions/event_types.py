@@ -14,6 +14,7 @@ from ferris_web.executions.buckets import buckets
 from ferris_web.executions.models import Event, Execution
 from ferris_web.executions.overview import Hour
 from ferris_web.executions.services.runs import as_uuid
+from ferris_web.executions.visibility import Projects, within
 
 LAST: Final = 500
 """So many events are looked at to see who takes part."""
@@ -30,17 +31,19 @@ class Seen:
     consumers: dict[str, int] = field(default_factory=dict)
 
 
-def event_type_seen(name: str) -> Seen:
-    """Producers and consumers of a type as its last events show them. Three queries."""
-    found = Event.objects.filter(type=name).order_by("-received_at", "-key")
+def event_type_seen(name: str, projects: Projects | None = None) -> Seen:
+    """Producers and consumers of a type as its last events in these projects show them. Three queries."""
+    found = within(Event.objects.filter(type=name), projects).order_by("-received_at", "-key")
     last = list(found.values_list("key", "source", "causation_id")[:LAST])
     parents = {pk for _, _, causation in last if (pk := as_uuid(causation))}
-    senders = dict(Execution.objects.filter(pk__in=parents).values_list("pk", "service__name"))
+    senders = dict(
+        within(Execution.objects.filter(pk__in=parents), projects).values_list("pk", "service__name")
+    )
     producers, sources = Counter[str](), Counter[str]()
     for _, source, causation in last:
         sender = senders.get(as_uuid(causation))
         (sources if sender is None else producers)[source if sender is None else sender] += 1
-    runs = Execution.objects.filter(event_id__in=[key for key, _, _ in last]).order_by()
+    runs = within(Execution.objects.filter(event_id__in=[key for key, _, _ in last]), projects).order_by()
     consumers = Counter(dict(runs.values_list("service__name").annotate(n=Count("event_id", distinct=True))))
     return Seen(len(last), *(dict(counted.most_common(50)) for counted in (producers, sources, consumers)))
 

@@ -12,6 +12,7 @@ from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
 
 from ferris.fingerprints import error_kind, fingerprint
 from ferris_web.executions.models import DeadLetter, Execution
+from ferris_web.executions.visibility import Projects, within
 
 MOST_READ = 50_000
 """Failures that are looked at to find groups, the newest ones."""
@@ -47,9 +48,9 @@ class Letters:
     example: int
 
 
-def letters(group: LetterGroup) -> QuerySet[DeadLetter]:
-    """The dead letters of a group."""
-    found = DeadLetter.objects.all()
+def letters(group: LetterGroup, projects: Projects | None = None) -> QuerySet[DeadLetter]:
+    """The dead letters of a group, in these projects."""
+    found = within(DeadLetter.objects.all(), projects)
     if group.reason:
         found = found.filter(reason=group.reason)
     if group.topic:
@@ -61,10 +62,10 @@ def letters(group: LetterGroup) -> QuerySet[DeadLetter]:
     return found if group.until is None else found.filter(created_at__lt=group.until)
 
 
-def letter_groups(wanted: LetterGroup, most: int = 200) -> list[Letters]:
+def letter_groups(wanted: LetterGroup, most: int = 200, projects: Projects | None = None) -> list[Letters]:
     """The groups among these dead letters, the latest first."""
     rows = (
-        letters(wanted)
+        letters(wanted, projects)
         .order_by()
         .values("reason", "topic", "event_type")
         .annotate(
@@ -117,12 +118,12 @@ class FailureGroups:
     more: int = 0
 
 
-def executions(group: FailureGroup, after: str = "") -> QuerySet[Execution]:
+def executions(group: FailureGroup, after: str = "", projects: Projects | None = None) -> QuerySet[Execution]:
     """Failed executions of a service and reason that nobody retried, the oldest first, behind a place.
 
     Their kind is not asked for: it is made of the error, which the caller looks at.
     """
-    found = _failed(group)
+    found = within(_failed(group), projects)
     if after:
         moment, _, pk = after.partition(" ")
         at = datetime.fromisoformat(moment)
@@ -148,11 +149,14 @@ def _failed(group: FailureGroup) -> QuerySet[Execution]:
 
 
 def failure_groups(
-    wanted: FailureGroup, most_read: int = MOST_READ, most: int | None = None
+    wanted: FailureGroup,
+    most_read: int = MOST_READ,
+    most: int | None = None,
+    projects: Projects | None = None,
 ) -> FailureGroups:
     """The groups among the newest failures: by service, reason, and what their errors have in common. At most `most`
     of them."""
-    rows = _failed(wanted).order_by("-created_at", "-id").annotate(name=F("service__name"))
+    rows = within(_failed(wanted), projects).order_by("-created_at", "-id").annotate(name=F("service__name"))
     found: dict[tuple[str, str, str], Failures] = {}
     read = 0
     kinds: dict[str, tuple[str, str]] = {}

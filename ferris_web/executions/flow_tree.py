@@ -24,6 +24,7 @@ from ferris.causality import (
 from ferris.event_maps import MARK as MAPPED_FROM
 from ferris.replaying import ORIGINAL_FLOW, flow_of, id_of
 from ferris_web.executions.models import Event, Execution, Flow, GatheredEvent, Replay
+from ferris_web.executions.visibility import Projects, within
 
 LARGEST = 20_000  # rows of one kind that are read
 _REPLAYS = 200  # that are asked whether they sent events of the flow again
@@ -44,12 +45,12 @@ class FlowTree:
     complete: bool
 
 
-def flow_tree(flow: Flow) -> FlowTree:
-    """The causes within a flow as it stands. At its edges stand events and executions of other flows that are bound to
-    it by a gathering or a replay."""
+def flow_tree(flow: Flow, projects: Projects | None = None) -> FlowTree:
+    """The causes within a flow as it stands, with its executions in these projects. At its edges stand events and
+    executions of other flows that are bound to it by a gathering or a replay."""
     events = list(_events(flow))
     runs = list(
-        Execution.objects.filter(flow_id=flow.pk)
+        within(Execution.objects.filter(flow_id=flow.pk), projects)
         .order_by("sequence")
         .values_list(
             "id", "service__name", "status", "event_id", "sequence", "created_at", "started_at", "finished_at",
@@ -58,7 +59,7 @@ def flow_tree(flow: Flow) -> FlowTree:
     )  # fmt: skip
     complete = len(events) <= LARGEST and len(runs) <= LARGEST
     events, runs = events[:LARGEST], runs[:LARGEST]
-    gathered = _Gathered(flow, {run[0] for run in runs}, {run[8] for run in runs if run[8]})
+    gathered = _Gathered(flow, {run[0] for run in runs}, {run[8] for run in runs if run[8]}, projects)
     known = {str(run[0]) for run in runs}
     nodes = [_event(row, known) for row in events]
     for pk, name, status, event, sequence, created, started, ended, _ in runs:
@@ -88,8 +89,8 @@ def _event(row: Any, known: set[str]) -> Node:
 class _Gathered:
     """Who ran for several events, and what still waits: also across flows."""
 
-    def __init__(self, flow: Flow, runs: set[UUID], boxes: set[UUID]) -> None:
-        self._flow, self._runs = flow, runs
+    def __init__(self, flow: Flow, runs: set[UUID], boxes: set[UUID], projects: Projects | None) -> None:
+        self._flow, self._runs, self._projects = flow, runs, projects
         self._rows: dict[UUID, Any] = {}
         for found in (self._members(event__flow_id=flow.pk), self._members(gathering_id__in=boxes)):
             self._rows |= {row[0]: row for row in found}
@@ -102,11 +103,12 @@ class _Gathered:
             elif row[5] == gathering.OPEN and row[8] == flow.pk:
                 self._waits.setdefault(row[2], []).append(row)
 
-    @staticmethod
-    def _members(**which: Any) -> Iterable[Any]:
+    def _members(self, **which: Any) -> Iterable[Any]:
         if which.get("gathering_id__in") == set():
             return []
-        rows = GatheredEvent.objects.filter(decision__in=_COUNTS, **which).order_by("id")
+        rows = within(GatheredEvent.objects.filter(decision__in=_COUNTS, **which), self._projects).order_by(
+            "id"
+        )
         return rows.values_list(
             "id", "event_id", "gathering_id", "execution_id", "gathering__execution_id", "gathering__state",
             "gathering__kind", "service__name", "event__flow_id", "event__type", "event__received_at",

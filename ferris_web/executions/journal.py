@@ -11,6 +11,7 @@ from django.db.models.functions import Concat
 
 from ferris.events import Event
 from ferris_web.executions.models import Event as EventRow
+from ferris_web.executions.visibility import Projects, within
 
 AT_ONCE = 2000
 
@@ -37,6 +38,7 @@ def journal_chunks(
     newest_first: bool = False,
     after: tuple[datetime, UUID] | None = None,
     at_once: int = AT_ONCE,
+    projects: Projects | None = None,
 ) -> Iterator[list[EventRow]]:
     """The events taken in from `since` up to `until`, by that time, some at a time.
 
@@ -45,7 +47,8 @@ def journal_chunks(
     the type as no index has it: with several types a database would else gather and sort all of them each time.
     """
     order = ("-received_at", "-key") if newest_first else ("received_at", "key")
-    rows = EventRow.objects.filter(received_at__gte=since, received_at__lt=until).order_by(*order)
+    rows = within(EventRow.objects.filter(received_at__gte=since, received_at__lt=until), projects)
+    rows = rows.order_by(*order)
     rows = rows.only(
         "key",
         "event_id",

@@ -15,6 +15,7 @@ from django.db.models import Avg, Count, F, OuterRef, Subquery
 from ferris_web.catalog.models import Service
 from ferris_web.executions.buckets import buckets
 from ferris_web.executions.models import OPEN, STATUSES, DeadLetter, Event, Execution, Flow
+from ferris_web.executions.visibility import Projects, within
 
 STATUS_NAMES = tuple(name for name, _ in STATUSES)
 """All of them: asked for with a time, an index answers alone."""
@@ -29,40 +30,48 @@ class Hour:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def status_counts(since: datetime, service: Service | None = None) -> dict[str, int]:
+def status_counts(
+    since: datetime, service: Service | None = None, projects: Projects | None = None
+) -> dict[str, int]:
     """How many executions made since then have which status."""
-    found = Execution.objects.filter(created_at__gte=since, status__in=STATUS_NAMES)
+    found = within(Execution.objects.filter(created_at__gte=since, status__in=STATUS_NAMES), projects)
     if service is not None:
         found = found.filter(service=service)
     return dict(found.order_by().values_list("status").annotate(n=Count("id")))
 
 
-def hours(now: datetime, count: int = 24) -> list[Hour]:
+def hours(now: datetime, count: int = 24, projects: Projects | None = None) -> list[Hour]:
     """The last `count` hours, oldest first, the current one included."""
     current = now.replace(minute=0, second=0, microsecond=0)
     since = current - _HOUR * (count - 1)
     found = buckets(
-        Execution.objects.all(), "created_at", since, current + _HOUR, _HOUR, "status", STATUS_NAMES
+        within(Execution.objects.all(), projects),
+        "created_at",
+        since,
+        current + _HOUR,
+        _HOUR,
+        "status",
+        STATUS_NAMES,
     )
     return [Hour(one.start, one.counts) for one in found]
 
 
-def failures_last(limit: int) -> list[Execution]:
+def failures_last(limit: int, projects: Projects | None = None) -> list[Execution]:
     """The executions that failed last, newest first."""
-    failed = Execution.objects.filter(status="failed").select_related("service__project")
+    failed = within(Execution.objects.filter(status="failed").select_related("service__project"), projects)
     return list(failed.order_by("-created_at", "-id")[:limit])
 
 
-def running_now(limit: int) -> list[Execution]:
+def running_now(limit: int, projects: Projects | None = None) -> list[Execution]:
     """Executions that an executor holds, the newest first."""
     running = Execution.objects.filter(status="in_progress").select_related("service__project")
-    return list(running.order_by("-created_at", "-id")[:limit])
+    return list(within(running, projects).order_by("-created_at", "-id")[:limit])
 
 
-def open_counts() -> dict[str, int]:
+def open_counts(projects: Projects | None = None) -> dict[str, int]:
     """How many executions are pending, queued or in progress, however old."""
-    rows = Execution.objects.filter(status__in=OPEN).order_by().values_list("status").annotate(n=Count("id"))
-    return dict(rows)
+    opened = within(Execution.objects.filter(status__in=OPEN), projects)
+    return dict(opened.order_by().values_list("status").annotate(n=Count("id")))
 
 
 def latest_of(services: Sequence[Service]) -> dict[UUID, Execution]:
@@ -86,11 +95,11 @@ def duration_average(service: Service, since: datetime) -> timedelta | None:
     return found
 
 
-def flow_counts(flows: Iterable[Flow]) -> dict[str, dict[str, int]]:
-    """How many executions of each flow have which status."""
+def flow_counts(flows: Iterable[Flow], projects: Projects | None = None) -> dict[str, dict[str, int]]:
+    """How many executions of each flow, in these projects, have which status."""
     found: dict[str, dict[str, int]] = {flow.pk: {} for flow in flows}
     rows = (
-        Execution.objects.filter(flow_id__in=list(found))
+        within(Execution.objects.filter(flow_id__in=list(found)), projects)
         .order_by()
         .values_list("flow_id", "status")
         .annotate(n=Count("id"))
@@ -100,15 +109,21 @@ def flow_counts(flows: Iterable[Flow]) -> dict[str, dict[str, int]]:
     return found
 
 
-def service_peers(service: Service, since: datetime) -> tuple[list[str], list[str]]:
-    """Names of the services whose executions really caused runs of this one since then, and of those it caused."""
+def service_peers(
+    service: Service, since: datetime, projects: Projects | None = None
+) -> tuple[list[str], list[str]]:
+    """Names of the services, in these projects, whose executions really caused runs of this one since then, and of
+    those it caused."""
     runs = Execution.objects.filter(service=service, created_at__gte=since).order_by("-created_at", "-id")[
         :500
     ]
     parents = [parent for parent in runs.values_list("parent_id", flat=True) if parent]
     before = Execution.objects.filter(pk__in=parents).order_by()
     after = Execution.objects.filter(parent_id__in=list(runs.values_list("id", flat=True))).order_by()
-    names = [set(found.values_list("service__name", flat=True)) for found in (before, after)]
+    names = [
+        set(found.values_list("service__name", flat=True))
+        for found in (within(before, projects), within(after, projects))
+    ]
     return sorted(names[0]), sorted(names[1])
 
 
@@ -130,12 +145,12 @@ class Consequences:
     executions: list[Caused]
 
 
-def caused_by(row: Execution) -> Consequences:
+def caused_by(row: Execution, projects: Projects | None = None) -> Consequences:
     """What an execution sent, and what that made run."""
     sent = Event.objects.filter(flow_id=row.flow_id, causation_id=str(row.pk)).order_by()
     found = [Caused(name, count) for name, count in sent.values_list("type").annotate(n=Count("key"))]
     runs: dict[str, Caused] = {}
-    children = Execution.objects.filter(parent_id=row.pk).order_by()
+    children = within(Execution.objects.filter(parent_id=row.pk), projects).order_by()
     for name, status, count in children.values_list("service__name", "status").annotate(n=Count("id")):
         made = runs.setdefault(name, Caused(name))
         made.count += count
@@ -153,6 +168,6 @@ def _often(caused: Caused) -> tuple[int, str]:
     return -caused.count, caused.name
 
 
-def dead_letter_count(since: datetime) -> int:
+def dead_letter_count(since: datetime, projects: Projects | None = None) -> int:
     """How many records were set aside since then."""
-    return DeadLetter.objects.filter(created_at__gte=since).count()
+    return within(DeadLetter.objects.filter(created_at__gte=since), projects).count()

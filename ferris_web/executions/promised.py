@@ -10,6 +10,7 @@ from django.db.models import Case, QuerySet, Value, When
 from ferris.event_keys import CORRELATION
 from ferris.promises import LATE, OVERDUE
 from ferris_web.executions.models import Flow, Promise
+from ferris_web.executions.visibility import Projects, within
 
 SHOWN = 100
 """Of the promises of one flow: those that are late first."""
@@ -24,10 +25,10 @@ def promise_list(
     return found.filter(**{field: value for field, value in wanted.items() if value})
 
 
-def flow_promises(flow_id: str) -> list[Promise]:
+def flow_promises(flow_id: str, projects: Projects | None = None) -> list[Promise]:
     """Some of a flow's promises: those that were not kept in time first, then the newest."""
     first = Case(When(state=OVERDUE, then=Value(0)), When(state=LATE, then=Value(1)), default=Value(2))
-    return list(promise_list(flow_id=flow_id).order_by(first, "-given_at", "-id")[:SHOWN])
+    return list(within(promise_list(flow_id=flow_id), projects).order_by(first, "-given_at", "-id")[:SHOWN])
 
 
 def flows_overdue(flows: QuerySet[Flow]) -> QuerySet[Flow]:
@@ -41,9 +42,9 @@ def overdue_among(flows: list[Flow]) -> set[str]:
     return set(found.order_by().values_list("flow_id", flat=True))
 
 
-def overdue_count(since: datetime) -> int:
+def overdue_count(since: datetime, projects: Projects | None = None) -> int:
     """How many flows have become overdue since then, and still are."""
-    late = Promise.objects.filter(state=OVERDUE, due_at__gte=since)
+    late = within(Promise.objects.filter(state=OVERDUE, due_at__gte=since), projects)
     return late.order_by().values("flow_id").distinct().count()
 
 

@@ -30,6 +30,7 @@ from ferris_web.executions.models import (
 )
 from ferris_web.executions.promised import flow_promises, flows_overdue
 from ferris_web.executions.settling import flow_settled
+from ferris_web.executions.visibility import Projects, within
 
 LARGEST_GRAPH = 5000  # nodes of one kind
 _LONGEST_LOOK = 5000  # records behind the router's place that are read to find a flow's
@@ -240,8 +241,9 @@ def flow_list(
     return found
 
 
-def flow_graph(wanted: str) -> FlowGraph:
-    """The flow of that id, or the one that the execution with that correlation id belongs to; NotFound."""
+def flow_graph(wanted: str, projects: Projects | None = None) -> FlowGraph:
+    """The flow of that id, or the one that the execution with that correlation id belongs to; NotFound. Of its
+    executions and promises those in these projects."""
     flow = _flow(wanted)
     if flow is None:
         flow_id = events.flow_of(wanted)
@@ -251,14 +253,15 @@ def flow_graph(wanted: str) -> FlowGraph:
     settled = flow_at_rest(flow.pk)  # before the rows: what is settled then is whole in them
     heads = Event.objects.filter(flow_id=flow.pk).defer("data", "extensions").order_by("received_at", "key")
     found = list(heads[: LARGEST_GRAPH + 1])
-    named = with_names(Execution.objects.filter(flow_id=flow.pk))
+    named = with_names(within(Execution.objects.filter(flow_id=flow.pk), projects))
     runs = list(named.order_by("sequence")[: LARGEST_GRAPH + 1])
     truncated = len(found) > LARGEST_GRAPH or len(runs) > LARGEST_GRAPH
     found, runs = found[:LARGEST_GRAPH], runs[:LARGEST_GRAPH]
-    tree = flow_tree(flow).tree
+    tree = flow_tree(flow, projects).tree
     edges = [*_edges(found, runs), *_bound(tree)]
     path = critical_path(tree, timezone.now())
-    return FlowGraph(flow.pk, flow, found, runs, edges, settled, truncated, flow_promises(flow.pk), path)
+    promises = flow_promises(flow.pk, projects)
+    return FlowGraph(flow.pk, flow, found, runs, edges, settled, truncated, promises, path)
 
 
 def _flow(wanted: str) -> Flow | None:

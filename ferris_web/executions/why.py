@@ -23,6 +23,7 @@ from ferris_web.executions.gathered import decisions_of
 from ferris_web.executions.journal import event_of
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.models import Execution
+from ferris_web.executions.visibility import Projects, within
 from ferris_web.executions.waiting import Waiting, executions_waiting
 
 RAN, NEAR, REST = "ran", "near", "rest"
@@ -161,13 +162,15 @@ def verdict_page(
     stages: Sequence[str] = (RAN, NEAR),
     after: Place | None = None,
     limit: int = 50,
+    projects: Projects | None = None,
 ) -> Page:
-    """The verdicts on services whose name holds `query`, from a place on, stage by stage. Only they are computed."""
+    """The verdicts on services, in these projects, whose name holds `query`, from a place on, stage by stage. Only
+    they are computed."""
     found: list[Service] = []
     stage, behind = after or (stages[0], "")
     places: list[Place] = []
     for name in stages[stages.index(stage) :]:
-        rows = _stage(row, name, query, behind if name == stage else "")
+        rows = _stage(row, name, query, behind if name == stage else "", projects)
         for service, place in rows(limit + 1 - len(found)):
             found.append(service)
             places.append((name, place))
@@ -177,12 +180,14 @@ def verdict_page(
     return Page(verdicts_of(row, found[:limit]), places[limit - 1] if more else None)
 
 
-def _stage(row: EventRow, stage: str, query: str, behind: str) -> Callable[[int], list[tuple[Service, str]]]:
+def _stage(
+    row: EventRow, stage: str, query: str, behind: str, projects: Projects | None
+) -> Callable[[int], list[tuple[Service, str]]]:
     if stage == RAN:
-        return lambda most: _those_that_ran(row, query, behind, most)
+        return lambda most: _those_that_ran(row, query, behind, most, projects)
     listening = history.listeners_at(row.revision, event_type_patterns(row.type)).order_by().values("pk")
     ran = Execution.objects.filter(event=row.pk, service=OuterRef("pk"))
-    rows = Service.objects.exclude(Exists(ran))
+    rows = within(Service.objects.exclude(Exists(ran)), projects)
     rows = rows.filter(pk__in=listening) if stage == NEAR else rows.exclude(pk__in=listening)
     if query:
         rows = rows.filter(name__icontains=query)
@@ -191,8 +196,10 @@ def _stage(row: EventRow, stage: str, query: str, behind: str) -> Callable[[int]
     return lambda most: [(service, service.name) for service in _with_project(rows).order_by("name")[:most]]
 
 
-def _those_that_ran(row: EventRow, query: str, behind: str, most: int) -> list[tuple[Service, str]]:
-    runs = Execution.objects.filter(event=row.pk)
+def _those_that_ran(
+    row: EventRow, query: str, behind: str, most: int, projects: Projects | None
+) -> list[tuple[Service, str]]:
+    runs = within(Execution.objects.filter(event=row.pk), projects)
     if query:
         runs = runs.filter(service__name__icontains=query)
     if behind:

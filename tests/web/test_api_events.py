@@ -234,5 +234,5 @@ def test_a_wrong_parameter_is_named(api, query):
 def test_a_list_is_a_fixed_number_of_queries(api, journal, django_assert_num_queries):
     api.get(EVENTS_URL)  # notes that the token was used, once a minute
     for limit in (1, 6):
-        with django_assert_num_queries(2):  # who calls, and the page
+        with django_assert_num_queries(3):  # who calls, with which roles, and the page
             api.get(f"{EVENTS_URL}?limit={limit}")

@@ -165,17 +165,17 @@ def test_a_list_is_a_fixed_number_of_queries(api, rows, django_assert_num_querie
     api.get(URL)
     for limit in (1, 7):
         with django_assert_num_queries(
-            3
-        ):  # who calls, the page, and the workers that those which wait are waiting for
+            4
+        ):  # who calls, with which roles, the page, and the workers that those which wait are waiting for
             assert len(api.get(f"{URL}?limit={limit}").json()["results"]) == limit
 
 
 def test_one_execution_is_a_fixed_number_of_queries(api, rows, django_assert_num_queries):
     pk = rows[0].pk
     api.get(URL)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         api.get(f"{URL}{pk}/")
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         api.get(f"{URL}{pk}/steps/")
 
 

@@ -107,7 +107,7 @@ def test_a_flow_has_settled_when_nothing_runs_and_nothing_waits(api, diamond):
 def test_a_list_of_flows_counts_their_executions(api, diamond, django_assert_num_queries):
     dispatch(event("start", id="9"))
     api.get(URL)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         found = api.get(URL).json()["results"]
     assert len(found) == 2
     old = next(flow for flow in found if flow["id"] == "AAAAAAAAAA")
@@ -122,5 +122,5 @@ def test_one_flow_is_a_fixed_number_of_queries(api, django_assert_max_num_querie
     service("a", "start")
     dispatch(*(event("start", id=str(n), correlation_id="AAAAAAAAAA") for n in range(30)))
     api.get(URL)
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         assert len(api.get(f"{URL}AAAAAAAAAA/").json()["nodes"]) == 60

@@ -68,7 +68,7 @@ def letter(
 def test_dead_letters(api, django_assert_num_queries):
     rows = [letter(offset=n, reason="unreadable" if n else "hop_limit") for n in range(3)]
     api.get("/api/v1/dead-letters/")
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         found = api.get("/api/v1/dead-letters/").json()["results"]
     assert [row["id"] for row in found] == [row.pk for row in reversed(rows)]
     assert api.all("/api/v1/dead-letters/?limit=1") == found

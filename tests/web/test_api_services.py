@@ -86,7 +86,7 @@ def test_services_by_name(api, django_assert_num_queries):
     for name in ("b", "a", "c"):
         service(name, "x.*", {"event_type": "y", "filter": {"data": {"n": [1]}}})
     api.get(URL)
-    with django_assert_num_queries(3):  # who calls, services, triggers
+    with django_assert_num_queries(4):  # who calls, with which roles, services, triggers
         found = api.get(URL).json()["results"]
     assert [row["name"] for row in found] == ["a", "b", "c"]
     assert found[0]["project"] == "testing"
@@ -272,7 +272,7 @@ def test_a_project_is_added_and_synced(api, source, django_assert_num_queries):
     assert api.get("/api/v1/projects/shop/").json() == project
     assert [past["id"] for past in api.get("/api/v1/projects/shop/syncs/").json()["results"]] == [run["id"]]
     assert SyncRun.objects.get().actor.username == "ada"
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         api.get("/api/v1/projects/")
 
 

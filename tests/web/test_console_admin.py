@@ -14,16 +14,25 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from ferris_web.accounts.models import ApiToken, User
+from ferris_web.accounts.models import ApiToken, Membership, User
 from tests.web.console_rows import Rows
 
 OURS = [
     model for model in admin.site._registry if model._meta.app_label in ("accounts", "catalog", "executions")
 ]
 MOST_QUERIES = 30
-CHANGEABLE = {"User", "ApiToken", "Project", "EventType", "Connection", "Webhook"}
-DELETABLE = {"User", "ApiToken", "Secret", "EventType", "Connection", "Webhook", "WebhookDelivery"}
-ADDABLE = {"User", "Connection", "Webhook"}
+CHANGEABLE = {"User", "Membership", "ApiToken", "Project", "EventType", "Connection", "Webhook"}
+DELETABLE = {
+    "User",
+    "Membership",
+    "ApiToken",
+    "Secret",
+    "EventType",
+    "Connection",
+    "Webhook",
+    "WebhookDelivery",
+}
+ADDABLE = {"User", "Membership", "Connection", "Webhook"}
 
 
 def address(model: type[Model], page: str, *arguments: object) -> str:
@@ -44,6 +53,8 @@ def any_row(model: type[Model]) -> Model | None:
         from ferris_web.accounts.services import token_create
 
         token_create(User.objects.first(), "test")  # type: ignore[arg-type]
+    if model is Membership:
+        Membership.objects.get_or_create(user=User.objects.first(), project=None, role="viewer")
     if not model._default_manager.exists():
         _make_rows_of_flow_control()
     return model._default_manager.order_by("-pk").first()  # the empty key of KeyValue comes last

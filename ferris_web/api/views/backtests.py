@@ -11,10 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.backtest import Refused
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.api.incoming import body_of
 from ferris_web.api.serializers import backtests as shapes
 from ferris_web.catalog import candidate
+from ferris_web.catalog.models import Service
 from ferris_web.executions.backtesting import backtest_run
+from ferris_web.executions.visibility import allow
 
 _SECONDS = 20.0  # within the patience of clients and proxies
 
@@ -37,14 +40,18 @@ class BacktestList(APIView):
         since, until = said.get("since") or now - timedelta(days=7), said.get("until") or now
         try:
             if said["project"]:
+                allow(request.user, Action.VIEW, "project", said["project"])
                 sides = candidate.sides_of_project(said["project"], lambda line: None)
             else:
+                for name in Service.objects.filter(name__in=said["services"]).values_list("name", flat=True):
+                    allow(request.user, Action.VIEW, "service", name)
                 sides = candidate.sides_of_manifests(said["services"])
         except Refused as refused:
             raise ValidationError({"services": list(refused.problems)}) from None
         tested = backtest_run(
             sides,
             since=since,
+            projects=reach(request.user),
             until=until,
             samples=said["samples"],
             most_events=said["limit"],

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.event_schemas import LEARN
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import ById, ByName
 from ferris_web.api.serializers import catalog as shapes
@@ -23,6 +24,7 @@ from ferris_web.catalog import event_schemas, selectors
 from ferris_web.catalog.models import EventType, Schedule
 from ferris_web.catalog.services import schedule_add, schedule_remove, schedule_switch
 from ferris_web.executions.event_types import event_type_seen
+from ferris_web.executions.visibility import allow, scoped
 
 
 @extend_schema_view(
@@ -47,7 +49,7 @@ class EventTypeDetail(APIView):
         responses=shapes.EventTypeDetail,
     )
     def get(self, request: Request, name: str) -> Response:
-        return self._shown(selectors.event_type_get(name))
+        return self._shown(request, selectors.event_type_get(name))
 
     @extend_schema(
         summary="Enforce its schema, or let it be learned anew",
@@ -68,13 +70,15 @@ class EventTypeDetail(APIView):
             event_schemas.schema_enforce(row, said["strict"])
         if said.get("learn_anew"):
             event_schemas.schema_learn_anew(row, datetime.now(UTC))
-        return self._shown(row)
+        return self._shown(request, row)
 
-    def _shown(self, row: EventType) -> Response:
-        name = row.name
+    def _shown(self, request: Request, row: EventType) -> Response:
+        name, projects = row.name, reach(request.user)
+        if projects is not None:
+            row.example = None  # what an event holds is for those who see the event
         versions = selectors.event_type_versions(row)
-        sends, listens = selectors.event_type_declared(name)
-        seen = event_type_seen(name)
+        sends, listens = selectors.event_type_declared(name, projects)
+        seen = event_type_seen(name, projects)
         said = {
             **shapes.EventType(row).data,
             "schema_number": row.schema_number,
@@ -106,7 +110,8 @@ class ScheduleList(ListAPIView):
             return self.queryset
         said = query_of(self.request, shapes.ScheduleQuery)
         service = selectors.service_get(said["service"]) if said["service"] else None
-        return selectors.schedule_list(service=service, active=said["active"])
+        found = selectors.schedule_list(service=service, active=said["active"])
+        return scoped(found, self.request.user)
 
     @extend_schema(
         summary="Let the clock run a service",
@@ -115,6 +120,7 @@ class ScheduleList(ListAPIView):
     )
     def post(self, request: Request) -> Response:
         given = body_of(request, shapes.ScheduleIn)
+        allow(request.user, Action.EDIT, "service", given["service"])
         made = schedule_add(
             selectors.service_get(given["service"]),
             origin=Schedule.Origin.PERSON,

@@ -23,6 +23,7 @@ from ferris_web.api.serializers import executions as shapes
 from ferris_web.executions import selectors
 from ferris_web.executions.models import Event
 from ferris_web.executions.services import events_accept
+from ferris_web.executions.visibility import scoped
 
 _EXAMPLE = {
     "specversion": "1.0",
@@ -55,7 +56,7 @@ class EventList(ListAPIView):
     parser_classes = [AnyBody]
 
     def get_queryset(self) -> QuerySet[Event]:
-        return selectors.event_list(**query_of(self.request, shapes.EventQuery))
+        return scoped(selectors.event_list(**query_of(self.request, shapes.EventQuery)), self.request.user)
 
     @extend_schema(
         summary="Send an event, or a batch",
@@ -96,6 +97,6 @@ class EventDetail(APIView):
     )
     def get(self, request: Request, event: str) -> Response:
         row = selectors.event_get(event)
-        caused = selectors.with_names(row.executions.all())
+        caused = selectors.with_names(scoped(row.executions.all(), request.user))
         row.caused = list(caused.order_by("sequence")[:MOST])
         return Response(shapes.EventDetail(row).data)

@@ -29,6 +29,7 @@ from ferris_web.executions.log_reading import log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
 from ferris_web.executions.services.urgency import execution_prioritise
+from ferris_web.executions.visibility import scoped
 
 _LARGEST_SEQ = 2**63 - 1
 
@@ -44,7 +45,8 @@ class ExecutionList(ListAPIView):
     pagination_class = KeysetPagination
 
     def get_queryset(self) -> QuerySet[Execution]:
-        return selectors.with_names(selectors.execution_list(**query_of(self.request, shapes.ExecutionQuery)))
+        found = selectors.execution_list(**query_of(self.request, shapes.ExecutionQuery))
+        return selectors.with_names(scoped(found, self.request.user))
 
 
 class ExecutionDetail(APIView):

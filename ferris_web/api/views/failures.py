@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import whole
 from ferris_web.api.serializers import failures as shapes
@@ -34,7 +35,12 @@ class LetterGroups(APIView):
     )
     def get(self, request: Request) -> Response:
         wanted = failures.LetterGroup(**query_of(request, shapes.LetterGroupQuery))
-        return whole([shapes.LetterGroup(asdict(g)).data for g in failures.letter_groups(wanted)])
+        return whole(
+            [
+                shapes.LetterGroup(asdict(g)).data
+                for g in failures.letter_groups(wanted, projects=_reach(request))
+            ]
+        )
 
 
 class LettersRedrive(APIView):
@@ -53,7 +59,12 @@ class LettersRedrive(APIView):
         until, after = said.pop("cursor") or (said["until"] or now, "")
         limit = said.pop("limit")
         group = failures.LetterGroup(**{**said, "until": until})
-        return _answer(dead_letters_redrive(group, now=now, after=after, most=limit), until)
+        return _answer(
+            dead_letters_redrive(
+                group, now=now, after=after, most=limit, projects=_reach(request, Action.RUN)
+            ),
+            until,
+        )
 
 
 class FailureGroups(APIView):
@@ -69,7 +80,7 @@ class FailureGroups(APIView):
     )
     def get(self, request: Request) -> Response:
         wanted = failures.FailureGroup(**query_of(request, shapes.FailureGroupQuery))
-        found = failures.failure_groups(wanted, most=failures.MOST_SHOWN)
+        found = failures.failure_groups(wanted, most=failures.MOST_SHOWN, projects=_reach(request))
         return whole([shapes.FailureGroup(vars(g)).data for g in found.groups])
 
 
@@ -90,7 +101,13 @@ class FailuresRetry(APIView):
         limit = said.pop("limit")
         group = failures.FailureGroup(**{**said, "until": until})
         actor = actor_of(request).get_username()
-        return _answer(failures_retry(group, actor=actor, now=now, after=after, most=limit), until)
+        projects = _reach(request, Action.RUN)
+        piece = failures_retry(group, actor=actor, now=now, after=after, most=limit, projects=projects)
+        return _answer(piece, until)
+
+
+def _reach(request: Request, action: Action = Action.VIEW) -> frozenset[int] | None:
+    return reach(request.user, action)
 
 
 def _answer(piece: Piece, until: datetime) -> Response:

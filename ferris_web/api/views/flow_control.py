@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ferris_web.accounts.permissions import reach
 from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.serializers import flow_control as shapes
 from ferris_web.catalog.selectors import service_get
@@ -91,7 +92,7 @@ class WorkerList(APIView):
 
     @extend_schema(summary="Workers by name", responses=shapes.Workers)
     def get(self, request: Request) -> Response:
-        return Response(shapes.Workers({"results": worker_list(datetime.now(UTC))}).data)
+        return Response(shapes.Workers({"results": worker_list(datetime.now(UTC), reach(request.user))}).data)
 
 
 class WorkerDrain(APIView):

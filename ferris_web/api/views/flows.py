@@ -11,11 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ferris_web.accounts.permissions import reach
 from ferris_web.api.incoming import query_of
 from ferris_web.api.pagination import ByStart
 from ferris_web.api.serializers import executions as shapes
 from ferris_web.executions import overview, selectors
 from ferris_web.executions.models import Flow
+from ferris_web.executions.visibility import scoped
 
 
 @extend_schema_view(
@@ -29,11 +31,11 @@ class FlowList(ListAPIView):
     pagination_class = ByStart
 
     def get_queryset(self) -> QuerySet[Flow]:
-        return selectors.flow_list(**query_of(self.request, shapes.FlowQuery))
+        return scoped(selectors.flow_list(**query_of(self.request, shapes.FlowQuery)), self.request.user)
 
     def paginate_queryset(self, queryset: QuerySet[Flow]) -> list[Any]:
         page: list[Any] = super().paginate_queryset(queryset) or []
-        counts = overview.flow_counts(page)
+        counts = overview.flow_counts(page, reach(self.request.user))
         for flow in page:
             flow.statuses = counts[flow.pk]
         return page
@@ -49,4 +51,4 @@ class FlowDetail(APIView):
         responses=shapes.Flow,
     )
     def get(self, request: Request, flow_id: str) -> Response:
-        return Response(shapes.Flow(selectors.flow_graph(flow_id)).data)
+        return Response(shapes.Flow(selectors.flow_graph(flow_id, reach(request.user))).data)

@@ -16,6 +16,7 @@ from ferris_web.api.pagination import MOST, ByOpening
 from ferris_web.api.serializers import gatherings as shapes
 from ferris_web.executions import gathered
 from ferris_web.executions.models import Gathering
+from ferris_web.executions.visibility import scoped
 
 
 @extend_schema_view(
@@ -29,7 +30,8 @@ class GatheringList(ListAPIView):
     pagination_class = ByOpening
 
     def get_queryset(self) -> QuerySet[Gathering]:
-        return gathered.gathering_list(**query_of(self.request, shapes.GatheringQuery))
+        found = gathered.gathering_list(**query_of(self.request, shapes.GatheringQuery))
+        return scoped(found, self.request.user)
 
 
 class GatheringDetail(APIView):

@@ -21,6 +21,7 @@ from ferris_web.api.serializers.failures import LetterEdit
 from ferris_web.executions import selectors
 from ferris_web.executions.models import DeadLetter
 from ferris_web.executions.services import dead_letter_redrive
+from ferris_web.executions.visibility import scoped
 
 
 class TopicList(APIView):
@@ -75,7 +76,8 @@ class DeadLetterList(ListAPIView):
     pagination_class = KeysetPagination
 
     def get_queryset(self) -> QuerySet[DeadLetter]:
-        return selectors.dead_letter_list(**query_of(self.request, shapes.DeadLetterQuery))
+        found = selectors.dead_letter_list(**query_of(self.request, shapes.DeadLetterQuery))
+        return scoped(found, self.request.user)
 
 
 class DeadLetterDetail(APIView):

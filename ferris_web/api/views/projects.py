@@ -11,12 +11,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ferris_web.accounts.permissions import Action, require
 from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.pagination import ById, ByName
 from ferris_web.api.serializers import catalog as shapes
 from ferris_web.catalog import selectors
-from ferris_web.catalog.models import Project, SyncRun
+from ferris_web.catalog.models import Project, Service, SyncRun
 from ferris_web.catalog.services import project_add, project_sync
+from ferris_web.executions.visibility import allow, scoped
 
 
 @extend_schema_view(get=extend_schema(summary="Projects by name"))
@@ -28,7 +30,7 @@ class ProjectList(ListAPIView):
     pagination_class = ByName
 
     def get_queryset(self) -> QuerySet[Project]:
-        return selectors.project_list()
+        return scoped(selectors.project_list(), self.request.user)
 
     @extend_schema(
         summary="Add a project, or a repository to one",
@@ -38,6 +40,7 @@ class ProjectList(ListAPIView):
     )
     def post(self, request: Request) -> Response:
         given = body_of(request, shapes.ProjectIn)
+        project_editable(request, given["name"])
         added = project_add(**given, actor=actor_of(request), now=datetime.now(UTC))
         return Response(_shown(added.name), status=201)
 
@@ -45,6 +48,14 @@ class ProjectList(ListAPIView):
 def _shown(name: str) -> dict[str, object]:
     selectors.project_get(name)
     return shapes.Project(selectors.project_list().get(name=name)).data  # type: ignore[no-any-return]
+
+
+def project_editable(request: Request, name: str, service: str = "") -> None:
+    """PermissionDenied unless the caller may change that project, or make it; and that service, if there is one."""
+    project = Project.objects.filter(name=name).first()
+    require(request.user, Action.EDIT, project.pk if project else None, name if project else "")
+    if service and Service.objects.filter(name=service).exists():
+        allow(request.user, Action.EDIT, "service", service)
 
 
 class ProjectDetail(APIView):

@@ -11,6 +11,7 @@ from ferris_web.api.pagination import ByGiving
 from ferris_web.api.serializers import promises as shapes
 from ferris_web.executions import promised
 from ferris_web.executions.models import Promise
+from ferris_web.executions.visibility import scoped
 
 
 @extend_schema_view(
@@ -24,4 +25,5 @@ class PromiseList(ListAPIView):
     pagination_class = ByGiving
 
     def get_queryset(self) -> QuerySet[Promise]:
-        return promised.promise_list(**query_of(self.request, shapes.PromiseQuery))
+        found = promised.promise_list(**query_of(self.request, shapes.PromiseQuery))
+        return scoped(found, self.request.user)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.replaying import Selection, SelectionError
+from ferris_web.accounts.permissions import Action, require
 from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import KeysetPagination
 from ferris_web.api.serializers import replays as shapes
@@ -22,6 +23,7 @@ from ferris_web.executions import selectors
 from ferris_web.executions.models import Replay
 from ferris_web.executions.services import replays
 from ferris_web.executions.services.schedules import schedule_backfill, schedule_gaps, window_of
+from ferris_web.executions.visibility import allow, scoped
 
 _SECONDS = 15.0  # within the patience of clients and proxies
 
@@ -30,6 +32,10 @@ def draft_of(request: Request, now: datetime) -> Replay:
     """The replay that the body asks for; ValidationError names the field at fault."""
     said = body_of(request, shapes.ReplayRequest)
     service = service_get(said["service"]) if said["service"] else None
+    if service is None:
+        require(request.user, Action.RUN)  # it goes to all that listen
+    else:
+        allow(request.user, Action.RUN, "service", service.name)
     selection = Selection(
         event_type=said["event_type"],
         filter=said["filter"],
@@ -63,7 +69,7 @@ class ReplayList(ListAPIView):
     def get_queryset(self) -> QuerySet[Replay]:
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
-        return selectors.replay_list(**query_of(self.request, shapes.ReplayQuery))
+        return scoped(selectors.replay_list(**query_of(self.request, shapes.ReplayQuery)), self.request.user)
 
     @extend_schema(
         summary="Send past events again",

@@ -24,11 +24,13 @@ from ferris_web.api.pagination import ByName
 from ferris_web.api.serializers import catalog as shapes
 from ferris_web.api.serializers import executions as execution_shapes
 from ferris_web.api.views.executions import requested
+from ferris_web.api.views.projects import project_editable
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.services import config_delete, config_set, project_named, service_upload
 from ferris_web.executions.services import run_request
 from ferris_web.executions.services.state import state_delete, state_key, state_put
+from ferris_web.executions.visibility import scoped
 
 
 @extend_schema_view(
@@ -42,7 +44,8 @@ class ServiceList(ListAPIView):
     pagination_class = ByName
 
     def get_queryset(self) -> QuerySet[Service]:
-        return selectors.service_list(**query_of(self.request, shapes.ServiceQuery))
+        found = selectors.service_list(**query_of(self.request, shapes.ServiceQuery))
+        return scoped(found, self.request.user)
 
     @extend_schema(
         summary="Make a service of files, or its next version",
@@ -54,6 +57,7 @@ class ServiceList(ListAPIView):
     def post(self, request: Request) -> Response:
         given = body_of(request, shapes.ServiceIn)
         name = given["name"]
+        project_editable(request, given["project"], name)
         outcome = service_upload(project_named(given["project"]), name, given["files"], now=datetime.now(UTC))
         if outcome.refused:
             raise ValidationError({"files": _mistakes(outcome.messages)})

@@ -12,11 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.api.incoming import query_of
 from ferris_web.api.pagination import limit_of, next_link
 from ferris_web.api.serializers import why as shapes
+from ferris_web.catalog.models import Service
 from ferris_web.catalog.selectors import service_by_name_or_id
 from ferris_web.executions import selectors, why
+from ferris_web.executions.visibility import allow
 
 _ANSWER = PolymorphicProxySerializer(
     component_name="WhyAnswer",
@@ -41,7 +44,7 @@ class EventWhy(APIView):
         said = query_of(request, shapes.WhyQuery)
         row = selectors.event_get(event)
         if said["service"]:
-            found = why.verdict_of(row, service_by_name_or_id(said["service"]))
+            found = why.verdict_of(row, _service(request, said["service"]))
             return Response(shapes.Verdict(found).data)
         stages = why.STAGES if said["all"] or said["q"] else why.STAGES[:2]
         page = why.verdict_page(
@@ -50,11 +53,18 @@ class EventWhy(APIView):
             stages=stages,
             after=_place(said["cursor"], stages),
             limit=limit_of(request),
+            projects=reach(request.user),
         )
         link = next_link(request, cursor=_cursor(page.following)) if page.following else None
         return Response(
             {"results": shapes.Verdict(page.verdicts, many=True).data, "next": link, "previous": None}
         )
+
+
+def _service(request: Request, wanted: str) -> Service:
+    found = service_by_name_or_id(wanted)
+    allow(request.user, Action.VIEW, "service", found.name)
+    return found
 
 
 def _cursor(place: why.Place) -> str:

@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from ferris.backtest import Refused
 from ferris.errors import FerrisError
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog import candidate
 from ferris_web.catalog.models import Project, Service
 from ferris_web.console import filters
 from ferris_web.executions.backtesting import Tested, backtest_run
+from ferris_web.executions.visibility import allow, scoped
 
 _PERIODS = (
     ("1h", "the last hour"),
@@ -23,6 +25,7 @@ _PERIODS = (
     ("7d", "the last 7 days"),
     ("30d", "the last 30 days"),
 )
+
 _LENGTHS = {
     "1h": timedelta(hours=1),
     "24h": timedelta(days=1),
@@ -40,14 +43,14 @@ def backtest(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _answer(request)
     name = filters.text(request.GET, "service", 200)
-    service = Service.objects.filter(name=name).first() if name else None
+    service = scoped(Service.objects.filter(name=name), request.user).first() if name else None
     triggers: list[Any] = _written(service) if service else _EXAMPLE
     context = {
         "service": name,
         "triggers": json.dumps(triggers, indent=2, ensure_ascii=False),
         "project": filters.text(request.GET, "project", 100),
         "since": "7d",
-        **_known("7d"),
+        **_known(request, "7d"),
     }
     return render(request, "console/backtest.html", context)
 
@@ -65,11 +68,17 @@ def _written(service: Service) -> list[Any]:
     return found
 
 
-def _known(period: str) -> dict[str, Any]:
+def _known(request: HttpRequest, period: str) -> dict[str, Any]:
     return {
-        "names": list(Service.objects.filter(vanished_at=None).values_list("name", flat=True)[:500]),
+        "names": list(
+            scoped(Service.objects.filter(vanished_at=None), request.user).values_list("name", flat=True)[
+                :500
+            ]
+        ),
         "projects": list(
-            Project.objects.filter(repositories__isnull=False).distinct().values_list("name", flat=True)
+            scoped(Project.objects.filter(repositories__isnull=False), request.user)
+            .distinct()
+            .values_list("name", flat=True)
         ),
         "periods": [filters.Choice(value, label, value == period) for value, label in _PERIODS],
     }
@@ -82,12 +91,12 @@ def _answer(request: HttpRequest) -> HttpResponse:
         "service": filters.text(said, "service", 200),
         "triggers": said.get("triggers", "")[:_LONGEST_TEXT],
         "project": filters.text(said, "project", 100),
-        **_known(period),
+        **_known(request, period),
     }
     problems: list[str] = []
     tested = None
     try:
-        tested = _run(context, period)
+        tested = _run(request, context, period)
     except Refused as refused:
         problems = list(refused.problems)
     except FerrisError as error:
@@ -103,13 +112,21 @@ def _answer(request: HttpRequest) -> HttpResponse:
     return render(request, "console/backtest.html", context, status=422 if problems else 200)
 
 
-def _run(said: dict[str, Any], period: str) -> Tested:
+def _run(request: HttpRequest, said: dict[str, Any], period: str) -> Tested:
     if said["project"]:
+        allow(request.user, Action.VIEW, "project", said["project"])
         sides = candidate.sides_of_project(said["project"], lambda line: None)
     else:
         name = said["service"] or "(this trigger)"
+        if Service.objects.filter(name=name).exists():
+            allow(request.user, Action.VIEW, "service", name)
         sides = candidate.sides_of_manifests({name: {"trigger_events": json.loads(said["triggers"])}})
     now = timezone.now()
     return backtest_run(
-        sides, since=now - _LENGTHS[period], until=now, most_events=_EVENTS, most_seconds=_SECONDS
+        sides,
+        since=now - _LENGTHS[period],
+        until=now,
+        most_events=_EVENTS,
+        most_seconds=_SECONDS,
+        projects=reach(request.user),
     )

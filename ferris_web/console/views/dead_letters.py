@@ -14,17 +14,19 @@ from django.views.decorators.http import require_POST
 from ferris import events as cloudevents
 from ferris.config import EVENTS
 from ferris.errors import Conflict, EventError
+from ferris_web.accounts.permissions import reach
 from ferris_web.console import filters, presentation
 from ferris_web.console.paging import page
 from ferris_web.executions import services
 from ferris_web.executions.failures import LetterGroup, letter_groups
 from ferris_web.executions.models import DeadLetter
+from ferris_web.executions.visibility import scoped
 
 
 def letter_list(request: HttpRequest) -> HttpResponse:
     """Dead letters, newest first."""
     query = request.GET
-    found = DeadLetter.objects.defer("value")
+    found = scoped(DeadLetter.objects.defer("value"), request.user)
     reasons = [("", "any reason"), *((r, r.replace("_", " ")) for r in _reasons())]
     if reason := filters.chosen(query, "reason", reasons):
         found = found.filter(reason=reason)
@@ -35,7 +37,11 @@ def letter_list(request: HttpRequest) -> HttpResponse:
     since = filters.since(query, timezone.now())
     context = {
         "page": page(found, query),
-        "groups": letter_groups(LetterGroup(reason=reason, since=since), most=50) if not q else [],
+        "groups": letter_groups(
+            LetterGroup(reason=reason, since=since), most=50, projects=reach(request.user)
+        )
+        if not q
+        else [],
         "since": since.isoformat() if since else "",
         "q": q,
         "reasons": filters.choices(query, "reason", reasons),

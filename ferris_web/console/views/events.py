@@ -17,6 +17,7 @@ from django.utils import timezone
 from ferris import events as cloudevents
 from ferris.errors import Conflict, EventError, NotFound
 from ferris.event_schemas import LEARN, Change
+from ferris_web.accounts.permissions import reach
 from ferris_web.catalog import event_schemas
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import EventSchema, EventType, OutputEvent, Trigger
@@ -26,6 +27,7 @@ from ferris_web.console.views import why as reasons
 from ferris_web.executions import services
 from ferris_web.executions.event_types import event_type_hours, event_type_seen
 from ferris_web.executions.models import Event, Execution
+from ferris_web.executions.visibility import scoped, within
 
 _EXECUTIONS = 200  # shown on the page of one event
 
@@ -44,7 +46,7 @@ def event_list(request: HttpRequest) -> HttpResponse:
     if since := filters.since(query, timezone.now()):
         found = found.filter(received_at__gte=since)
     context = {
-        "page": page(found, query, time="received_at"),
+        "page": page(scoped(found, request.user), query, time="received_at"),
         "q": q,
         "type": kind,
         "matched": filters.choices(query, "matched", _MATCHED),
@@ -66,10 +68,11 @@ def event(request: HttpRequest, key: UUID) -> HttpResponse:
     row = Event.objects.filter(pk=key).first()
     if row is None:
         raise NotFound(f"there is no event {key}")
-    runs = list(row.executions.select_related("service").order_by("sequence")[:_EXECUTIONS])
+    triggered = scoped(row.executions.select_related("service"), request.user)
+    runs = list(triggered.order_by("sequence")[:_EXECUTIONS])
     context = {
         "event": row,
-        "parent": _parent(row),
+        "parent": _parent(request, row),
         "runs": runs,
         "more": max(0, row.matched - len(runs)) if len(runs) == _EXECUTIONS else 0,
         **reasons.near(request, row),
@@ -80,9 +83,10 @@ def event(request: HttpRequest, key: UUID) -> HttpResponse:
     return render(request, "console/event.html", context)
 
 
-def _parent(row: Event) -> Execution | None:
+def _parent(request: HttpRequest, row: Event) -> Execution | None:
     try:
-        return Execution.objects.select_related("service").filter(pk=UUID(row.causation_id)).first()
+        found = Execution.objects.select_related("service").filter(pk=UUID(row.causation_id))
+        return scoped(found, request.user).first()
     except ValueError:
         return None
 
@@ -104,7 +108,7 @@ def send(request: HttpRequest) -> HttpResponse:
             f"{addresses.flow(sent.flow_id)}{'&' if '?' in addresses.flow(sent.flow_id) else '?'}new=1"
         )
     values = {"type": filters.text(request.GET, "type"), "source": "console", "data": "{\n  \n}"}
-    original = _original(request.GET.get("from", ""))
+    original = _original(request, request.GET.get("from", ""))
     if original is not None:
         values |= {
             "type": original.type,
@@ -113,7 +117,12 @@ def send(request: HttpRequest) -> HttpResponse:
             "data": json.dumps(original.data, indent=2, ensure_ascii=False),
         }
     elif values["type"]:
-        seen = EventType.objects.filter(name=values["type"]).values_list("example", flat=True).first()
+        known = (
+            EventType.objects.filter(name=values["type"])
+            if reach(request.user) is None
+            else EventType.objects.none()
+        )
+        seen = known.values_list("example", flat=True).first()
         if seen is not None:
             values["data"] = json.dumps(seen, indent=2, ensure_ascii=False)
     return render(request, "console/event-send.html", {"values": values, "original": original, **_known()})
@@ -123,9 +132,9 @@ def _known() -> dict[str, Any]:
     return {"types": list(EventType.objects.order_by("-last_seen_at").values_list("name", flat=True)[:200])}
 
 
-def _original(key: str) -> Event | None:
+def _original(request: HttpRequest, key: str) -> Event | None:
     try:
-        return Event.objects.filter(pk=UUID(key)).first() if key else None
+        return scoped(Event.objects.filter(pk=UUID(key)), request.user).first() if key else None
     except ValueError:
         return None
 
@@ -210,6 +219,9 @@ def event_type(request: HttpRequest, name: str) -> HttpResponse:
     listening = (
         Trigger.objects.filter(event_type__in=patterns).select_related("service").order_by("service__name")
     )
+    projects = reach(request.user)
+    if projects is not None:
+        row.example = None  # what an event holds is for those who see the event
     context = {
         "type": row,
         "schema": next((v.schema for v in versions if v.number == row.schema_number), None),
@@ -219,11 +231,13 @@ def event_type(request: HttpRequest, name: str) -> HttpResponse:
         "manages": event_schemas.may_manage(request.user),
         "broken": broken,
         "problems": _problems(broken),
-        "seen": event_type_seen(name),
+        "seen": event_type_seen(name, projects),
         "chart": charts.events(event_type_hours(name, timezone.now())),
-        "senders": OutputEvent.objects.filter(event_type=name).select_related("service")[:100],
-        "listeners": listening[:100],
-        "events": Event.objects.filter(type=name)
+        "senders": within(OutputEvent.objects.filter(event_type=name).select_related("service"), projects)[
+            :100
+        ],
+        "listeners": within(listening, projects)[:100],
+        "events": within(Event.objects.filter(type=name), projects)
         .defer("data", "extensions")
         .order_by("-received_at", "-key")[:15],
     }

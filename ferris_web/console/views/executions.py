@@ -19,8 +19,8 @@ from ferris.errors import BackendError, Conflict, NotFound
 from ferris.lanes import WHY
 from ferris.precedence import PRIORITY_FROM
 from ferris_web.accounts.models import User
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog import selectors as catalog
-from ferris_web.catalog.models import Project
 from ferris_web.console import addresses, causes, charts, commands, filters, logs
 from ferris_web.console.paging import page
 from ferris_web.console.views import artifacts
@@ -28,6 +28,7 @@ from ferris_web.console.views.services import visible_secrets
 from ferris_web.executions import overview, selectors, services
 from ferris_web.executions.log_download import log_response
 from ferris_web.executions.models import OPEN, STATUSES, TRIGGER_TYPES, Execution
+from ferris_web.executions.visibility import allow, scoped, visible_projects
 from ferris_web.executions.waiting import execution_waiting
 
 _STATUS_OPTIONS = (("", "any status"), ("open", "open"), *((s, s.replace("_", " ")) for s, _ in STATUSES))
@@ -39,11 +40,11 @@ def execution_list(request: HttpRequest) -> HttpResponse:
     query, now = request.GET, timezone.now()
     projects = [
         ("", "all projects"),
-        *((name, name) for name in Project.objects.values_list("name", flat=True)),
+        *((name, name) for name in visible_projects(request.user).values_list("name", flat=True)),
     ]
     found = _filtered(request, projects, now)
     context = {
-        "page": page(found, query),
+        "page": page(scoped(found, request.user), query),
         "q": filters.text(query, "q"),
         "service": filters.text(query, "service", 200),
         "statuses": filters.choices(query, "status", _STATUS_OPTIONS),
@@ -89,6 +90,7 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         if "new" in request.GET:
             return render(request, "console/wait.html", {"what": "The run", "list": "console:executions"})
         raise NotFound(f"there is no execution {pk}")
+    allow(request.user, Action.VIEW, "execution", pk)
     now = timezone.now()
     steps = list(row.steps.all())
     attempts = [(number, list(group)) for number, group in groupby(reversed(steps), lambda s: s.attempt)]
@@ -104,8 +106,8 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "priorities": range(1, 11),
         "lane_reason": WHY.get(row.lane_reason, ""),
         "priority_from": PRIORITY_FROM.get(row.priority_from, "") if row.priority_from else "",
-        "parent": _get(row.parent_id) if row.parent_id else None,
-        "caused": overview.caused_by(row),
+        "parent": _parent(request, row),
+        "caused": overview.caused_by(row, reach(request.user)),
         "artifacts": artifacts.shown(row),
         "ran_before": selectors.execution_before(row),
         **_config(row),
@@ -122,6 +124,11 @@ def _config(row: Execution) -> dict[str, Any]:
         return {"config": catalog.service_config(row.service)}
     except BackendError as error:
         return {"config_error": error}
+
+
+def _parent(request: HttpRequest, row: Execution) -> Execution | None:
+    found = Execution.objects.select_related("service__project", "version", "event").filter(pk=row.parent_id)
+    return scoped(found, request.user).first() if row.parent_id else None
 
 
 def _get(pk: UUID) -> Execution | None:

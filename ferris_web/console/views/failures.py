@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.console import filters
 from ferris_web.console.views.executions import actor
 from ferris_web.executions import failures
@@ -33,7 +34,7 @@ def failure_list(request: HttpRequest) -> HttpResponse:
     since = filters.since(query, timezone.now())
     wanted = FailureGroup(service=filters.text(query, "service", 200), since=since)
     context = {
-        "kinds": failures.failure_groups(wanted, _READ, most=_SHOWN),
+        "kinds": failures.failure_groups(wanted, _READ, most=_SHOWN, projects=reach(request.user)),
         "service": wanted.service,
         "since": since.isoformat() if since else "",
         "periods": filters.choices(query, "since", _PERIODS),
@@ -54,7 +55,7 @@ def retry(request: HttpRequest) -> HttpResponse:
         since=_moment(request, "since"),
         until=until,
     )
-    who = actor(request)
+    who, projects = actor(request), reach(request.user, Action.RUN)
     retries = urlencode({"service": group.service, "trigger": "retried"})
     return _piece(
         request,
@@ -65,7 +66,9 @@ def retry(request: HttpRequest) -> HttpResponse:
             "The retries",
         ),
         named=bool(group.service or group.reason or group.kind),
-        work=lambda after: failures_retry(group, actor=who, now=timezone.now(), after=after),
+        work=lambda after: failures_retry(
+            group, actor=who, now=timezone.now(), after=after, projects=projects
+        ),
     )
 
 
@@ -86,7 +89,9 @@ def redrive(request: HttpRequest) -> HttpResponse:
         "sent on their way again",
         (reverse("console:dead-letters"), "Dead letters"),
         named=bool(group.reason or group.topic or group.event_type is not None),
-        work=lambda after: dead_letters_redrive(group, now=timezone.now(), after=after),
+        work=lambda after: dead_letters_redrive(
+            group, now=timezone.now(), after=after, projects=reach(request.user, Action.RUN)
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict
+from ferris_web.accounts.permissions import reach
 from ferris_web.catalog.selectors import service_get
 from ferris_web.console.views.executions import actor
 from ferris_web.executions.crews import lane_list, worker_list
@@ -66,7 +67,7 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
 
 def workers(request: HttpRequest) -> HttpResponse:
     """Lanes and workers: what waits, who runs what, and what is held back."""
-    context = {"lanes": lane_list(), "workers": worker_list(timezone.now())}
+    context = {"lanes": lane_list(), "workers": worker_list(timezone.now(), reach(request.user))}
     return render(request, "console/workers.html", context)
 
 

@@ -9,11 +9,13 @@ from django.utils import timezone
 from ferris.causality import EVENT, critical_path
 from ferris.errors import NotFound
 from ferris.promises import OVERDUE
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.console import filters, flowgraph, flownodes
 from ferris_web.console.paging import page
 from ferris_web.executions import overview, promised, selectors
 from ferris_web.executions.flow_tree import flow_tree
 from ferris_web.executions.models import OPEN, Event, Execution, Flow
+from ferris_web.executions.visibility import allow, scoped
 
 _PROMISES = (("", "any"), ("overdue", "overdue"))
 
@@ -30,8 +32,8 @@ def flow_list(request: HttpRequest) -> HttpResponse:
         found = found.filter(started_at__gte=since)
     if filters.chosen(query, "promise", _PROMISES):
         found = promised.flows_overdue(found)
-    shown = page(found, query, time="started_at")
-    counts = overview.flow_counts(shown.rows)
+    shown = page(scoped(found, request.user), query, time="started_at")
+    counts = overview.flow_counts(shown.rows, reach(request.user))
     overdue = promised.overdue_among(shown.rows)
     context = {
         "page": shown,
@@ -64,11 +66,12 @@ def flow(request: HttpRequest, flow_id: str) -> HttpResponse:
         if "new" in request.GET or selectors.flow_pending(flow_id):
             return render(request, "console/wait.html", {"what": "The event", "list": "console:flows"})
         raise NotFound(f"there is no flow {flow_id!r}")
-    now = timezone.now()
-    counts = overview.flow_counts([found])[found.pk]
-    promises = promised.flow_promises(found.pk)
+    allow(request.user, Action.VIEW, "flow", found.pk)
+    now, projects = timezone.now(), reach(request.user)
+    counts = overview.flow_counts([found], projects)[found.pk]
+    promises = promised.flow_promises(found.pk, projects)
     opened = _open(counts)
-    grown = flow_tree(found)
+    grown = flow_tree(found, projects)
     path = critical_path(grown.tree, now)
     chosen = filters.text(request.GET, "node", 40)
     graph = flowgraph.layout(grown.tree, path, chosen, filters.text(request.GET, "open", 400).split("."))

@@ -11,6 +11,7 @@ from ferris_web.console import filters
 from ferris_web.console.paging import page
 from ferris_web.executions import gathered
 from ferris_web.executions.models import GATHERING_STATES, KINDS
+from ferris_web.executions.visibility import scoped
 
 _STATES = (("", "any"), *((state, state) for state, _ in GATHERING_STATES))
 _KINDS = (("", "any"), *((kind, kind) for kind, _ in KINDS))
@@ -27,7 +28,7 @@ def gathering_list(request: HttpRequest) -> HttpResponse:
         key=filters.text(query, "key", 255),
     )
     context = {
-        "page": page(found, query, time="opened_at"),
+        "page": page(scoped(found, request.user), query, time="opened_at"),
         "service": filters.text(query, "service", 200),
         "key": filters.text(query, "key", 255),
         "kinds": filters.choices(query, "kind", _KINDS),

@@ -16,10 +16,12 @@ from ferris.config import CHANGES
 from ferris.errors import NotFound
 from ferris.ports import LogLine
 from ferris_web import live, sse
+from ferris_web.accounts.permissions import Action
 from ferris_web.console import filters, logs, presentation
 from ferris_web.executions.log_following import follow_lines, in_thread
 from ferris_web.executions.models import Execution
 from ferris_web.executions.settling import Mark, flow_settled
+from ferris_web.executions.visibility import allow
 
 # A stream ends after this and the browser opens a new one: who may read is then checked again.
 LONGEST_SECONDS = 900.0
@@ -37,10 +39,19 @@ def changes(request: HttpRequest) -> StreamingHttpResponse:
     execution = filters.text(request.GET, "execution", 40)
     flow = filters.text(request.GET, "flow")
     if execution:
+        allow(request.user, Action.VIEW, "execution", _uuid(execution))
         return _answer(live.subscribe(execution=execution))
     if flow:
+        allow(request.user, Action.VIEW, "flow", flow)
         return _answer(live.subscribe(flow=flow), flow)
     return _answer(live.subscribe(topics=(CHANGES,)), progress=True)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"there is no execution {text!r}") from None
 
 
 def _answer(

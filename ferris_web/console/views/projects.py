@@ -15,11 +15,14 @@ from ferris_web.catalog import repositories
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog import services as changes
 from ferris_web.catalog.models import Secret, Service, SyncRun
+from ferris_web.executions.visibility import scoped
 
 
 def project_list(request: HttpRequest) -> HttpResponse:
     """Every project."""
-    return render(request, "console/projects.html", {"projects": catalog.project_list()})
+    return render(
+        request, "console/projects.html", {"projects": scoped(catalog.project_list(), request.user)}
+    )
 
 
 @sensitive_post_parameters("token")

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 from ferris.errors import Conflict, FerrisError
 from ferris.moments import moment
 from ferris.replaying import Selection
+from ferris_web.accounts.permissions import Action, require
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.selectors import schedule_get, service_get
 from ferris_web.console import filters
@@ -27,6 +28,7 @@ from ferris_web.executions import selectors
 from ferris_web.executions.models import Replay
 from ferris_web.executions.services import replays
 from ferris_web.executions.services.schedules import schedule_backfill, schedule_gaps, window_of
+from ferris_web.executions.visibility import allow, scoped
 
 _SECONDS = 8.0
 _FIELDS = ("service", "event_type", "filter", "cesql", "flow_id", "derived", "since", "until", "rate")
@@ -36,6 +38,7 @@ _PERIODS = (
     ("7d", "last 7 days"),
     ("30d", "last 30 days"),
 )
+
 _LENGTHS = {"24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 STATUSES = (("", "any status"), *Replay.Status.choices)
 
@@ -43,7 +46,7 @@ STATUSES = (("", "any status"), *Replay.Status.choices)
 def replay_list(request: HttpRequest) -> HttpResponse:
     """Replays, newest first."""
     found = selectors.replay_list(status=filters.chosen(request.GET, "status", STATUSES))
-    rows = page(found, request.GET)
+    rows = page(scoped(found, request.user), request.GET)
     context = {
         "page": rows,
         "statuses": filters.choices(request.GET, "status", STATUSES),
@@ -61,13 +64,17 @@ def new(request: HttpRequest) -> HttpResponse:
     form["since"] = form["since"] or "7d"
     context: dict[str, Any] = {
         "form": form,
-        "names": list(Service.objects.filter(vanished_at=None).values_list("name", flat=True)[:500]),
+        "names": list(
+            scoped(Service.objects.filter(vanished_at=None), request.user).values_list("name", flat=True)[
+                :500
+            ]
+        ),
     }
     if request.method != "POST":
         return render(request, "console/replay-new.html", context)
     now = timezone.now()
     try:
-        draft = _draft(form, now)
+        draft = _draft(request, form, now)
         if said.get("do") == "begin":
             expected = said.get("expected", "")
             begun = replays.replay_begin(
@@ -86,8 +93,12 @@ def new(request: HttpRequest) -> HttpResponse:
         return render(request, "console/replay-new.html", context, status=422)
 
 
-def _draft(form: dict[str, str], now: datetime) -> Replay:
+def _draft(request: HttpRequest, form: dict[str, str], now: datetime) -> Replay:
     service = service_get(form["service"]) if form["service"] else None
+    if service is None:
+        require(request.user, Action.RUN)  # it goes to all that listen
+    else:
+        allow(request.user, Action.RUN, "service", service.name)
     try:
         rule = json.loads(form["filter"]) if form["filter"] else None
     except ValueError as error:

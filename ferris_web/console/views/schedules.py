@@ -10,6 +10,7 @@ from django.utils import timezone
 from ferris_web.catalog import selectors as catalog
 from ferris_web.console import filters
 from ferris_web.console.views.services import next_times
+from ferris_web.executions.visibility import scoped
 
 STATES = (("", "active and ended"), ("active", "active"), ("ended", "ended or off"))
 
@@ -21,7 +22,7 @@ def schedule_list(request: HttpRequest) -> HttpResponse:
     q = filters.text(request.GET, "q", 200)
     if q:
         found = found.filter(service__name__icontains=q)
-    page = Paginator(found, 50).get_page(request.GET.get("page"))
+    page = Paginator(scoped(found, request.user), 50).get_page(request.GET.get("page"))
     now = timezone.now()
     context = {
         "page": page,

@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_POST
 
 from ferris.errors import NotFound
+from ferris_web.accounts.permissions import Action, require
 from ferris_web.catalog import secrets
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project, Service
@@ -25,8 +26,10 @@ def service_secret(request: HttpRequest, name: str) -> HttpResponse:
     owner: dict[str, Service | Project] = {"service": service}
     if scope == "project":
         owner = {"project": service.project}
+        require(request.user, Action.EDIT, service.project_id, service.project.name)
     elif scope == "platform":
         owner = {}
+        require(request.user, Action.EDIT)
     _change(request, scope, owner)
     return redirect("console:service-settings", name=service.name)
 

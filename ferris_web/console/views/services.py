@@ -17,13 +17,15 @@ from django.utils import timezone
 from ferris import cron
 from ferris.errors import BackendError, FerrisError, NotFound
 from ferris_web import wiring
+from ferris_web.accounts.permissions import reach
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.differences import versions_compared
-from ferris_web.catalog.models import OutputEvent, Project, Schedule, Secret, Service, ServiceVersion, Trigger
+from ferris_web.catalog.models import OutputEvent, Schedule, Secret, Service, ServiceVersion, Trigger
 from ferris_web.console import charts, filters, presentation
 from ferris_web.console.paging import page
 from ferris_web.executions import overview as figures
 from ferris_web.executions.models import Execution
+from ferris_web.executions.visibility import Projects, scoped, visible_projects, within
 
 STATES = (("", "any state"), ("active", "active"), ("inactive", "inactive or gone"))
 _WEEK = timedelta(days=7)
@@ -37,9 +39,14 @@ def service_list(request: HttpRequest) -> HttpResponse:
     query = request.GET
     projects = [
         ("", "all projects"),
-        *((name, name) for name in Project.objects.values_list("name", flat=True)),
+        *((name, name) for name in visible_projects(request.user).values_list("name", flat=True)),
     ]
-    known = cache.get_or_set("console:tags", catalog.tag_list, _TAG_SECONDS)
+    projects_of = reach(request.user)
+    known = (
+        cache.get_or_set("console:tags", catalog.tag_list, _TAG_SECONDS)
+        if projects_of is None
+        else catalog.tag_list(projects_of)
+    )
     tags = [("", "all tags"), *((tag, tag) for tag in known)]
     state = filters.chosen(query, "state", STATES)
     found = catalog.service_list(
@@ -48,7 +55,7 @@ def service_list(request: HttpRequest) -> HttpResponse:
         query=filters.text(query, "q", 200),
         runs={"active": True, "inactive": False}.get(state),
     )
-    shown = page(found, query, order=("name",))
+    shown = page(scoped(found, request.user), query, order=("name",))
     latest = figures.latest_of(shown.rows)
     context = {
         "page": shown,
@@ -70,13 +77,14 @@ def overview(request: HttpRequest, name: str) -> HttpResponse:
     recent = list(recent[: charts.RUNS])
     triggers = list(service.triggers.all())
     outputs = list(service.output_events.all())
-    before, after = figures.service_peers(service, now - _WEEK)
+    projects = reach(request.user)
+    before, after = figures.service_peers(service, now - _WEEK, projects)
     schedules = list(catalog.schedule_list(service=service, active=True)[:10])
     context = {
         "service": service,
         "tab": "overview",
-        "triggers": _with_senders(triggers, before),
-        "outputs": _with_listeners(outputs, after),
+        "triggers": _with_senders(triggers, before, projects),
+        "outputs": _with_listeners(outputs, after, projects),
         "caused_by": before,
         "causes": after,
         "schedules": [(schedule, next_times(schedule, now, 10)) for schedule in schedules],
@@ -96,7 +104,7 @@ class Link:
     peers: list[tuple[str, bool]]
 
 
-def _with_senders(triggers: list[Trigger], seen: list[str]) -> list[Link]:
+def _with_senders(triggers: list[Trigger], seen: list[str], projects: Projects | None) -> list[Link]:
     """Each trigger with the services whose manifests declare to send such an event."""
     wanted = Q(pk__in=())
     for trigger in triggers:
@@ -105,15 +113,17 @@ def _with_senders(triggers: list[Trigger], seen: list[str]) -> list[Link]:
             wanted |= Q(event_type__startswith=kind[:-1]) if kind != "*" else Q(pk__in=())
         else:
             wanted |= Q(event_type=kind)
-    found = OutputEvent.objects.filter(wanted).values_list("event_type", "service__name")[:PEERS]
-    return [Link(t, _marked({s for kind, s in found if _covers(t.event_type, kind)}, seen)) for t in triggers]
+    found = within(OutputEvent.objects.filter(wanted), projects)
+    pairs = found.values_list("event_type", "service__name")[:PEERS]
+    return [Link(t, _marked({s for kind, s in pairs if _covers(t.event_type, kind)}, seen)) for t in triggers]
 
 
-def _with_listeners(outputs: list[OutputEvent], seen: list[str]) -> list[Link]:
+def _with_listeners(outputs: list[OutputEvent], seen: list[str], projects: Projects | None) -> list[Link]:
     """Each declared output with the services that have a trigger for it."""
     patterns = {pattern for o in outputs for pattern in catalog.event_type_patterns(o.event_type)} - {"*"}
-    found = Trigger.objects.filter(event_type__in=patterns).values_list("event_type", "service__name")[:PEERS]
-    return [Link(o, _marked({s for kind, s in found if _covers(kind, o.event_type)}, seen)) for o in outputs]
+    found = within(Trigger.objects.filter(event_type__in=patterns), projects)
+    pairs = found.values_list("event_type", "service__name")[:PEERS]
+    return [Link(o, _marked({s for kind, s in pairs if _covers(kind, o.event_type)}, seen)) for o in outputs]
 
 
 def _marked(names: set[str], seen: list[str]) -> list[tuple[str, bool]]:

@@ -10,10 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from ferris.errors import NotFound
+from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog import selectors as catalog
 from ferris_web.console import filters
 from ferris_web.executions import selectors, why
 from ferris_web.executions.models import Event
+from ferris_web.executions.visibility import allow, scoped
 
 _ON_THE_EVENT = 20  # services told on the event's own page
 _ON_A_PAGE = 50
@@ -21,7 +23,7 @@ _ON_A_PAGE = 50
 
 def near(request: HttpRequest, row: Event) -> dict[str, Any]:
     """For the page of an event: the services that listen for its type and did not run, the first of them."""
-    page = why.verdict_page(row, stages=(why.NEAR,), limit=_ON_THE_EVENT)
+    page = why.verdict_page(row, stages=(why.NEAR,), limit=_ON_THE_EVENT, projects=reach(request.user))
     return {"others": page.verdicts, "more_others": _following(page.following, "", False)}
 
 
@@ -34,7 +36,9 @@ def event(request: HttpRequest, key: UUID) -> HttpResponse:
     everything = bool(query) or filters.text(request.GET, "all", 5) == "1"
     stages = why.STAGES if everything else why.STAGES[:2]
     place = _place(request, stages)
-    page = why.verdict_page(row, query=query, stages=stages, after=place, limit=_ON_A_PAGE)
+    page = why.verdict_page(
+        row, query=query, stages=stages, after=place, limit=_ON_A_PAGE, projects=reach(request.user)
+    )
     context = {
         "event": row,
         "verdicts": page.verdicts,
@@ -70,6 +74,7 @@ def service(request: HttpRequest, name: str) -> HttpResponse:
     if wanted:
         try:
             found = selectors.event_get(wanted)
+            allow(request.user, Action.VIEW, "event", found.pk)
         except NotFound:
             context["missing"] = True
         else:
@@ -77,5 +82,7 @@ def service(request: HttpRequest, name: str) -> HttpResponse:
     else:
         types = [trigger.event_type for trigger in row.triggers.all()[:20] if "*" not in trigger.event_type]
         recent = Event.objects.filter(type__in=types).defer("data", "extensions")
-        context["recent"] = recent.order_by("-received_at", "-key")[:10] if types else []
+        context["recent"] = (
+            scoped(recent, request.user).order_by("-received_at", "-key")[:10] if types else []
+        )
     return render(request, "console/service-why.html", context)

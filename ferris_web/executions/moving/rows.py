@@ -16,7 +16,7 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
 from ferris_web import wiring
-from ferris_web.accounts.models import ApiToken, User
+from ferris_web.accounts.models import ApiToken, Membership, User
 from ferris_web.catalog.history import history_begin
 from ferris_web.catalog.models import (
     Connection,
@@ -60,6 +60,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Group, User, ApiToken),
     *(
         Project,
+        Membership,
         Repository,
         RepositorySecret,
         SyncRun,

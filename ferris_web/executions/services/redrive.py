@@ -28,6 +28,7 @@ from ferris_web.executions.failures import FailureGroup, LetterGroup
 from ferris_web.executions.models import DeadLetter, Execution
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.services.requests import retry_event
+from ferris_web.executions.visibility import Projects
 
 HOP_LIMIT = "hop_limit"
 AT_ONCE = 500
@@ -105,12 +106,19 @@ def _counted_anew(row: DeadLetter, event: Event) -> Event:
     return replace(event, extensions={k: v for k, v in event.extensions.items() if k != "ferrishops"})
 
 
-def dead_letters_redrive(group: LetterGroup, *, now: datetime, after: str = "", most: int = AT_ONCE) -> Piece:
+def dead_letters_redrive(
+    group: LetterGroup,
+    *,
+    now: datetime,
+    after: str = "",
+    most: int = AT_ONCE,
+    projects: Projects | None = None,
+) -> Piece:
     """Send the next `most` dead letters of a group that were not sent yet, the oldest first.
 
     One whose event the journal has already counts as sent. Those that hold no event are refused, and stay.
     """
-    rows = list(_behind(failures.letters(group).filter(redriven_at=None), after)[:most])
+    rows = list(_behind(failures.letters(group, projects).filter(redriven_at=None), after)[:most])
     found = [(row, dead_letter_event(row)) for row in rows]
     known = set(
         EventRow.objects.filter(pk__in=[event.key for _, event in found if event]).values_list(
@@ -131,14 +139,20 @@ def _behind(rows: QuerySet[DeadLetter], after: str) -> QuerySet[DeadLetter]:
 
 
 def failures_retry(
-    group: FailureGroup, *, actor: str, now: datetime, after: str = "", most: int = AT_ONCE
+    group: FailureGroup,
+    *,
+    actor: str,
+    now: datetime,
+    after: str = "",
+    most: int = AT_ONCE,
+    projects: Projects | None = None,
 ) -> Piece:
     """Ask for another execution of the next `most` failures, the oldest first: of those that are of this group.
 
     Each failed execution is asked for once, whoever asks and however often: one that was retried in any way is
     passed over. A service that is inactive or gone is refused, as its executions would be skipped.
     """
-    rows = list(failures.executions(group, after)[:most])
+    rows = list(failures.executions(group, after, projects)[:most])
     sent: list[Event] = []
     refused = 0
     for row in rows:

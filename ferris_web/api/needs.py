@@ -1,0 +1,102 @@
+"""What each route of the REST API asks of who calls, by its name. A route that is not here is for administrators of
+the platform only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from ferris_web.accounts.permissions import Action
+from ferris_web.executions.visibility import ANYONE, Need, check
+
+_VIEW, _RUN, _EDIT = Action.VIEW, Action.RUN, Action.EDIT
+_CHANGED_BY_ADMINISTRATORS = Need("member", write=_VIEW)  # the view asks `administers`
+
+
+def _of(kind: str, by: str, write: Action = _EDIT) -> Need:
+    return Need(kind, _VIEW, write, by)
+
+
+NEEDS: Final[Mapping[str, Need]] = {
+    "schema": ANYONE,
+    "docs": ANYONE,
+    "events": Need("anyone", write=_RUN),  # an event may run services of every project
+    "event": _of("event", "event"),
+    "event-why": _of("event", "event"),
+    "backtests": Need("member", write=_VIEW),
+    # Lists show each caller what is theirs.
+    **dict.fromkeys(("executions", "failures", "flows", "gatherings", "services", "promises"), ANYONE),
+    **dict.fromkeys(("projects", "schedules", "dead-letters", "dead-letter-groups"), ANYONE),
+    "replays": Need("anyone", write=_RUN),
+    "execution": _of("execution", "pk"),
+    "execution-steps": _of("execution", "pk"),
+    "execution-artifacts": _of("execution", "pk"),
+    "execution-artifact": _of("execution", "pk"),
+    "execution-logs": _of("execution", "pk"),
+    "execution-log-file": _of("execution", "pk"),
+    "execution-cancel": _of("execution", "pk", _RUN),
+    "execution-priority": _of("execution", "pk", _RUN),
+    "execution-retry": _of("execution", "pk", _RUN),
+    "failures-retry": Need("member", write=_RUN),
+    "flow": _of("flow", "flow_id"),
+    "gathering": _of("gathering", "pk"),
+    "service": _of("service", "name"),
+    "service-run": _of("service", "name", _RUN),
+    "service-pause": _of("service", "name", _RUN),
+    "service-resume": _of("service", "name", _RUN),
+    "service-config": _of("service", "name"),
+    "service-state": _of("service", "name"),
+    "service-secrets": _of("service", "name"),
+    "service-secret": _of("service", "name"),
+    "lanes": Need("member"),
+    "lane-pause": Need("platform"),
+    "lane-resume": Need("platform"),
+    "workers": Need("member"),
+    "worker-drain": Need("platform"),
+    "worker-resume": Need("platform"),
+    "project": _of("project", "name"),
+    "project-sync": _of("project", "name"),
+    "project-syncs": _of("project", "name"),
+    **dict.fromkeys(("repositories", "repository"), _of("project", "name")),
+    **dict.fromkeys(("repository-deploy-key", "repository-host-key"), _of("project", "name")),
+    "project-secrets": _of("project", "name"),
+    "project-secret": _of("project", "name"),
+    "secrets": Need("platform"),
+    "secret": Need("platform"),
+    **dict.fromkeys(("connections", "connection", "connection-test"), _CHANGED_BY_ADMINISTRATORS),
+    **dict.fromkeys(("webhooks", "webhook", "webhook-test"), _CHANGED_BY_ADMINISTRATORS),
+    "webhook-deliveries": _CHANGED_BY_ADMINISTRATORS,
+    **dict.fromkeys(("event-maps", "event-map"), _CHANGED_BY_ADMINISTRATORS),
+    "event-map-try": Need("platform", write=_VIEW),  # it shows past events
+    **dict.fromkeys(("event-types", "event-type"), _CHANGED_BY_ADMINISTRATORS),
+    "schedule": _of("schedule", "pk"),
+    "schedule-gaps": _of("schedule", "pk"),
+    "schedule-backfill": _of("schedule", "pk", _RUN),
+    "replay-preview": Need("member", write=_RUN),
+    "replay": _of("replay", "pk"),
+    "replay-stop": _of("replay", "pk", _RUN),
+    "replay-resume": _of("replay", "pk", _RUN),
+    # The log as it is holds what belongs to all projects.
+    "topics": Need("platform"),
+    "topic-records": Need("platform"),
+    "dead-letters-redrive": Need("member", write=_RUN),
+    "dead-letter": _of("dead letter", "number"),
+    "dead-letter-redrive": _of("dead letter", "number", _RUN),
+}
+
+
+class RoutePermission(BasePermission):
+    """For known users who may do what the route asks for."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """NotFound, PermissionDenied or NotAuthenticated say what is lacking."""
+        if not request.user or not request.user.is_authenticated:
+            raise NotAuthenticated
+        match = request.resolver_match
+        need = getattr(match.func, "need", None) or NEEDS.get(match.url_name or "")
+        check(request.user, need, request.method, match.kwargs)
+        return True

@@ -1,0 +1,94 @@
+"""What each page of the console asks of who opens it, by the name of its route. A route that is not here is for
+administrators of the platform only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ferris_web.accounts.permissions import Action
+from ferris_web.executions.visibility import ADMINISTRATORS, ANYONE, Need
+
+_VIEW, _RUN, _EDIT = Action.VIEW, Action.RUN, Action.EDIT
+_CHANGED_BY_ADMINISTRATORS = Need("member", write=_VIEW)  # the view asks `administers`
+
+
+def _of(kind: str, by: str, write: Action = _EDIT, read: Action = _VIEW) -> Need:
+    return Need(kind, read, write, by)
+
+
+NEEDS: Final[Mapping[str, Need]] = {
+    # What everybody who is signed in may open: the lists show each person what is theirs.
+    **dict.fromkeys(
+        (
+            *(
+                "dashboard",
+                "help",
+                "help-page",
+                "services",
+                "projects",
+                "executions",
+                "failures",
+                "flows",
+                "events",
+            ),
+            *("gatherings", "schedules", "replays", "dead-letters", "live"),
+        ),
+        ANYONE,
+    ),
+    "service": _of("service", "name"),
+    "service-run": _of("service", "name", _RUN, _RUN),
+    "service-pause": _of("service", "name", _RUN),
+    "service-resume": _of("service", "name", _RUN),
+    "service-files": _of("service", "name"),
+    "service-settings": _of("service", "name"),
+    "service-secret": _of("service", "name"),
+    "service-versions": _of("service", "name"),
+    "service-diff": _of("service", "name"),
+    "service-why": _of("service", "name"),
+    "project-add": Need("platform", _EDIT, _EDIT),
+    "project": _of("project", "name"),
+    "project-sync": _of("project", "name"),
+    "project-secret": _of("project", "name"),
+    "repository": _of("project", "name"),
+    **dict.fromkeys(
+        ("repository-add", "repository-key", "repository-remove"), _of("project", "name", _EDIT, _EDIT)
+    ),
+    **dict.fromkeys(("connections", "connection", "connection-add"), _CHANGED_BY_ADMINISTRATORS),
+    **dict.fromkeys(("connection-test", "connection-remove"), _CHANGED_BY_ADMINISTRATORS),
+    **dict.fromkeys(("webhooks", "webhook", "webhook-add"), _CHANGED_BY_ADMINISTRATORS),
+    **dict.fromkeys(("webhook-test", "webhook-remove"), _CHANGED_BY_ADMINISTRATORS),
+    **dict.fromkeys(("event-maps", "event-map-remove"), _CHANGED_BY_ADMINISTRATORS),
+    "event-map-new": Need("platform", write=_VIEW),  # it shows past events
+    **dict.fromkeys(("event-types", "event-type", "event-type-by-name"), _CHANGED_BY_ADMINISTRATORS),
+    "execution": ANYONE,  # a run that was just asked for has no row yet: the view asks once there is one
+    "execution-log": _of("execution", "pk"),
+    "execution-log-file": _of("execution", "pk"),
+    "artifact": _of("execution", "pk"),
+    "artifact-file": _of("execution", "pk"),
+    "execution-cancel": _of("execution", "pk", _RUN),
+    "execution-priority": _of("execution", "pk", _RUN),
+    "execution-retry": _of("execution", "pk", _RUN),
+    "live-log": _of("execution", "pk"),
+    "failures-retry": Need("member", write=_RUN),  # of those failures that one may retry
+    "dead-letters-redrive": Need("member", write=_RUN),
+    "dead-letter": _of("dead letter", "pk"),
+    "dead-letter-redrive": _of("dead letter", "pk", _RUN),
+    "workers": Need("member"),
+    "lane": Need("platform"),
+    "worker": Need("platform"),
+    **dict.fromkeys(("flow", "flow-by-name"), ANYONE),  # as well
+    "event-send": Need("member", _RUN, _RUN),
+    "event": _of("event", "key"),
+    "event-why": _of("event", "key"),
+    "backtest": Need("member", write=_VIEW),
+    "gathering": _of("gathering", "pk"),
+    "schedule-gaps": _of("schedule", "pk", _RUN),
+    "replay-new": Need("member", _RUN, _RUN),
+    "replay": _of("replay", "pk"),
+    "replay-stop": _of("replay", "pk", _RUN),
+    "replay-resume": _of("replay", "pk", _RUN),
+    # The log and the objects as they are hold what belongs to all projects.
+    **dict.fromkeys(("topics", "topic", "buckets", "bucket", "object"), Need("platform")),
+    "administration": ADMINISTRATORS,
+}
