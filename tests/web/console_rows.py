@@ -65,6 +65,7 @@ class Rows:
     letter: Any = None
     replay: Any = None
     schedule: Any = None
+    gathering: Any = None
 
 
 def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
@@ -199,6 +200,8 @@ class _History:
         self._letters()
         self._replays()
         self._promises()
+        self._gathering()
+        self._workers()
         self.rows.schedule = self.services["make_report"].schedules.filter(origin="person").first()
 
     def _promises(self) -> None:
@@ -382,6 +385,42 @@ class _History:
             created_at=self.now - timedelta(minutes=1),
         )
 
+    def _gathering(self) -> None:
+        from dataclasses import asdict
+
+        from ferris.intake import Join
+        from ferris.triggers import TriggerSpec
+        from ferris_web.executions.models import Gathering
+
+        entries = tuple(TriggerSpec(kind) for kind in ("quakes.file.loaded", "quakes.report.made"))
+        first = self.event("quakes.file.loaded", self.now, "HALFFLOW26", {"region": "asia" + self.hostile})
+        self.rows.gathering = Gathering.objects.create(
+            id=UUID(int=7),
+            slot=UUID(int=7),
+            service=self.services["make_report"],
+            kind="join",
+            key="asia" + self.hostile,
+            rule=json.loads(json.dumps(asdict(Join("all_of", entries, 3600, "data.region")))),
+            state="open",
+            opened_at=self.now,
+            due_at=self.now + timedelta(hours=1),
+            until=self.now + timedelta(hours=1),
+            first_event=first,
+            last_event=first,
+            size=1,
+        )
+
+    def _workers(self) -> None:
+        from ferris.isolation import LAYERS
+        from ferris.lanes import LANES
+        from ferris_web.executions.services.workers import About, worker_seen
+
+        lacking = {"cgroup_pids": "the folder of its group cannot be written" + self.hostile}
+        isolation = {"level": "best", "layers": list(LAYERS)[:6], "lacking": lacking, "builds": ["limits"]}
+        began = self.now - timedelta(hours=5)
+        worker_seen("worker-1@tests", About(tuple(LANES), 8, began, isolation=isolation), self.now)
+        worker_seen("worker-2@tests", About(("slow",), 2, began), self.now)
+
     def event(
         self, kind: str, at: datetime, flow: str, data: Any, *, cause: Any = None, subject: str = ""
     ) -> Any:
@@ -509,6 +548,25 @@ def _stores(rows: Rows, now: datetime, hostile: str) -> None:
         "reports", "photo.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
     )
     store.put("reports", "data.bin", bytes(range(256)))
+    _artifacts(rows.executions["load"], store, now, hostile)
+
+
+def _artifacts(execution: Any, store: Any, now: datetime, hostile: str) -> None:
+    """A page, a table and a picture that a step left."""
+    from ferris.artifacts import BUCKET
+    from ferris_web.executions.models import Artifact
+
+    left = {
+        "chart.svg": ("image/svg+xml", "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"),
+        "quakes.csv": ("text/csv", f"time,magnitude\n2026-11-01,6.4{hostile}\n"),
+        "report.html": ("text/html", f"<title>Quakes</title><h1>Report</h1>{hostile}"),
+    }
+    for name, (kind, text) in left.items():
+        row = Artifact.objects.create(
+            execution=execution, attempt=1, step=0, script="load.py", name=name, content_type=kind,
+            size=len(text.encode()), day=f"{now:%Y-%m-%d}", created_at=now,
+        )  # fmt: skip
+        store.put(BUCKET, row.key, text.encode(), kind)
 
 
 if __name__ == "__main__":
