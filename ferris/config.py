@@ -58,7 +58,7 @@ class Settings:
     secret_keys: tuple[str, ...] = field(repr=False)
     executor_token: str = field(repr=False)
     control_url: str = ""
-    worker_concurrency: int = 4
+    worker_concurrency: int = 8
     lease_seconds: float = 30.0
     heartbeat_seconds: float = 1.0
     cancel_grace_seconds: float = 1.0
@@ -139,7 +139,7 @@ class Settings:
             executor_token=environ.get("FERRIS_EXECUTOR_TOKEN") or keys.lines("executor.token", _token)[0],
             control_url=read.text("FERRIS_CONTROL_URL", f"http://{local}:{port}/control").rstrip("/"),
             worker_concurrency=read.whole(
-                "FERRIS_CONCURRENCY", max(4, 2 * (os.cpu_count() or 2)), low=1, high=1000
+                "FERRIS_CONCURRENCY", max(8, 4 * (os.cpu_count() or 2)), low=1, high=1000
             ),
             lease_seconds=read.seconds("FERRIS_LEASE", 30.0, low=2.0),
             heartbeat_seconds=read.seconds("FERRIS_HEARTBEAT", 1.0, low=0.1),

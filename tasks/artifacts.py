@@ -16,9 +16,11 @@ from ferris.errors import BackendError
 from ferris.execution import ExecutionOrder
 from ferris.ports import ObjectStore
 from tasks.mask import BY_CHANCE, MASK, SHORTEST, Masker
+from tasks.spares import Spares, is_empty, is_private
 
 _CHUNK: Final = 1024 * 1024
 _LARGEST_MASKED: Final = 64 * 1024 * 1024
+_KIND: Final = "artifacts"
 _LONGEST_PAUSE: Final = 5.0
 _MOST_LOOKED_AT: Final = 10_000
 _TEXT: Final = ("application/json", "application/xml", "application/javascript", "image/svg+xml")
@@ -46,17 +48,22 @@ class Artifacts:
         masker: Masker,
         note: Note,
         limits: Limits,
+        spares: Spares,
     ) -> None:
         self.folder = folder
         self._objects, self._order, self._masker, self._note = objects, order, masker, note
         self._bytes, self._count = limits.bytes, limits.count
         self._stated: dict[str, str] = {}
+        self._spares = spares
 
     def prepare(self, step: int) -> Path:
         """The empty folder of a step, made. Nothing else is in it when its script begins."""
         self._stated = {}
         folder = self.folder / str(step)
-        folder.mkdir(mode=0o700, parents=True)
+        if step == 0 and self._spares.take(self.folder, _KIND, _is_unused):
+            return folder
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700)
         return folder
 
     def state(self, name: str, content_type: str) -> None:
@@ -148,6 +155,11 @@ class Artifacts:
 
     def _refuse_rest(self, problem: str) -> None:
         self._note("warning", f"artifacts: {problem}")
+
+
+def _is_unused(folder: Path) -> bool:
+    """True for a folder in which one step has left nothing."""
+    return is_private(folder) and os.listdir(folder) == ["0"] and is_empty(folder / "0")
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, BinaryIO | str]]:

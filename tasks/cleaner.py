@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.cell import Cell
+from tasks.spares import Spares
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,8 @@ _AT_MOST_EVERY: Final = 1.0
 class Cleaner:
     """One thread. Folders go after the processes that might write into them."""
 
-    def __init__(self, give_back: Callable[[Cell], None]) -> None:
-        self._give_back = give_back
+    def __init__(self, give_back: Callable[[Cell], None], spares: Spares) -> None:
+        self._give_back, self._spares = give_back, spares
         self._changed = threading.Condition()
         self._ended: list[Cell] = []
         self._closed = False
@@ -64,7 +65,8 @@ class Cleaner:
                 end_leftovers([cell.channel for cell in ended])
                 for cell in ended:
                     for folder in cell.folders:
-                        remove(folder)
+                        if not self._spares.give_back(folder):
+                            remove(folder)
                     self._give_back(cell)
             except OSError:
                 log.exception("cleaning up failed")

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import itertools
 import logging
 import os
-import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from ferris import adapters
 from ferris.config import Settings
 from tasks import metrics
 from tasks.builds import Builds
-from tasks.cleaner import Cleaner, end_leftovers, remove
+from tasks.cleaner import Cleaner
 from tasks.command import inherited
 from tasks.control import ControlClient
 from tasks.environment import BuildStep, Environments
@@ -32,11 +26,11 @@ from tasks.presence import ConsumerPresence
 from tasks.report import Reporter
 from tasks.runner import ColdRunner, Runner
 from tasks.warm import WarmRunner
+from tasks.workplace import Workplace
 
 log = logging.getLogger(__name__)
 
 _CALLS: Final = 8
-_LONGEST_SOCKETS: Final = 90
 
 
 class Executor:
@@ -60,7 +54,7 @@ class Executor:
         self.workplace = Workplace(settings.home / "work")
         self.isolation = Isolation(settings)
         self.builds = Builds(settings, self.isolation)
-        self.cleaner = Cleaner(self.isolation.give_back)
+        self.cleaner = Cleaner(self.isolation.give_back, self.workplace.spares)
         self.closing = False
         self.presence: ConsumerPresence | None = None
         self._closed = False
@@ -113,65 +107,6 @@ class Executor:
         self.cleaner.close()
         self.isolation.close()
         self.workplace.close()
-
-
-class Workplace:
-    """The folder in which this worker's scripts run. What workers that died left beside it is removed."""
-
-    def __init__(self, parent: Path) -> None:
-        parent.mkdir(parents=True, exist_ok=True)
-        self._own = parent / f"{socket.gethostname()}-{os.getpid()}"
-        # One at a time: a lock that was just made, and not taken yet, would look like that of a worker that died.
-        with (parent / "sweep").open("a") as sweeping:
-            fcntl.flock(sweeping, fcntl.LOCK_EX)
-            self._lock = _lock(self._own.with_name(f"{self._own.name}.lock"))
-            self._sweep(parent)
-            shutil.rmtree(self._own, ignore_errors=True)
-            self._own.mkdir(mode=0o700)
-        self.attempts = self._own / "attempts"
-        self.attempts.mkdir()
-        self._sockets = _short(self._own / "sockets")
-        self._numbers = itertools.count(1)
-
-    def socket_path(self) -> str:
-        """A path for a new Unix socket."""
-        return str(self._sockets / str(next(self._numbers)))
-
-    def close(self) -> None:
-        """Remove the folder."""
-        remove(self._own)
-        shutil.rmtree(self._sockets, ignore_errors=True)
-        if self._lock is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._lock.name)
-            self._lock.close()
-
-    def _sweep(self, parent: Path) -> None:
-        for lock in parent.glob("*.lock"):
-            if lock.name != f"{self._own.name}.lock" and (held := _lock(lock)) is not None:
-                with held:
-                    left = parent / lock.name.removesuffix(".lock")
-                    end_leftovers([f"{left}/"])
-                    remove(left)
-                    lock.unlink(missing_ok=True)
-
-
-def _short(folder: Path) -> Path:
-    """The folder, made; another one when its path leaves no room for a socket in it (sun_path of unix(7))."""
-    if len(os.fsencode(folder)) <= _LONGEST_SOCKETS:
-        folder.mkdir()
-        return folder
-    return Path(tempfile.mkdtemp(prefix="ferris-sockets-"))
-
-
-def _lock(path: Path) -> IO[str] | None:
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 _making = threading.Lock()

@@ -25,6 +25,7 @@ from ferris.isolation import BEST, LAYERS, NONE, OFF, ResourceLimits, build_laye
 from tasks.cell import Cell, Groups, Users, group_name, make_groups, sweep_groups
 from tasks.nursery import Nursery
 from tasks.runner import BOOT, SDK
+from tasks.spares import Spares
 
 log = logging.getLogger(__name__)
 
@@ -146,11 +147,13 @@ class Isolation:
                     )
         return level, lacking
 
-    def cell(self, order: ExecutionOrder, channel: str, folder: Path, artifacts: Path) -> Cell:
+    def cell(
+        self, order: ExecutionOrder, channel: str, folder: Path, artifacts: Path, spares: Spares
+    ) -> Cell:
         """The cell of an attempt: its temporary folder is made. IsolationMissing; OSError."""
         level, lacking = self.layers(order)
         cell = Cell(channel, folder, Path(f"{channel}.tmp"), artifacts)
-        cell.temporary.mkdir(mode=0o700)
+        spares.empty(cell.temporary)
         if level == OFF:
             return cell
         limits = self.limits(order)

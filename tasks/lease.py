@@ -28,6 +28,10 @@ _IDLE: Final = 20.0
 """Seconds between beats of a worker that runs nothing: so that it is known to be there, and hears of a drain."""
 
 
+class Stopped(Exception):
+    """An attempt was ended from outside: cancelled, fenced, its lease lost, or the executor shuts down."""
+
+
 class Presence(Protocol):
     """What a worker says of itself beside what it runs."""
 
@@ -69,6 +73,12 @@ class Lease:
         """Stop it when the lease ran out."""
         if self.left <= 0:
             self.stop(LEASE_LOST)
+
+    def go_on(self) -> None:
+        """Stopped when it is not to go on."""
+        self.check()
+        if self.why is not None:
+            raise Stopped(self.why)
 
     def stop(self, why: str) -> None:
         """Have it ended. The first reason stays."""

@@ -18,11 +18,15 @@ from typing import IO, Final
 from ferris.config import PACKAGES_BUCKET
 from ferris.errors import FerrisError, NotFound
 from ferris.ports import ObjectStore
+from tasks.package_copy import PackageCopy
+from tasks.spares import Spares
 
 MOST_FILES: Final = 20_000
 MOST_BYTES: Final = 1024 * 1024 * 1024
 LONGEST_PATH: Final = 1000
 _CHUNK: Final = 1024 * 1024
+_MOST_COPIES: Final = 64
+"""Of small packages, in memory."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -38,6 +42,7 @@ class PackageCache:
         self._objects = objects
         self._lock = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
+        self._copies: dict[str, PackageCopy] = {}
 
     def folder(self, digest: str) -> Path:
         """The unpacked package, fetched if need be. Read only: see `copy`. PackageError; BackendError."""
@@ -54,9 +59,18 @@ class PackageCache:
                 self._fetching.pop(digest, None)
         return there
 
-    def copy(self, digest: str, target: Path) -> None:
-        """A copy of the package that a script may change at will."""
-        shutil.copytree(self.folder(digest), target, symlinks=True, copy_function=_copy)
+    def copy(self, digest: str, target: Path, spares: Spares) -> None:
+        """A copy of the package that a script may change at will: one that none has changed, or a new one."""
+        folder = self.folder(digest)
+        copy = self._copies.get(digest)
+        if copy is None:
+            copy = PackageCopy(folder)
+            with self._lock:
+                self._copies[digest] = copy
+                if len(self._copies) > _MOST_COPIES:
+                    del self._copies[next(iter(self._copies))]
+        if not copy.small or not spares.take(target, digest, copy.unchanged):
+            copy.make(target)
 
     def _fetch(self, digest: str, there: Path) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -182,8 +196,3 @@ def _publish(part: Path, there: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _copy(source: str, target: str) -> None:
-    shutil.copyfile(source, target)
-    shutil.copymode(source, target)

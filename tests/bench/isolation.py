@@ -20,6 +20,7 @@ from tasks.command import inherited
 from tasks.environment import BuildStep, Environments
 from tasks.isolation import Isolation
 from tasks.runner import ColdRunner, Command, Runner
+from tasks.spares import Spares
 from tasks.warm import WarmRunner
 from tests.bench.bare import FIRST_LINE
 
@@ -86,7 +87,7 @@ def _once(runner: Runner, isolation: Isolation, name: str, python: str, folder: 
     channel = str(work) + ".socket"
     Path(channel).touch()
     began = time.time()
-    cell = isolation.cell(order, channel, work, artifacts)
+    cell = isolation.cell(order, channel, work, artifacts, Spares(folder))  # a new one each time
     cell.own(*cell.folders, Path(channel))
     command = Command(python, "s.py", work, inherited() | isolation.environ(order, cell), b"{}")
     plan = isolation.plan(order, cell, python, 20_000)

@@ -183,7 +183,7 @@ def test_results_that_cannot_be_stored_are_no_success(
         return put(self, bucket, key, *rest)
 
     monkeypatch.setattr(type(objects), "put", full)
-    monkeypatch.setattr("tasks.execute._UPLOAD_SECONDS", 0.0)
+    monkeypatch.setattr("tasks.steps._UPLOAD_SECONDS", 0.0)
     code = "from ferris_ef import context\nfor n in 'ab': context.artifacts.put(n, 'x')"
     result = ferris.run({"main.py": code})
     assert result.types[-2:] == ["step.failed", "execution.failed"]

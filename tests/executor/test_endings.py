@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ferris.retry import Retry, Rule
-from tasks.executor import Workplace
+from tasks.workplace import Workplace
 from tests.executor.control_server import Platform, Result, lives, platform
 
 IGNORES = "import signal\nfor s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(s, signal.SIG_IGN)\n"

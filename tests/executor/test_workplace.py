@@ -6,7 +6,7 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
-from tasks.executor import Workplace
+from tasks.workplace import Workplace
 
 
 def _work(parent: Path, together: Any, found: Any) -> None:

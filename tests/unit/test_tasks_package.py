@@ -17,6 +17,7 @@ from ferris.config import PACKAGES_BUCKET
 from ferris.ports import ObjectStore
 from tasks import package
 from tasks.package import PackageCache, PackageError, unpack
+from tasks.spares import Spares
 
 Entry = tuple[tarfile.TarInfo, bytes]
 
@@ -115,11 +116,11 @@ def test_a_package_is_fetched_once_and_never_changed_by_who_uses_it(
 ) -> None:
     digest = put(store, packed(entry("sub/tool.sh", b"#!", mode=0o755), entry("main.py", b"print()")))
     cache = PackageCache(tmp_path / "cache", store)
-    cache.copy(digest, tmp_path / "one")
+    cache.copy(digest, tmp_path / "one", Spares(tmp_path))
     store.delete(PACKAGES_BUCKET, f"{digest}.tar.gz")
     (tmp_path / "one" / "main.py").write_text("changed")
     (tmp_path / "one" / "new").write_text("new")
-    cache.copy(digest, tmp_path / "two")
+    cache.copy(digest, tmp_path / "two", Spares(tmp_path))
     assert (tmp_path / "two" / "main.py").read_text() == "print()"
     assert not (tmp_path / "two" / "new").exists()
     assert os.access(tmp_path / "two" / "sub" / "tool.sh", os.X_OK)
@@ -133,7 +134,7 @@ def test_many_at_once_get_the_same_package(tmp_path: Path, store: ObjectStore) -
 
     def copy(number: int) -> None:
         try:
-            caches[number % 3].copy(digest, tmp_path / f"copy{number}")
+            caches[number % 3].copy(digest, tmp_path / f"copy{number}", Spares(tmp_path))
             assert len(list((tmp_path / f"copy{number}").iterdir())) == 50
         except BaseException as error:
             failures.append(error)
