@@ -17,11 +17,9 @@ from tasks import worker
 
 log = logging.getLogger(__name__)
 
-STOP_GRACE = 5.0
-
 
 def run(settings: Settings, ready: Callable[[], None], asked: socket.socket | None = None) -> None:
-    """Work until SIGTERM: then take nothing new, let scripts finish for a moment, end.
+    """Work until SIGTERM: then take nothing new, let scripts finish for FERRIS_STOP_GRACE seconds, end.
 
     `asked` is where the web process asks for figures.
     """
@@ -40,7 +38,7 @@ def run(settings: Settings, ready: Callable[[], None], asked: socket.socket | No
         role.start()
     ready()
     stopping.wait()
-    executor.stop(STOP_GRACE)
+    executor.stop(settings.stop_grace_seconds)
     for role in gateway:
         role.stop()
     for role in gateway:

@@ -6,6 +6,7 @@ listening socket, so that requests wait instead of failing while the web process
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import logging
@@ -27,7 +28,9 @@ from ferris.errors import ConfigError, FerrisError
 
 log = logging.getLogger(__name__)
 
-_STOP_SECONDS = 12.0
+_STOP_SECONDS = 7.0  # beside the time that scripts have
+_LAST_SECONDS = 5.0
+_IMPATIENT = 1.0  # a second signal that comes later than this is somebody who does not want to wait
 _SOON = 1.0  # a process that lived shorter than this is started again only after a pause
 _LONGEST_PAUSE = 10.0
 _LONGEST_SOCKET = 100  # bytes of a path; sun_path of unix(7) has 108
@@ -45,6 +48,7 @@ class _Child:
     name: str
     main: Main
     once: bool = False
+    last: bool = False
     pid: int = 0
     started: float = 0.0
     failures: int = 0
@@ -63,14 +67,17 @@ class Supervisor:
         self._began = time.monotonic()
         self._announced = False
         self._stopping = False
+        self._told_at = 0.0
+        self._hurry = False
         self._status = 0
         self._lock = lock_home(settings)
         self._bell, self._ringer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ready_in, self._ready_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def add(self, name: str, main: Main, *, once: bool = False) -> None:
-        """A child process: `main(ready)` runs in it. A `once` child starts when the others are ready, and may end."""
-        self._children.append(_Child(name, main, once=once))
+    def add(self, name: str, main: Main, *, once: bool = False, last: bool = False) -> None:
+        """A child process: `main(ready)` runs in it. A `once` child starts when the others are ready, and may end. One
+        that is `last` ends when the others have: they need it until then."""
+        self._children.append(_Child(name, main, once=once, last=last))
 
     def run(self) -> int:
         """Start and keep everything; the exit status once it has been told to stop."""
@@ -88,8 +95,14 @@ class Supervisor:
     def _listen_for_signals(self) -> None:
         signal.set_wakeup_fd(self._ringer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: setattr(self, "_stopping", True))
+            signal.signal(number, self._on_told)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _on_told(self, *_: object) -> None:
+        now = time.monotonic()
+        self._hurry = self._stopping and now - self._told_at > _IMPATIENT
+        if not self._stopping:
+            self._stopping, self._told_at = True, now
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -180,19 +193,30 @@ class Supervisor:
         )
 
     def _stop_all(self) -> None:
-        running = {c.pid for c in self._children if c.pid}
+        """Scripts finish while the executor waits for them: their leases and reports need the web process."""
+        self._stop([c.pid for c in self._children if c.pid and not c.last],
+                   self._settings.stop_grace_seconds + _STOP_SECONDS)  # fmt: skip
+        self._stop([c.pid for c in self._children if c.pid and c.last], _LAST_SECONDS)
+        process.end_descendants(keep=set())
+        process.reap()
+
+    def _stop(self, pids: list[int], seconds: float) -> None:
+        running = set(pids)
         for pid in running:
-            os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_SECONDS
-        while running and time.monotonic() < deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + seconds
+        while running and time.monotonic() < deadline and not self._hurry:
             select.select([self._bell], [], [], max(0.0, deadline - time.monotonic()))
             try:
                 os.read(self._bell, 4096)
             except BlockingIOError:
                 pass
-            running -= set(process.reap())
-        process.end_descendants(keep=set())
-        process.reap()
+            ended = set(process.reap())
+            running -= ended
+            for child in self._children:
+                if child.pid in ended:
+                    child.pid = 0
 
 
 def lock_home(settings: Settings) -> IO[str]:

@@ -115,6 +115,7 @@ class Settings:
         host = read.text("FERRIS_HOST", "127.0.0.1")
         port = read.whole("FERRIS_PORT", 8000, low=1, high=65535)
         ceiling = read.ceiling()
+        broker = read.text("FERRIS_BROKER", "memory://")
         local = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
         return cls(
             home=home,
@@ -127,7 +128,7 @@ class Settings:
             ),
             database_url=read.text("FERRIS_DATABASE", f"sqlite:///{home}/ferris.db"),
             event_log_url=read.text("FERRIS_EVENT_LOG", f"sqlite:///{home}/log/log.db"),
-            broker_url=read.text("FERRIS_BROKER", "memory://"),
+            broker_url=broker,
             object_store_url=read.text("FERRIS_OBJECT_STORE", f"file://{home}/objects"),
             config_store_url=read.text("FERRIS_CONFIG_STORE", "database:"),
             ops_store_url=read.text("FERRIS_OPS_STORE", f"sqlite:///{home}/ops.db"),
@@ -144,7 +145,9 @@ class Settings:
             lease_seconds=read.seconds("FERRIS_LEASE", 30.0, low=2.0),
             heartbeat_seconds=read.seconds("FERRIS_HEARTBEAT", 1.0, low=0.1),
             cancel_grace_seconds=read.seconds("FERRIS_CANCEL_GRACE", 1.0, low=0.0),
-            stop_grace_seconds=read.seconds("FERRIS_STOP_GRACE", 5.0, low=0.0),
+            stop_grace_seconds=read.seconds(
+                "FERRIS_STOP_GRACE", 5.0 if broker.startswith("memory:") else 60.0, low=0.0
+            ),
             hop_limit=read.whole("FERRIS_HOP_LIMIT", 100, low=1, high=100_000),
             slow_after_seconds=read.seconds("FERRIS_SLOW_AFTER", 300.0, low=0.1),
             lane_limit=read.whole("FERRIS_LANE_LIMIT", 250, low=10, high=10_000),

@@ -49,6 +49,7 @@ class Handle:
 
         What was ended so is not reported as failed: its lease runs out, and the rescuer decides.
         """
+        executor.stopping()
         worker_state.should_stop = 0
         deadline = time.monotonic() + grace
         while self._thread.is_alive() and (left := deadline - time.monotonic()) > 0:

@@ -40,6 +40,7 @@ class Platform:
             },
             "FERRIS_HOME": str(home),
             "FERRIS_PORT": str(self.port),
+            "FERRIS_STOP_GRACE": "5",
             **settings,
         }
         self.client = Client(f"http://127.0.0.1:{self.port}")

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.acceptance.client import until
@@ -59,6 +60,44 @@ def test_it_ends_cleanly_and_starts_again(
     assert project.client.flow(project.emit("TAG.short"), 1)[0]["status"] == "completed"
     assert platform.stop() == 0
     assert platform.left_behind(project.folder) == []
+
+
+@pytest.mark.embedded  # of other processes each is told on its own
+def test_what_runs_may_finish_and_has_the_platform_until_then(
+    make_platform: Callable[..., Platform], tmp_path: Path
+) -> None:
+    platform = make_platform(FERRIS_STOP_GRACE="60")
+    platform.start()
+    project, told = Project(platform.client, tmp_path), tmp_path / "told"
+    script = f"""
+        import os, time
+        from ferris_ef import context
+        context.state.put("begun", True)
+        while not os.path.exists({str(told)!r}): time.sleep(0.02)
+        context.state.put("ended", True)
+    """
+    project.load({"TAG_s": {"manifest.json": {"trigger_events": ["TAG.go"]}, "s.py": script}})
+    state = f"/api/v1/services/{project('TAG_s')}/state/"
+    flow = project.emit("TAG.go")
+    until(lambda: "begun" in platform.client.request("GET", state).text, 30, "the script has not begun")
+    engine, web = platform.engine(), platform.web()
+    worker = "/api/v1/workers/"
+    main = psutil.Process(engine.pid).parent()
+    assert main is not None
+    main.terminate()
+    until(
+        lambda: platform.client.get(worker)["results"][0]["state"] == "stopping",
+        20,
+        "it does not say that it ends",
+    )
+    assert engine.is_running()
+    assert web.is_running()
+    told.touch()
+    until(lambda: not platform.running(), 30, "it does not end")
+    platform.start()
+    [row] = platform.client.flow(flow, 1)
+    assert (row["status"], row["attempt"]) == ("completed", 1)
+    assert "ended" in platform.client.request("GET", state).text
 
 
 @pytest.mark.embedded

@@ -44,7 +44,7 @@ class Command(BaseCommand):
         connections.close_all()
         wiring.reset()
         asked, engine_at = ask_at(settings)
-        supervisor.add("web", lambda ready: web.serve(settings, listener, ready, engine_at))
+        supervisor.add("web", lambda ready: web.serve(settings, listener, ready, engine_at), last=True)
         supervisor.add("engine", lambda ready: self._engine(listener, asked, ready))
         if options["samples"]:
             supervisor.add("samples", lambda ready: samples.load(settings, self.stdout), once=True)
