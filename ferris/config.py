@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ferris.errors import ConfigError
 from ferris.isolation import BASIC, Ceiling, ResourceLimits, size_of
+from ferris.public_addresses import Network, networks
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -97,6 +98,9 @@ class Settings:
     ] = ()  # that repositories may be fetched from; none: all but this machine itself
     source_folders: tuple[str, ...] = ()  # that people who are no administrators may make repositories of
     repository_limit_bytes: int = 1 << 30
+    allow_private: tuple[
+        Network, ...
+    ] = ()  # beside public addresses, where users may make the platform send to
 
     @property
     def embedded(self) -> bool:
@@ -199,6 +203,7 @@ class Settings:
             git_hosts=read.hosts("FERRIS_GIT_HOSTS"),
             source_folders=read.paths("FERRIS_SOURCE_FOLDERS"),
             repository_limit_bytes=read.size("FERRIS_REPOSITORY_LIMIT", 1 << 30) or 1 << 50,
+            allow_private=read.networks("FERRIS_ALLOW_PRIVATE"),
         )
 
 
@@ -274,6 +279,14 @@ class _Reader:
                     "write names, *.names or networks such as 10.0.0.0/8",
                 ) from None
         return found
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        try:
+            return networks(text.strip() for text in self.text(name, "").split(",") if text.strip())
+        except ValueError as error:
+            raise ConfigError(
+                name, f"holds what is no network: {error}", "write networks divided by commas"
+            ) from None
 
     def span(self, name: str, default: tuple[int, int]) -> tuple[int, int]:
         value = self.text(name, f"{default[0]}-{default[1]}")

@@ -51,6 +51,7 @@ RESERVED: Final = (
     "ferris.schedule.",
     "ferris.flow.",
     "ferris.event_type.",
+    "ferris.subscription.",
 )
 """Event types that begin so are sent by the platform alone."""
 

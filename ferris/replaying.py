@@ -96,7 +96,7 @@ def replayed(event: Event, replay: uuid.UUID, flow: str, service: str | None) ->
     return replace(
         event,
         id=id_of(replay, event.key),
-        data=_bytes_again(event),
+        data=bytes_again(event),
         extensions={**kept, **ours},
     )
 
@@ -116,8 +116,8 @@ def flow_of(replay: uuid.UUID, flow: str) -> str:
     return "".join(letters)
 
 
-def _bytes_again(event: Event) -> Any:
-    """The journal keeps bytes as hexadecimal text."""
+def bytes_again(event: Event) -> Any:
+    """The data of an event of the journal, which keeps bytes as hexadecimal text."""
     kind = event.datacontenttype
     if type(event.data) is not str or is_json(kind) or str(kind).lower().startswith("text/"):
         return event.data

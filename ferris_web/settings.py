@@ -202,6 +202,9 @@ SPECTACULAR_SETTINGS = {
         "GatheringState": "ferris_web.executions.models.GATHERING_STATES",
         "WebhookKind": "ferris_web.api.serializers.webhooks.WEBHOOK_KINDS",
         "WebhookOutcome": "ferris_web.api.serializers.webhooks.WEBHOOK_OUTCOMES",
+        "SubscriptionForm": "ferris_web.api.serializers.subscriptions.SUBSCRIPTION_FORMS",
+        "SubscriptionStatus": "ferris_web.api.serializers.subscriptions.SUBSCRIPTION_STATUSES",
+        "DeliveryStatus": "ferris_web.api.serializers.subscriptions.DELIVERY_STATUSES",
         "SyncStatus": "ferris_web.api.serializers.catalog.SYNC_STATUSES",
     },
 }

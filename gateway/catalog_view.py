@@ -10,6 +10,7 @@ from uuid import UUID
 from ferris.promises import Promise, PromiseTable
 from ferris.routing import FilterError, RoutingTable, Trigger
 from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.subscriptions import subscription_triggers
 from ferris_web.executions.services import Catalog, Listener
 from ferris_web.executions.services.runs import listener_of
 
@@ -31,6 +32,8 @@ class CatalogView:
         self._marks: dict[UUID, tuple[object, ...]] = {}
         self._promises: PromiseTable | None = None
         self._promised: dict[str, dict[str, Any]] = {}
+        self._subscriptions: RoutingTable | None = None
+        self._subscribed: list[Trigger] = []
 
     def current(self) -> Catalog:
         """The catalog of now: an event is matched with what was synced before it was read."""
@@ -48,6 +51,7 @@ class CatalogView:
                 match=self._table.match,
                 listeners=self._listeners,
                 promises=self._promises,
+                subscriptions=self._subscriptions,
             )
             revision = catalog.revision()
         return self._held
@@ -73,6 +77,7 @@ class CatalogView:
             self._listeners[str(service.id)] = listener_of(service)
         self._marks = marks
         self._bring_promises()
+        self._bring_subscriptions()
         if len(changed) > _MANY:
             gc.freeze()  # it stays: from now on, looks for garbage need not walk through it
 
@@ -82,6 +87,12 @@ class CatalogView:
             made = {pk: Promise.from_json(rule) for pk, rule in rules.items()}
             self._promises = PromiseTable(made, _refused) if made else None
             self._promised = rules
+
+    def _bring_subscriptions(self) -> None:
+        triggers = subscription_triggers()
+        if triggers != self._subscribed:
+            self._subscriptions = RoutingTable(triggers, _refused) if triggers else None
+            self._subscribed = triggers
 
 
 def _refused(trigger: Trigger, error: FilterError | ValueError) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from ferris.config import Settings
 from ferris_web import wiring
+from gateway.courier import Courier
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
 from gateway.recorder import Recorder
@@ -22,6 +23,7 @@ _ROLES: Final[dict[str, Callable[[Settings, bool], Role]]] = {
     "indexer": lambda _, __: Indexer(wiring.event_log(), wiring.ops_store()),
     "scheduler": lambda _, __: Scheduler(wiring.event_log()),
     "replayer": lambda _, alone: Replayer(wiring.event_log(), alone=alone),
+    "courier": lambda settings, alone: Courier(wiring.event_log(), settings.allow_private, alone=alone),
     "rescuer": lambda settings, alone: Rescuer(
         wiring.event_log(), settings.lease_seconds, first_look_is_restart=alone
     ),

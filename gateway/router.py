@@ -24,6 +24,7 @@ from ferris_web.executions.services.runs import as_uuid
 from gateway import metrics
 from gateway.admission import TIMED, admit
 from gateway.catalog_view import CatalogView
+from gateway.courier import PUSHES
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
 from gateway.mapped import Maps
@@ -68,6 +69,8 @@ class Router(Reader):
         changes_tell(done.changes)
         if done.wakes:
             self.log.append(CONTROL, [Record(TIMED)])
+        if done.pushes:
+            self.log.append(CONTROL, [Record(PUSHES)])
 
     def settle(self) -> None:
         self._behind.settle()

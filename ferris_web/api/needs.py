@@ -70,6 +70,15 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("connections", "connection", "connection-test"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhooks", "webhook", "webhook-test"), _CHANGED_BY_ADMINISTRATORS),
     "webhook-deliveries": _CHANGED_BY_ADMINISTRATORS,
+    "subscriptions": Need("anyone", write=_EDIT),  # the view asks for the project that the body names
+    "subscription": _of("subscription", "name"),
+    **dict.fromkeys(
+        (
+            *("subscription-test", "subscription-pause", "subscription-resume", "subscription-redeliver"),
+            *("deliveries", "delivery", "delivery-again"),
+        ),
+        Need("subscription", _EDIT, _EDIT, "name"),
+    ),
     **dict.fromkeys(("event-maps", "event-map"), _CHANGED_BY_ADMINISTRATORS),
     "event-map-try": Need("platform", write=_VIEW),  # it shows past events
     **dict.fromkeys(("event-types", "event-type"), _CHANGED_BY_ADMINISTRATORS),

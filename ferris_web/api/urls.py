@@ -34,6 +34,7 @@ from ferris_web.api.views import (
     repositories,
     secrets,
     services,
+    subscriptions,
     webhooks,
     why,
 )
@@ -132,6 +133,21 @@ urlpatterns: list[URLPattern] = [
     *route("webhooks/<str:name>", webhooks.WebhookDetail, "webhook"),
     *route("webhooks/<str:name>/test", webhooks.WebhookTest, "webhook-test"),
     *route("webhooks/<str:name>/deliveries", webhooks.WebhookDeliveries, "webhook-deliveries"),
+    *route("subscriptions", subscriptions.SubscriptionList, "subscriptions"),
+    *route("subscriptions/<str:name>", subscriptions.SubscriptionDetail, "subscription"),
+    *route("subscriptions/<str:name>/test", subscriptions.SubscriptionTest, "subscription-test"),
+    *route("subscriptions/<str:name>/pause", subscriptions.SubscriptionPause, "subscription-pause"),
+    *route("subscriptions/<str:name>/resume", subscriptions.SubscriptionResume, "subscription-resume"),
+    *route(
+        "subscriptions/<str:name>/redeliver", subscriptions.SubscriptionRedeliver, "subscription-redeliver"
+    ),
+    *route("subscriptions/<str:name>/deliveries", subscriptions.DeliveryList, "deliveries"),
+    *route("subscriptions/<str:name>/deliveries/<uuid:pk>", subscriptions.DeliveryDetail, "delivery"),
+    *route(
+        "subscriptions/<str:name>/deliveries/<uuid:pk>/redeliver",
+        subscriptions.DeliveryAgain,
+        "delivery-again",
+    ),
     *route("event-maps", event_maps.EventMapList, "event-maps"),
     *route("event-maps/try", event_maps.EventMapTry, "event-map-try"),
     *route("event-maps/<int:number>", event_maps.EventMapDetail, "event-map"),

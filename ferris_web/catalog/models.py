@@ -12,6 +12,7 @@ from django.db.models import Q
 from ferris_web.catalog.repository_models import Repository as Repository
 from ferris_web.catalog.repository_models import RepositorySecret as RepositorySecret
 from ferris_web.catalog.repository_models import SyncRun as SyncRun
+from ferris_web.catalog.subscription_models import Subscription as Subscription
 from ferris_web.catalog.webhook_models import Webhook as Webhook
 from ferris_web.catalog.webhook_models import WebhookDelivery as WebhookDelivery
 

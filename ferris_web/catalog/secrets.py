@@ -18,9 +18,17 @@ from django.db.models import Q, QuerySet
 from ferris.adapters.prepared import Prepared
 from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
-from ferris_web.catalog.models import Connection, Project, RepositorySecret, Secret, Service, Webhook
+from ferris_web.catalog.models import (
+    Connection,
+    Project,
+    RepositorySecret,
+    Secret,
+    Service,
+    Subscription,
+    Webhook,
+)
 
-Sealed = Secret | Connection | Webhook | RepositorySecret
+Sealed = Secret | Connection | Webhook | RepositorySecret | Subscription
 
 _Scope = Secret.Scope
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
@@ -199,6 +207,7 @@ def _kept() -> Iterator[Sealed]:
     yield from Connection.objects.order_by("name").iterator()
     yield from Webhook.objects.order_by("name").iterator()
     yield from RepositorySecret.objects.order_by("repository_id", "kind").iterator()
+    yield from Subscription.objects.order_by("name").iterator()
 
 
 def _owner(scope: str, project: Project | None, service: Service | None) -> dict[str, Any]:

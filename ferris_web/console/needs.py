@@ -32,7 +32,7 @@ NEEDS: Final[Mapping[str, Need]] = {
                 "flows",
                 "events",
             ),
-            *("gatherings", "schedules", "replays", "dead-letters", "live"),
+            *("gatherings", "schedules", "replays", "dead-letters", "live", "subscriptions"),
         ),
         ANYONE,
     ),
@@ -58,6 +58,14 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("connection-test", "connection-remove"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhooks", "webhook", "webhook-add"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhook-test", "webhook-remove"), _CHANGED_BY_ADMINISTRATORS),
+    "subscription-add": Need("member", _EDIT, _EDIT),
+    **dict.fromkeys(
+        (
+            *("subscription", "subscription-test", "subscription-pause", "subscription-resume"),
+            *("subscription-remove", "delivery", "delivery-again"),
+        ),
+        _of("subscription", "name", _EDIT, _EDIT),  # its page has its URL, which may be as good as a password
+    ),
     **dict.fromkeys(("event-maps", "event-map-remove"), _CHANGED_BY_ADMINISTRATORS),
     "event-map-new": Need("platform", write=_VIEW),  # it shows past events
     **dict.fromkeys(("event-types", "event-type", "event-type-by-name"), _CHANGED_BY_ADMINISTRATORS),

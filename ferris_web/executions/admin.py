@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
+from ferris_web.executions import admin_deliveries as admin_deliveries  # registers its own
 from ferris_web.executions.models import (
     Artifact,
     DeadLetter,

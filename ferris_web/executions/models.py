@@ -11,6 +11,10 @@ from ferris import gathering, intake, promises
 from ferris.artifacts import key_of
 from ferris_web.catalog.models import Project, PromiseRule, Service, ServiceVersion
 
+# Models of an app are found in this module.
+from ferris_web.executions.delivery_models import Delivery as Delivery
+from ferris_web.executions.delivery_models import DeliveryAttempt as DeliveryAttempt
+
 STATUSES = [
     (s, s) for s in ("pending", "queued", "in_progress", "completed", "failed", "cancelled", "skipped")
 ]

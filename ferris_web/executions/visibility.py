@@ -17,7 +17,15 @@ from django.db.models import Exists, Model, OuterRef, QuerySet
 from ferris import events
 from ferris.errors import NotFound
 from ferris_web.accounts.permissions import Access, Action, access_of, highest, reach, refusal
-from ferris_web.catalog.models import OutputEvent, Project, PromiseRule, Schedule, Service, Trigger
+from ferris_web.catalog.models import (
+    OutputEvent,
+    Project,
+    PromiseRule,
+    Schedule,
+    Service,
+    Subscription,
+    Trigger,
+)
 from ferris_web.executions.models import (
     DeadLetter,
     Event,
@@ -71,6 +79,7 @@ def within(found: QuerySet[M], projects: Projects | None) -> QuerySet[M]:
 _OWNERS: Final[Mapping[type[Model], str]] = {
     Service: "project",
     PromiseRule: "project",
+    Subscription: "project",
     Trigger: "service__project",
     OutputEvent: "service__project",
     GatheredEvent: "service__project",
@@ -91,6 +100,10 @@ def _service(name: str) -> Iterable[int]:
 
 def _project(name: str) -> Iterable[int]:
     return Project.objects.filter(name=name).values_list("pk", flat=True)
+
+
+def _subscription(name: str) -> Iterable[int]:
+    return Subscription.objects.filter(name=name).values_list("project_id", flat=True)
 
 
 def _execution(pk: UUID) -> Iterable[int]:
@@ -130,6 +143,7 @@ def _of_service(model: type[Model]) -> Callable[[UUID], Iterable[int]]:
 _FINDERS: Final[Mapping[str, Callable[[Any], Iterable[int]]]] = {
     "project": _project,
     "service": _service,
+    "subscription": _subscription,
     "execution": _execution,
     "flow": _flow,
     "event": _event,

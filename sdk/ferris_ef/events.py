@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 TOPICS = ("ferris.events", "ferris.notifications", "ferris.metrics")
-RESERVED = ("ferris.execution.", "ferris.step.", "ferris.schedule.", "ferris.flow.", "ferris.event_type.")
+RESERVED = (
+    "ferris.execution.",
+    "ferris.step.",
+    "ferris.schedule.",
+    "ferris.flow.",
+    "ferris.event_type.",
+    "ferris.subscription.",
+)
 LONGEST_NAME = 512
 LARGEST_DATA = 1024 * 1024 - 4096
 DEEPEST = 64

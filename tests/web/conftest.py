@@ -11,10 +11,11 @@ import pytest
 from tests.web.calling import anonymous, api, executor, routing, user
 from tests.web.console_fixtures import administrator, hostile_rows, person, rows
 from tests.web.folders import SourceFolder
+from tests.web.receivers import receiver
 
 __all__ = [
-    "administrator", "anonymous", "api", "backends", "executor", "hostile_rows", "person", "routing", "rows",
-    "source", "user",
+    "administrator", "anonymous", "api", "backends", "executor", "hostile_rows", "person", "receiver", "routing",
+    "rows", "source", "user",
 ]  # fmt: skip
 
 

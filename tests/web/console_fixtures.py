@@ -89,6 +89,7 @@ def addresses(rows: Rows) -> list[str]:
         "/projects/reports/",
         "/connections/",
         "/webhooks/",
+        "/subscriptions/",
         "/executions/",
         "/executions/?status=failed&service=make_report&since=24h&trigger=triggered&project=reports",
         f"/executions/?q={rows.flow}",

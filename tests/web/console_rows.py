@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,10 +73,10 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     """Fill the database and the stores. `hostile` is a text that is put wherever users' texts go."""
     from ferris_web.accounts.models import User
     from ferris_web.accounts.repeats import repeat_begin
-    from ferris_web.catalog import connections, secrets, webhooks
+    from ferris_web.catalog import connections, secrets, subscriptions, webhooks
     from ferris_web.catalog import services as catalog
     from ferris_web.catalog.models import EventMap, EventSchema, EventType, Project, Service, WebhookDelivery
-    from ferris_web.executions.models import Event
+    from ferris_web.executions.models import Delivery, DeliveryAttempt, Event
 
     rows = Rows()
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
@@ -100,6 +101,23 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     ).webhook
     webhooks.delivery_add(
         WebhookDelivery(webhook=hook, received_at=now, outcome="invalid", detail=hostile, body=hostile)
+    )
+    pushed = subscriptions.subscription_set(
+        "partner",
+        now=now,
+        project=Project.objects.get(name="quakes"),
+        description="All alerts." + hostile,
+        event_type="quakes.*",
+        url="https://example.org/t0k3n",
+        headers={"X-Tenant": "blue"},
+        secret_headers={"Authorization": "s3cr3t-of-the-partner"},
+    ).subscription
+    delivery = Delivery.objects.create(
+        subscription=pushed, event_type="quakes.alert" + hostile, event_id=hostile, event_key=uuid.uuid4(),
+        created_at=now, due_at=now, last_problem=hostile[:300],
+    )  # fmt: skip
+    DeliveryAttempt.objects.create(
+        delivery=delivery, number=1, at=now, seconds=0.2, status=500, problem=hostile[:300], answer=hostile
     )
     catalog.config_set(alert, {"channel": "seismology" + hostile, "least": 4.5})
     _History(rows, now, hostile).write(long)

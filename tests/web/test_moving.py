@@ -27,6 +27,7 @@ ADJUSTED = {
     "catalog.secret": ("ciphertext",),
     "catalog.connection": ("ciphertext",),
     "catalog.webhook": ("ciphertext",),
+    "catalog.subscription": ("ciphertext",),
 }
 
 

@@ -30,11 +30,13 @@ from ferris_web.api import needs as api_needs
 from ferris_web.api import urls as api_urls
 from ferris_web.catalog.models import Project, Repository, Schedule
 from ferris_web.catalog.secrets import secret_set
+from ferris_web.catalog.subscriptions import subscription_set
 from ferris_web.console import needs as console_needs
 from ferris_web.console import urls as console_urls
 from ferris_web.executions.models import (
     Artifact,
     DeadLetter,
+    Delivery,
     Event,
     Execution,
     Flow,
@@ -95,6 +97,8 @@ class Route:
             )
             if self.kind and name == by:
                 value = objects[self.kind]
+            elif f"{self.kind} {name}" in objects:
+                value = objects[f"{self.kind} {name}"]
             elif self.kind and name == "name":
                 value = "kept.txt"
             else:
@@ -166,7 +170,15 @@ def _objects(project: Project) -> dict[str, Any]:
     secret_set("service", "token", "a secret value", service=service)
     secret_set("project", "token", "a secret value", project=project)
     replay = Replay.objects.create(service=service, since=now, until=now, created_at=now)
+    pushed = subscription_set(
+        f"of_{project.name}", now=now, project=project, event_type="a", url="https://example.org/"
+    ).subscription
+    delivery = Delivery.objects.create(
+        subscription=pushed, event_type="a", event_key=uuid4(), created_at=now, due_at=now
+    )
     return {
+        "subscription": pushed.name,
+        "subscription pk": delivery.pk,
         "project": project.name,
         "repository": Repository.objects.create(project=project, source="https://git.example/one").pk,
         "service": service.name,
@@ -217,6 +229,12 @@ def _bodies(objects: dict[str, Any]) -> dict[str, Any]:
         "api:services": {"project": objects["project"], "name": "new_one", "files": {"run.py": "eA=="}},
         "api:projects": {"name": objects["project"], "source": "https://git.example/a"},
         "api:schedules": {"service": objects["service"], "schedule": "0 0 * * *"},
+        "api:subscriptions": {
+            "name": "new",
+            "project": objects["project"],
+            "event_type": "a",
+            "url": "https://example.org/",
+        },
         "api:replays": {"service": objects["service"], "since": "2026-01-01T00:00:00Z"},
         "api:replay-preview": {"service": objects["service"], "since": "2026-01-01T00:00:00Z"},
         "console:replay-new": {"service": objects["service"]},

@@ -20,7 +20,10 @@ register = template.Library()
 
 THEMES = ("light", "dark")
 WORDS = {"in_progress": "in progress"}
-_ICON_OF = {"running": "in_progress", "inactive": "cancelled", "active": "completed", "stopped": "cancelled"}
+_ICON_OF = {
+    **{"running": "in_progress", "inactive": "cancelled", "active": "completed", "stopped": "cancelled"},
+    **{"delivered": "completed", "sending": "in_progress", "paused": "pending", "disabled": "failed"},
+}
 
 register.filter("json_block", presentation.json_block)
 register.filter("json_source", presentation.json_source)

@@ -34,6 +34,7 @@ from ferris_web.catalog.models import (
     Service,
     ServiceHistory,
     ServiceVersion,
+    Subscription,
     SyncRun,
     Trigger,
     TriggerHistory,
@@ -43,6 +44,8 @@ from ferris_web.catalog.models import (
 from ferris_web.executions.models import (
     Artifact,
     DeadLetter,
+    Delivery,
+    DeliveryAttempt,
     Event,
     Execution,
     Flow,
@@ -72,10 +75,11 @@ MODELS: tuple[type[models.Model], ...] = (
     ),
     *(EventMap, EventSchema, ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
-    *(Webhook, WebhookDelivery),
+    *(Webhook, WebhookDelivery, Subscription),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay),
     *(Gathering, GatheredEvent),
     *(PromiseRule, Promise),
+    *(Delivery, DeliveryAttempt),
 )
 # Made by every start of a platform, and replaced by what an archive holds.
 _GIVEN: tuple[type[models.Model], ...] = (User, Revision)
@@ -183,6 +187,7 @@ _ADJUST: dict[type[models.Model], Callable[[Any], None]] = {
     Connection: _new_key,
     Webhook: _new_key,
     RepositorySecret: _new_key,
+    Subscription: _new_key,
     Execution: _unrung,
     Event: _elsewhere,
     DeadLetter: _elsewhere,

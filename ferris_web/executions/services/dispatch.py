@@ -18,7 +18,7 @@ from ferris.events import Event
 from ferris.ports import LogRecord
 from ferris.promises import PromiseTable
 from ferris.replaying import MARK
-from ferris.routing import Trigger
+from ferris.routing import RoutingTable, Trigger
 from ferris_web.catalog.event_types import event_types_seen
 from ferris_web.executions.models import DeadLetter, Execution
 from ferris_web.executions.models import Event as EventRow
@@ -26,6 +26,7 @@ from ferris_web.executions.services.admission import Slots
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.gathering import Intakes
 from ferris_web.executions.services.promises import Promises
+from ferris_web.executions.services.pushes import deliveries_write
 from ferris_web.executions.services.runs import (
     Flows,
     Listener,
@@ -58,6 +59,7 @@ class Catalog:
     match: Callable[[Event], Sequence[Trigger]]
     listeners: Mapping[str, Listener]
     promises: PromiseTable | None = None
+    subscriptions: RoutingTable | None = None
 
 
 @dataclass
@@ -70,6 +72,7 @@ class Dispatched:
     held: Slots = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     wakes: bool = False  # something now waits for a time: the scheduler must look
+    pushes: bool = False  # something is to be sent: the courier must look
 
     def add(self, other: Dispatched) -> None:
         """Take in what another batch came to."""
@@ -79,6 +82,7 @@ class Dispatched:
             self.held.setdefault(service, set()).update(slots)
         self.changes += other.changes
         self.wakes |= other.wakes
+        self.pushes |= other.pushes
 
 
 def _always(lane: str) -> bool:
@@ -117,6 +121,7 @@ def events_dispatch(
         EventRow.objects.bulk_create(rows)
         intakes.save()
         promises.save()
+        pushes = deliveries_write(fresh, table.subscriptions, now)
         flows.save()
         held = executions_save(executions)
         event_types_seen(Counter(e.type for e, _ in fresh.values()), _examples(fresh), now)
@@ -127,6 +132,7 @@ def events_dispatch(
         held=held,
         changes=[Change.of(e, table.listeners[str(e.service_id)].name) for e in executions],
         wakes=intakes.wakes or promises.wakes,
+        pushes=pushes,
     )
 
 

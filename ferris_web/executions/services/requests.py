@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -35,12 +35,12 @@ class Requested:
     flow_id: str
 
 
-def events_accept(batch: Sequence[Event], *, now: datetime) -> list[Event]:
+def events_accept(batch: Sequence[Event], *, now: datetime, hops: int = 0) -> list[Event]:
     """Append events from outside to the log; durable when it returns. All or none.
 
     An event that brings no correlation id starts a flow of its own. EventError names the attribute of an
     event that may not come from outside: a reserved type, an extension that only the platform sets, or a field
-    that does not fit the schema of a strict type.
+    that does not fit the schema of a strict type. `hops`: so many lie behind them, as far as is known.
     """
     accepted = []
     strict = schemas_enforced({event.type for event in batch})
@@ -55,6 +55,8 @@ def events_accept(batch: Sequence[Event], *, now: datetime) -> list[Event]:
                 raise EventError(f"{place}{name}", "is set by the platform only; leave it out")
         if event.type in strict:
             _check_data(place, event, strict[event.type])
+        if hops:
+            event = replace(event, extensions={**event.extensions, "ferrishops": hops})
         accepted.append(events.with_flow(event))
     _append(accepted)
     return accepted

@@ -1,9 +1,9 @@
 """What is too old leaves the journal: events with the executions they caused, then flows of which nothing is left.
 
 An event goes when it was taken in before the limit, none of its executions is still open, and it waits in no
-gathering, nor for the execution that one became; nor did it begin or last touch one that is open, nor a promise
-that is. Its executions go with it, with their steps; so do dead letters of that age. A flow goes when its latest event
-is that old.
+gathering, nor for the execution that one became, nor to be pushed to a subscriber; nor did it begin or last touch one
+that is open, nor a promise that is. Its executions go with it, with their steps; so do dead letters of that age. A
+flow goes when its latest event is that old.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ferris_web.executions.models import (
     Promise,
     Step,
 )
+from ferris_web.executions.services.pushes import deliveries_open
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ def journal_prune(before: datetime, *, stopped: Callable[[], bool] = lambda: Fal
     live = Gathering.objects.filter(state="open").filter(Q(until=None) | Q(until__gt=before) | Q(held__gt=0))
     first, last = live.filter(first_event=OuterRef("key")), live.filter(last_event=OuterRef("key"))
     promised = Promise.objects.filter(event=OuterRef("key"), wakes_at__isnull=False)
-    for reason in (waiting, gathered, first, last, promised):
+    unsent = deliveries_open().filter(event_key=OuterRef("key"))
+    for reason in (waiting, gathered, first, last, promised, unsent):
         old = old.exclude(Exists(reason))
     removed = 0
     while not stopped():

@@ -17,6 +17,7 @@ from uuid import uuid4
 from ferris.content import media_type
 from ferris.errors import BackendError, EventError
 from ferris.events import Event
+from ferris.pushing import hops_of
 from ferris.signatures import NotGenuine, WrongSetting, hidden
 from ferris.webhooks import data_of, masked
 from ferris_web.catalog import webhooks as catalog
@@ -83,7 +84,7 @@ def webhook_receive(
         note.outcome = _Outcome.DUPLICATE
     else:
         try:
-            [event] = events_accept([event], now=now)
+            [event] = events_accept([event], now=now, hops=hops_of(lower))
         except EventError as error:
             note.outcome, note.detail, note.event_key = _Outcome.INVALID, str(error)[:500], None
             _show(note, webhook, secrets, lower, body)
