@@ -205,6 +205,8 @@ SPECTACULAR_SETTINGS = {
         "SubscriptionForm": "ferris_web.api.serializers.subscriptions.SUBSCRIPTION_FORMS",
         "SubscriptionStatus": "ferris_web.api.serializers.subscriptions.SUBSCRIPTION_STATUSES",
         "DeliveryStatus": "ferris_web.api.serializers.subscriptions.DELIVERY_STATUSES",
+        "NotificationKind": "ferris_web.api.serializers.notifications.NOTIFICATION_KINDS",
+        "NotificationStatus": "ferris_web.api.serializers.notifications.NOTIFICATION_STATUSES",
         "SyncStatus": "ferris_web.api.serializers.catalog.SYNC_STATUSES",
     },
 }

@@ -8,6 +8,7 @@ from ferris.ports import EventLog, OpsStore
 from ferris_web.accounts.repeats import repeats_prune
 from ferris_web.executions.services import artifacts_prune, log_archives_prune
 from ferris_web.executions.services.deliveries import deliveries_prune
+from ferris_web.executions.services.notices import notices_prune
 from ferris_web.executions.services.retention import journal_prune
 from gateway.role import Role
 
@@ -34,5 +35,6 @@ class Housekeeper(Role):
         self._store.prune(now - timedelta(days=self._days))
         artifacts_prune(now - timedelta(days=self._days))
         log_archives_prune(now - timedelta(days=self._days))
+        notices_prune(now - timedelta(days=self._days))
         deliveries_prune(now - timedelta(days=self._days), stopped=self.stopping.is_set)
         journal_prune(now - timedelta(days=self._journal_days), stopped=self.stopping.is_set)

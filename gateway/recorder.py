@@ -23,6 +23,7 @@ from gateway import deadletter
 from gateway.admission import TIMED, admit
 from gateway.deadletter import Letter
 from gateway.doorbell import ring, ring_waiting
+from gateway.notifier import NOTICES
 from gateway.role import Reader
 from gateway.spill import SPILL
 
@@ -90,6 +91,8 @@ class Recorder(Reader):
         changes_tell(recorded.changes)
         if recorded.delayed:
             self.log.append(CONTROL, [Record(TIMED)])
+        if recorded.notices:
+            self.log.append(CONTROL, [Record(NOTICES)])
 
 
 def _parse(records: list[LogRecord], now: datetime) -> tuple[list[tuple[Event, LogRecord]], list[Letter]]:

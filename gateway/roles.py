@@ -10,6 +10,7 @@ from ferris_web import wiring
 from gateway.courier import Courier
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
+from gateway.notifier import Notifier
 from gateway.recorder import Recorder
 from gateway.replayer import Replayer
 from gateway.rescuer import Rescuer
@@ -24,6 +25,7 @@ _ROLES: Final[dict[str, Callable[[Settings, bool], Role]]] = {
     "scheduler": lambda _, __: Scheduler(wiring.event_log()),
     "replayer": lambda _, alone: Replayer(wiring.event_log(), alone=alone),
     "courier": lambda settings, alone: Courier(wiring.event_log(), settings.allow_private, alone=alone),
+    "notifier": lambda settings, alone: Notifier(wiring.event_log(), settings.allow_private, alone=alone),
     "rescuer": lambda settings, alone: Rescuer(
         wiring.event_log(), settings.lease_seconds, first_look_is_restart=alone
     ),

@@ -28,6 +28,7 @@ from gateway.courier import PUSHES
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
 from gateway.mapped import Maps
+from gateway.notifier import NOTICES
 from gateway.role import Reader
 from gateway.strict_types import StrictTypes
 
@@ -71,6 +72,8 @@ class Router(Reader):
             self.log.append(CONTROL, [Record(TIMED)])
         if done.pushes:
             self.log.append(CONTROL, [Record(PUSHES)])
+        if done.notices:
+            self.log.append(CONTROL, [Record(NOTICES)])
 
     def settle(self) -> None:
         self._behind.settle()

@@ -70,6 +70,11 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("connections", "connection", "connection-test"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhooks", "webhook", "webhook-test"), _CHANGED_BY_ADMINISTRATORS),
     "webhook-deliveries": _CHANGED_BY_ADMINISTRATORS,
+    "notification-rules": Need("anyone", write=_EDIT),  # likewise
+    "notification-rule": _of("notification rule", "name"),
+    **dict.fromkeys(
+        ("notification-rule-test", "notification-messages"), Need("notification rule", _EDIT, _EDIT, "name")
+    ),
     "subscriptions": Need("anyone", write=_EDIT),  # the view asks for the project that the body names
     "subscription": _of("subscription", "name"),
     **dict.fromkeys(

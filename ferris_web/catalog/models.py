@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 # Models of an app are found in this module.
+from ferris_web.catalog.notification_models import NotificationRule as NotificationRule
 from ferris_web.catalog.repository_models import Repository as Repository
 from ferris_web.catalog.repository_models import RepositorySecret as RepositorySecret
 from ferris_web.catalog.repository_models import SyncRun as SyncRun

@@ -20,6 +20,7 @@ from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
 from ferris_web.catalog.models import (
     Connection,
+    NotificationRule,
     Project,
     RepositorySecret,
     Secret,
@@ -28,7 +29,7 @@ from ferris_web.catalog.models import (
     Webhook,
 )
 
-Sealed = Secret | Connection | Webhook | RepositorySecret | Subscription
+Sealed = Secret | Connection | Webhook | RepositorySecret | Subscription | NotificationRule
 
 _Scope = Secret.Scope
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
@@ -208,6 +209,7 @@ def _kept() -> Iterator[Sealed]:
     yield from Webhook.objects.order_by("name").iterator()
     yield from RepositorySecret.objects.order_by("repository_id", "kind").iterator()
     yield from Subscription.objects.order_by("name").iterator()
+    yield from NotificationRule.objects.order_by("name").iterator()
 
 
 def _owner(scope: str, project: Project | None, service: Service | None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ NEEDS: Final[Mapping[str, Need]] = {
                 "flows",
                 "events",
             ),
-            *("gatherings", "schedules", "replays", "dead-letters", "live", "subscriptions"),
+            *("gatherings", "schedules", "replays", "dead-letters", "live", "subscriptions", "notifications"),
         ),
         ANYONE,
     ),
@@ -58,6 +58,11 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("connection-test", "connection-remove"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhooks", "webhook", "webhook-add"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhook-test", "webhook-remove"), _CHANGED_BY_ADMINISTRATORS),
+    "notification-add": Need("member", _EDIT, _EDIT),
+    **dict.fromkeys(
+        ("notification", "notification-test", "notification-remove"),
+        _of("notification rule", "name", _EDIT, _EDIT),
+    ),
     "subscription-add": Need("member", _EDIT, _EDIT),
     **dict.fromkeys(
         (

@@ -14,6 +14,8 @@ from ferris_web.catalog.models import Project, PromiseRule, Service, ServiceVers
 # Models of an app are found in this module.
 from ferris_web.executions.delivery_models import Delivery as Delivery
 from ferris_web.executions.delivery_models import DeliveryAttempt as DeliveryAttempt
+from ferris_web.executions.notification_models import Notice as Notice
+from ferris_web.executions.notification_models import Notification as Notification
 
 STATUSES = [
     (s, s) for s in ("pending", "queued", "in_progress", "completed", "failed", "cancelled", "skipped")

@@ -18,6 +18,7 @@ from ferris import events
 from ferris.errors import NotFound
 from ferris_web.accounts.permissions import Access, Action, access_of, highest, reach, refusal
 from ferris_web.catalog.models import (
+    NotificationRule,
     OutputEvent,
     Project,
     PromiseRule,
@@ -80,6 +81,7 @@ _OWNERS: Final[Mapping[type[Model], str]] = {
     Service: "project",
     PromiseRule: "project",
     Subscription: "project",
+    NotificationRule: "project",
     Trigger: "service__project",
     OutputEvent: "service__project",
     GatheredEvent: "service__project",
@@ -104,6 +106,10 @@ def _project(name: str) -> Iterable[int]:
 
 def _subscription(name: str) -> Iterable[int]:
     return Subscription.objects.filter(name=name).values_list("project_id", flat=True)
+
+
+def _rule(name: str) -> Iterable[int]:
+    return NotificationRule.objects.filter(name=name).values_list("project_id", flat=True)
 
 
 def _execution(pk: UUID) -> Iterable[int]:
@@ -144,6 +150,7 @@ _FINDERS: Final[Mapping[str, Callable[[Any], Iterable[int]]]] = {
     "project": _project,
     "service": _service,
     "subscription": _subscription,
+    "notification rule": _rule,
     "execution": _execution,
     "flow": _flow,
     "event": _event,

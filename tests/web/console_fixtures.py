@@ -90,6 +90,7 @@ def addresses(rows: Rows) -> list[str]:
         "/connections/",
         "/webhooks/",
         "/subscriptions/",
+        "/notifications/",
         "/executions/",
         "/executions/?status=failed&service=make_report&since=24h&trigger=triggered&project=reports",
         f"/executions/?q={rows.flow}",

@@ -75,8 +75,16 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     from ferris_web.accounts.repeats import repeat_begin
     from ferris_web.catalog import connections, secrets, subscriptions, webhooks
     from ferris_web.catalog import services as catalog
-    from ferris_web.catalog.models import EventMap, EventSchema, EventType, Project, Service, WebhookDelivery
-    from ferris_web.executions.models import Delivery, DeliveryAttempt, Event
+    from ferris_web.catalog.models import (
+        EventMap,
+        EventSchema,
+        EventType,
+        NotificationRule,
+        Project,
+        Service,
+        WebhookDelivery,
+    )
+    from ferris_web.executions.models import Delivery, DeliveryAttempt, Event, Notice, Notification
 
     rows = Rows()
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
@@ -119,6 +127,16 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     DeliveryAttempt.objects.create(
         delivery=delivery, number=1, at=now, seconds=0.2, status=500, problem=hostile[:300], answer=hostile
     )
+    rule = NotificationRule.objects.create(
+        project=Project.objects.get(name="quakes"), name="pager", kind="failures", times=3,
+        targets=[{"id": "1", "shown": "Discord (discord://…)"}],
+        ciphertext=secrets.encrypted({"1": "discord://s3cr3t-of-the-pager/x"}),
+    )  # fmt: skip
+    Notification.objects.create(
+        rule=rule, target="1", shown="Discord (discord://…)", notices=2, title="[Ferris] quakes" + hostile,
+        body=hostile or "x", status="failed", created_at=now, due_at=now, problem=hostile[:300],
+    )  # fmt: skip
+    Notice.objects.create(id=uuid.uuid4(), rule=rule, at=now, text="x" + hostile, place="/", told=True)
     catalog.config_set(alert, {"channel": "seismology" + hostile, "least": 4.5})
     _History(rows, now, hostile).write(long)
     detected = EventType.objects.filter(name="quakes.quake.detected")

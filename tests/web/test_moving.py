@@ -28,6 +28,7 @@ ADJUSTED = {
     "catalog.connection": ("ciphertext",),
     "catalog.webhook": ("ciphertext",),
     "catalog.subscription": ("ciphertext",),
+    "catalog.notificationrule": ("ciphertext",),
 }
 
 

@@ -28,7 +28,7 @@ from ferris_web import wiring
 from ferris_web.accounts.models import Membership, Role, User
 from ferris_web.api import needs as api_needs
 from ferris_web.api import urls as api_urls
-from ferris_web.catalog.models import Project, Repository, Schedule
+from ferris_web.catalog.models import NotificationRule, Project, Repository, Schedule
 from ferris_web.catalog.secrets import secret_set
 from ferris_web.catalog.subscriptions import subscription_set
 from ferris_web.console import needs as console_needs
@@ -176,7 +176,9 @@ def _objects(project: Project) -> dict[str, Any]:
     delivery = Delivery.objects.create(
         subscription=pushed, event_type="a", event_key=uuid4(), created_at=now, due_at=now
     )
+    rule = NotificationRule.objects.create(name=f"of_{project.name}", project=project, kind="failures")
     return {
+        "notification rule": rule.name,
         "subscription": pushed.name,
         "subscription pk": delivery.pk,
         "project": project.name,
@@ -229,6 +231,12 @@ def _bodies(objects: dict[str, Any]) -> dict[str, Any]:
         "api:services": {"project": objects["project"], "name": "new_one", "files": {"run.py": "eA=="}},
         "api:projects": {"name": objects["project"], "source": "https://git.example/a"},
         "api:schedules": {"service": objects["service"], "schedule": "0 0 * * *"},
+        "api:notification-rules": {
+            "name": "new",
+            "project": objects["project"],
+            "kind": "failures",
+            "targets": [],
+        },
         "api:subscriptions": {
             "name": "new",
             "project": objects["project"],

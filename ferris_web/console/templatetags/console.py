@@ -22,7 +22,13 @@ THEMES = ("light", "dark")
 WORDS = {"in_progress": "in progress"}
 _ICON_OF = {
     **{"running": "in_progress", "inactive": "cancelled", "active": "completed", "stopped": "cancelled"},
-    **{"delivered": "completed", "sending": "in_progress", "paused": "pending", "disabled": "failed"},
+    **{
+        "delivered": "completed",
+        "sent": "completed",
+        "sending": "in_progress",
+        "paused": "pending",
+        "disabled": "failed",
+    },
 }
 
 register.filter("json_block", presentation.json_block)

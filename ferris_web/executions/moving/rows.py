@@ -23,6 +23,7 @@ from ferris_web.catalog.models import (
     EventMap,
     EventSchema,
     EventType,
+    NotificationRule,
     OutputEvent,
     Project,
     PromiseRule,
@@ -53,6 +54,8 @@ from ferris_web.executions.models import (
     GatheredEvent,
     Gathering,
     LanePause,
+    Notice,
+    Notification,
     Pace,
     Promise,
     Replay,
@@ -75,11 +78,11 @@ MODELS: tuple[type[models.Model], ...] = (
     ),
     *(EventMap, EventSchema, ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
-    *(Webhook, WebhookDelivery, Subscription),
+    *(Webhook, WebhookDelivery, Subscription, NotificationRule),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay),
     *(Gathering, GatheredEvent),
     *(PromiseRule, Promise),
-    *(Delivery, DeliveryAttempt),
+    *(Delivery, DeliveryAttempt, Notice, Notification),
 )
 # Made by every start of a platform, and replaced by what an archive holds.
 _GIVEN: tuple[type[models.Model], ...] = (User, Revision)
@@ -188,6 +191,7 @@ _ADJUST: dict[type[models.Model], Callable[[Any], None]] = {
     Webhook: _new_key,
     RepositorySecret: _new_key,
     Subscription: _new_key,
+    NotificationRule: _new_key,
     Execution: _unrung,
     Event: _elsewhere,
     DeadLetter: _elsewhere,

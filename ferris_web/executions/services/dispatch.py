@@ -25,6 +25,7 @@ from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.services.admission import Slots
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.gathering import Intakes
+from ferris_web.executions.services.notices import notices_of_events
 from ferris_web.executions.services.promises import Promises
 from ferris_web.executions.services.pushes import deliveries_write
 from ferris_web.executions.services.runs import (
@@ -73,6 +74,7 @@ class Dispatched:
     changes: list[Change] = field(default_factory=list)
     wakes: bool = False  # something now waits for a time: the scheduler must look
     pushes: bool = False  # something is to be sent: the courier must look
+    notices: bool = False  # something is to be told: the notifier must look
 
     def add(self, other: Dispatched) -> None:
         """Take in what another batch came to."""
@@ -83,6 +85,7 @@ class Dispatched:
         self.changes += other.changes
         self.wakes |= other.wakes
         self.pushes |= other.pushes
+        self.notices |= other.notices
 
 
 def _always(lane: str) -> bool:
@@ -122,6 +125,7 @@ def events_dispatch(
         intakes.save()
         promises.save()
         pushes = deliveries_write(fresh, table.subscriptions, now)
+        notices = notices_of_events(fresh, now)
         flows.save()
         held = executions_save(executions)
         event_types_seen(Counter(e.type for e, _ in fresh.values()), _examples(fresh), now)
@@ -133,6 +137,7 @@ def events_dispatch(
         changes=[Change.of(e, table.listeners[str(e.service_id)].name) for e in executions],
         wakes=intakes.wakes or promises.wakes,
         pushes=pushes,
+        notices=notices,
     )
 
 

@@ -21,6 +21,7 @@ from ferris_web.executions.services.admission import Slots, gates_make
 from ferris_web.executions.services.artifacts import artifacts_of
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.dispatch import Doorbell
+from ferris_web.executions.services.notices import notices_of_failures
 from ferris_web.executions.services.paces import Run
 from ferris_web.executions.services.turns import Entry, turn_written, turns_give
 
@@ -79,6 +80,7 @@ class Recorded:
     lanes: set[str] = field(default_factory=set)  # where executors moved on, and so may have made room
     held: Slots = field(default_factory=dict)  # whose limits may have room for another one
     runs: list[Run] = field(default_factory=list)  # that ended, and may tell that their service is slow
+    notices: bool = False  # something is to be told: the notifier must look
 
     def add(self, other: Recorded) -> None:
         """Take in what another batch came to."""
@@ -87,6 +89,7 @@ class Recorded:
         self.changes += other.changes
         self.lanes |= other.lanes
         self.runs += other.runs
+        self.notices |= other.notices
         for service, slots in other.held.items():
             self.held.setdefault(service, set()).update(slots)
 
@@ -123,6 +126,7 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
         Execution.objects.bulk_create(
             moved.values(), update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS
         )
+        done.notices = notices_of_failures((moved[pk] for pk in moved if pk in touched), now)
     done.changes = [
         Change.of(row, row.service_name, only_progress=row.id not in touched)
         for row in {**moved, **touched}.values()

@@ -1,0 +1,98 @@
+"""Rules of notifications: made, changed, removed; their targets go in and never come out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+
+from ferris import notifying
+from ferris.adapters import apprise_target
+from ferris.errors import NotFound
+from ferris.notifying import RuleError
+from ferris_web.accounts.permissions import Action, access_of
+from ferris_web.catalog.changes import notify
+from ferris_web.catalog.models import NotificationRule, Project
+from ferris_web.catalog.secrets import decrypted, encrypted
+
+CHANGED = "notifications"
+_PLAIN = ("active", "kind", "service", "times", "within_minutes", "quiet_minutes")
+
+
+def may_manage(user: Any, project: Project | None = None) -> bool:
+    """Who may make, change, test and look into rules of a project (None: of some project)."""
+    access = access_of(user)
+    return access.may_somewhere(Action.EDIT) if project is None else access.may(Action.EDIT, project.pk)
+
+
+def rule_get(name: str) -> NotificationRule:
+    """One by name; NotFound."""
+    found = NotificationRule.objects.select_related("project").filter(name=name).first()
+    if found is None:
+        raise NotFound(f"there is no notification rule {name!r}")
+    return found
+
+
+def rule_list(project: str = "") -> QuerySet[NotificationRule]:
+    """All, or those of a project, by name."""
+    rows = NotificationRule.objects.select_related("project").order_by("name")
+    return rows.filter(project__name=project) if project else rows
+
+
+def rule_set(
+    name: str, *, project: Project | None = None, targets: Sequence[str] | None = None, **given: Any
+) -> NotificationRule:
+    """Make a rule, or change what is given of one; targets that are given replace all there were. ValidationError
+    names the field at fault."""
+    if unknown := sorted(set(given) - set(_PLAIN)):
+        raise TypeError(f"a rule has no {', '.join(unknown)}")
+    sealed = None if targets is None else _sealed(targets)  # takes a moment: not while a row is held
+    with transaction.atomic():
+        found = NotificationRule.objects.select_for_update().filter(name=name).first()
+        row = found or NotificationRule(name=name)
+        if project is not None:
+            row.project = project
+        elif found is None:
+            raise ValidationError({"project": ["is missing; a new rule belongs to a project"]})
+        for field, value in given.items():
+            setattr(row, field, value)
+        if sealed is not None:
+            row.targets = [{"id": id, "shown": shown} for id, (shown, _) in sealed.items()]
+            row.ciphertext = encrypted({id: url for id, (_, url) in sealed.items()})
+        if not row.targets:
+            raise ValidationError({"targets": ["are missing; give at least one Apprise URL"]})
+        row.full_clean(exclude=["ciphertext"])
+        row.save()
+        notify(CHANGED)
+    return row
+
+
+def rule_remove(row: NotificationRule) -> None:
+    """It tells no more."""
+    row.delete()
+
+
+def rule_targets(row: NotificationRule) -> dict[str, str]:
+    """Its targets by id, to send to. SecretUnreadable."""
+    return dict(decrypted(row.ciphertext, f"the targets of the notification rule {row.name!r}"))
+
+
+def _sealed(targets: Sequence[str]) -> dict[str, tuple[str, str]]:
+    urls = list(dict.fromkeys(targets))
+    if not 0 < len(urls) <= notifying.MOST_TARGETS:
+        raise ValidationError({"targets": [f"are not 1 to {notifying.MOST_TARGETS}"]})
+    found = {}
+    for url in urls:
+        try:
+            schema = notifying.schema_of(url)
+        except RuleError as error:
+            raise ValidationError({error.name: [error.problem]}) from None
+        known = apprise_target.target_name(url)
+        if not known:
+            raise ValidationError({"targets": [f"holds a {schema}:// that Apprise cannot read"]})
+        found[uuid.uuid4().hex] = (f"{known} ({schema}://…)", url)
+    return found
