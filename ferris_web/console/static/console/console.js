@@ -221,6 +221,65 @@
 
   one(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
+  // Ctrl-K (or Cmd-K): the page "Go to" as a dialog over this one. Arrows choose, Enter goes, Esc closes.
+  document.addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && one("[data-palette]")) {
+      event.preventDefault();
+      openPalette(one("[data-palette]").href);
+    }
+  });
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("a[data-palette]");
+    if (!opener || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    openPalette(opener.href);
+  });
+  function openPalette(address) {
+    if (one("dialog[open]")) return;
+    const before = document.activeElement;
+    const box = Object.assign(document.createElement("dialog"), { className: "go" });
+    box.setAttribute("aria-label", "Go to");
+    const field = Object.assign(document.createElement("input"), { type: "search", maxLength: 200, autocomplete: "off", spellcheck: false, placeholder: "A page, a service, an id …" });
+    for (const [name, value] of [["role", "combobox"], ["aria-label", "Go to"], ["aria-expanded", "true"], ["aria-controls", "palette-list"], ["aria-autocomplete", "list"]]) field.setAttribute(name, value);
+    const list = Object.assign(document.createElement("ul"), { id: "palette-list", className: "palette" });
+    list.setAttribute("role", "listbox");
+    list.setAttribute("aria-label", "Found");
+    const hint = Object.assign(document.createElement("p"), { className: "muted small", textContent: "Arrow keys choose, Enter goes there, Esc closes." });
+    box.append(field, list, hint);
+    document.body.append(box);
+    let at = 0, timer = 0, asked = 0;
+    const choose = (n) => {
+      const rows = [...list.children].filter((row) => one("a", row));
+      at = rows.length ? (n + rows.length) % rows.length : 0;
+      rows.forEach((row, m) => row.setAttribute("aria-selected", m === at));
+      if (rows[at]) { field.setAttribute("aria-activedescendant", rows[at].id); rows[at].scrollIntoView({ block: "nearest" }); } else field.removeAttribute("aria-activedescendant");
+    };
+    const look = async () => {
+      const mine = ++asked;
+      let answer;
+      try { answer = await fetch(`${address}?q=${encodeURIComponent(field.value)}`); } catch { return; }
+      if (answer.redirected) return signInAgain();
+      if (!answer.ok || mine !== asked) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (mine !== asked) return;
+      list.replaceChildren(...[...one("#palette-found", page).children].map((row) => document.importNode(row, true)));
+      [...list.children].forEach((row, n) => { row.id = `go-${n}`; row.setAttribute("role", "option"); const link = one("a", row); if (link) link.tabIndex = -1; });
+      choose(0);
+      announce(`${all("a", list).length} found`);
+    };
+    field.oninput = () => { clearTimeout(timer); timer = setTimeout(look, 120); };
+    field.onkeydown = (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step) { event.preventDefault(); choose(at + step); }
+      if (event.key === "Enter") { event.preventDefault(); one("[aria-selected=true] a", list)?.click(); }
+    };
+    box.onclick = (event) => { if (event.target === box || event.target.closest("a")) box.close(); };
+    box.onclose = () => { clearTimeout(timer); asked += 1; box.remove(); if (document.contains(before)) before.focus(); };
+    box.showModal();
+    field.focus();
+    look();
+  }
+
   // "/" goes to the search field of a page.
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input,textarea,select,[contenteditable]")) return;

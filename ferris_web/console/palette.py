@@ -1,0 +1,106 @@
+"""Where somebody may want to go: pages, services, projects, event types, records by their ids, the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from ferris.events import flow_of
+from ferris_web.catalog import selectors as catalog
+from ferris_web.console import manual
+from ferris_web.executions.models import Event, Execution, Flow
+from ferris_web.executions.visibility import scoped, visible_projects
+
+_EACH = 6  # of each kind at most
+# (route, title, other words for it)
+_PAGES = (
+    ("dashboard", "Dashboard", "home overview"),
+    ("services", "Services", "scripts"),
+    ("executions", "Executions", "runs jobs"),
+    ("failures", "Failures", "errors failed"),
+    ("flows", "Flows", "graph"),
+    ("events", "Events", "cloudevents"),
+    ("event-send", "Send an event", "emit new"),
+    ("gatherings", "Gatherings", "batch debounce join"),
+    ("event-types", "Event types", "schema"),
+    ("event-maps", "Event maps", "mapping"),
+    ("backtest", "Backtest", "what if triggers"),
+    ("replays", "Replays", "again past"),
+    ("schedules", "Schedules", "cron timer"),
+    ("projects", "Projects", "git repositories"),
+    ("project-add", "Add a project", "git new repository"),
+    ("webhooks", "Webhooks", "github stripe"),
+    ("connections", "Connections", "database sql"),
+    ("workers", "Workers and lanes", "executors drain"),
+    ("topics", "Topics", "kafka lag"),
+    ("dead-letters", "Dead letters", "redrive"),
+    ("buckets", "Objects", "files s3 minio"),
+    ("help", "Help", "documentation"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One place: its name, what kind of thing it is, more words, its address."""
+
+    text: str
+    kind: str
+    detail: str
+    url: str
+
+
+def found(user: Any, query: str) -> list[Entry]:
+    """What fits `query`, the surest first; without one the pages. A fixed number of database queries, on indexes."""
+    words = query.casefold().split()
+    pages = [
+        Entry(title, "page", "", reverse(f"console:{route}"))
+        for route, title, more in _PAGES
+        if all(word in f"{title} {more}".casefold() for word in words)
+    ]
+    if not words:
+        return pages
+    return [*_by_id(user, query), *pages[:_EACH], *_by_name(user, query), *_documentation(query)]
+
+
+def _by_id(user: Any, query: str) -> Iterator[Entry]:
+    """The execution, event or flow of which this is the id, or a correlation id."""
+    try:
+        execution = _first(Execution.objects.select_related("service"), user, pk=UUID(query))
+    except ValueError:
+        number = query.upper()
+        execution = _first(
+            Execution.objects.select_related("service"), user, flow_id=flow_of(number), correlation_id=number
+        )
+    if execution is not None:
+        url = reverse("console:execution", args=[execution.pk])
+        yield Entry(execution.service.name, "execution", f"{execution.correlation_id}, {execution.status}", url)
+    flow = _first(Flow.objects.all(), user, pk=flow_of(query.upper()))
+    if flow is not None:
+        yield Entry(flow.pk, "flow", flow.root_type, reverse("console:flow", args=[flow.pk]))
+    event = _first(Event.objects.order_by("-received_at"), user, event_id=query)
+    if event is not None:
+        yield Entry(event.type, "event", event.event_id, reverse("console:event", args=[event.pk]))
+
+
+def _first(rows: QuerySet[Any], user: Any, **wanted: Any) -> Any:
+    return scoped(rows.filter(**wanted), user).first()
+
+
+def _by_name(user: Any, query: str) -> Iterator[Entry]:
+    for service in scoped(catalog.service_list(query=query), user)[:_EACH]:
+        yield Entry(service.name, "service", service.description, reverse("console:service", args=[service.name]))
+    for project in visible_projects(user).filter(name__icontains=query).order_by("name")[:_EACH]:
+        yield Entry(project.name, "project", "", reverse("console:project", args=[project.name]))
+    for kind in catalog.event_type_list(query=query).order_by("name")[:_EACH]:
+        yield Entry(kind.name, "event type", kind.description, reverse("console:event-type-by-name") + f"?name={kind.name}")
+
+
+def _documentation(query: str) -> Iterator[Entry]:
+    for hit in manual.search(query)[:_EACH]:
+        anchor = f"#{hit.anchor}" if hit.anchor else ""
+        yield Entry(hit.heading, "help", hit.title if hit.title != hit.heading else "", manual.address(hit.page) + anchor)

@@ -1,0 +1,56 @@
+"""Going anywhere by a few letters or an id, as far as one may see it."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from ferris_web.executions.models import Event, Execution
+from tests.web.console_pages import page
+from tests.web.console_rows import Rows
+
+pytestmark = pytest.mark.django_db
+
+
+def links(person: Client, query: str) -> list[str]:
+    """The addresses that are offered."""
+    html = page(person, f"/go/?q={query}").html
+    return [link for link in page(person, f"/go/?q={query}").links if f'href="{link}"' in html.split("palette-found")[1]]
+
+
+def test_without_words_every_page(person: Client) -> None:
+    offered = links(person, "")
+    assert {"/", "/services/", "/help/", "/events/send/"} <= set(offered)
+    assert all(person.get(link).status_code == 200 for link in offered)
+
+
+def test_names_words_and_ids(rows: Rows, person: Client) -> None:
+    assert links(person, "dead")[0] == "/dead-letters/"
+    assert "/services/make_report/" in links(person, "make_rep")
+    assert "/projects/quakes/" in links(person, "QUAKES")
+    assert any(link.startswith("/event-types/") for link in links(person, "quakes.quake"))
+    assert any(link.startswith("/help/") for link in links(person, "reencrypt"))
+    run = Execution.objects.order_by("pk").first()
+    assert run is not None
+    assert links(person, str(run.pk))[0] == links(person, run.correlation_id.lower())[0] == f"/executions/{run.pk}/"
+    assert f"/flows/{run.flow_id}/" in links(person, run.flow_id)
+    event = Event.objects.order_by("pk").first()
+    assert event is not None
+    assert f"/events/{event.pk}/" in links(person, event.event_id)
+
+
+def test_nothing_and_nonsense(person: Client) -> None:
+    for query in ("xyzzyplugh", "%00", "%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "a" * 500):
+        found = page(person, f"/go/?q={query}")
+        assert not found.dangers
+        assert "Nothing is called" in found.text
+
+
+def test_as_many_queries_as_kinds(rows: Rows, person: Client, django_assert_max_num_queries) -> None:
+    person.get("/go/?q=e")
+    with django_assert_max_num_queries(16):
+        person.get("/go/?q=e")
+
+
+def test_strangers_sign_in_first(client: Client) -> None:
+    assert client.get("/go/?q=a").status_code == 302
