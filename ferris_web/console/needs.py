@@ -4,10 +4,12 @@ administrators of the platform only."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied
 
 from ferris_web.accounts.permissions import Action
-from ferris_web.executions.visibility import ADMINISTRATORS, ANYONE, Need
+from ferris_web.executions.visibility import ADMINISTRATORS, ANYONE, Need, check
 
 _VIEW, _RUN, _EDIT = Action.VIEW, Action.RUN, Action.EDIT
 _CHANGED_BY_ADMINISTRATORS = Need("member", write=_VIEW)  # the view asks `administers`
@@ -23,6 +25,7 @@ NEEDS: Final[Mapping[str, Need]] = {
         (
             *(
                 "dashboard",
+                "go",
                 "help",
                 "help-page",
                 "services",
@@ -105,3 +108,12 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("topics", "topic", "buckets", "bucket", "object"), Need("platform")),
     "administration": ADMINISTRATORS,
 }
+
+
+def opens(user: Any, name: str) -> bool:
+    """True when this person may open the page of that route, which names no record: for menus."""
+    try:
+        check(user, NEEDS.get(name), "GET", {})
+    except PermissionDenied:
+        return False
+    return True

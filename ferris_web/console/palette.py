@@ -13,6 +13,7 @@ from django.urls import reverse
 from ferris.events import flow_of
 from ferris_web.catalog import selectors as catalog
 from ferris_web.console import manual
+from ferris_web.console.needs import opens
 from ferris_web.executions.models import Event, Execution, Flow
 from ferris_web.executions.visibility import scoped, visible_projects
 
@@ -60,7 +61,7 @@ def found(user: Any, query: str) -> list[Entry]:
     pages = [
         Entry(title, "page", "", reverse(f"console:{route}"))
         for route, title, more in _PAGES
-        if all(word in f"{title} {more}".casefold() for word in words)
+        if all(word in f"{title} {more}".casefold() for word in words) and opens(user, route)
     ]
     if not words:
         return pages
@@ -78,7 +79,9 @@ def _by_id(user: Any, query: str) -> Iterator[Entry]:
         )
     if execution is not None:
         url = reverse("console:execution", args=[execution.pk])
-        yield Entry(execution.service.name, "execution", f"{execution.correlation_id}, {execution.status}", url)
+        yield Entry(
+            execution.service.name, "execution", f"{execution.correlation_id}, {execution.status}", url
+        )
     flow = _first(Flow.objects.all(), user, pk=flow_of(query.upper()))
     if flow is not None:
         yield Entry(flow.pk, "flow", flow.root_type, reverse("console:flow", args=[flow.pk]))
@@ -93,14 +96,26 @@ def _first(rows: QuerySet[Any], user: Any, **wanted: Any) -> Any:
 
 def _by_name(user: Any, query: str) -> Iterator[Entry]:
     for service in scoped(catalog.service_list(query=query), user)[:_EACH]:
-        yield Entry(service.name, "service", service.description, reverse("console:service", args=[service.name]))
+        yield Entry(
+            service.name, "service", service.description, reverse("console:service", args=[service.name])
+        )
     for project in visible_projects(user).filter(name__icontains=query).order_by("name")[:_EACH]:
         yield Entry(project.name, "project", "", reverse("console:project", args=[project.name]))
     for kind in catalog.event_type_list(query=query).order_by("name")[:_EACH]:
-        yield Entry(kind.name, "event type", kind.description, reverse("console:event-type-by-name") + f"?name={kind.name}")
+        yield Entry(
+            kind.name,
+            "event type",
+            kind.description,
+            reverse("console:event-type-by-name") + f"?name={kind.name}",
+        )
 
 
 def _documentation(query: str) -> Iterator[Entry]:
     for hit in manual.search(query)[:_EACH]:
         anchor = f"#{hit.anchor}" if hit.anchor else ""
-        yield Entry(hit.heading, "help", hit.title if hit.title != hit.heading else "", manual.address(hit.page) + anchor)
+        yield Entry(
+            hit.heading,
+            "help",
+            hit.title if hit.title != hit.heading else "",
+            manual.address(hit.page) + anchor,
+        )

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from ferris_web import wiring
 from ferris_web.console import addresses, ansi, flowgraph, presentation
+from ferris_web.console.needs import opens
 
 register = template.Library()
 
@@ -139,11 +140,12 @@ def theme(context: Context) -> str:
 
 @register.inclusion_tag("console/parts/nav-item.html", takes_context=True)
 def nav(context: Context, name: str, text: str, symbol: str) -> dict[str, Any]:
-    """One entry of the main navigation, marked when the page belongs to it."""
+    """One entry of the main navigation, marked when the page belongs to it; nothing for whom it would refuse."""
     url = reverse(name)
     request = context.get("request")
     here = request.path if request else ""
     return {
+        "shown": opens(context.get("user"), name.removeprefix("console:")),
         "url": url,
         "text": text,
         "symbol": symbol,
