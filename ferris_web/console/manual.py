@@ -181,7 +181,7 @@ def _sections_of(name: str) -> Iterator[_Section]:
                 yield _Section(name, title, heading, anchor, " ".join(texts))
             heading, anchor, texts = _inline_text(tokens[place + 1]), str(token.attrs["id"]), []
             if token.tag == "h1":
-                title, heading, anchor = heading, "", ""
+                title, anchor = heading, ""
         elif token.type == "inline" and tokens[place - 1].type != "heading_open":
             texts.append(_inline_text(token))
         elif token.type == "fence" and token.info != "mermaid":
