@@ -15,6 +15,10 @@ import sys
 
 import _ferris_confine  # type: ignore[import-not-found]
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
 
 def main(handle: int) -> None:
     """Answer until the socket closes."""
@@ -26,7 +30,7 @@ def main(handle: int) -> None:
     # Nobody waits for children: neither for those of here, nor, in each first process, for who is left to it.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    while control.recv(1):
+    while _asked(control):
         try:
             pid = _first(own, control)
             ended = os.pidfd_open(pid)
@@ -37,6 +41,14 @@ def main(handle: int) -> None:
             socket.send_fds(control, [b"%d" % pid], [ended])
         os.close(ended)
     os._exit(0)
+
+
+def _asked(control: socket.socket) -> bool:
+    """False when who asks has gone, even if it did not read the last answer."""
+    try:
+        return bool(control.recv(1))
+    except ConnectionResetError:
+        return False
 
 
 def _first(own: int, control: object) -> int:
