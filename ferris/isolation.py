@@ -40,7 +40,8 @@ REMEDIES: Final = {
     "user_namespace": "allow user namespaces (user.max_user_namespaces; AppArmor: an own profile for this Python)",
     "mounts": "allow user namespaces, or give a root worker's container CAP_SYS_ADMIN",
     "processes": "mount /proc in the worker's container without masks",
-    "pid_namespace": "run the worker as root, with CAP_SYS_ADMIN and /proc without masks in its container",
+    "pid_namespace": "run the worker as root, with CAP_SYS_ADMIN and /proc without masks in its container; without it "
+    "scripts still can signal nobody else's processes (rules), but /proc lists them",
     "network": "allow user namespaces, or give a root worker's container CAP_SYS_ADMIN and CAP_NET_ADMIN",
     "cgroup_pids": "hand a cgroup on to the worker (systemd: Delegate=yes), or set FERRIS_ISOLATION=best",
     "cgroup_memory": "hand a cgroup on to the worker (systemd: Delegate=yes); each process has its limit all the same",
@@ -197,7 +198,7 @@ def layers_of(
     if level == BASIC:
         return (*wanted, "cgroup_pids")
     user = "user" if root else "user_namespace"
-    wanted += [user, "mounts", *(["processes", "pid_namespace"] if root else []), "cgroup_memory"]
+    wanted += [user, "mounts", *(["processes"] if root else []), "pid_namespace", "cgroup_memory"]
     # A user of one's own, also in a namespace, has a limit of processes of its own.
     return tuple(wanted) if found.get(user, {}).get("ok") else (*wanted, "cgroup_pids")
 

@@ -62,7 +62,7 @@ def ferris(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of packages in place of an index; the platform's secrets are in this process's environment."""
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("UV_PUBLISH_TOKEN", "secret-of-a-publisher")
     monkeypatch.setenv("FERRIS_EXECUTOR_TOKEN", TOKEN)
@@ -139,11 +139,13 @@ def test_a_hostile_build_reads_no_secret_and_writes_nothing_outside(
     if has(ferris, "privileges"):
         assert found["more_rights"] == ["NoNewPrivs:\t1\n"]
     if has(ferris, "rules"):
-        for name in ("keys", "key", "outside", "written", "at_home", "environment", "of_the_executor"):
+        for name in ("keys", "key", "outside", "written", "of_the_executor"):
             assert found[name] in refused, (name, found)
-        assert not (outside / "written").exists()
+        # A home below /tmp, as here, may be a folder in a /tmp of its own: what is written there is nowhere.
+        assert not any(path.exists() for path in (outside / "written", home / "written", other))
         if ferris.settings.isolation == "basic":
-            assert found["database"] == "PermissionError"
+            for name in ("database", "at_home", "environment"):
+                assert found[name] == "PermissionError"
     if ferris.settings.isolation == "best" and has(ferris, "user"):
         first, last = ferris.settings.script_uids
         assert first <= found["uid"] <= last
@@ -159,6 +161,7 @@ def test_what_a_build_made_is_the_platforms_and_no_script_changes_it(ferris: Pla
     )
     text = "tiny_built==1.0\n"
     result = ferris.run({"main.py": code, "requirements.txt": text}, requirements=text)
+    assert result.types[-1] == "execution.completed", result.text("platform")
     if ferris.settings.isolation == "best" and (has(ferris, "rules") or has(ferris, "user")):
         assert result.text("stdout") in ("PermissionError\n", "OSError\n")
     folder = ferris.settings.home / "cache" / "environments"
