@@ -46,6 +46,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     "gathering": _of("gathering", "pk"),
     "service": _of("service", "name"),
     "service-run": _of("service", "name", _RUN),
+    "service-saved-runs": _of("service", "name"),
+    "service-saved-run": _of("service", "name", _RUN),
     "service-pause": _of("service", "name", _RUN),
     "service-resume": _of("service", "name", _RUN),
     "service-config": _of("service", "name"),

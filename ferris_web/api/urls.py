@@ -97,6 +97,8 @@ urlpatterns: list[URLPattern] = [
     *route("promises", promises.PromiseList, "promises"),
     *route("services/<str:name>/pause", flow_control.ServicePause, "service-pause"),
     *route("services/<str:name>/resume", flow_control.ServiceResume, "service-resume"),
+    *route("services/<str:name>/saved-runs", services.SavedRunList, "service-saved-runs"),
+    *route("services/<str:name>/saved-runs/<str:saved>", services.SavedRunDetail, "service-saved-run"),
     *route("services/<str:name>/config", services.ServiceConfig, "service-config"),
     *route("services/<str:name>/state", services.ServiceState, "service-state"),
     *route("services/<str:name>/secrets", secrets.SecretList, "service-secrets", **_SERVICE),

@@ -15,8 +15,10 @@ from django.utils.safestring import SafeString
 
 from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
 from ferris_web.catalog import admin_notifications as admin_notifications  # registers its own
-from ferris_web.catalog import admin_subscriptions as admin_subscriptions  # likewise
-from ferris_web.catalog import admin_webhooks as admin_webhooks  # likewise
+from ferris_web.catalog import admin_repository_secrets as admin_repository_secrets  # registers its own
+from ferris_web.catalog import admin_runs as admin_runs  # registers its own
+from ferris_web.catalog import admin_subscriptions as admin_subscriptions  # registers its own
+from ferris_web.catalog import admin_webhooks as admin_webhooks  # registers its own
 from ferris_web.catalog import services
 from ferris_web.catalog.connections import connection_try, seal
 from ferris_web.catalog.models import (

@@ -13,6 +13,7 @@ from ferris_web.catalog.notification_models import NotificationRule as Notificat
 from ferris_web.catalog.repository_models import Repository as Repository
 from ferris_web.catalog.repository_models import RepositorySecret as RepositorySecret
 from ferris_web.catalog.repository_models import SyncRun as SyncRun
+from ferris_web.catalog.run_models import SavedRun as SavedRun
 from ferris_web.catalog.subscription_models import Subscription as Subscription
 from ferris_web.catalog.webhook_models import Webhook as Webhook
 from ferris_web.catalog.webhook_models import WebhookDelivery as WebhookDelivery

@@ -48,6 +48,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     "service-secret": _of("service", "name"),
     "service-versions": _of("service", "name"),
     "service-diff": _of("service", "name"),
+    "service-saved-run": _of("service", "name", _RUN),
+    "system-map": ANYONE,
     "service-why": _of("service", "name"),
     "project-add": Need("platform", _EDIT, _EDIT),
     "project": _of("project", "name"),

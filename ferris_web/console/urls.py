@@ -40,6 +40,7 @@ from ferris_web.console.views import (
     services,
     session,
     subscriptions,
+    system_map,
     topics,
     webhooks,
     why,
@@ -82,6 +83,7 @@ urlpatterns = [
     screen("services/", services.service_list, "services"),
     screen("services/<str:name>/", services.overview, "service"),
     screen("services/<str:name>/run/", run.run, "service-run"),
+    screen("services/<str:name>/saved-runs/", run.saved, "service-saved-run"),
     screen("services/<str:name>/pause/", flow_control.pause, "service-pause"),
     screen("services/<str:name>/resume/", flow_control.resume, "service-resume"),
     screen("services/<str:name>/files/", services.files, "service-files"),
@@ -169,6 +171,7 @@ urlpatterns = [
     screen("objects/", objects.buckets, "buckets"),
     screen("objects/<str:bucket>/", objects.bucket, "bucket"),
     screen("objects/<str:bucket>/<path:key>", objects.content, "object"),
+    screen("map/", system_map.show, "system-map"),
     screen("live/", live.changes, "live"),
     screen("live/executions/<uuid:pk>/", live.execution_log, "live-log"),
 ]

@@ -28,6 +28,8 @@ PAGES = {
     "flows": "/flows/",
     "flow": "/flows/QUAKES2611/",
     "long-flow": "/flows/LONGFLOW26/?open=x",
+    "map": "/map/",
+    "diff": "/services/make_report/versions/1/",
     "events": "/events/",
     "send": "/events/send/",
     "event-types": "/event-types/",

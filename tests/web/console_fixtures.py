@@ -123,5 +123,7 @@ def addresses(rows: Rows) -> list[str]:
         "/objects/reports/?prefix=quakes/2026/",
         *(f"/services/{name}/{page}" for name in services for page in pages),
         "/services/make_report/versions/1/",
+        "/map/",
+        "/map/?project=quakes&state=both",
         *(f"/executions/{row.pk}/" for row in rows.executions.values()),
     ]

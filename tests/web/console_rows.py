@@ -169,6 +169,7 @@ def _own_project(now: datetime, hostile: str) -> None:
     """A project made of rows: a service with every kind of field, one that is inactive, one that is gone."""
     from ferris_web.catalog import services as catalog
     from ferris_web.catalog.models import Project, Service
+    from ferris_web.catalog.saved_runs import saved_run_set
 
     project = Project.objects.create(name="reports", description="Weekly reports." + hostile)
     folder = {
@@ -200,6 +201,9 @@ def _own_project(now: datetime, hostile: str) -> None:
         catalog.service_upload(project, name, files, now=now)
     Service.objects.filter(name="lost_report").update(vanished_at=now - timedelta(days=2))
     made = Service.objects.get(name="make_report")
+    saved = {"title": "Quakes" + hostile, "rows": 5, "speed": 2}
+    for row in (made, Service.objects.get(name="quakes_alert")):
+        saved_run_set(row, "weekly" + hostile[:80], saved, actor="ana" + hostile, now=now)
     catalog.schedule_add(made, origin="person", cron="*/20 * * * *", timezone="Europe/Berlin", now=now)
 
 

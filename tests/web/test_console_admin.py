@@ -62,12 +62,15 @@ def any_row(model: type[Model]) -> Model | None:
 
 def _make_rows_of_flow_control() -> None:
     """What the seeded rows have none of: each would change what other pages show."""
-    from ferris_web.catalog.models import Service
+    from ferris_web.catalog.models import Repository, RepositorySecret, Service
     from ferris_web.executions import models
 
     now = datetime.now(UTC)
     service, event = Service.objects.first(), models.Event.objects.first()
     models.Worker.objects.create(name="w1", lanes=["default"], slots=4, started_at=now, seen_at=now)
+    repository = Repository.objects.first()
+    assert repository is not None
+    RepositorySecret.objects.create(repository=repository, kind="push", ciphertext="gAAAA")
     models.LanePause.objects.create(lane="slow", paused_at=now, paused_by="ada")
     models.Pace.objects.create(service=service, last_seconds=[400.0])
     models.Gate.objects.create(service=service)

@@ -54,6 +54,7 @@ ROLES = ["nobody", *(str(role) for role in Role), *(f"{role} everywhere" for rol
 # What belongs to one project, though its route is for anyone: the view asks once the row is there.
 ASKED_BY_VIEW = {"console:execution": "execution", "console:flow": "flow"}
 OTHERS = {
+    "saved": "weekly",
     "secret": "token", "lane": "slow", "topic": "ferris.events", "number": 1, "bucket": "reports", "key": "a.txt",
 }  # fmt: skip
 

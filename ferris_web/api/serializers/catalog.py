@@ -347,3 +347,12 @@ class ScheduleChange(serializers.Serializer):
     """Pause it, or let it go on."""
 
     active = serializers.BooleanField()
+
+
+class SavedRun(serializers.Serializer):
+    """Parameters that are kept under a name."""
+
+    name = serializers.CharField()
+    parameters = JsonObject(source="values")
+    saved_by = serializers.CharField()
+    saved_at = Time()

@@ -248,6 +248,9 @@ class Parameters(serializers.Serializer):
 class RunParameters(Parameters):
     """Values of the service's parameters, and perhaps a priority for this run alone."""
 
+    saved = serializers.CharField(
+        required=False, default="", help_text="The name of a saved run to begin with."
+    )
     priority = serializers.IntegerField(
         required=False,
         allow_null=True,

@@ -27,6 +27,7 @@ from ferris_web.api.views.executions import requested
 from ferris_web.api.views.projects import project_editable
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Service
+from ferris_web.catalog.saved_runs import saved_run_get, saved_run_list, saved_run_remove, saved_run_set
 from ferris_web.catalog.services import config_delete, config_set, project_named, service_upload
 from ferris_web.executions.services import run_request
 from ferris_web.executions.services.state import state_delete, state_key, state_put
@@ -87,17 +88,52 @@ class ServiceRun(APIView):
 
     @extend_schema(
         summary="Run it",
-        description="409 when it may not be run by hand, or is inactive.",
+        description="409 when it may not be run by hand, or is inactive. With `saved`, the parameters of a saved run; "
+        "those that are given beside it win.",
         request=execution_shapes.RunParameters,
         responses={202: execution_shapes.Requested},
     )
     def post(self, request: Request, name: str) -> Response:
         service = selectors.service_get(name)
         given = body_of(request, execution_shapes.RunParameters)
-        parameters = parameters_of(service, given["parameters"])
+        kept = saved_run_get(service, given["saved"]).values if given["saved"] else {}
+        parameters = parameters_of(service, {**kept, **given["parameters"]})
         actor, priority = actor_of(request).get_username(), given["priority"]
         asked = run_request(service, parameters, actor=actor, now=datetime.now(UTC), priority=priority)
         return requested(request, asked)
+
+
+class SavedRunList(APIView):
+    """Runs that are kept under a name."""
+
+    @extend_schema(summary="Saved runs of a service", responses=shapes.SavedRun(many=True))
+    def get(self, request: Request, name: str) -> Response:
+        rows = saved_run_list(selectors.service_get(name))
+        return Response(shapes.SavedRun(rows, many=True).data)
+
+
+class SavedRunDetail(APIView):
+    """One of them."""
+
+    @extend_schema(
+        summary="Keep a run under this name",
+        description="In place of what was kept under it. The parameters must be valid, as for a run.",
+        request=execution_shapes.RetryParameters,
+        responses=shapes.SavedRun,
+    )
+    def put(self, request: Request, name: str, saved: str) -> Response:
+        service = selectors.service_get(name)
+        given = body_of(request, execution_shapes.RetryParameters).get("parameters") or {}
+        values = parameters_of(service, given)
+        row = saved_run_set(
+            service, saved, values, actor=actor_of(request).get_username(), now=datetime.now(UTC)
+        )
+        return Response(shapes.SavedRun(row).data)
+
+    @extend_schema(summary="Keep it no longer", responses={204: None})
+    def delete(self, request: Request, name: str, saved: str) -> Response:
+        saved_run_remove(selectors.service_get(name), saved)
+        return Response(status=204)
 
 
 class ServiceConfig(APIView):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
-from ferris.errors import Conflict
+from ferris.errors import Conflict, NotFound
+from ferris.parameters import parse_parameters
+from ferris_web.catalog import saved_runs
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Service
 from ferris_web.console import runform
@@ -27,7 +32,9 @@ def run(request: HttpRequest, name: str) -> HttpResponse:
     service = catalog.service_get(name)
     parameters = runform.parameters_of(service.version.parameters if service.version else [])
     if request.method != "POST":
-        before = _before(service, request.GET.get("from", ""))
+        before = _before(service, request.GET.get("from", "")) or _saved(
+            service, request.GET.get("saved", "")
+        )
         text = json.dumps(before, indent=2, ensure_ascii=False) if before else "{}"
         return _page(request, service, runform.fields(parameters, before, {}), text)
     if not parameters:
@@ -35,11 +42,17 @@ def run(request: HttpRequest, name: str) -> HttpResponse:
         values, problem = runform.submitted_json(text)
         if problem:
             return _page(request, service, [], text, json_error=problem)
+        if _wants_saving(request):
+            return _save(request, service, values) or _page(request, service, [], text)
         return _requested(request, service, values) or _page(request, service, [], text)
     sent = runform.submitted(parameters, request.POST, request.FILES)
     if sent.errors:
         shown = runform.fields(parameters, sent.entered, sent.errors)
         return _page(request, service, shown, errors=len(sent.errors))
+    if _wants_saving(request):
+        return _save(request, service, sent.values) or _page(
+            request, service, runform.fields(parameters, sent.entered, {})
+        )
     return _requested(request, service, sent.values) or _page(
         request, service, runform.fields(parameters, sent.entered, {})
     )
@@ -54,6 +67,8 @@ def _page(
         "fields": fields,
         "json": text,
         "refusal": _refusal(service),
+        "saved_runs": list(saved_runs.saved_run_list(service)),
+        "save_as": request.POST.get("save-as", "")[:100],
         "priorities": PRIORITIES,
         **more,
     }
@@ -81,6 +96,53 @@ def _before(service: Service, pk: str) -> Mapping[str, Any] | None:
         return None
     row = Execution.objects.select_related("event").filter(pk=wanted, service=service).first()
     return row.event.data if row is not None and isinstance(row.event.data, dict) else None
+
+
+def _saved(service: Service, name: str) -> Mapping[str, Any] | None:
+    return saved_runs.saved_run_get(service, name).values if name else None
+
+
+def _wants_saving(request: HttpRequest) -> bool:
+    return request.POST.get("do") == "save"
+
+
+def _save(request: HttpRequest, service: Service, values: dict[str, Any]) -> HttpResponse | None:
+    """Keep the run and show it; None when it was refused, and a message says why."""
+    try:
+        row = saved_runs.saved_run_set(
+            service, request.POST.get("save-as", ""), values, actor=actor(request), now=timezone.now()
+        )
+    except Conflict as error:
+        messages.error(request, f"It was not saved: {error}.")
+        return None
+    messages.success(request, f"Saved as {row.name}.")
+    return redirect("console:service-run", name=service.name)
+
+
+@require_POST
+def saved(request: HttpRequest, name: str) -> HttpResponse:
+    """Run a saved run as it is, or remove it."""
+    service = catalog.service_get(name)
+    try:
+        row = saved_runs.saved_run_get(service, request.POST.get("saved", ""))
+    except NotFound as error:  # somebody removed it meanwhile
+        messages.error(request, f"{error}.")
+        return redirect("console:service-run", name=service.name)
+    form = f"{reverse('console:service-run', args=[service.name])}?{urlencode({'saved': row.name})}"
+    if request.POST.get("do") == "remove":
+        row.delete()
+        messages.success(request, f"{row.name} is no longer saved.")
+        return redirect("console:service-run", name=service.name)
+    values = row.values
+    parameters = runform.parameters_of(service.version.parameters if service.version else [])
+    if parameters:  # the form may have changed since
+        values, said = parse_parameters(parameters, row.values)
+        if any(message.level == "error" for message in said):
+            messages.error(
+                request, f"It was not run: the form has changed since {row.name} was saved. Look at it."
+            )
+            return redirect(form)
+    return _requested(request, service, values) or redirect(form)
 
 
 def _requested(request: HttpRequest, service: Service, values: dict[str, Any]) -> HttpResponse | None:

@@ -1,0 +1,167 @@
+"""The system map, laid out: services and event types in columns, each type between who sends it and whom it triggers.
+
+Pure: bonds in, boxes and lines out. What follows from what runs from left to right; a line of a circle runs back. Of
+a map that is too large the busiest services are drawn.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ferris_web.executions.system_map import SENDS, Bond, SystemMap
+
+MOST = 240  # services that are drawn
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 196, 40, 64, 12, 8
+_SWEEPS = 4
+Key = tuple[str, str]  # ("service" or "type", name)
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One drawn service or event type."""
+
+    kind: str
+    name: str
+    project: str = ""
+    x: int = 0
+    y: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A bond as an SVG path. `state` is that of the bond."""
+
+    path: str
+    state: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Map:
+    """What to draw, in pixels. `left_out`: services that are not drawn."""
+
+    places: list[Place]
+    lines: list[Line]
+    width: int
+    height: int
+    left_out: int = 0
+    unbound: list[str] = field(default_factory=list)  # services without any bond: listed, not drawn
+
+
+def layout(found: SystemMap) -> Map:
+    """Lay out a map."""
+    busy = Counter[str]()
+    for bond in found.bonds:
+        busy[bond.service] += 1 + bond.seen
+    drawn = {name for name, _ in busy.most_common(MOST)}
+    bonds = [bond for bond in found.bonds if bond.service in drawn]
+    after: dict[Key, list[Key]] = defaultdict(list)
+    before: dict[Key, list[Key]] = defaultdict(list)
+    nodes: dict[Key, None] = {}
+    for bond in bonds:
+        source, target = _ends(bond)
+        nodes |= {source: None, target: None}
+        after[source].append(target)
+        before[target].append(source)
+    columns = _columns(nodes, after, before)
+    places = {
+        key: Place(*key, found.projects.get(key[1], "") if key[0] == "service" else "") for key in nodes
+    }
+    for number, column in enumerate(columns):
+        for line, key in enumerate(column):
+            places[key].x = MARGIN + number * (WIDTH + GAP_X)
+            places[key].y = MARGIN + line * (HEIGHT + GAP_Y)
+    lines = [Line(_path(*(places[end] for end in _ends(bond))), bond.state, _label(bond)) for bond in bonds]
+    width = MARGIN + max(1, len(columns)) * (WIDTH + GAP_X)
+    height = 2 * MARGIN + max(map(len, columns), default=1) * (HEIGHT + GAP_Y)
+    unbound = [name for name in found.projects if name not in busy]
+    return Map(list(places.values()), lines, width, height, len(busy) - len(drawn), unbound)
+
+
+def _ends(bond: Bond) -> tuple[Key, Key]:
+    service, kind = ("service", bond.service), ("type", bond.event_type)
+    return (service, kind) if bond.kind == SENDS else (kind, service)
+
+
+def _label(bond: Bond) -> str:
+    said = {
+        "both": f"declared, seen {bond.seen} times",
+        "declared": "declared, not seen lately",
+        "seen": f"seen {bond.seen} times, in no manifest",
+    }[bond.state]
+    return f"{' → '.join(e[1] for e in _ends(bond))}: {said}"
+
+
+def _columns(
+    nodes: Iterable[Key], after: dict[Key, list[Key]], before: dict[Key, list[Key]]
+) -> list[list[Key]]:
+    """Each node right of all that leads to it, circles cut; within a column near its neighbours."""
+    forward = _without_circles(nodes, after)
+    depth: dict[Key, int] = dict.fromkeys(nodes, 0)
+    for node in _sorted(nodes, forward):
+        for other in forward[node]:
+            depth[other] = max(depth[other], depth[node] + 1)
+    columns: list[list[Key]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for node in sorted(nodes, key=lambda key: key[1]):
+        columns[depth[node]].append(node)
+    rank = {key: float(n) for column in columns for n, key in enumerate(column)}
+    for sweep in range(_SWEEPS):
+        near = before if sweep % 2 == 0 else after
+        for column in columns if sweep % 2 == 0 else reversed(columns):
+            column.sort(key=lambda key: _middle(near[key], rank, rank[key]))
+            rank |= {key: float(n) for n, key in enumerate(column)}
+    return columns
+
+
+def _middle(others: Sequence[Key], rank: dict[Key, float], own: float) -> float:
+    return sum(rank[key] for key in others) / len(others) if others else own
+
+
+def _without_circles(nodes: Iterable[Key], after: dict[Key, list[Key]]) -> dict[Key, list[Key]]:
+    """The lines but those that lead back to where the search came from."""
+    forward: dict[Key, list[Key]] = defaultdict(list)
+    state: dict[Key, int] = {}  # 1: on the way here, 2: done
+    for root in nodes:
+        if root in state:
+            continue
+        state[root] = 1
+        stack = [(root, iter(after[root]))]
+        while stack:
+            node, rest = stack[-1]
+            for other in rest:
+                if state.get(other) == 1:
+                    continue
+                forward[node].append(other)
+                if other not in state:
+                    state[other] = 1
+                    stack.append((other, iter(after[other])))
+                    break
+            else:
+                state[node] = 2
+                stack.pop()
+    return forward
+
+
+def _sorted(nodes: Iterable[Key], forward: dict[Key, list[Key]]) -> list[Key]:
+    """Each before what follows it."""
+    waits = Counter(other for others in forward.values() for other in others)
+    ready = [node for node in nodes if not waits[node]]
+    order = []
+    while ready:
+        node = ready.pop()
+        order.append(node)
+        for other in forward[node]:
+            waits[other] -= 1
+            if not waits[other]:
+                ready.append(other)
+    return order
+
+
+def _path(a: Place, b: Place) -> str:
+    x1, y1, x2, y2 = a.x + WIDTH, a.y + HEIGHT // 2, b.x, b.y + HEIGHT // 2
+    if x2 > x1:
+        reach = (x2 - x1) // 2
+        return f"M{x1} {y1}C{x1 + reach} {y1} {x2 - reach} {y2} {x2} {y2}"
+    return f"M{x1} {y1}C{x1 + GAP_X} {y1} {x2 - GAP_X} {y2} {x2} {y2}"
