@@ -47,12 +47,21 @@ def waiting(lane: str) -> int:
     """How many messages wait in a lane's queue, which is made when it is missing: a broker may have lost it."""
     with _connected() as connection:
         try:
-            with connection.channel() as channel:
-                return int(channel.queue_declare(queue=lane, passive=True).message_count)
+            return int(_channel(connection).queue_declare(queue=lane, passive=True).message_count)
         except connection.channel_errors:
+            _kept.channel = None  # the broker has closed it
             with connection.channel() as channel:
                 app.amqp.queues[lane](channel).declare()
             return 0
+
+
+def _channel(connection: Any) -> Any:
+    """This thread's channel of its connection, kept: to open and close one would be two more turns to the broker."""
+    of, channel = getattr(_kept, "channel", None) or (None, None)
+    if of is not connection:
+        channel = connection.channel()
+        _kept.channel = (connection, channel)
+    return channel
 
 
 @contextmanager

@@ -17,7 +17,8 @@ def event_types_seen(counts: Mapping[str, int], examples: Mapping[str, object], 
     ):  # in one order, so that several gateways don't wait for each other in a circle
         known = EventType.objects.filter(name=name)
         seen = {"count": F("count") + counts[name], "last_seen_at": now}
-        if not known.update(**seen):
-            EventType.objects.bulk_create([EventType(name=name, count=0)], ignore_conflicts=True)
-            known.update(**seen)
+        if known.filter(first_seen_at__isnull=False).update(**seen):
+            continue
+        EventType.objects.bulk_create([EventType(name=name, count=0)], ignore_conflicts=True)
+        known.update(**seen)
         known.filter(first_seen_at=None).update(first_seen_at=now, example=examples.get(name))
