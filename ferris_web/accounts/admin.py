@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
-from ferris_web.accounts.models import ApiToken, Membership, RepeatableRequest, User
+from ferris_web.accounts.models import ApiToken, BrowserSession, Membership, RepeatableRequest, User
 
 admin.site.site_header = "Ferris administration"
 admin.site.site_title = "Ferris administration"
@@ -71,13 +71,35 @@ class ApiTokenAdmin(admin.ModelAdmin):
     list_filter = ("expires_at", "last_used_at")
     list_select_related = ("user",)
     search_fields = ("prefix", "name", "user__username")
-    fields = ("prefix", "name", "person", "created_at", "last_used_at", "expires_at")
-    readonly_fields = ("prefix", "person", "created_at", "last_used_at")
+    fields = (
+        *("prefix", "name", "person", "scopes", "every_project", "projects"),
+        *("created_at", "last_used_at", "expires_at"),
+    )
+    readonly_fields = (
+        "prefix",
+        "person",
+        "scopes",
+        "every_project",
+        "projects",
+        "created_at",
+        "last_used_at",
+    )
     person = linked("user")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """No: the token itself could not be shown here."""
         return False
+
+
+@admin.register(BrowserSession)
+class BrowserSessionAdmin(RecordAdmin):
+    """Where people signed in. Ended by themselves, or by disabling the person."""
+
+    list_display = ("person", "address", "agent", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "address")
+    exclude = ("session_key",)
+    person = linked("user")
 
 
 @admin.register(RepeatableRequest)

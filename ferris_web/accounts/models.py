@@ -20,14 +20,24 @@ class Role(models.TextChoices):
 
 
 class User(AbstractUser):
-    """Somebody who may sign in. An own model from the first day, so that it can grow."""
+    """Somebody who may sign in, or a service account: a program of one project, which has tokens and no password."""
+
+    service_of = models.ForeignKey(
+        "catalog.Project",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.CASCADE,
+        related_name="service_accounts",
+        help_text="Set: a service account of that project.",
+    )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """A new person gets the role that FERRIS_DEFAULT_ROLE gives, in every project."""
         new = self._state.adding
         super().save(*args, **kwargs)
         role = settings.FERRIS.default_role
-        if new and role and not (self.is_staff or self.is_superuser):
+        if new and role and self.service_of_id is None and not (self.is_staff or self.is_superuser):
             Membership.objects.get_or_create(user=self, project=None, defaults={"role": role})
 
 
@@ -80,6 +90,15 @@ class Membership(models.Model):
         return f"{self.user or self.group}: {self.role} in {self.project or 'every project'}"
 
 
+SCOPES = ("read", "run", "write", "admin")
+"""What an API token may be made for."""
+
+
+def every_scope() -> list[str]:
+    """For a token that may do what its person may."""
+    return list(SCOPES)
+
+
 class ApiToken(models.Model):
     """A bearer token for the REST API. Only its digest is kept; the token itself is shown once."""
 
@@ -94,6 +113,11 @@ class ApiToken(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: does not expire.")
+    scopes = models.JSONField(
+        default=every_scope, help_text="What it may be used for: of read, run, write, admin."
+    )
+    every_project = models.BooleanField(default=True, help_text="No: only for `projects`, and nothing else.")
+    projects = models.ManyToManyField("catalog.Project", blank=True, related_name="+")
 
     class Meta:
         ordering = ["-created_at"]
@@ -120,3 +144,21 @@ class RepeatableRequest(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class BrowserSession(models.Model):
+    """A session that began with a sign-in: where from, and with what. It ends with Django's own session."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="browser_sessions"
+    )
+    session_key = models.CharField(max_length=40, unique=True, editable=False)
+    address = models.CharField(max_length=60, blank=True)
+    agent = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M:%S}"

@@ -38,8 +38,6 @@ LEAST: Final[Mapping[Action, Role | None]] = {
 """The least role for each action."""
 
 _RANK: Final = {role: rank for rank, role in enumerate(Role)}
-SCOPES: Final = ("read", "run", "write", "admin")
-"""What an API token may be made for."""
 SCOPE_OF: Final[Mapping[Action, str]] = {
     Action.VIEW: "read",
     Action.RUN: "run",
@@ -159,6 +157,16 @@ def require(user: User | Any, action: Action, project: int | None = None, name: 
         raise PermissionDenied(
             refusal(access, action, access.role(project), f"the project {name}" if name else "")
         )
+
+
+def require_scopes(access: Access, scopes: Iterable[str], projects: Iterable[int] | None) -> None:
+    """PermissionDenied for a token that would make another which may more than itself."""
+    if access.scopes is not None and not {"admin", *scopes} <= access.scopes:
+        raise PermissionDenied(
+            "A token makes no token that may more than itself, and only with the scope admin"
+        )
+    if access.only is not None and (projects is None or not set(projects) <= access.only):
+        raise PermissionDenied("A token for some projects makes none for others")
 
 
 def refusal(access: Access, action: Action, role: Role | None, where: str = "") -> str:

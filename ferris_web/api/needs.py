@@ -11,9 +11,9 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from ferris_web.accounts.permissions import Action
-from ferris_web.executions.visibility import ANYONE, Need, check
+from ferris_web.executions.visibility import ANYONE, ONESELF, Need, check
 
-_VIEW, _RUN, _EDIT = Action.VIEW, Action.RUN, Action.EDIT
+_VIEW, _RUN, _EDIT, _OWN = Action.VIEW, Action.RUN, Action.EDIT, Action.OWN
 _CHANGED_BY_ADMINISTRATORS = Need("member", write=_VIEW)  # the view asks `administers`
 
 
@@ -65,6 +65,12 @@ NEEDS: Final[Mapping[str, Need]] = {
     "project-syncs": _of("project", "name"),
     **dict.fromkeys(("repositories", "repository"), _of("project", "name")),
     **dict.fromkeys(("repository-deploy-key", "repository-host-key"), _of("project", "name")),
+    **dict.fromkeys(("members", "member"), _of("project", "name", _OWN)),
+    **dict.fromkeys(
+        ("service-accounts", "service-account", "service-account-tokens", "service-account-token"),
+        _of("project", "name", _OWN),
+    ),
+    **dict.fromkeys(("tokens", "token", "sessions", "session"), ONESELF),
     "project-secrets": _of("project", "name"),
     "project-secret": _of("project", "name"),
     "secrets": Need("platform"),

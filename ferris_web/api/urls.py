@@ -13,6 +13,7 @@ from ferris_web.api.control import executors, kv, schedules
 from ferris_web.api.control import secrets as secrets_dialect
 from ferris_web.api.needs import NEEDS, RoutePermission
 from ferris_web.api.views import (
+    accounts,
     artifacts,
     backtests,
     catalog,
@@ -127,6 +128,26 @@ urlpatterns: list[URLPattern] = [
     ),
     *route("projects/<str:name>/secrets", secrets.SecretList, "project-secrets", **_PROJECT),
     *route("projects/<str:name>/secrets/<str:secret>", secrets.SecretDetail, "project-secret", **_PROJECT),
+    *route("projects/<str:name>/members", accounts.MemberList, "members"),
+    *route("projects/<str:name>/members/<str:kind>/<str:member>", accounts.MemberDetail, "member"),
+    *route("projects/<str:name>/service-accounts", accounts.ServiceAccountList, "service-accounts"),
+    *route(
+        "projects/<str:name>/service-accounts/<str:account>", accounts.ServiceAccountDetail, "service-account"
+    ),
+    *route(
+        "projects/<str:name>/service-accounts/<str:account>/tokens",
+        accounts.ServiceAccountTokens,
+        "service-account-tokens",
+    ),
+    *route(
+        "projects/<str:name>/service-accounts/<str:account>/tokens/<int:number>",
+        accounts.ServiceAccountToken,
+        "service-account-token",
+    ),
+    *route("tokens", accounts.TokenList, "tokens"),
+    *route("tokens/<int:number>", accounts.TokenDetail, "token"),
+    *route("sessions", accounts.SessionList, "sessions"),
+    *route("sessions/<int:number>", accounts.SessionDetail, "session"),
     *route("secrets", secrets.SecretList, "secrets"),
     *route("secrets/<str:secret>", secrets.SecretDetail, "secret"),
     *route("connections", connections.ConnectionList, "connections"),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.core.exceptions import PermissionDenied
 
 from ferris_web.accounts.permissions import Action
-from ferris_web.executions.visibility import ADMINISTRATORS, ANYONE, Need, check
+from ferris_web.executions.visibility import ANYONE, ONESELF, Need, check
 
 _VIEW, _RUN, _EDIT = Action.VIEW, Action.RUN, Action.EDIT
 _CHANGED_BY_ADMINISTRATORS = Need("member", write=_VIEW)  # the view asks `administers`
@@ -55,6 +55,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "project": _of("project", "name"),
     "project-sync": _of("project", "name"),
     "project-secret": _of("project", "name"),
+    "members": _of("project", "name", Action.OWN),
     "repository": _of("project", "name"),
     **dict.fromkeys(
         ("repository-add", "repository-key", "repository-remove"), _of("project", "name", _EDIT, _EDIT)
@@ -108,7 +109,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "replay-resume": _of("replay", "pk", _RUN),
     # The log and the objects as they are hold what belongs to all projects.
     **dict.fromkeys(("topics", "topic", "buckets", "bucket", "object"), Need("platform")),
-    "administration": ADMINISTRATORS,
+    "account": ONESELF,
 }
 
 

@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 from ferris.errors import BackendError, NotFound
 from ferris_web.console.needs import NEEDS
 from ferris_web.console.views import (
+    account,
     artifacts,
     backtest,
     connections,
@@ -29,6 +30,7 @@ from ferris_web.console.views import (
     go,
     help,
     live,
+    members,
     notifications,
     objects,
     projects,
@@ -100,6 +102,7 @@ urlpatterns = [
     screen("projects/<str:name>/repositories/<int:pk>/", repositories.repository, "repository"),
     screen("projects/<str:name>/repositories/<int:pk>/key/", repositories.key, "repository-key"),
     screen("projects/<str:name>/repositories/<int:pk>/remove/", repositories.remove, "repository-remove"),
+    screen("projects/<str:name>/members/", members.members, "members"),
     screen("projects/<str:name>/secrets/", secrets.project_secret, "project-secret"),
     screen("connections/", connections.connection_list, "connections"),
     screen("connections/add/", connections.add, "connection-add"),
@@ -172,6 +175,7 @@ urlpatterns = [
     screen("objects/<str:bucket>/", objects.bucket, "bucket"),
     screen("objects/<str:bucket>/<path:key>", objects.content, "object"),
     screen("map/", system_map.show, "system-map"),
+    screen("account/", account.account, "account"),
     screen("live/", live.changes, "live"),
     screen("live/executions/<uuid:pk>/", live.execution_log, "live-log"),
 ]

@@ -167,7 +167,7 @@ class Need:
 
     `of`: what the address names by its argument `by`; or `member` (the action is allowed in one project at least),
     `anyone` (the same, but whoever is signed in may look: the view shows each what is theirs), `platform` (the
-    action is allowed in what belongs to no project).
+    action is allowed in what belongs to no project), `self` (what is one's own: tokens change it with the scope admin).
     """
 
     of: str
@@ -182,6 +182,7 @@ class Need:
 
 
 ANYONE: Final = Need("anyone")
+ONESELF: Final = Need("self")
 ADMINISTRATORS: Final = Need("platform", read=Action.ADMINISTER, write=Action.ADMINISTER)
 """For administrators only; also what holds for a route without a need of its own."""
 
@@ -195,6 +196,10 @@ def check(user: Any, need: Need | None, method: str | None, arguments: Mapping[s
     if need.of == "anyone" and method in _SAFE:
         return
     access = access_of(user)
+    if need.of == "self":
+        if method not in _SAFE and access.scopes is not None and "admin" not in access.scopes:
+            raise PermissionDenied(refusal(access, Action.ADMINISTER, None))
+        return
     if access.may(action):
         return
     if need.named:

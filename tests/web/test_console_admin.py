@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from ferris_web.accounts.models import ApiToken, Membership, User
+from ferris_web.accounts.models import ApiToken, BrowserSession, Membership, User
 from tests.web.console_rows import Rows
 
 OURS = [
@@ -53,6 +53,10 @@ def any_row(model: type[Model]) -> Model | None:
         from ferris_web.accounts.services import token_create
 
         token_create(User.objects.first(), "test")  # type: ignore[arg-type]
+    if model is BrowserSession:
+        BrowserSession.objects.get_or_create(
+            user=User.objects.first(), session_key="a-key", created_at=datetime.now(UTC)
+        )
     if model is Membership:
         Membership.objects.get_or_create(user=User.objects.first(), project=None, role="viewer")
     if not model._default_manager.exists():

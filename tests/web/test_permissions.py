@@ -26,6 +26,7 @@ from django.utils import timezone
 from ferris.artifacts import BUCKET
 from ferris_web import wiring
 from ferris_web.accounts.models import Membership, Role, User
+from ferris_web.accounts.services import service_account_add, token_create
 from ferris_web.api import needs as api_needs
 from ferris_web.api import urls as api_urls
 from ferris_web.catalog.models import NotificationRule, Project, Repository, Schedule
@@ -102,12 +103,12 @@ class Route:
                 value = objects[f"{self.kind} {name}"]
             elif self.kind and name == "name":
                 value = "kept.txt"
+            elif "/repositories/" in text:
+                value = objects["repository"]
+            elif "/service-accounts/" in text:
+                value = objects["account" if name == "account" else "token"]
             else:
-                value = (
-                    objects["repository"]
-                    if "/repositories/" in text
-                    else OTHERS.get(name, _SAMPLES.get(type(converter), "x"))
-                )
+                value = OTHERS.get(name, _SAMPLES.get(type(converter), "x"))
             for kind in ("str", "uuid", "int", "path", "slug"):
                 text = text.replace(f"<{kind}:{name}>", str(value))
         assert "<" not in text, text
@@ -170,6 +171,8 @@ def _objects(project: Project) -> dict[str, Any]:
     )
     secret_set("service", "token", "a secret value", service=service)
     secret_set("project", "token", "a secret value", project=project)
+    account = service_account_add(project.pk, project.name, "robot", "viewer")
+    token_create(account)
     replay = Replay.objects.create(service=service, since=now, until=now, created_at=now)
     pushed = subscription_set(
         f"of_{project.name}", now=now, project=project, event_type="a", url="https://example.org/"
@@ -183,6 +186,8 @@ def _objects(project: Project) -> dict[str, Any]:
         "subscription": pushed.name,
         "subscription pk": delivery.pk,
         "project": project.name,
+        "account": account.username,
+        "token": account.api_tokens.get().pk,
         "repository": Repository.objects.create(project=project, source="https://git.example/one").pk,
         "service": service.name,
         "execution": execution.pk,

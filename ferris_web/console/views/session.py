@@ -6,6 +6,9 @@ from django import forms
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from ferris_web.accounts.services import session_began
 
 WINDOW_SECONDS = 300
 # Failures within the window after which an address is refused: for one user name, and for all of them. Counted by
@@ -51,7 +54,16 @@ class SignIn(LoginView):
     def form_valid(self, form: forms.Form) -> HttpResponse:
         """Forget the failures of this name."""
         cache.delete(_counters(self.request)[0][0])
-        return super().form_valid(form)  # type: ignore[no-any-return]
+        response: HttpResponse = super().form_valid(form)
+        request = self.request
+        session_began(
+            request.user,
+            request.session.session_key or "",
+            address=request.META.get("REMOTE_ADDR") or "",
+            agent=request.headers.get("User-Agent", ""),
+            now=timezone.now(),
+        )
+        return response
 
 
 sign_in = SignIn.as_view()

@@ -16,6 +16,7 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
 from ferris_web import wiring
+from ferris_web.accounts.members import roles_begin
 from ferris_web.accounts.models import ApiToken, Membership, User
 from ferris_web.catalog.history import history_begin
 from ferris_web.catalog.models import (
@@ -68,6 +69,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(
         Project,
         Membership,
+        ApiToken.projects.through,
         Repository,
         RepositorySecret,
         SyncRun,
@@ -123,14 +125,18 @@ def take_in(of: Callable[[str], Iterable[dict[str, Any]]]) -> None:
     with transaction.atomic():
         for given in _GIVEN:
             given._base_manager.all().delete()
+        old = False
         for model in MODELS:
             rows = iter(of(label(model)))
             while batch := list(islice(rows, _AT_ONCE)):
+                old = old or (model is User and "service_of_id" not in batch[0])
                 _insert(model, batch)
         with connection.cursor() as cursor:
             for statement in connection.ops.sequence_reset_sql(no_style(), MODELS):
                 cursor.execute(statement)
         history_begin()  # of an archive that is older than the history
+        if old:
+            roles_begin()  # and this of one that is older than roles
 
 
 def _insert(model: type[models.Model], batch: list[dict[str, Any]]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ferris_web.accounts.models import User
+from ferris_web.accounts.models import SCOPES, User
 from ferris_web.accounts.services import token_create
 
 
@@ -17,6 +19,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="USER")
         parser.add_argument("--name", default="token", help="what the token is for, as lists show it")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=SCOPES,
+            help="what it may be used for; again for more (all of them)",
+        )
+        parser.add_argument(
+            "--project",
+            action="append",
+            metavar="PROJECT",
+            help="only for this project; again for more (as USER)",
+        )
+        parser.add_argument("--days", type=int, help="after so many it expires (never)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["user"]).first()
@@ -26,4 +41,20 @@ class Command(BaseCommand):
             )
         if not user.is_active:
             raise CommandError(f"user {user} is disabled: a token would open nothing")
-        self.stdout.write(token_create(user, name=options["name"]))
+        days, names = options["days"], options["project"]
+        if days is not None and not 1 <= days <= 3650:
+            raise CommandError(f"--days {days}: expected 1 to 3650")
+        token = token_create(
+            user,
+            options["name"],
+            None if days is None else datetime.now(UTC) + timedelta(days=days),
+            scopes=options["scope"] or SCOPES,
+            projects=None if names is None else [self._project(name) for name in names],
+        )
+        self.stdout.write(token)
+
+    def _project(self, name: str) -> int:
+        found = apps.get_model("catalog", "Project").objects.filter(name=name).first()
+        if found is None:
+            raise CommandError(f"there is no project {name!r}")
+        return int(found.pk)

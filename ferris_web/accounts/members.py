@@ -1,0 +1,95 @@
+"""Members of a project: who they are, made, changed and removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+
+from ferris.errors import Conflict, NotFound
+from ferris_web.accounts.models import Membership, Role, User
+
+PERSON, GROUP = "user", "group"
+KINDS = (PERSON, GROUP)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What became of a member: roles before and after; empty for none."""
+
+    before: str
+    after: str
+
+
+def member_list(project: int) -> QuerySet[Membership]:
+    """The people and groups of a project, as they were added; service accounts are not among them."""
+    found = Membership.objects.filter(project=project).exclude(user__service_of__isnull=False)
+    return found.select_related("user", "group").order_by("id")
+
+
+def member_set(project: int, kind: str, name: str, role: str) -> Changed:
+    """Give that person or group that role. ValidationError names the field; Conflict for the last owner."""
+    if role not in Role.values:
+        raise ValidationError({"role": f"expected one of {', '.join(Role.values)}"})
+    who = _named(kind, name)
+    with transaction.atomic():
+        before = _locked(project, who)
+        if before == role:
+            return Changed(before, role)
+        if before == Role.OWNER:
+            _not_the_last(project, who)
+        Membership.objects.update_or_create(project_id=project, **who, defaults={"role": role})
+    return Changed(before, role)
+
+
+def member_remove(project: int, kind: str, name: str) -> Changed:
+    """Take somebody's role away. NotFound; Conflict for the last owner."""
+    who = _named(kind, name)
+    with transaction.atomic():
+        before = _locked(project, who)
+        if not before:
+            raise NotFound(f"{name} is no member")
+        if before == Role.OWNER:
+            _not_the_last(project, who)
+        Membership.objects.filter(project=project, **who).delete()
+    return Changed(before, "")
+
+
+def _named(kind: str, name: str) -> dict[str, User | Group]:
+    name = name.replace("\0", "")
+    found: User | Group | None
+    if kind == PERSON:
+        found = User.objects.filter(username=name, service_of=None).first()
+    elif kind == GROUP:
+        found = Group.objects.filter(name=name).first()
+    else:
+        raise ValidationError({"kind": f"expected one of {', '.join(KINDS)}"})
+    if found is None:
+        raise ValidationError({"name": f"there is no {'person' if kind == PERSON else 'group'} {name!r}"})
+    return {kind: found}
+
+
+def _locked(project: int, who: dict[str, User | Group]) -> str:
+    """The role until now. All of a project's owners are locked: of two who leave at once one stays."""
+    owners = Membership.objects.select_for_update().filter(project=project, role=Role.OWNER).order_by("pk")
+    list(owners.values_list("pk", flat=True))
+    return Membership.objects.filter(project=project, **who).values_list("role", flat=True).first() or ""
+
+
+def _not_the_last(project: int, who: dict[str, User | Group]) -> None:
+    owners = Membership.objects.filter(project=project, role=Role.OWNER).exclude(
+        user__service_of__isnull=False
+    )
+    if not owners.exclude(**who).exists():
+        raise Conflict("a project keeps its last owner; make somebody else owner first")
+
+
+def roles_begin() -> None:
+    """Who has an account keeps doing what everybody could do before there were roles, as migration 0003 says it."""
+    people = User.objects.filter(is_staff=False, is_superuser=False, service_of=None, memberships=None)
+    Membership.objects.bulk_create(
+        Membership(user=one, role=Role.MAINTAINER) for one in people.order_by("pk")
+    )
