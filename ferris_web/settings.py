@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "ferris_web.console.middleware.ContentSecurityPolicyMiddleware",
     "ferris_web.api.repeats.IdempotencyMiddleware",
+    "ferris_web.executions.auditing.AuditMiddleware",
 ]
 ROOT_URLCONF = "ferris_web.urls"
 ASGI_APPLICATION = "ferris_web.asgi.application"

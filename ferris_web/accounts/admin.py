@@ -12,7 +12,14 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
-from ferris_web.accounts.models import ApiToken, BrowserSession, Membership, RepeatableRequest, User
+from ferris_web.accounts.models import (
+    ApiToken,
+    AuditEntry,
+    BrowserSession,
+    Membership,
+    RepeatableRequest,
+    User,
+)
 
 admin.site.site_header = "Ferris administration"
 admin.site.site_title = "Ferris administration"
@@ -100,6 +107,16 @@ class BrowserSessionAdmin(RecordAdmin):
     search_fields = ("user__username", "address")
     exclude = ("session_key",)
     person = linked("user")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(RecordAdmin):
+    """Who did what. The console has a page of it, with an export."""
+
+    list_display = ("at", "actor", "action", "project", "object", "status")
+    list_display_links = ("at",)
+    list_filter = ("at",)
+    search_fields = ("actor", "action", "object")
 
 
 @admin.register(RepeatableRequest)

@@ -162,3 +162,38 @@ class BrowserSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class AuditEntry(models.Model):
+    """Who did what, when and from where. Rows are added and never changed: the database refuses it.
+
+    It names what it is about in texts of its own, and so outlives it.
+    """
+
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=150, help_text="A person, a service account, or an execution.")
+    via = models.CharField(max_length=20, blank=True, help_text="How a token begins; empty: in a browser.")
+    address = models.CharField(max_length=60, blank=True)
+    action = models.CharField(max_length=100, help_text="The route, or what an execution did.")
+    method = models.CharField(max_length=10, blank=True)
+    status = models.PositiveSmallIntegerField(default=0, help_text="The answer's; 403: it was refused.")
+    project_id = models.BigIntegerField(null=True, blank=True)
+    project = models.CharField(max_length=100, blank=True)
+    object = models.CharField(max_length=600, blank=True, help_text="What it was done to.")
+    said = models.JSONField(
+        default=dict, help_text="What was asked for, without anything that may be secret."
+    )
+    before = models.JSONField(default=dict, help_text="What changed of the object, as it was.")
+    after = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["-at", "-id"]),
+            models.Index(fields=["project_id", "-at", "-id"]),
+            models.Index(fields=["actor", "-at", "-id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"

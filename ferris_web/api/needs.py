@@ -70,6 +70,7 @@ NEEDS: Final[Mapping[str, Need]] = {
         ("service-accounts", "service-account", "service-account-tokens", "service-account-token"),
         _of("project", "name", _OWN),
     ),
+    "audit": Need("member", _OWN, _OWN),
     **dict.fromkeys(("tokens", "token", "sessions", "session"), ONESELF),
     "project-secrets": _of("project", "name"),
     "project-secret": _of("project", "name"),

@@ -15,6 +15,7 @@ from ferris_web.api.needs import NEEDS, RoutePermission
 from ferris_web.api.views import (
     accounts,
     artifacts,
+    audit,
     backtests,
     catalog,
     connections,
@@ -144,6 +145,7 @@ urlpatterns: list[URLPattern] = [
         accounts.ServiceAccountToken,
         "service-account-token",
     ),
+    *route("audit", audit.AuditList, "audit"),
     *route("tokens", accounts.TokenList, "tokens"),
     *route("tokens/<int:number>", accounts.TokenDetail, "token"),
     *route("sessions", accounts.SessionList, "sessions"),

@@ -110,6 +110,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     # The log and the objects as they are hold what belongs to all projects.
     **dict.fromkeys(("topics", "topic", "buckets", "bucket", "object"), Need("platform")),
     "account": ONESELF,
+    **dict.fromkeys(("audit", "audit-export"), Need("member", Action.OWN, Action.OWN)),
 }
 
 

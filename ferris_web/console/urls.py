@@ -16,6 +16,7 @@ from ferris_web.console.needs import NEEDS
 from ferris_web.console.views import (
     account,
     artifacts,
+    audit,
     backtest,
     connections,
     dashboard,
@@ -175,6 +176,8 @@ urlpatterns = [
     screen("objects/<str:bucket>/", objects.bucket, "bucket"),
     screen("objects/<str:bucket>/<path:key>", objects.content, "object"),
     screen("map/", system_map.show, "system-map"),
+    screen("audit/", audit.audit, "audit"),
+    screen("audit/export/", audit.export, "audit-export"),
     screen("account/", account.account, "account"),
     screen("live/", live.changes, "live"),
     screen("live/executions/<uuid:pk>/", live.execution_log, "live-log"),

@@ -26,6 +26,7 @@ from ferris_web import wiring
 from ferris_web.catalog import connections, secrets
 from ferris_web.catalog.changes import notify
 from ferris_web.catalog.secrets import SealedSecret
+from ferris_web.executions.auditing import secrets_used
 from ferris_web.executions.gathered import events_handed
 from ferris_web.executions.models import OPEN, Execution, LanePause, Worker
 from ferris_web.executions.services.dispatch import Doorbell
@@ -108,10 +109,13 @@ def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list
     claimed = dict(rows)
     try:
         sealed = secrets.secrets_sealed((row.service_id, row.project_id) for row in claimed.values())
-        return [
+        answers = [
             _refusal(pk) if (row := rows.pop(pk, None)) is None else _claimed(row, sealed, lease, now)
             for pk in wanted
         ]
+        projects = {row.project: row.project_id for row in claimed.values()}
+        secrets_used((order for order in answers if not isinstance(order, str)), projects, worker, now)
+        return answers
     except (BackendError, OperationalError, InterfaceError):
         # A store is away: they stay claimable, and the executor, which hears of it, asks again.
         for row in claimed.values():

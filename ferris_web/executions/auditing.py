@@ -1,0 +1,280 @@
+"""The audit log: every change that came by an address, and every use of secrets by an execution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+
+from ferris_web.accounts.models import AuditEntry, Membership, User
+from ferris_web.accounts.permissions import Action, reach
+from ferris_web.catalog.models import Project, Schedule, Service
+from ferris_web.executions.models import Execution, Replay
+
+SECRETS_USED: Final = "secrets.used"
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+# What changes nothing of the platform: events are in the journal, trials keep nothing.
+_NO_CHANGE = frozenset(
+    f"{space}:{name}"
+    for space in ("api", "console")
+    for name in ("events", "event-send", "backtest", "backtests", "replay-preview", "event-map-try", "hook")
+)
+# Fields whose values tell what was asked for and can hold nothing secret; of all others only the names are kept.
+_PLAIN = frozenset(
+    (
+        *(
+            "active",
+            "branch",
+            "days",
+            "decision",
+            "do",
+            "kind",
+            "label",
+            "name",
+            "priority",
+            "project",
+            "role",
+        ),
+        *(
+            "schedule",
+            "scope",
+            "scopes",
+            "service",
+            "strict",
+            "timezone",
+            "waiting",
+            "what",
+            "projects",
+            "username",
+        ),
+    )
+)
+_LONGEST = 200
+_LARGEST_BODY = 64 * 1024
+
+
+class AuditMiddleware:
+    """Notes requests that change something, once they were answered: those that succeeded, and those refused."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method in _SAFE or request.path.startswith(("/control/", "/hooks/")):
+            return self._get_response(request)
+        answer = self._get_response(request)
+        match = request.resolver_match
+        if match is not None and (answer.status_code < 400 or answer.status_code == 403):
+            kept = getattr(request, "audited", None)
+            self._note(request, answer.status_code, kept)
+        return answer
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """What the address names, as it is before the view changes it."""
+        if request.method not in _SAFE and not request.path.startswith(("/control/", "/hooks/")):
+            request.audited = _named(request.path, kwargs)  # type: ignore[attr-defined]
+            if request.content_type == "application/json" and _length(request) <= _LARGEST_BODY:
+                request.body  # noqa: B018 - kept now: the view reads it as a stream
+
+    def _note(self, request: HttpRequest, status: int, kept: tuple[str, Any, dict[str, Any]] | None) -> None:
+        match = request.resolver_match
+        assert match is not None
+        action = match.view_name or match.route
+        user = request.user
+        if action in _NO_CHANGE or not isinstance(user, User):
+            return
+        kind, key, before = kept or ("", None, {})
+        after = _snapshot(kind, key) if kept and status < 400 else before
+        project = before.get("project") or after.get("project") or (None, "")
+        changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        token = getattr(user, "token", None)
+        AuditEntry.objects.create(
+            at=timezone.now(),
+            actor=user.get_username(),
+            via=token.prefix if token is not None else "",
+            address=(request.META.get("REMOTE_ADDR") or "")[:60],
+            action=action[:100],
+            method=request.method or "",
+            status=status,
+            project_id=project[0],
+            project=project[1],
+            object=request.path[:600],
+            said=_said(request),
+            before={name: before[name] for name in changed if name in before},
+            after={name: after[name] for name in changed if name in after},
+        )
+
+
+def _named(path: str, arguments: Mapping[str, Any]) -> tuple[str, Any, dict[str, Any]] | None:
+    place = path.removeprefix("/api/v1").split("/")[1]
+    key = arguments.get("name" if place in ("projects", "services") else "pk")
+    kind = place if key is not None and place in _SNAPSHOTS and "\0" not in str(key) else ""
+    return (kind, key, _snapshot(kind, key)) if kind else None
+
+
+def _snapshot(kind: str, key: Any) -> dict[str, Any]:
+    return _SNAPSHOTS[kind](key) if kind else {}
+
+
+def _project(name: str) -> dict[str, Any]:
+    row = Project.objects.filter(name=name).first()
+    if row is None:
+        return {}
+    members = Membership.objects.filter(project=row).order_by("id")
+    roles = members.values_list("user__username", "group__name", "role")
+    return {
+        "project": (row.pk, row.name),
+        "description": row.description,
+        "members": {person or f"group {group}": role for person, group, role in roles},
+        "repositories": sorted(row.repositories.values_list("source", "branch")),
+        "secrets": sorted(row.secrets.values_list("name", flat=True)),
+    }
+
+
+def _service(name: str) -> dict[str, Any]:
+    row = Service.objects.select_related("project", "version").filter(name=name).first()
+    if row is None:
+        return {}
+    return {
+        "project": (row.project_id, row.project.name),
+        "version": row.version.number if row.version else None,
+        "active": row.active,
+        "paused_by": row.paused_by if row.paused_at else "",
+        "secrets": sorted(row.secrets.values_list("name", flat=True)),
+    }
+
+
+def _of_rows(model: Any, *fields: str) -> Callable[[Any], dict[str, Any]]:
+    def take(pk: Any) -> dict[str, Any]:
+        row = (
+            model.objects.filter(pk=pk)
+            .values("service__project_id", "service__project__name", *fields)
+            .first()
+        )
+        if row is None:
+            return {}
+        project = (row.pop("service__project_id"), row.pop("service__project__name") or "")
+        return {"project": project, **row}
+
+    return take
+
+
+_SNAPSHOTS: Final[Mapping[str, Callable[[Any], dict[str, Any]]]] = {
+    "projects": _project,
+    "services": _service,
+    "executions": _of_rows(Execution, "status", "priority", "lane"),
+    "schedules": _of_rows(Schedule, "active", "cron", "timezone"),
+    "replays": _of_rows(Replay, "status"),
+}
+
+
+def _said(request: HttpRequest) -> dict[str, Any]:
+    fields: Mapping[str, Any] = {}
+    if request.POST:
+        fields = {name: request.POST.getlist(name) for name in request.POST if name != "csrfmiddlewaretoken"}
+        fields = {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+    elif request.content_type == "application/json":
+        fields = _json(request)
+    return {name[:100]: _short(value) if name in _PLAIN else "…" for name, value in list(fields.items())[:40]}
+
+
+def _length(request: HttpRequest) -> int:
+    text = request.META.get("CONTENT_LENGTH") or "0"
+    return int(text) if text.isdecimal() and len(text) < 12 else _LARGEST_BODY + 1
+
+
+def _json(request: HttpRequest) -> Mapping[str, Any]:
+    import orjson
+    from django.http import RawPostDataException
+
+    try:
+        said = orjson.loads(request.body)
+    except (ValueError, RawPostDataException):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_short(one) for one in value[:20]]
+    return (
+        value[:_LONGEST]
+        if isinstance(value, str)
+        else value
+        if isinstance(value, (int, float, bool))
+        else "…"
+    )
+
+
+# --- executions --------------------------------------------------------------------------------------
+
+
+def secrets_used(orders: Iterable[Any], projects: Mapping[str, int], worker: str, now: datetime) -> None:
+    """Note which secrets these executions were handed, with their projects by name. One query, or none."""
+    used = [order for order in orders if order.secrets]
+    if not used:
+        return
+    AuditEntry.objects.bulk_create(
+        AuditEntry(
+            at=now,
+            actor=f"execution {order.execution_id}",
+            action=SECRETS_USED,
+            project_id=projects.get(order.project),
+            project=order.project,
+            object=order.service,
+            said={"secrets": sorted(order.secrets), "attempt": order.attempt, "worker": worker},
+        )
+        for order in used
+    )
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def audit_list(
+    user: Any,
+    *,
+    query: str = "",
+    project: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> QuerySet[AuditEntry]:
+    """The entries that this person may read: administrators all, owners those of their projects.
+
+    `query` is looked for in who, what and to what.
+    """
+    found = AuditEntry.objects.all()
+    projects = reach(user, Action.OWN)
+    if projects is not None:
+        found = found.filter(project_id__in=projects)
+    if query:
+        found = found.filter(
+            Q(actor__icontains=query) | Q(action__icontains=query) | Q(object__icontains=query)
+        )
+    if project:
+        found = found.filter(project=project)
+    if since is not None:
+        found = found.filter(at__gte=since)
+    return found if until is None else found.filter(at__lt=until)
+
+
+COLUMNS: Final = (
+    *("at", "actor", "via", "address", "action", "method", "status", "project", "object"),
+    *("said", "before", "after"),
+)
+
+
+def audit_rows(found: QuerySet[AuditEntry]) -> Iterator[dict[str, Any]]:
+    """Entries as plain values, oldest first, a few at a time."""
+    for row in found.order_by("at", "id").iterator(chunk_size=500):
+        said = {name: getattr(row, name) for name in COLUMNS}
+        yield {**said, "at": row.at.astimezone(UTC).isoformat()}
