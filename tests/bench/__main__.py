@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform as machine
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ QUICK = {
     "services": 200,
     "isolation": 5,
     "tables": (10, 1_000, 10_000),
+    "storm": 5_000,
 }
 FULL = {
     "latency": 100,
@@ -39,6 +41,7 @@ FULL = {
     "services": 10_000,
     "isolation": 40,
     "tables": routing.SIZES,
+    "storm": 100_000,
 }
 
 
@@ -87,6 +90,8 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
     finally:
         if platform.running():
             platform.stop()
+    say(f"a storm of {sizes['storm']:,} events")
+    figures["storm"] = counted(sizes["storm"])
     say("layers of isolation")
     figures["isolation"] = isolation.measure(folder / "isolation", sizes["isolation"])
     say("starts of scripts")
@@ -94,6 +99,14 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
     say("matching")
     figures["tables"] = {n: routing.measure(n, sizes["routed"]) for n in sizes["tables"]}
     figures["matching"] = {n: figures["tables"][n]["events_per_second"] for n in (10, 10_000)}
+    return figures
+
+
+def counted(events: int) -> dict[str, Any]:
+    """The storm's figures; its counts are exact, or it fails."""
+    asked = [PYTHON, "-m", "tests.bench.storm", str(events)]
+    done = subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True, timeout=1800)
+    figures: dict[str, Any] = json.loads(done.stdout)
     return figures
 
 

@@ -70,7 +70,7 @@ def _starts(figures: dict[str, Any]) -> list[str]:
 
 
 def _events(figures: dict[str, Any]) -> list[str]:
-    journal, ready = figures["journal"], figures["ready"]
+    journal, ready, storm = figures["journal"], figures["ready"], figures["storm"]
     return [
         "| | |",
         "|---|---|",
@@ -78,6 +78,9 @@ def _events(figures: dict[str, Any]) -> list[str]:
         f"| events accepted by HTTP, batches of 100, durable | {journal['accepted']:,.0f}/s |",
         f"| events through the router into the journal, none wanted, 10 services | {journal['routed']:,.0f}/s |",
         f"| same, {figures['services']:,} services | {figures['journal_many']['routed']:,.0f}/s |",
+        f"| a storm of {storm['events']:,} events through a filter, concurrency by key and batches, every count exact: "
+        f"routed; {sum(storm['executions'].values()):,} executions claimed and ended "
+        f"| {storm['routed_per_second']:,.0f}/s; {storm['ended_per_second']:,.0f}/s |",
         f"| past events replayed and routed, none wanted | {figures['replay']:,.0f}/s |",
         f"| services synced | {figures['services'] / figures['sync_seconds']:,.0f}/s |",
         f"| time to ready, first start / again | {ready['first']:.1f} s / {ready['again']:.1f} s |",
