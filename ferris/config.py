@@ -28,7 +28,8 @@ NOTIFICATIONS = "ferris.notifications"
 DEAD_LETTER = "ferris.dead-letter"
 CONTROL = "ferris.control"  # wakes the scheduler: plans changed
 CHANGES = "ferris.changes"  # which executions changed: what live screens follow
-TOPICS = (EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS, DEAD_LETTER, CONTROL, CHANGES)
+UPLOADS = "ferris.uploads"  # what an S3 store tells by itself
+TOPICS = (EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS, DEAD_LETTER, CONTROL, CHANGES, UPLOADS)
 
 PACKAGES_BUCKET = "packages"
 PLATFORM_BUCKETS = frozenset({PACKAGES_BUCKET, "ferris-artifacts", "ferris-logs"})  # closed to scripts

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from ferris.errors import Conflict
 
@@ -229,6 +229,20 @@ class ObjectStore(Protocol):
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove; not there is as good."""
+        ...
+
+
+@runtime_checkable
+class TellsUploads(Protocol):
+    """An object store that can tell by itself, on the topic `ferris.uploads`, that a file came: an S3 with
+    notifications. Only while `tells` is true; else whoever puts a file says so.
+    """
+
+    tells: bool
+    prefix: str
+
+    def watch(self) -> Sequence[str]:
+        """Have it tell about every bucket that there is, but the platform's own; those of which it does now."""
         ...
 
 

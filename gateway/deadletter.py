@@ -18,6 +18,7 @@ REASONS = {
     "not_mapped": "an event map could make no event of it",
     "not_dispatched": "its executions could not be written",
     "not_recorded": "the report could not be written",
+    "unreadable_notice": "it is no notification of an object store",
     "not_indexed": "it cannot be searched for: the record has not the form of its kind",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ferris.config import Settings
+from ferris.uploads import teller
 from ferris_web import wiring
 from gateway.courier import Courier
 from gateway.housekeeper import Housekeeper
@@ -17,8 +18,9 @@ from gateway.rescuer import Rescuer
 from gateway.role import Role
 from gateway.router import Router
 from gateway.scheduler import Scheduler
+from gateway.uploads import Uploads
 
-_ROLES: Final[dict[str, Callable[[Settings, bool], Role]]] = {
+_ROLES: Final[dict[str, Callable[[Settings, bool], Role | None]]] = {
     "router": lambda settings, _: Router(wiring.event_log(), settings.hop_limit),
     "recorder": lambda _, __: Recorder(wiring.event_log()),
     "indexer": lambda _, __: Indexer(wiring.event_log(), wiring.ops_store()),
@@ -32,10 +34,18 @@ _ROLES: Final[dict[str, Callable[[Settings, bool], Role]]] = {
     "housekeeper": lambda settings, _: Housekeeper(
         wiring.event_log(), wiring.ops_store(), settings.retention_days, settings.journal_days
     ),
+    "uploads": lambda _, __: _uploads(),
 }
 NAMES: Final = tuple(_ROLES)
 
 
 def make(settings: Settings, names: Iterable[str] = NAMES, *, alone: bool) -> list[Role]:
-    """The roles of these names, not started. `alone`: this process is the platform's only gateway and executor."""
-    return [_ROLES[name](settings, alone) for name in names]
+    """The roles of these names for which there is something to do, not started. `alone`: this process is the
+    platform's only gateway and executor."""
+    made = [_ROLES[name](settings, alone) for name in names]
+    return [role for role in made if role is not None]
+
+
+def _uploads() -> Role | None:
+    store = teller(wiring.object_store())
+    return None if store is None else Uploads(wiring.event_log(), store)

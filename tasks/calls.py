@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from ferris import uploads
 from ferris.config import PLATFORM_BUCKETS
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
@@ -35,9 +36,11 @@ class Calls:
         learn_secret: Callable[[Any], None],
         holds_secret: Callable[[bytes], bool],
         given_up: Callable[[], bool],
+        send: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self._control, self._objects, self._order = control, objects, order
         self._learn_secret, self._holds_secret, self._given_up = learn_secret, holds_secret, given_up
+        self._send = send
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a message of the channel. Never raises."""
@@ -99,6 +102,8 @@ class Calls:
         if len(data) > LARGEST_OBJECT:
             raise CallRefused(f"the object has {len(data)} bytes; the limit is {LARGEST_OBJECT}")
         info = self._objects.put(_bucket(message), str(message["key"]), data, message.get("content_type"))
+        if uploads.teller(self._objects) is None and uploads.announced(info.bucket):
+            self._send(uploads.message(info))
         return {"value": {"bucket": info.bucket, "key": info.key, "size": info.size, "etag": info.etag}}
 
     def _get(self, message: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class Steps:
             self._journal.masker.learn,
             lambda content: self._journal.masker.found_in(BytesIO(content), BY_CHANCE),
             lambda: not self._lease.good,
+            self._journal.send,
         )
         channel = Channel(
             cell.channel, self._loop, self._tell, lambda message, answer: self._call(calls, message, answer)

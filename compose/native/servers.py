@@ -324,6 +324,7 @@ class MinIO(Server):
     def commands(self, site: Site) -> list[Command]:
         address, console = (f"{LOCAL}:{self.port(key)}" for key in self.ports)
         site.who.own(site.data / "objects")
+        site.who.own(site.data / "notices")
         return [
             Command(
                 [
@@ -339,6 +340,11 @@ class MinIO(Server):
                     "MINIO_ROOT_USER": "ferris",
                     "MINIO_ROOT_PASSWORD": site.passwords["minio"],
                     "MINIO_UPDATE": "off",
+                    # What is uploaded is told on the log. While Kafka is away MinIO keeps it in its queue.
+                    "MINIO_NOTIFY_KAFKA_ENABLE_FERRIS": "on",
+                    "MINIO_NOTIFY_KAFKA_BROKERS_FERRIS": f"{LOCAL}:{Kafka().port()}",
+                    "MINIO_NOTIFY_KAFKA_TOPIC_FERRIS": "ferris.uploads",
+                    "MINIO_NOTIFY_KAFKA_QUEUE_DIR_FERRIS": str(site.data / "notices"),
                 },
                 site.data,
             )
@@ -349,7 +355,8 @@ class MinIO(Server):
 
     def settings(self, site: Site) -> dict[str, str]:
         return {
-            "FERRIS_OBJECT_STORE": f"s3://ferris:{site.passwords['minio']}@{LOCAL}:{self.port()}?secure=0"
+            "FERRIS_OBJECT_STORE": f"s3://ferris:{site.passwords['minio']}@{LOCAL}:{self.port()}"
+            "?secure=0&notify=arn:minio:sqs::FERRIS:kafka"
         }
 
 

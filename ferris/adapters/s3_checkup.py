@@ -28,3 +28,15 @@ def examine(backend: str, pool: Any, address: str, buckets: list[str]) -> Iterat
         yield from clock(
             backend, parsedate_to_datetime(date), asked.replace(microsecond=0), datetime.now(UTC)
         )
+
+
+def told(backend: str, target: str, silent: list[str]) -> Finding:
+    """Whether uploads make events."""
+    if not silent:
+        return Finding("ok", backend, f"tells {target} about uploads")
+    return Finding(
+        "warning",
+        backend,
+        f"uploads to {', '.join(silent[:5])} make no events: the store does not take {target}",
+        "give the store that notification target (docs/operations.md), or leave notify out of FERRIS_OBJECT_STORE",
+    )

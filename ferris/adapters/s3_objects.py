@@ -1,5 +1,7 @@
 """Objects in MinIO or any S3, through the `minio` client: `s3://key:secret@host:port[/prefix]?secure=0`.
 
+With `&notify=ARN` every bucket but the platform's own is asked to tell that target about uploads.
+
 A prefix is put in front of every bucket's name, so that several platforms can share one store. What is
 stored or read goes through a temporary file: a source that fails leaves nothing behind, and what was opened
 can be read at any place and outlives a replacement.
@@ -7,6 +9,7 @@ can be read at any place and outlives a replacement.
 
 from __future__ import annotations
 
+import logging
 import mimetypes
 import re
 import tempfile
@@ -21,15 +24,18 @@ from xml.etree.ElementTree import ParseError
 
 from minio import Minio
 from minio.error import MinioException, S3Error
+from minio.notificationconfig import NotificationConfig, QueueConfig
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from ferris.adapters import s3_checkup
 from ferris.adapters.folder_objects import _checked_bucket, _checked_key
-from ferris.config import PACKAGES_BUCKET
+from ferris.config import PACKAGES_BUCKET, PLATFORM_BUCKETS
 from ferris.errors import BackendError, ConfigError, NotFound
 from ferris.findings import Finding
 from ferris.ports import ObjectInfo
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +48,7 @@ _IN_MEMORY = 4 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _MISSING = ("NoSuchKey", "NoSuchBucket", "NoSuchVersion")
 _REFUSED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
-_OPTIONS = {"secure", "region"}
+_OPTIONS = {"secure", "region", "notify"}
 
 
 def _explained(method: Callable[P, T]) -> Callable[P, T]:
@@ -87,7 +93,13 @@ class S3ObjectStore:
             raise ConfigError(_SETTING, f"has the prefix {prefix!r}", "use up to 31 of a-z 0-9 -")
         if options.get("secure", "1") not in ("0", "1"):
             raise ConfigError(_SETTING, f"has secure={options['secure']}", "use secure=1 or secure=0")
-        self._prefix = f"{prefix}-" if prefix else ""
+        self._prefix = self.prefix = f"{prefix}-" if prefix else ""
+        self._target = options.get("notify", "")
+        if self._target and not self._target.startswith("arn:"):
+            raise ConfigError(
+                _SETTING, f"has notify={self._target!r}", "use the target's ARN: arn:minio:sqs::FERRIS:kafka"
+            )
+        self.tells = bool(self._target)
         self._pool = PoolManager(
             maxsize=32,
             timeout=Timeout(connect=3, read=60),
@@ -118,6 +130,40 @@ class S3ObjectStore:
         except S3Error as error:
             if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
+        self._ask(name)
+
+    @_explained
+    def watch(self) -> Sequence[str]:
+        """See `TellsUploads.watch`."""
+        return [bucket for bucket in self.buckets() if self._ask(self._prefix + bucket)]
+
+    def _ask(self, name: str) -> bool:
+        """Have a bucket tell about uploads, beside whatever else it is to tell; True when it does."""
+        if not self._target or name.removeprefix(self._prefix) in PLATFORM_BUCKETS:
+            return False
+        try:
+            wanted = self._client.get_bucket_notification(name)
+            queues = list(wanted.queue_config_list)
+            if any(queue.queue == self._target for queue in queues):
+                return True
+            queues.append(QueueConfig(["s3:ObjectCreated:*"], config_id="ferris", queue=self._target))
+            self._client.set_bucket_notification(
+                name,
+                NotificationConfig(
+                    cloud_func_config_list=wanted.cloud_func_config_list,
+                    queue_config_list=queues,
+                    topic_config_list=wanted.topic_config_list,
+                ),
+            )
+        except S3Error as error:
+            log.warning(
+                "the bucket %s tells nobody about uploads: %s; see notify in %s",
+                name,
+                error.message,
+                _SETTING,
+            )
+            return False
+        return True
 
     @_explained
     def put(
@@ -215,7 +261,10 @@ class S3ObjectStore:
     def examine(self) -> Iterator[Finding]:
         """See `findings.Examined`."""
         self.prepare([PACKAGES_BUCKET])
-        return s3_checkup.examine(_BACKEND, self._pool, self._address, self.buckets())
+        yield from s3_checkup.examine(_BACKEND, self._pool, self._address, self.buckets())
+        if self._target:
+            silent = set(self.buckets()) - PLATFORM_BUCKETS - set(self.watch())
+            yield s3_checkup.told(_BACKEND, self._target, sorted(silent))
 
     def _bucket(self, bucket: str) -> str:
         return self._prefix + _checked_bucket(bucket)

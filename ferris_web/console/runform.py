@@ -10,12 +10,13 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.text import get_valid_filename
 
 from ferris.parameters import Parameter, parse_parameters
-from ferris_web import wiring
 from ferris_web.console.filters import Choice
+from ferris_web.executions.services.uploads import file_upload
 
 UPLOADS = "uploads"  # the bucket of files whose field names none
 _INPUTS = {"int": "number", "float": "number", "file": "file", "radio": "radio", "multiselect": "checkbox"}
@@ -140,7 +141,7 @@ def _stored(parameter: Parameter, upload: UploadedFile) -> dict[str, str]:
     bucket = parameter.bucket or UPLOADS
     # The name is the person's, the folder is not guessable: no upload replaces another.
     key = f"{secrets.token_hex(8)}/{_safe(upload.name or '')}"
-    wiring.object_store().put(bucket, key, upload.file)
+    file_upload(bucket, key, upload.file, now=timezone.now())
     return {"bucket": bucket, "key": key}
 
 

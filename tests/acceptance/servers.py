@@ -82,7 +82,10 @@ class Servers:
             "FERRIS_DATABASE": url["FERRIS_DATABASE"].rpartition("/")[0] + f"/{name}",
             "FERRIS_BROKER": url["FERRIS_BROKER"].removesuffix("//") + f"/{name}",
             "FERRIS_EVENT_LOG": url["FERRIS_EVENT_LOG"].replace("?", f"/{name}?"),
-            "FERRIS_OBJECT_STORE": url["FERRIS_OBJECT_STORE"].replace("?", f"/{name}?"),
+            # MinIO tells one topic of one platform; these share it.
+            "FERRIS_OBJECT_STORE": url["FERRIS_OBJECT_STORE"]
+            .replace("?", f"/{name}?")
+            .partition("&notify")[0],
             "FERRIS_CONFIG_STORE": url["FERRIS_CONFIG_STORE"] + f"/{name}",
             "FERRIS_OPS_STORE": url["FERRIS_OPS_STORE"] + f"/ferris-{name}",
         }

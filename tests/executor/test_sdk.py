@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from ferris.config import EVENTS
 from ferris.execution import content_digest, sent_event_id
+from ferris.uploads import FILE_UPLOADED
 from tests.executor.control_server import Platform, Result
 
 
@@ -290,3 +292,10 @@ def test_objects(ferris: Platform) -> None:
     info = ferris.executor.objects.stat("reports", "a/b.csv")
     assert info is not None
     assert info.content_type == "text/csv"
+    told = [event for event in ferris.events(EVENTS) if event.type == FILE_UPLOADED]
+    assert [event.subject for event in told] == ["reports/a/b.csv", "reports/t"]
+    assert told[0].data == {
+        "bucket": "reports", "key": "a/b.csv", "file_name": "b.csv", "size": 4, "etag": info.etag,
+        "content_type": "text/csv",
+    }  # fmt: skip
+    assert (told[0].hops, bool(told[0].causation_id)) == (1, True)
