@@ -30,10 +30,13 @@ LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 _LINE_OVERHEAD: Final = 200
 _LONGEST_ERROR: Final = 2000
 _LONGEST_PROGRESS: Final = 200
+LONGEST_ID: Final = 512
 
 
 class Journal:
-    """Speaks for one attempt. Used by the execution's thread only. Everything that leaves here is masked."""
+    """Speaks for one attempt. Used by the execution's thread only, but for `send`, which calls of scripts use as well.
+    Everything that leaves here is masked.
+    """
 
     def __init__(
         self,
@@ -160,13 +163,18 @@ class Journal:
         kind, source, subject, data = said["type"], said["source"], said["subject"], said["data"]
         if masked:
             self.note("warning", f"the event {kind} held a secret; it was sent with {MASK} in its place")
+        chosen = message.get("id")
+        if chosen is not None and not (isinstance(chosen, str) and 0 < len(chosen) <= LONGEST_ID):
+            raise EventError("event_id", f"is {chosen!r}; expected a text of at most {LONGEST_ID} characters")
+        if chosen is not None and self.masker.text(chosen) != chosen:
+            raise EventError("event_id", "holds a secret")
         digest = content_digest(kind, str(source), subject, data, topic)
         event = events.new(
             kind,
             source,
             data,
             now=datetime.now(UTC),
-            id=sent_event_id(order.execution_id, digest, self._sent[digest]),
+            id=chosen or sent_event_id(order.execution_id, digest, self._sent[digest]),
             subject=subject,
             correlation_id=order.flow_id,
             causation_id=order.execution_id,

@@ -36,14 +36,21 @@ class Events:
         data: Any = None,
         topic: str | None = None,
         reference_id: Any = None,
+        event_id: str | None = None,
     ) -> None:
         """Send an event; it belongs to this execution's flow.
 
         It is on the event log when the script has ended, also when the script fails afterwards. `event_source`
         defaults to the service's name; `reference_id` becomes the event's subject. `data` is any JSON value and
-        stays as it is. ValueError or TypeError for what cannot be sent, PlatformError without a platform.
+        stays as it is. With an `event_id` of your own, the same source and id is the same event, whichever execution
+        sends it: what listens runs once. ValueError or TypeError for what cannot be sent, PlatformError without a
+        platform.
         """
-        self._send(checked(event_type, event_source or self._source, data, topic, reference_id))
+        message = checked(event_type, event_source or self._source, data, topic, reference_id)
+        if event_id is not None:
+            _name("event_id", event_id)
+            message["id"] = event_id
+        self._send(message)
 
     def _send(self, message: dict[str, Any]) -> None:
         tell({"op": "event", **message})
