@@ -43,7 +43,9 @@ JOINED: Final = "joined"
 EXPIRED: Final = "expired"
 RELEASED: Final = "released"
 UNJOINED: Final = "unjoined"
-DECISIONS: Final = (DEBOUNCED, BATCHED, DUPLICATE, DROPPED, HELD, RELEASED, JOINED, EXPIRED)
+DISCARDED: Final = "discarded"
+"""By hand, before its time: of an event, and of a gathering."""
+DECISIONS: Final = (DEBOUNCED, BATCHED, DUPLICATE, DROPPED, HELD, RELEASED, JOINED, EXPIRED, DISCARDED)
 
 OPEN: Final = "open"
 """States of a gathering. `ran`: it became an execution; `met`: what was awaited came; `due`: it did not, which is to
@@ -53,7 +55,7 @@ MET: Final = "met"
 DUE: Final = "due"
 TOLD: Final = "told"
 OVER: Final = "over"
-STATES: Final = (OPEN, RAN, MET, DUE, TOLD, EXPIRED, OVER)
+STATES: Final = (OPEN, RAN, MET, DUE, TOLD, EXPIRED, OVER, DISCARDED)
 
 
 @dataclass(frozen=True, slots=True)

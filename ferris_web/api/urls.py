@@ -93,6 +93,8 @@ urlpatterns: list[URLPattern] = [
     *route("flows/<path:flow_id>", flows.FlowDetail, "flow"),
     *route("gatherings", gatherings.GatheringList, "gatherings"),
     *route("gatherings/<uuid:pk>", gatherings.GatheringDetail, "gathering"),
+    *route("gatherings/<uuid:pk>/close", gatherings.GatheringClose, "gathering-close"),
+    *route("gatherings/<uuid:pk>/discard", gatherings.GatheringDiscard, "gathering-discard"),
     *route("services", services.ServiceList, "services"),
     *route("services/<str:name>", services.ServiceDetail, "service"),
     *route("services/<str:name>/run", services.ServiceRun, "service-run"),

@@ -153,6 +153,8 @@ urlpatterns = [
     screen("backtest/", backtest.backtest, "backtest"),
     screen("gatherings/", gatherings.gathering_list, "gatherings"),
     screen("gatherings/<uuid:pk>/", gatherings.gathering, "gathering"),
+    screen("gatherings/<uuid:pk>/close/", gatherings.close, "gathering-close"),
+    screen("gatherings/<uuid:pk>/discard/", gatherings.discard, "gathering-discard"),
     screen("event-maps/", event_maps.map_list, "event-maps"),
     screen("event-maps/new/", event_maps.new, "event-map-new"),
     screen("event-maps/<int:pk>/remove/", event_maps.remove, "event-map-remove"),

@@ -50,6 +50,7 @@ class Decision:
     until: datetime | None = None
     missing: tuple[str, ...] = ()
     detail: str = ""
+    closed_by: str = ""
 
     def __str__(self) -> str:
         return _SAID[self.kind](self)
@@ -105,6 +106,7 @@ def _decision(row: GatheredEvent, members: Sequence[Member]) -> Decision:
         until=_until(row),
         missing=missing,
         detail=_detail(row),
+        closed_by=box.closed_by,
     )
 
 
@@ -145,7 +147,12 @@ def _gathered(word: str, decision: Decision) -> str:
 
 def _joined(decision: Decision) -> str:
     if decision.state == gathering.RAN:
-        return f"joined into {decision.execution_id}"
+        early = (
+            f": {decision.closed_by} had it run without {', '.join(decision.missing)}"
+            if decision.missing
+            else ""
+        )
+        return f"joined into {decision.execution_id}{early}"
     if decision.state == gathering.MET:
         return "joined: what was awaited came in time, so nothing ran"
     missing = ", ".join(decision.missing)
@@ -171,6 +178,7 @@ _SAID: dict[str, Any] = {
     ),
     gathering.JOINED: _joined,
     gathering.EXPIRED: lambda d: "joined: the rest did not come in time, so it counts no more",
+    gathering.DISCARDED: lambda d: f"left out: {d.closed_by} discarded what it was gathered in",
     gathering.UNJOINED: lambda d: f"not joined: it has no {d.detail}",
 }
 

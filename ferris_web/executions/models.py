@@ -377,13 +377,16 @@ class Gathering(models.Model):
     kind = models.CharField(max_length=12, choices=KINDS)
     key = models.CharField(max_length=255, blank=True)
     rule = models.JSONField()
-    state = models.CharField(max_length=8, choices=GATHERING_STATES)
+    state = models.CharField(max_length=10, choices=GATHERING_STATES)
     opened_at = models.DateTimeField()
     due_at = models.DateTimeField(
         null=True, blank=True, help_text="When the clock closes it, or looks again."
     )
     until = models.DateTimeField(null=True, blank=True, help_text="When its window ends.")
     closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.CharField(
+        max_length=150, blank=True, help_text="Who closed or discarded it before its time."
+    )
     first_event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="+")
     last_event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="+")
     size = models.PositiveIntegerField(default=0, help_text="How many events are in it.")

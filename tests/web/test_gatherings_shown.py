@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ferris.intake import Batch, Intake, Join, Throttle
+from ferris.intake import Batch, Deduplicate, Intake, Join, Throttle
 from ferris.triggers import TriggerSpec
+from ferris_web.executions import gathered
 from ferris_web.executions.models import Execution, Gathering
+from ferris_web.executions.services.gathering_due import absences_due
 from tests.web.console_pages import Page
 from tests.web.platform import dispatch, event, service
 
@@ -118,3 +120,99 @@ def test_lists_take_a_fixed_number_of_queries(who, request, django_assert_max_nu
     caller = request.getfixturevalue(who)
     with django_assert_max_num_queries(8):
         assert caller.get(PATH if who == "api" else "/gatherings/").status_code == 200
+
+
+# --- by hand ---------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_closed_now_with_what_has_come(api):
+    service("one", "a.*", intake=Intake(batch=Batch(10, 3600)))
+    sent = [event(data={"n": n}) for n in range(3)]
+    dispatch(*sent)
+    box = Gathering.objects.get()
+    found = api.post(f"{PATH}{box.pk}/close/").json()
+    row = Execution.objects.get()
+    assert (found["state"], found["execution_id"], found["closed_by"]) == ("ran", str(row.pk), "ada")
+    assert (row.status, row.rung_at, row.gathering_id) == ("queued", None, box.pk)
+    assert [one["data"]["n"] for one in gathered.events_handed(box.pk)] == [0, 1, 2]
+    assert api.post(f"{PATH}{box.pk}/close/").status_code == 409
+    assert api.post(f"{PATH}{box.pk}/discard/").status_code == 409
+    dispatch(*sent, event(data={"n": 3}))  # read again, and one more: the next batch
+    assert Execution.objects.count() == 1
+    assert Gathering.objects.get(state="open").size == 1
+
+
+def test_a_half_filled_join_runs_with_what_came_and_says_what_is_missing(half, api):
+    _, first, box = half
+    api.post(f"{PATH}{box.pk}/close/")
+    [said] = gathered.decisions_of(first.key).values()
+    assert str(said) == f"joined into {Execution.objects.get().pk}: ada had it run without b.done"
+
+
+def test_what_is_discarded_runs_nothing_and_its_events_say_who_left_them_out(half, api):
+    _, first, box = half
+    assert api.post(f"{PATH}{box.pk}/discard/").json() == {"events": 1}
+    [said] = gathered.decisions_of(first.key).values()
+    assert str(said) == "left out: ada discarded what it was gathered in"
+    dispatch(event("b.done", {"order": 7}))  # what it waited for comes too late: a new one begins
+    assert not Execution.objects.exists()
+    assert sorted(Gathering.objects.values_list("state", flat=True)) == ["discarded", "open"]
+    assert api.get(f"{PATH}?state=discarded").json()["results"][0]["closed_by"] == "ada"
+
+
+def test_an_absence_is_told_at_once(api):
+    join = Join("absence", (TriggerSpec("a.asked"), TriggerSpec("a.answered")), 3600, "data.n", "a.silent")
+    service("one", intake=Intake(join=join))
+    dispatch(event("a.asked", {"n": 1}))
+    box = Gathering.objects.get()
+    assert api.post(f"{PATH}{box.pk}/close/").json()["state"] == "due"
+    [(pk, told)] = absences_due()
+    assert (pk, told.type) == (box.pk, "a.silent")
+
+
+def test_a_throttle_lets_through_what_it_holds_back(api):
+    service("one", "a.*", intake=Intake(throttle=Throttle(1, 60, excess="wait")))
+    dispatch(*(event(data={"n": n}) for n in range(4)))
+    box = Gathering.objects.get()
+    found = api.post(f"{PATH}{box.pk}/close/").json()
+    assert (found["state"], found["held"], found["due_at"]) == ("open", 0, None)
+    assert Execution.objects.count() == 4
+    assert api.post(f"{PATH}{box.pk}/close/").status_code == 409  # nothing is held
+    late = event(data={"n": 5})
+    dispatch(late)
+    assert api.post(f"{PATH}{box.pk}/discard/").json() == {"events": 1}
+    assert "discarded" in str(*gathered.decisions_of(late.key).values())
+    assert Gathering.objects.get().state == "open"  # it goes on counting
+
+
+def test_the_window_of_a_deduplication_ends(api):
+    service("one", "a.*", intake=Intake(deduplicate=Deduplicate("data.n", 3600)))
+    dispatch(event(data={"n": 1}), event(data={"n": 1}))
+    api.post(f"{PATH}{Gathering.objects.get().pk}/close/")
+    dispatch(event(data={"n": 1}))
+    assert Execution.objects.count() == 2
+
+
+def test_buttons_ask_first_and_do_it(half, client, admin_user):
+    _, _, box = half
+    client.force_login(admin_user)
+    page = client.get(f"/gatherings/{box.pk}/").content.decode()
+    assert 'data-confirm-word="Discard it"' in page
+    assert 'hx-trigger="every 3s"' in page
+    assert client.get(f"/gatherings/{box.pk}/discard/").status_code == 405
+    client.post(f"/gatherings/{box.pk}/discard/")
+    page = client.get(f"/gatherings/{box.pk}/").content.decode()
+    assert "discarded" in page
+    assert "Close now" not in page
+    assert "every 3s" not in page
+    assert "is not open any more" in client.post(f"/gatherings/{box.pk}/close/", follow=True).content.decode()
+    assert 'hx-trigger="every 3s"' in client.get("/gatherings/").content.decode()
+
+
+def test_strangers_close_nothing(half, client):
+    _, _, box = half
+    for what in ("close", "discard"):
+        assert client.post(f"{PATH}{box.pk}/{what}/").status_code in (401, 403)
+        assert client.post(f"/gatherings/{box.pk}/{what}/").status_code == 302
+    box.refresh_from_db()
+    assert box.state == "open"

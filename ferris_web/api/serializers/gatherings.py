@@ -34,7 +34,8 @@ class Gathering(serializers.Serializer):
     state = serializers.ChoiceField(
         GATHERING_STATES,
         help_text="`ran`: it became the execution; `expired`: a join was not complete in time; `met`: what an absence "
-        "awaited came; `due`, `told`: it did not come, and an event says so; `over`: its window has ended.",
+        "awaited came; `due`, `told`: it did not come, and an event says so; `over`: its window has ended; "
+        "`discarded`: by hand, nothing ran.",
     )
     rule = JsonObject(help_text="The rule as it was when an event last touched it. Times are seconds.")
     size = serializers.IntegerField(help_text="How many events are in it: gathered, joined, or left out.")
@@ -43,6 +44,7 @@ class Gathering(serializers.Serializer):
     due_at = Time(allow_null=True, help_text="When the clock closes it, or lets the next event through.")
     until = Time(allow_null=True, help_text="When the window of deduplicate or throttle ends.")
     closed_at = Time(allow_null=True)
+    closed_by = Text(help_text="Who closed or discarded it before its time; empty: nobody.")
     execution_id = serializers.UUIDField(allow_null=True, help_text="What it became.")
 
 
@@ -59,6 +61,12 @@ class Member(serializers.Serializer):
     arrived_at = Time(source="at", help_text="When it came onto the log.")
     decision = serializers.ChoiceField(GATHERED)
     execution_id = serializers.UUIDField(allow_null=True, help_text="Of one that was held: its own.")
+
+
+class Discarded(serializers.Serializer):
+    """What was left out."""
+
+    events = serializers.IntegerField(help_text="How many events that waited in it run nothing.")
 
 
 class JoinPart(serializers.Serializer):

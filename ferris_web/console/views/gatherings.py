@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
 
+from ferris.errors import Conflict
+from ferris.gathering import OPEN
 from ferris_web.console import filters
 from ferris_web.console.paging import page
+from ferris_web.console.views.executions import actor
 from ferris_web.executions import gathered
 from ferris_web.executions.models import GATHERING_STATES, KINDS
+from ferris_web.executions.services.gathering_hand import gathering_close, gathering_discard
 from ferris_web.executions.visibility import scoped
 
 _STATES = (("", "any"), *((state, state) for state, _ in GATHERING_STATES))
 _KINDS = (("", "any"), *((kind, kind) for kind, _ in KINDS))
 _MEMBERS = 500
+CLOSES = {
+    "batch": "Run it now, with the events that have come?",
+    "debounce": "Run it now, without waiting until its key has come to rest?",
+    "join": "Close it now? It runs with what has come, complete or not; an absence is told at once.",
+    "throttle": "Let through now what it holds back, whatever its limit says?",
+    "deduplicate": "End its window now? The next event of this key runs.",
+}
 
 
 def gathering_list(request: HttpRequest) -> HttpResponse:
@@ -34,6 +48,7 @@ def gathering_list(request: HttpRequest) -> HttpResponse:
         "kinds": filters.choices(query, "kind", _KINDS),
         "states": filters.choices(query, "state", _STATES),
         "filtered": any(value for name, value in query.items() if name != "cursor"),
+        "newest": not query.get("cursor"),
     }
     return render(request, "console/gatherings.html", context)
 
@@ -48,5 +63,32 @@ def gathering(request: HttpRequest, pk: UUID) -> HttpResponse:
         "members": found[:_MEMBERS],
         "more": len(found) > _MEMBERS,
         "execution": gathered.execution_of(row),
+        "open": row.state == OPEN,
+        "closes": CLOSES[row.kind],
+        "holds": row.kind != "throttle" or row.held > 0,
     }
     return render(request, "console/gathering.html", context)
+
+
+@require_POST
+def close(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Do now what its time would do."""
+    try:
+        gathering_close(pk, actor=actor(request), now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, f"{error}.")
+    else:
+        messages.success(request, "Closed, with what had come.")
+    return redirect("console:gathering", pk=pk)
+
+
+@require_POST
+def discard(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Close it without a run."""
+    try:
+        count = gathering_discard(pk, actor=actor(request), now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, f"{error}.")
+    else:
+        messages.success(request, f"Discarded. {count} event{'' if count == 1 else 's'} run nothing here.")
+    return redirect("console:gathering", pk=pk)
