@@ -17,6 +17,8 @@ from ferris.routing import Trigger
 from ferris_web import wiring
 from ferris_web.catalog.history import services_now
 from ferris_web.catalog.models import Project, Service
+from ferris_web.catalog.outcome import Outcome
+from ferris_web.catalog.project_file import project_file_read
 from ferris_web.catalog.source import Folder, folders, read_folder
 from ferris_web.catalog.sync import bring, repositories_locked
 
@@ -39,7 +41,8 @@ def sides_of_folder(root: Path, project: str, tell: Tell) -> tuple[Sides, Sides]
         tell(line)
     if not found:
         raise Refused([f"{root} holds no service: a service is a folder in it"])
-    return _sides(_read(found, tell), _owner(project), whole=bool(project) and not one)
+    wrong = [] if one else _project_file(root, tell)
+    return _sides(_read(found, tell, wrong), _owner(project), whole=bool(project) and not one)
 
 
 def sides_of_project(name: str, tell: Tell) -> tuple[Sides, Sides]:
@@ -54,7 +57,8 @@ def sides_of_project(name: str, tell: Tell) -> tuple[Sides, Sides]:
     with repositories_locked(repositories):
         for repository in repositories:
             root, _ = bring(repository, tell)
-            manifests |= _read(folders(root, lambda name, message: None), tell)
+            wrong = _project_file(root, tell)
+            manifests |= _read(folders(root, lambda name, message: None), tell, wrong)
     uploaded = set(project.services.filter(repository=None).values_list("name", flat=True))
     before, after = _sides(manifests, project, whole=True)
     return before, {**{name: side for name, side in before.items() if name in uploaded}, **after}
@@ -85,9 +89,23 @@ def _owner(name: str) -> Project | None:
     return found
 
 
-def _read(found: Iterable[Folder], tell: Tell) -> dict[str, Manifest]:
+def _project_file(root: Path, tell: Tell) -> list[str]:
+    """The mistakes of the folder's ferris.json, each as one line; warnings are told."""
+    outcome = Outcome()
+    project_file_read(root, outcome)
+    wrong = []
+    for said in outcome.messages:
+        line = _line("", Message(said["level"], said["file"], said["key"], said["text"]))  # type: ignore[arg-type]
+        if said["level"] == "error":
+            wrong.append(line)
+        elif said["level"] == "warning":
+            tell(line)
+    return wrong
+
+
+def _read(found: Iterable[Folder], tell: Tell, wrong: Iterable[str] = ()) -> dict[str, Manifest]:
     manifests: dict[str, Manifest] = {}
-    problems: list[str] = []
+    problems = list(wrong)
     for folder in found:
         parsed = parse_service(
             {path: file.content for path, file in folder.files.items()}, wiring.config().ceiling

@@ -187,3 +187,12 @@ def test_the_console(person: Any, synced: SourceFolder) -> None:
         refused = person.post("/backtest/", {"triggers": wrong})
         assert refused.status_code == 422
         assert "Mend this first" in refused.content.decode()
+
+
+def test_a_mistake_in_the_folders_project_file_is_refused_as_a_sync_would(synced: SourceFolder) -> None:
+    file = synced.root / "ferris.json"
+    file.write_text('{"promises": [{"name": "x", "after": "a.b", "expect": "a.c", "within": "soon"}]}')
+    status, _, errors = run(synced.root, "--project", "quakes")
+    assert (status, "ferris.json promises[0].within" in errors) == (2, True), errors
+    file.write_text('{"promises": [{"name": "x", "after": "a.b", "expect": "a.c", "within": "10m"}]}')
+    assert run(synced.root, "--project", "quakes")[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,12 @@ from ferris_web.accounts.models import User
 from ferris_web.accounts.services import token_create
 from ferris_web.catalog import secrets, webhooks
 from ferris_web.catalog.models import Webhook, WebhookDelivery
+from ferris_web.executions.checkup import platform
 from ferris_web.executions.models import Event, Execution
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
 from tests.web.platform import service
+from tests.web.test_commands import run as command
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
 
@@ -383,3 +386,58 @@ def test_the_administration_takes_a_secret_and_shows_none(administrator: Client)
     assert webhooks.secrets_at(Webhook.objects.get(), now()) == [SECRET]
     assert administrator.post(change, {**form, "event_type": "ferris.step"}).status_code == 200
     assert administrator.post(change, {**form, "options": '{"x": "y"}'}).status_code == 200
+
+
+# --- the command, and the doctor ---------------------------------------------------------------------------
+
+
+def test_the_command_makes_lists_rotates_and_tests(backends: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, secret, told = command("webhook", "new", "hub", "--kind", "github", "--type", "github.event")
+    assert (status, len(secret.split())) == (0, 1)
+    assert "/hooks/hub/" in told
+    assert secret.strip() not in told
+    assert webhooks.secrets_at(Webhook.objects.get(), now()) == [secret.strip()]
+    assert command("webhook", "new", "hub", "--kind", "github")[0] == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO("another-secret-of-theirs\n"))
+    status, said, told = command("webhook", "rotate", "hub", "--secret", "-", "--overlap-hours", "1")
+    assert (status, said, "counts until" in told) == (0, "", True)
+    assert webhooks.secrets_at(Webhook.objects.get(), now()) == ["another-secret-of-theirs", secret.strip()]
+    status, new, told = command("webhook", "rotate", "hub", "--overlap-hours", "0")
+    assert webhooks.secrets_at(Webhook.objects.get(), now()) == [new.strip()]
+    assert "counts no more" in told
+    status, sample, _ = command("webhook", "test", "hub")
+    assert (status, sample.split()[0]) == (0, "github.event")
+    assert on_the_log()[-1]["type"] == "github.event"
+    status, listed, _ = command("webhook", "list")
+    assert ("hub" in listed, new.strip() in listed) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("new", "a/b", "--kind", "github"), "name"),
+        (("new", "a", "--kind", "token", "--option", "header"), "NAME=VALUE"),
+        (("new", "a", "--kind", "token", "--option", "colour=red"), "options"),
+        (("new", "a", "--kind", "stripe"), "secret"),
+        (("new", "a", "--kind", "github", "--secret", "open"), "standard input"),
+        (("rotate", "gone"), "no webhook"),
+        (("test", "gone"), "no webhook"),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_said(arguments: tuple[str, ...], said: str) -> None:
+    status, _, told = command("webhook", *arguments)
+    assert (status, said in told) == (2, True), told
+    assert not Webhook.objects.exists()
+
+
+def test_the_doctor_warns_of_webhooks_whose_senders_prove_nothing() -> None:
+    made()
+    [found] = platform.webhooks("webhooks", now())
+    assert found.level == "ok"
+    status, secret, told = command("webhook", "new", "open", "--kind", "none")
+    assert (status, secret, "prove nothing" in told) == (0, "", True)
+    assert command("webhook", "rotate", "open")[0] == 2
+    [found] = platform.webhooks("webhooks", now())
+    assert (found.level, "open" in found.text, "github" in found.text) == ("warning", True, False)
+    webhooks.webhook_set("open", now=now(), active=False)
+    assert [one.level for one in platform.webhooks("webhooks", now())] == ["ok"]

@@ -31,6 +31,7 @@ _CHECKS: dict[str, Check] = {
     "web": platform.web,
     "engine": platform.engine,
     "work": platform.work,
+    "webhooks": platform.webhooks,
     "environments": machine.environments,
     "programs": machine.programs,
     "starts": machine.starts,

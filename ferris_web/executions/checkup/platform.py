@@ -14,7 +14,9 @@ from django.db.models import Q
 from ferris.config import CONTROL
 from ferris.findings import Finding
 from ferris.ports import Record
+from ferris.signatures import NONE
 from ferris_web import wiring
+from ferris_web.catalog.models import Webhook
 from ferris_web.catalog.selectors import schedules_due
 from ferris_web.executions.models import DeadLetter, Execution
 
@@ -95,3 +97,18 @@ def work(part: str, now: datetime) -> Iterator[Finding]:
         )
     if not (late or waiting or letters):
         yield Finding("ok", part, "no schedule is late, no execution waits, no new dead letter")
+
+
+def webhooks(part: str, now: datetime) -> Iterator[Finding]:
+    """Can anybody send who knows an address?"""
+    found = list(Webhook.objects.filter(active=True).order_by("name").values_list("name", "kind"))
+    naked = [name for name, kind in found if kind == NONE]
+    if naked:
+        yield Finding(
+            "warning",
+            part,
+            f"{', '.join(naked[:10])}{' …' * (len(naked) > 10)}: kind none, whoever knows the address may send",
+            "give it a kind that proves the sender (console, Webhooks), or switch it off",
+        )
+    elif found:
+        yield Finding("ok", part, f"the senders of {len(found)} webhooks prove themselves")

@@ -257,6 +257,8 @@ def replay_feed(replay: Replay, at_most: int, now: datetime) -> Fed:
         **({"place_at": chunk[read - 1].received_at, "place_key": chunk[read - 1].key} if read else {}),
         **({"status": "completed", "finished_at": now} if done else {}),
     )
+    if moved and done:
+        notify("replays")  # for who follows it
     return Fed(read, len(batch), bool(moved) and not done)
 
 

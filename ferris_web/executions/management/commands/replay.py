@@ -5,23 +5,24 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-import time
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ferris.config import CONTROL, EVENTS
 from ferris.errors import FerrisError
 from ferris.moments import moment
 from ferris.replaying import Selection
+from ferris_web import wiring
 from ferris_web.catalog.selectors import service_get
 from ferris_web.executions import selectors
 from ferris_web.executions.models import Replay
 from ferris_web.executions.services import replays
 
 BAD_INPUT = 2
-_LOOK = 0.5  # seconds between two looks at the progress
+_LONGEST_WAIT = 5.0  # should a notice be lost
 
 
 class Command(BaseCommand):
@@ -110,16 +111,19 @@ class Command(BaseCommand):
         return input().strip().lower() in ("y", "yes")
 
     def _follow(self, wanted: UUID) -> None:
-        """Progress until it is no longer running; Ctrl-C leaves it running."""
+        """Progress until it is no longer running; Ctrl-C leaves it running. Looks when events or notices come."""
         shown = sys.stderr.isatty()
+        follower = wiring.event_log().tail([EVENTS, CONTROL])
         try:
             while (row := replays.replay_get(wanted)).status == "running":
                 if shown:
                     self.stderr.write(f"\r{row.sent:,} of {row.expected or 0:,} sent\033[K", ending="")
-                time.sleep(_LOOK)
+                follower.poll(1000, timeout=_LONGEST_WAIT)
         except KeyboardInterrupt:
             self.stderr.write(f"\nIt goes on; manage.py replay stop {wanted} ends it.")
             raise SystemExit(130) from None
+        finally:
+            follower.close()
         self.stderr.write(f"{chr(13) if shown else ''}{_line(row)}")
 
     def _list(self, options: dict[str, Any]) -> None:
