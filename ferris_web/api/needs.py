@@ -44,6 +44,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "failures-retry": Need("member", write=_RUN),
     "flow": _of("flow", "flow_id"),
     "gathering": _of("gathering", "pk"),
+    **dict.fromkeys(("gathering-close", "gathering-discard"), _of("gathering", "pk", _RUN)),
     "service": _of("service", "name"),
     "service-run": _of("service", "name", _RUN),
     "service-saved-runs": _of("service", "name"),

@@ -102,6 +102,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "event-why": _of("event", "key"),
     "backtest": Need("member", write=_VIEW),
     "gathering": _of("gathering", "pk"),
+    **dict.fromkeys(("gathering-close", "gathering-discard"), _of("gathering", "pk", _RUN)),
     "schedule-gaps": _of("schedule", "pk", _RUN),
     "replay-new": Need("member", _RUN, _RUN),
     "replay": _of("replay", "pk"),

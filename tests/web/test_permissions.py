@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,6 +24,7 @@ from django.urls.converters import IntConverter, UUIDConverter
 from django.utils import timezone
 
 from ferris.artifacts import BUCKET
+from ferris.intake import Debounce
 from ferris_web import wiring
 from ferris_web.accounts.models import Membership, Role, User
 from ferris_web.accounts.services import service_account_add, token_create
@@ -163,8 +164,8 @@ def _objects(project: Project) -> dict[str, Any]:
         value=b"{}", created_at=now,
     )  # fmt: skip
     gathering = Gathering.objects.create(
-        id=uuid4(), slot=uuid4(), service=service, kind="debounce", rule={"wait": 1}, state="open",
-        opened_at=now, first_event=event, last_event=event, size=1,
+        id=uuid4(), slot=uuid4(), service=service, kind="debounce", rule=asdict(Debounce(1, 10)),
+        state="open", opened_at=now, first_event=event, last_event=event, size=1,
     )  # fmt: skip
     schedule = Schedule.objects.create(
         service=service, name="every day", cron="0 0 * * *", timezone="UTC", origin="person"
