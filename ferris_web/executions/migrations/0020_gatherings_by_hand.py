@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0017_projects_of_open_executions'),
+        ('executions', '0019_notifications'),
     ]
 
     operations = [
