@@ -201,6 +201,7 @@ def _form(
     status = request.GET.get("status", "")
     context = {
         "subscription": found,
+        "status": status,
         "errors": errors,
         "secret": secret,
         "projects": [
