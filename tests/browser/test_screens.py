@@ -87,6 +87,7 @@ BEHIND = {
         "#artifacts a >> text=chart.svg",
     ),
     "gathering": ("/gatherings/", "#results tbody th a"),
+    "delivery": ("/subscriptions/partner/", "#deliveries tbody th a"),
     "replay": ("/replays/", "#results tbody th a"),
     "failed": ("/executions/?service=make_report&status=failed", "#results tbody th a"),
     "event": ("/events/?type=quakes.quake.detected", "#results tbody th a"),

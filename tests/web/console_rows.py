@@ -121,7 +121,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         secret_headers={"Authorization": "s3cr3t-of-the-partner"},
     ).subscription
     delivery = Delivery.objects.create(
-        subscription=pushed, event_type="quakes.alert" + hostile, event_id=hostile, event_key=uuid.uuid4(),
+        subscription=pushed, event_type="quakes.alert" + hostile, event_id="1" + hostile, event_key=uuid.uuid4(),
         created_at=now, due_at=now, last_problem=hostile[:300],
     )  # fmt: skip
     DeliveryAttempt.objects.create(
