@@ -120,22 +120,6 @@ def sync_run_list(project: Project | None = None) -> QuerySet[SyncRun]:
     return runs if project is None else runs.filter(repository__project=project)
 
 
-def service_list(
-    *, project: str = "", tag: str = "", query: str = "", runs: bool | None = None
-) -> QuerySet[Service]:
-    """Services by name. `query` is looked for in name and description; `runs`: those that do, or do not."""
-    found = services_shown(Service.objects.all())
-    if project:
-        found = found.filter(project__name=project)
-    if query:
-        found = found.filter(Q(name__icontains=query) | Q(description__icontains=query))
-    if runs is not None:
-        found = found.filter(service_filter(runs=runs))
-    if tag:
-        found = found.filter(tagged(tag))
-    return found
-
-
 def services_shown(found: QuerySet[Service]) -> QuerySet[Service]:
     """The same services with what lists show of them, and without what is long."""
     return (
@@ -264,6 +248,14 @@ def schedule_list(*, service: Service | None = None, active: bool | None = None)
     if service is not None:
         found = found.filter(service=service)
     return found if active is None else found.filter(active=active)
+
+
+def schedules_to_come() -> QuerySet[Schedule]:
+    """Schedules that will start something, the next first."""
+    found = Schedule.objects.select_related("service__project").filter(
+        _ITS_SERVICE_RUNS, active=True, next_due_at__isnull=False
+    )
+    return found.order_by("next_due_at", "id")
 
 
 def service_config(service: Service) -> Any:

@@ -62,7 +62,7 @@ def events(rows: Sequence[Hour]) -> HourChart:
 
 def hours(rows: Sequence[Hour], stack: Stack = _STACK) -> HourChart:
     """Executions per hour as a stacked column chart."""
-    top = _round_up(max((sum(row.counts.values()) for row in rows), default=0))
+    top = round_up(max((sum(row.counts.values()) for row in rows), default=0))
     space = HEIGHT - BOTTOM - 22
     step = (WIDTH - LEFT) / max(1, len(rows))
     columns = []
@@ -83,7 +83,7 @@ def hours(rows: Sequence[Hour], stack: Stack = _STACK) -> HourChart:
     return HourChart(columns, lines)
 
 
-def _round_up(value: int) -> int:
+def round_up(value: int) -> int:
     """The next of 2, 4, 6, 8, 10, 20, 40 ...: a scale that does not jump with every execution."""
     scale = 1
     while True:

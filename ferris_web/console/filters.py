@@ -15,12 +15,14 @@ PERIODS = (
     ("1h", "last hour"),
     ("24h", "last 24 hours"),
     ("7d", "last 7 days"),
+    ("30d", "last 30 days"),
 )
 _LENGTHS = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
     "24h": timedelta(days=1),
     "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
 }
 
 

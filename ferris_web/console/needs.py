@@ -36,6 +36,7 @@ NEEDS: Final[Mapping[str, Need]] = {
                 "events",
             ),
             *("gatherings", "schedules", "replays", "dead-letters", "live", "subscriptions", "notifications"),
+            *("list-histogram", "list-export"),
         ),
         ANYONE,
     ),

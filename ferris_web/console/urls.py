@@ -30,6 +30,7 @@ from ferris_web.console.views import (
     gatherings,
     go,
     help,
+    lists,
     live,
     members,
     notifications,
@@ -181,6 +182,8 @@ urlpatterns = [
     screen("audit/", audit.audit, "audit"),
     screen("audit/export/", audit.export, "audit-export"),
     screen("account/", account.account, "account"),
+    screen("lists/<str:name>/histogram/", lists.histogram, "list-histogram"),
+    screen("lists/<str:name>/export/", lists.export, "list-export"),
     screen("live/", live.changes, "live"),
     screen("live/executions/<uuid:pk>/", live.execution_log, "live-log"),
 ]

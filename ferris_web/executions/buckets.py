@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Func, IntegerField, QuerySet, Value
+from django.db.models import Case, Count, F, Func, IntegerField, QuerySet, Value
 
 SPANS = tuple(
     timedelta(seconds=seconds)
     for seconds in (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 )
+Key = str | Case | None
 
 
 class Span(Func):
@@ -58,10 +59,10 @@ def buckets(
     since: datetime,
     until: datetime,
     span: timedelta,
-    by: str | None = None,
+    by: Key = None,
     values: Sequence[str] = (),
 ) -> list[Bucket]:
-    """The rows from `since` to `until`, counted by span and by the field `by`, oldest first. One query.
+    """The rows from `since` to `until`, counted by span and by the field or expression `by`, oldest first. One query.
 
     With `values`, which are all that the field can hold, an index on both fields answers alone.
     """
@@ -75,9 +76,9 @@ def buckets(
         for n in range(first, last + 1)
     }
     rows = rows.filter(**{f"{time}__gte": since, f"{time}__lt": until}).order_by()
-    if by and values:
+    if isinstance(by, str) and values:
         rows = rows.filter(**{f"{by}__in": list(values)})
-    key = F(by) if by else Value("all")
+    key = F(by) if isinstance(by, str) else by or Value("all")
     counted = rows.annotate(span_number=Span(F(time), seconds=seconds), span_key=key)
     for number, value, amount in counted.values_list("span_number", "span_key").annotate(n=Count("pk")):
         if number in found:

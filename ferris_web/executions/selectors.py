@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
 from ferris import events
 from ferris.causality import GATHERED, GATHERING, MAPPED, REPLAYED, Path, Tree, critical_path
 from ferris.config import EVENTS
 from ferris.errors import NotFound
-from ferris_web.catalog.models import Service
 from ferris_web.executions.backlog import ROUTER, backlog
 from ferris_web.executions.flow_tree import flow_tree
 from ferris_web.executions.models import (
@@ -28,7 +26,7 @@ from ferris_web.executions.models import (
     Replay,
     Step,
 )
-from ferris_web.executions.promised import flow_promises, flows_overdue
+from ferris_web.executions.promised import flow_promises
 from ferris_web.executions.settling import flow_settled
 from ferris_web.executions.visibility import Projects, within
 
@@ -39,46 +37,9 @@ _LONGEST_LOOK = 5000  # records behind the router's place that are read to find 
 # --- executions --------------------------------------------------------------------------------------
 
 
-def execution_list(
-    *,
-    correlation_id: str = "",
-    service: str = "",
-    project: str = "",
-    statuses: Sequence[str] = (),
-    trigger_types: Sequence[str] = (),
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> QuerySet[Execution]:
-    """Executions with service, project and event at hand; order and page are the caller's.
-
-    `correlation_id` is an execution's own, or a flow id: then all executions of that flow. `since` is
-    included, `until` is not; both look at when the execution was created.
-    """
-    found = _executions()
-    if correlation_id:
-        # Not an OR of both: SQLite would walk through all executions in the order of the list.
-        own = Execution.objects.filter(correlation_id=correlation_id).order_by().values("pk")
-        of_flow = Execution.objects.filter(flow_id=correlation_id).order_by().values("pk")
-        found = found.filter(pk__in=own.union(of_flow))
-    if service:
-        found = found.filter(service__name=service)
-    if project:
-        # Not a join: SQLite would begin with the project and sort all that it ever ran.
-        of_project = Service.objects.filter(pk=OuterRef("service_id"), project__name=project)
-        found = found.filter(Exists(of_project))
-    if statuses:
-        found = found.filter(status__in=statuses)
-    if trigger_types:
-        found = found.filter(trigger_type__in=trigger_types)
-    if since is not None:
-        found = found.filter(created_at__gte=since)
-    if until is not None:
-        found = found.filter(created_at__lt=until)
-    return found
-
-
-def _executions() -> QuerySet[Execution]:
-    return Execution.objects.select_related("service__project", "version", "event").defer(
+def executions_shown(found: QuerySet[Execution]) -> QuerySet[Execution]:
+    """The same executions with what lists show of them, and without what is long."""
+    return found.select_related("service__project", "version", "event").defer(
         "event__data",
         "event__extensions",
         "version__manifest",
@@ -151,33 +112,6 @@ def artifact_get(
 # --- events ------------------------------------------------------------------------------------------
 
 
-def event_list(
-    *,
-    type: str = "",
-    source: str = "",
-    flow_id: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> QuerySet[Event]:
-    """Events of the journal. `type` is exact, or `prefix.*`; times are when the platform took the event in."""
-    found = Event.objects.all()
-    if type == "*":
-        type = ""
-    if type.endswith(".*"):
-        found = found.filter(type__startswith=type[:-1])
-    elif type:
-        found = found.filter(type=type)
-    if source:
-        found = found.filter(source=source)
-    if flow_id:
-        found = found.filter(flow_id__in={flow_id, events.flow_of(flow_id)})
-    if since is not None:
-        found = found.filter(received_at__gte=since)
-    if until is not None:
-        found = found.filter(received_at__lt=until)
-    return found
-
-
 def event_get(key_or_id: str) -> Event:
     """The event of that key, or the latest one with that CloudEvents id; NotFound."""
     try:
@@ -221,24 +155,6 @@ class FlowGraph:
     truncated: bool
     promises: Sequence[Promise] = ()
     critical_path: Path | None = None
-
-
-def flow_list(
-    *,
-    root_type: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    overdue: bool = False,
-) -> QuerySet[Flow]:
-    """Flows; times are when the first event was taken in. `overdue`: only those with a promise that is."""
-    found = flows_overdue(Flow.objects.all()) if overdue else Flow.objects.all()
-    if root_type:
-        found = found.filter(root_type=root_type)
-    if since is not None:
-        found = found.filter(started_at__gte=since)
-    if until is not None:
-        found = found.filter(started_at__lt=until)
-    return found
 
 
 def flow_graph(wanted: str, projects: Projects | None = None) -> FlowGraph:
@@ -313,15 +229,6 @@ def flow_pending(flow_id: str) -> bool:
 
 
 # --- dead letters ------------------------------------------------------------------------------------
-
-
-def dead_letter_list(*, reason: str = "", topic: str = "", flow_id: str = "") -> QuerySet[DeadLetter]:
-    """Records that were put aside, without their bytes."""
-    found = DeadLetter.objects.defer("value")
-    for name, value in (("reason", reason), ("topic", topic), ("flow_id", flow_id)):
-        if value:
-            found = found.filter(**{name: value})
-    return found
 
 
 def dead_letter_get(number: int) -> DeadLetter:

@@ -286,9 +286,9 @@ def test_what_is_open_is_not_retried(api, rows):
 
 def test_filters_use_the_indexes(api, rows):
     """On a table of millions, a list that reads it whole would be a fault."""
-    from ferris_web.executions import selectors
+    from ferris_web.executions.listings import EXECUTIONS
 
-    for options in ({}, {"statuses": ("failed",)}, {"correlation_id": "x"}, {"since": NOW}):
-        found = selectors.execution_list(**options).order_by("-created_at", "-id")[:50]
-        plan = found.explain()
+    for options in ({}, {"status": "failed"}, {"correlation_id": "x"}, {"since": str(NOW)}):
+        found = EXECUTIONS.found(EXECUTIONS.of(options), Execution.objects.all())
+        plan = found.order_by("-created_at", "-id")[:50].explain()
         assert "SCAN executions_execution\n" not in plan + "\n", plan

@@ -297,10 +297,10 @@ def test_a_body_beyond_all_limits_is_refused(api, settings):
 def test_a_fault_of_ours_tells_nothing_of_its_cause(api, monkeypatch):
     from ferris_web.executions import selectors
 
-    def broken(**options: object) -> None:
+    def broken(found: object) -> None:
         raise RuntimeError("the secret cause")
 
-    monkeypatch.setattr(selectors, "execution_list", broken)
+    monkeypatch.setattr(selectors, "with_names", broken)
     api = Caller(api.token, raise_faults=False)
     document = problem_of(api.get("/api/v1/executions/"), 500)
     assert document["instance"].startswith("urn:uuid:")
@@ -313,12 +313,12 @@ def test_a_backend_that_is_away_is_503(api, monkeypatch, fault):
 
     from ferris_web.executions import selectors
 
-    def broken(**options: object) -> None:
+    def broken(found: object) -> None:
         if fault == "database":
             raise OperationalError("server closed the connection unexpectedly")
         raise BackendError("event log", "is away", "start it")
 
-    monkeypatch.setattr(selectors, "execution_list", broken)
+    monkeypatch.setattr(selectors, "with_names", broken)
     answer = api.get("/api/v1/executions/")
     problem_of(answer, 503)
     assert answer.headers["Retry-After"] == "5"

@@ -16,17 +16,6 @@ _OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 SYNC_STATUSES = SyncRunRow.Status.choices
 
 
-class ServiceQuery(serializers.Serializer):
-    """Which services."""
-
-    project = serializers.CharField(help_text="A project's name.", **_OPTIONAL)
-    tag = serializers.CharField(**_OPTIONAL)
-    query = serializers.CharField(help_text="Part of a name or description.", **_OPTIONAL)
-    runs = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="Only those that events make run, or do not."
-    )
-
-
 class Trigger(serializers.Serializer):
     """An event type (exact, `prefix.*` or `*`) that makes the service run, and perhaps a filter."""
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from ferris.lanes import WHY
 from ferris.precedence import PRIORITY_FROM
-from ferris_web.api.serializers.fields import AnyJson, CommaList, JsonObject, Number, Page, Text, Time, stamp
+from ferris_web.api.serializers.fields import AnyJson, JsonObject, Number, Page, Text, Time, stamp
 from ferris_web.api.serializers.promises import Promise
 from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
 from ferris_web.executions.models import Artifact as ArtifactRow
@@ -20,22 +20,6 @@ from ferris_web.executions.waiting import REASONS, Waiting, execution_waiting, e
 
 _OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 STEP_STATUSES = StepRow.Status.choices
-
-
-class ExecutionQuery(serializers.Serializer):
-    """Which executions."""
-
-    correlation_id = serializers.CharField(
-        help_text="An execution's correlation id, or a flow id: all executions of the flow.", **_OPTIONAL
-    )
-    service = serializers.CharField(help_text="A service's name.", **_OPTIONAL)
-    project = serializers.CharField(help_text="A project's name.", **_OPTIONAL)
-    status = CommaList([name for name, _ in STATUSES], required=False, default=(), source="statuses")
-    trigger_type = CommaList(
-        [n for n, _ in TRIGGER_TYPES], required=False, default=(), source="trigger_types"
-    )
-    since = Time(required=False, help_text="Created then or later.")
-    until = Time(required=False, help_text="Created before.")
 
 
 class Progress(serializers.Serializer):
@@ -276,16 +260,6 @@ class RetryParameters(Parameters):
 # --- events ------------------------------------------------------------------------------------------
 
 
-class EventQuery(serializers.Serializer):
-    """Which events."""
-
-    type = serializers.CharField(help_text="An event type, or `prefix.*`.", **_OPTIONAL)
-    source = serializers.CharField(**_OPTIONAL)
-    flow_id = serializers.CharField(help_text="A flow's id, or an execution's correlation id.", **_OPTIONAL)
-    since = Time(required=False, help_text="Taken in then or later.")
-    until = Time(required=False, help_text="Taken in before.")
-
-
 class EventHead(serializers.Serializer):
     """An event of the journal without its data."""
 
@@ -340,17 +314,6 @@ ACCEPTED = PolymorphicProxySerializer(
 
 
 # --- flows -------------------------------------------------------------------------------------------
-
-
-class FlowQuery(serializers.Serializer):
-    """Which flows."""
-
-    root_type = serializers.CharField(help_text="Type of the event that began it.", **_OPTIONAL)
-    since = Time(required=False, help_text="Begun then or later.")
-    until = Time(required=False, help_text="Begun before.")
-    overdue = serializers.BooleanField(
-        required=False, default=False, help_text="Only those in which a promise is overdue."
-    )
 
 
 class FlowHead(serializers.Serializer):

@@ -92,14 +92,6 @@ class RecordPage(Page):
     results = Record(many=True)
 
 
-class DeadLetterQuery(serializers.Serializer):
-    """Which dead letters."""
-
-    reason = serializers.CharField(**_OPTIONAL)
-    topic = serializers.CharField(**_OPTIONAL)
-    flow_id = serializers.CharField(**_OPTIONAL)
-
-
 class DeadLetterHead(serializers.Serializer):
     """A record that could not be handled: where it came from, and why."""
 

@@ -17,10 +17,11 @@ from rest_framework.views import APIView
 
 from ferris import events
 from ferris_web.api import metrics, problems
-from ferris_web.api.incoming import query_of
+from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import MOST, ByReceived
 from ferris_web.api.serializers import executions as shapes
 from ferris_web.executions import selectors
+from ferris_web.executions.listings import EVENTS
 from ferris_web.executions.models import Event
 from ferris_web.executions.services import events_accept
 from ferris_web.executions.visibility import scoped
@@ -45,7 +46,7 @@ class AnyBody(BaseParser):
 
 
 @extend_schema_view(
-    get=extend_schema(parameters=[shapes.EventQuery], summary="Events, newest first"),
+    get=extend_schema(parameters=filters_of(EVENTS), summary="Events, newest first"),
 )
 class EventList(ListAPIView):
     """Events of the journal, and the way in for new ones."""
@@ -56,7 +57,7 @@ class EventList(ListAPIView):
     parser_classes = [AnyBody]
 
     def get_queryset(self) -> QuerySet[Event]:
-        return scoped(selectors.event_list(**query_of(self.request, shapes.EventQuery)), self.request.user)
+        return found(self.request, EVENTS)
 
     @extend_schema(
         summary="Send an event, or a batch",

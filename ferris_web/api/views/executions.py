@@ -19,23 +19,24 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ferris_web.api.incoming import actor_of, body_of, parameters_of, query_of
+from ferris_web.api.incoming import actor_of, body_of, parameters_of
+from ferris_web.api.listed import filters_of, found
 from ferris_web.api.log_stream import log_stream
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link
 from ferris_web.api.serializers import executions as shapes
 from ferris_web.executions import selectors
+from ferris_web.executions.listings import EXECUTIONS
 from ferris_web.executions.log_download import log_response
 from ferris_web.executions.log_reading import log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
 from ferris_web.executions.services.urgency import execution_prioritise
-from ferris_web.executions.visibility import scoped
 
 _LARGEST_SEQ = 2**63 - 1
 
 
 @extend_schema_view(
-    get=extend_schema(parameters=[shapes.ExecutionQuery], summary="Executions, newest first"),
+    get=extend_schema(parameters=filters_of(EXECUTIONS), summary="Executions, newest first"),
 )
 class ExecutionList(ListAPIView):
     """Executions."""
@@ -45,8 +46,7 @@ class ExecutionList(ListAPIView):
     pagination_class = KeysetPagination
 
     def get_queryset(self) -> QuerySet[Execution]:
-        found = selectors.execution_list(**query_of(self.request, shapes.ExecutionQuery))
-        return selectors.with_names(scoped(found, self.request.user))
+        return selectors.with_names(found(self.request, EXECUTIONS))
 
 
 class ExecutionDetail(APIView):

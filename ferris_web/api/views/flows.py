@@ -12,16 +12,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris_web.accounts.permissions import reach
-from ferris_web.api.incoming import query_of
+from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import ByStart
 from ferris_web.api.serializers import executions as shapes
 from ferris_web.executions import overview, selectors
+from ferris_web.executions.listings import FLOWS
 from ferris_web.executions.models import Flow
-from ferris_web.executions.visibility import scoped
 
 
 @extend_schema_view(
-    get=extend_schema(parameters=[shapes.FlowQuery], summary="Flows, newest first"),
+    get=extend_schema(parameters=filters_of(FLOWS), summary="Flows, newest first"),
 )
 class FlowList(ListAPIView):
     """Flows."""
@@ -31,7 +31,7 @@ class FlowList(ListAPIView):
     pagination_class = ByStart
 
     def get_queryset(self) -> QuerySet[Flow]:
-        return scoped(selectors.flow_list(**query_of(self.request, shapes.FlowQuery)), self.request.user)
+        return found(self.request, FLOWS)
 
     def paginate_queryset(self, queryset: QuerySet[Flow]) -> list[Any]:
         page: list[Any] = super().paginate_queryset(queryset) or []

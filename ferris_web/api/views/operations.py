@@ -14,14 +14,15 @@ from rest_framework.views import APIView
 from ferris.errors import NotFound
 from ferris_web import wiring
 from ferris_web.api.incoming import body_of, query_of
+from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link, whole
 from ferris_web.api.serializers import operations as shapes
 from ferris_web.api.serializers.executions import Accepted
 from ferris_web.api.serializers.failures import LetterEdit
 from ferris_web.executions import selectors
+from ferris_web.executions.listings import DEAD_LETTERS
 from ferris_web.executions.models import DeadLetter
 from ferris_web.executions.services import dead_letter_redrive
-from ferris_web.executions.visibility import scoped
 
 
 class TopicList(APIView):
@@ -66,7 +67,7 @@ class RecordList(APIView):
 
 
 @extend_schema_view(
-    get=extend_schema(parameters=[shapes.DeadLetterQuery], summary="Dead letters, newest first"),
+    get=extend_schema(parameters=filters_of(DEAD_LETTERS), summary="Dead letters, newest first"),
 )
 class DeadLetterList(ListAPIView):
     """Records that could not be handled."""
@@ -76,8 +77,7 @@ class DeadLetterList(ListAPIView):
     pagination_class = KeysetPagination
 
     def get_queryset(self) -> QuerySet[DeadLetter]:
-        found = selectors.dead_letter_list(**query_of(self.request, shapes.DeadLetterQuery))
-        return scoped(found, self.request.user)
+        return found(self.request, DEAD_LETTERS).defer("value")
 
 
 class DeadLetterDetail(APIView):

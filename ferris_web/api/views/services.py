@@ -19,7 +19,8 @@ from rest_framework.views import APIView
 from ferris.errors import BackendError
 from ferris_web import wiring
 from ferris_web.api.answers import answer
-from ferris_web.api.incoming import actor_of, body_of, parameters_of, query_of
+from ferris_web.api.incoming import actor_of, body_of, parameters_of
+from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import ByName
 from ferris_web.api.serializers import catalog as shapes
 from ferris_web.api.serializers import executions as execution_shapes
@@ -29,13 +30,13 @@ from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.saved_runs import saved_run_get, saved_run_list, saved_run_remove, saved_run_set
 from ferris_web.catalog.services import config_delete, config_set, project_named, service_upload
+from ferris_web.executions.listings import SERVICES
 from ferris_web.executions.services import run_request
 from ferris_web.executions.services.state import state_delete, state_key, state_put
-from ferris_web.executions.visibility import scoped
 
 
 @extend_schema_view(
-    get=extend_schema(parameters=[shapes.ServiceQuery], summary="Services by name"),
+    get=extend_schema(parameters=filters_of(SERVICES), summary="Services by name"),
 )
 class ServiceList(ListAPIView):
     """Services."""
@@ -45,8 +46,7 @@ class ServiceList(ListAPIView):
     pagination_class = ByName
 
     def get_queryset(self) -> QuerySet[Service]:
-        found = selectors.service_list(**query_of(self.request, shapes.ServiceQuery))
-        return scoped(found, self.request.user)
+        return selectors.services_shown(found(self.request, SERVICES))
 
     @extend_schema(
         summary="Make a service of files, or its next version",

@@ -23,6 +23,7 @@ THEMES = ("light", "dark")
 WORDS = {"in_progress": "in progress"}
 _ICON_OF = {
     **{"running": "in_progress", "inactive": "cancelled", "active": "completed", "stopped": "cancelled"},
+    "scheduled": "schedule",
     **{
         "delivered": "completed",
         "sent": "completed",

@@ -15,44 +15,33 @@ from ferris import events as cloudevents
 from ferris.config import EVENTS
 from ferris.errors import Conflict, EventError
 from ferris_web.accounts.permissions import reach
-from ferris_web.console import filters, presentation
+from ferris_web.console import filterbar, presentation
 from ferris_web.console.paging import page
+from ferris_web.console.views import lists
 from ferris_web.executions import services
 from ferris_web.executions.failures import LetterGroup, letter_groups
+from ferris_web.executions.listings import DEAD_LETTERS
 from ferris_web.executions.models import DeadLetter
-from ferris_web.executions.visibility import scoped
+
+_GROUPED = {"reason", "topic", "since", "until"}
 
 
 def letter_list(request: HttpRequest) -> HttpResponse:
     """Dead letters, newest first."""
-    query = request.GET
-    found = scoped(DeadLetter.objects.defer("value"), request.user)
-    reasons = [("", "any reason"), *((r, r.replace("_", " ")) for r in _reasons())]
-    if reason := filters.chosen(query, "reason", reasons):
-        found = found.filter(reason=reason)
-    if q := filters.text(query, "q"):
-        found = found.filter(flow_id=q)
-    if since := filters.since(query, timezone.now()):
-        found = found.filter(created_at__gte=since)
-    since = filters.since(query, timezone.now())
+    bar = filterbar.bar(DEAD_LETTERS, request, timezone.now(), ("flow_id", "reason", "sent"))
+    values = bar.asked.values
+    found = lists.found(request, DEAD_LETTERS, bar.asked)
+    since, until = values.get("since"), values.get("until")
+    groups = LetterGroup(values.get("reason", ""), values.get("topic", ""), since=since, until=until)
     context = {
-        "page": page(found, query),
-        "groups": letter_groups(
-            LetterGroup(reason=reason, since=since), most=50, projects=reach(request.user)
-        )
-        if not q
+        "bar": bar,
+        "page": page(found.defer("value"), request.GET),
+        "groups": letter_groups(groups, most=50, projects=reach(request.user))
+        if set(values) <= _GROUPED and not bar.errors
         else [],
         "since": since.isoformat() if since else "",
-        "q": q,
-        "reasons": filters.choices(query, "reason", reasons),
-        "periods": filters.choices(query, "since", filters.PERIODS),
-        "filtered": any(value for name, value in query.items() if name != "cursor"),
     }
     return render(request, "console/dead-letters.html", context)
-
-
-def _reasons() -> list[str]:
-    return list(DeadLetter.objects.order_by("reason").values_list("reason", flat=True).distinct()[:50])
 
 
 def letter(request: HttpRequest, pk: int) -> HttpResponse:

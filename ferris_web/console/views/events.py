@@ -21,11 +21,13 @@ from ferris_web.accounts.permissions import reach
 from ferris_web.catalog import event_schemas
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import EventSchema, EventType, OutputEvent, Trigger
-from ferris_web.console import addresses, charts, commands, filters
+from ferris_web.console import addresses, charts, commands, filterbar, filters
 from ferris_web.console.paging import page
+from ferris_web.console.views import lists
 from ferris_web.console.views import why as reasons
 from ferris_web.executions import services
 from ferris_web.executions.event_types import event_type_hours, event_type_seen
+from ferris_web.executions.listings import EVENTS
 from ferris_web.executions.models import Event, Execution
 from ferris_web.executions.visibility import scoped, within
 
@@ -34,33 +36,10 @@ _EXECUTIONS = 200  # shown on the page of one event
 
 def event_list(request: HttpRequest) -> HttpResponse:
     """Events, newest first."""
-    query = request.GET
-    found = Event.objects.defer("data", "extensions")
-    if kind := filters.text(query, "type"):
-        found = found.filter(type__startswith=kind[:-1]) if kind.endswith("*") else found.filter(type=kind)
-    if q := filters.text(query, "q"):
-        found = found.filter(flow_id=q) if not _exists(q) else found.filter(event_id=q)
-    matched = filters.chosen(query, "matched", _MATCHED)
-    if matched:
-        found = found.filter(matched=0) if matched == "none" else found.filter(matched__gt=0)
-    if since := filters.since(query, timezone.now()):
-        found = found.filter(received_at__gte=since)
-    context = {
-        "page": page(scoped(found, request.user), query, time="received_at"),
-        "q": q,
-        "type": kind,
-        "matched": filters.choices(query, "matched", _MATCHED),
-        "periods": filters.choices(query, "since", filters.PERIODS),
-        "filtered": any(value for name, value in query.items() if name != "cursor"),
-    }
+    bar = filterbar.bar(EVENTS, request, timezone.now(), ("flow_id", "type", "matched"))
+    found = lists.found(request, EVENTS, bar.asked).defer("data", "extensions")
+    context = {"bar": bar, "page": page(found, request.GET, time="received_at")}
     return render(request, "console/events.html", context)
-
-
-_MATCHED = (("", "any"), ("some", "triggered something"), ("none", "triggered nothing"))
-
-
-def _exists(event_id: str) -> bool:
-    return Event.objects.filter(event_id=event_id).exists()
 
 
 def event(request: HttpRequest, key: UUID) -> HttpResponse:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,65 +21,58 @@ from ferris.precedence import PRIORITY_FROM
 from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog import selectors as catalog
-from ferris_web.console import addresses, causes, charts, commands, filters, logs
+from ferris_web.catalog.models import Schedule
+from ferris_web.console import addresses, causes, charts, commands, filterbar, filters, logs
+from ferris_web.console.filters import Choice
 from ferris_web.console.paging import page
-from ferris_web.console.views import artifacts
+from ferris_web.console.views import artifacts, lists
 from ferris_web.console.views.services import visible_secrets
 from ferris_web.executions import overview, selectors, services
+from ferris_web.executions.listings import EXECUTIONS
 from ferris_web.executions.log_download import log_response
-from ferris_web.executions.models import OPEN, STATUSES, TRIGGER_TYPES, Execution
-from ferris_web.executions.visibility import allow, scoped, visible_projects
+from ferris_web.executions.models import OPEN, Execution
+from ferris_web.executions.visibility import allow, scoped
 from ferris_web.executions.waiting import execution_waiting
 
-_STATUS_OPTIONS = (("", "any status"), ("open", "open"), *((s, s.replace("_", " ")) for s, _ in STATUSES))
-_TRIGGER_OPTIONS = (("", "any trigger"), *TRIGGER_TYPES)
+_MAIN = ("correlation_id", "service", "status", "project", "trigger_type")
+_SCHEDULED = "scheduled"
+_SOON = 3  # runs to come that are shown above those that were
 
 
 def execution_list(request: HttpRequest) -> HttpResponse:
-    """Executions, newest first; every filter is in the address."""
+    """Executions, newest first, and above them what the clock will start; every filter is in the address."""
     query, now = request.GET, timezone.now()
-    projects = [
-        ("", "all projects"),
-        *((name, name) for name in visible_projects(request.user).values_list("name", flat=True)),
-    ]
-    found = _filtered(request, projects, now)
+    if query.get("status") == _SCHEDULED:
+        return _to_come(request, now)
+    bar = filterbar.bar(EXECUTIONS, request, now, _MAIN, (Choice(_SCHEDULED, "scheduled, to come", False),))
+    shown = page(selectors.executions_shown(lists.found(request, EXECUTIONS, bar.asked)), query)
+    values = bar.asked.values
+    soon = not bar.asked.errors and shown.first and set(values) <= {"service", "project", "since"}
     context = {
-        "page": page(scoped(found, request.user), query),
-        "q": filters.text(query, "q"),
-        "service": filters.text(query, "service", 200),
-        "statuses": filters.choices(query, "status", _STATUS_OPTIONS),
-        "triggers": filters.choices(query, "trigger", _TRIGGER_OPTIONS),
-        "projects": filters.choices(query, "project", projects),
-        "periods": filters.choices(query, "since", filters.PERIODS),
-        "from": filters.text(query, "from", 40),
-        "until": filters.text(query, "until", 40),
-        "filtered": any(value for name, value in query.items() if name != "cursor"),
+        "bar": bar,
+        "page": shown,
+        "soon": upcoming(request, values.get("service", ""), values.get("project", ""))[:_SOON]
+        if soon
+        else [],
     }
     return render(request, "console/executions.html", context)
 
 
-def _filtered(request: HttpRequest, projects: list[tuple[str, str]], now: datetime) -> QuerySet[Execution]:
-    query = request.GET
-    status = filters.chosen(query, "status", _STATUS_OPTIONS)
-    trigger = filters.chosen(query, "trigger", _TRIGGER_OPTIONS)
-    q = filters.text(query, "q")
-    found = selectors.execution_list(
-        correlation_id="" if _uuids(q) else q,
-        service=filters.text(query, "service", 200),
-        project=filters.chosen(query, "project", projects),
-        statuses=OPEN if status == "open" else (status,) if status else (),
-        trigger_types=(trigger,) if trigger else (),
-        since=filters.since(query, now),
-        until=filters.moment(query, "until"),
-    )
-    return found.filter(Q(pk__in=_uuids(q)) | Q(flow_id=q)) if _uuids(q) else found
+def _to_come(request: HttpRequest, now: datetime) -> HttpResponse:
+    """What the clock will start, the next first."""
+    bar = filterbar.bar(EXECUTIONS, request, now, _MAIN, (Choice(_SCHEDULED, "scheduled, to come", True),))
+    service, project = (str(bar.asked.values.get(name, "")) for name in ("service", "project"))
+    shown = page(upcoming(request, service, project), request.GET, order=("next_due_at", "id"))
+    context = {"bar": bar, "page": shown, "scheduled": True}
+    return render(request, "console/executions.html", context)
 
 
-def _uuids(text: str) -> list[UUID]:
-    try:
-        return [UUID(text)]
-    except ValueError:
-        return []
+def upcoming(request: HttpRequest, service: str, project: str) -> QuerySet[Schedule]:
+    """The schedules that will start something, the next first."""
+    found = scoped(catalog.schedules_to_come(), request.user)
+    if service:
+        found = found.filter(service__name=service)
+    return found.filter(service__project__name=project) if project else found
 
 
 def execution(request: HttpRequest, pk: UUID) -> HttpResponse:

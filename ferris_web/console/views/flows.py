@@ -10,39 +10,26 @@ from ferris.causality import EVENT, critical_path
 from ferris.errors import NotFound
 from ferris.promises import OVERDUE
 from ferris_web.accounts.permissions import Action, reach
-from ferris_web.console import filters, flowgraph, flownodes
+from ferris_web.console import filterbar, filters, flowgraph, flownodes
 from ferris_web.console.paging import page
+from ferris_web.console.views import lists
 from ferris_web.executions import overview, promised, selectors
 from ferris_web.executions.flow_tree import flow_tree
+from ferris_web.executions.listings import FLOWS
 from ferris_web.executions.models import OPEN, Event, Execution, Flow
-from ferris_web.executions.visibility import allow, scoped
-
-_PROMISES = (("", "any"), ("overdue", "overdue"))
+from ferris_web.executions.visibility import allow
 
 
 def flow_list(request: HttpRequest) -> HttpResponse:
     """Flows, newest first."""
-    query = request.GET
-    found = Flow.objects.all()
-    if q := filters.text(query, "q"):
-        found = found.filter(pk=q)
-    if kind := filters.text(query, "type"):
-        found = found.filter(root_type=kind)
-    if since := filters.since(query, timezone.now()):
-        found = found.filter(started_at__gte=since)
-    if filters.chosen(query, "promise", _PROMISES):
-        found = promised.flows_overdue(found)
-    shown = page(scoped(found, request.user), query, time="started_at")
+    bar = filterbar.bar(FLOWS, request, timezone.now(), ("flow_id", "root_type", "overdue"))
+    shown = page(lists.found(request, FLOWS, bar.asked), request.GET, time="started_at")
     counts = overview.flow_counts(shown.rows, reach(request.user))
     overdue = promised.overdue_among(shown.rows)
     context = {
         "page": shown,
         "rows": [(flow, counts[flow.pk], flow.pk in overdue) for flow in shown],
-        "q": q,
-        "type": kind,
-        "periods": filters.choices(query, "since", filters.PERIODS),
-        "promises": filters.choices(query, "promise", _PROMISES),
-        "filtered": any(value for name, value in query.items() if name != "cursor"),
+        "bar": bar,
     }
     return render(request, "console/flows.html", context)
 

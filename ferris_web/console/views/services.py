@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.core.cache import cache
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -21,50 +20,29 @@ from ferris_web.accounts.permissions import reach
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.differences import versions_compared
 from ferris_web.catalog.models import OutputEvent, Schedule, Secret, Service, ServiceVersion, Trigger
-from ferris_web.console import charts, filters, presentation
+from ferris_web.console import charts, filterbar, presentation
 from ferris_web.console.paging import page
+from ferris_web.console.views import lists
 from ferris_web.executions import overview as figures
+from ferris_web.executions.listings import SERVICES
 from ferris_web.executions.models import Execution
-from ferris_web.executions.visibility import Projects, scoped, visible_projects, within
+from ferris_web.executions.visibility import Projects, within
 
-STATES = (("", "any state"), ("active", "active"), ("inactive", "inactive or gone"))
 _WEEK = timedelta(days=7)
-_TAG_SECONDS = 30  # every service is looked at for them
 _BINARY_SAMPLE = 4096
 PEERS = 200  # links shown at most
 
 
 def service_list(request: HttpRequest) -> HttpResponse:
     """Every service, found by name, project, tag and state."""
-    query = request.GET
-    projects = [
-        ("", "all projects"),
-        *((name, name) for name in visible_projects(request.user).values_list("name", flat=True)),
-    ]
-    projects_of = reach(request.user)
-    known = (
-        cache.get_or_set("console:tags", catalog.tag_list, _TAG_SECONDS)
-        if projects_of is None
-        else catalog.tag_list(projects_of)
-    )
-    tags = [("", "all tags"), *((tag, tag) for tag in known)]
-    state = filters.chosen(query, "state", STATES)
-    found = catalog.service_list(
-        project=filters.chosen(query, "project", projects),
-        tag=filters.chosen(query, "tag", tags),
-        query=filters.text(query, "q", 200),
-        runs={"active": True, "inactive": False}.get(state),
-    )
-    shown = page(scoped(found, request.user), query, order=("name",))
+    bar = filterbar.bar(SERVICES, request, timezone.now(), ("query", "project", "tag", "runs"))
+    found = catalog.services_shown(lists.found(request, SERVICES, bar.asked))
+    shown = page(found, request.GET, order=("name",))
     latest = figures.latest_of(shown.rows)
     context = {
+        "bar": bar,
         "page": shown,
         "rows": [(service, latest.get(service.pk)) for service in shown],
-        "q": filters.text(query, "q", 200),
-        "projects": filters.choices(query, "project", projects),
-        "tags": filters.choices(query, "tag", tags),
-        "states": filters.choices(query, "state", STATES),
-        "filtered": any(query.get(name) for name in ("q", "project", "tag", "state")),
     }
     return render(request, "console/services.html", context)
 

@@ -188,7 +188,8 @@
     if (answer.redirected) signInAgain();
     if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const old = one("tbody", list), fresh = one(`#${list.id} tbody`, page);
+    document.dispatchEvent(new CustomEvent("ferris:listed"));
+    const old = one("tbody:not(.soon tbody)", list), fresh = one(`#${list.id} tbody:not(.soon tbody)`, page);
     if (!old || !fresh) { if (fresh) list.replaceWith(one(`#${list.id}`, page)); return; }
     let added = 0;
     for (const row of fresh.rows) {

@@ -1,0 +1,59 @@
+"""What all long lists have: their histogram, and themselves as a file."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from ferris_web.accounts.permissions import reach
+from ferris_web.console import filterbar
+from ferris_web.console.histogram import drawn
+from ferris_web.executions.listings import LISTINGS, Asked, Listing
+from ferris_web.executions.listings.export import FORMS, written
+from ferris_web.executions.listings.fields import Rows
+from ferris_web.executions.listings.histogram import histogram as counted
+
+EXPORT_NAME = "ferris-{name}-{now:%Y%m%d-%H%M%S}.{form}"
+
+
+def found(request: HttpRequest, listing: Listing, asked: Asked) -> Rows:
+    """The rows that fit, of those that who asks may see."""
+    return listing.found(asked, listing.visible(request.user))
+
+
+def _listing(name: str) -> Listing:
+    if name not in LISTINGS:
+        raise Http404(f"there is no list {name}")
+    return LISTINGS[name]
+
+
+def histogram(request: HttpRequest, name: str) -> HttpResponse:
+    """The histogram of a list with the filters of the address: a part of its page."""
+    listing, now = _listing(name), timezone.now()
+    asked = listing.read(request.GET, now)
+    made = counted(listing, asked, listing.visible(request.user), now, whose=reach(request.user))
+    chart = drawn(made, reverse(f"console:{name}"), filterbar.timeless(request.GET)) if made else None
+    return render(request, "console/parts/histogram.html", {"chart": chart})
+
+
+def export(request: HttpRequest, name: str) -> HttpResponse | StreamingHttpResponse:
+    """The list with the filters of the address as a file."""
+    listing, now = _listing(name), timezone.now()
+    form = request.GET.get("format", "csv")
+    asked = listing.read(request.GET, now)
+    if form not in FORMS or asked.errors:
+        errors = [f"{field}: {text}" for field, text in asked.errors.items()]
+        text = "; ".join(errors) or f"format: expected {' or '.join(FORMS)}"
+        return HttpResponse(f"{text}\n", status=400, content_type="text/plain; charset=utf-8")
+    return file_of(listing, found(request, listing, asked), form)
+
+
+def file_of(listing: Listing, rows: Rows, form: str) -> StreamingHttpResponse:
+    """The answer that is written while it is read."""
+    answer = StreamingHttpResponse(written(listing, rows, form), content_type=FORMS[form])
+    name = EXPORT_NAME.format(name=listing.name, now=timezone.now(), form=form)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer

@@ -1,0 +1,249 @@
+"""The lists: executions, events, flows, dead letters, services."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.cache import cache
+from django.db.models import Exists, OuterRef, Q
+
+from ferris import events
+from ferris_web.accounts.permissions import reach
+from ferris_web.catalog.models import Project, Service
+from ferris_web.catalog.selectors import service_filter, tag_list, tagged
+from ferris_web.executions.listings.fields import Field, Listing, Options, Rows
+from ferris_web.executions.models import (
+    LANES,
+    OPEN,
+    STATUSES,
+    TRIGGER_TYPES,
+    DeadLetter,
+    Event,
+    Execution,
+    Flow,
+)
+from ferris_web.executions.promised import flows_overdue
+from ferris_web.executions.visibility import scoped, visible_projects
+
+
+def _projects(user: Any) -> list[str]:
+    return list(visible_projects(user).order_by("name").values_list("name", flat=True)[:500])
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _words(options: Any) -> Options:
+    return tuple((value, value.replace("_", " ")) for value, _ in options)
+
+
+def _equal(column: str) -> Any:
+    return lambda rows, value: rows.filter(**{column: value})
+
+
+def _times(column: str, what: str) -> tuple[Field, Field]:
+    return (
+        Field(
+            "since", "From", _equal(f"{column}__gte"), f"{what} then or later. Also 15m, 24h, 7d: so long ago.",
+            kind="moment", short="from",
+        ),
+        Field("until", "Until", _equal(f"{column}__lt"), f"{what} before.", kind="moment"),
+    )  # fmt: skip
+
+
+# --- executions ------------------------------------------------------------------------------------
+
+
+def _correlated(rows: Rows, text: str) -> Rows:
+    """Not an OR: SQLite would walk through all executions in the order of the list."""
+    own = Execution.objects.filter(correlation_id=text).order_by().values("pk")
+    of_flow = Execution.objects.filter(flow_id=text).order_by().values("pk")
+    if pk := _uuid(text):
+        own = own.union(Execution.objects.filter(pk=pk).order_by().values("pk"))
+    return rows.filter(pk__in=own.union(of_flow))
+
+
+def _of_service(rows: Rows, name: str) -> Rows:
+    """By its id: a join by name begins with whatever the planner thinks small."""
+    found = Service.objects.filter(name=name).values_list("pk", flat=True).first()
+    return rows.none() if found is None else rows.filter(service_id=found)
+
+
+def _of_project(rows: Rows, name: str) -> Rows:
+    """Not a join: SQLite would begin with the project and sort all that it ever ran."""
+    found = Project.objects.filter(name=name).values_list("pk", flat=True).first()
+    if found is None:
+        return rows.none()
+    return rows.filter(Exists(Service.objects.filter(pk=OuterRef("service_id"), project=found)))
+
+
+def _with_status(rows: Rows, wanted: tuple[str, ...]) -> Rows:
+    plain = {status for value in wanted for status in (OPEN if value == "open" else (value,))}
+    return rows.filter(status__in=sorted(plain))
+
+
+EXECUTIONS = Listing(
+    "executions",
+    "Executions",
+    Execution,
+    (
+        Field(
+            "correlation_id", "Correlation, flow or execution id", _correlated,
+            "An execution's correlation id or id, or a flow id: all executions of the flow.",
+            short="q", placeholder="ABCDEF1234_01",
+        ),
+        Field("service", "Service", _of_service, "A service's name.", placeholder="any service"),
+        Field(
+            "status", "Status", _with_status, "`open`: pending, queued or in progress.", kind="choice",
+            options=(("open", "open"), *_words(STATUSES)), many=True,
+        ),
+        Field("project", "Project", _of_project, "A project's name.", offered=_projects),
+        Field(
+            "trigger_type", "Trigger", lambda rows, wanted: rows.filter(trigger_type__in=wanted),
+            "What made it run.", kind="choice", options=_words(TRIGGER_TYPES), many=True, short="trigger",
+        ),
+        Field("lane", "Lane", _equal("lane"), "The lane it waits or waited in.", kind="choice", options=_words(LANES)),
+        Field("reason", "Reason", _equal("reason"), "Such as script_failed, timeout, executor_lost."),
+        *_times("created_at", "Created"),
+    ),
+    ("-created_at", "-id"),
+    "created_at",
+)  # fmt: skip
+
+
+# --- events ----------------------------------------------------------------------------------------
+
+
+def _typed(column: str) -> Any:
+    def apply(rows: Rows, kind: str) -> Rows:
+        if kind == "*":
+            return rows
+        return rows.filter(**({f"{column}__startswith": kind[:-1]} if kind.endswith("*") else {column: kind}))
+
+    return apply
+
+
+def _event_or_flow(rows: Rows, text: str) -> Rows:
+    own = Event.objects.filter(event_id=text).order_by().values("pk")
+    of_flow = Event.objects.filter(flow_id__in={text, events.flow_of(text)}).order_by().values("pk")
+    if pk := _uuid(text):
+        own = own.union(Event.objects.filter(pk=pk).order_by().values("pk"))
+    return rows.filter(pk__in=own.union(of_flow))
+
+
+EVENTS = Listing(
+    "events",
+    "Events",
+    Event,
+    (
+        Field("flow_id", "Event or flow id", _event_or_flow,
+              "A flow's id, an execution's correlation id, or an event's id.", short="q"),
+        Field("type", "Type", _typed("type"), "An event type, or `prefix.*`.", placeholder="exact, or orders.*"),
+        Field("source", "Source", _equal("source"), "Exact."),
+        Field("subject", "Subject", _equal("subject"), "Exact."),
+        Field(
+            "matched", "Outcome",
+            lambda rows, value: rows.filter(matched=0) if value == "none" else rows.filter(matched__gt=0),
+            "Whether it triggered something.", kind="choice",
+            options=(("some", "triggered something"), ("none", "triggered nothing")),
+        ),
+        *_times("received_at", "Taken in"),
+    ),
+    ("-received_at", "-key"),
+    "received_at",
+)  # fmt: skip
+
+
+# --- flows -----------------------------------------------------------------------------------------
+
+
+def _flow(rows: Rows, text: str) -> Rows:
+    return rows.filter(pk__in={text, events.flow_of(text)})
+
+
+FLOWS = Listing(
+    "flows",
+    "Flows",
+    Flow,
+    (
+        Field("flow_id", "Flow id", _flow, "A flow's id, or an execution's correlation id.", short="q",
+              placeholder="ABCDEF1234"),
+        Field("root_type", "First event", _typed("root_type"), "Type of the event that began it, or `prefix.*`.",
+              short="type", placeholder="any type"),
+        Field("overdue", "Promises", lambda rows, value: flows_overdue(rows),
+              "`true`: only those in which a promise is overdue.", kind="choice", short="promise",
+              options=(("overdue", "overdue"),), synonyms={"true": "overdue", "1": "overdue", "false": "", "0": ""}),
+        *_times("started_at", "Begun"),
+    ),
+    ("-started_at", "-id"),
+    "started_at",
+)  # fmt: skip
+
+
+# --- dead letters ----------------------------------------------------------------------------------
+
+
+def _reasons(user: Any) -> list[str]:
+    found = scoped(DeadLetter.objects.all(), user).order_by("reason")
+    return list(found.values_list("reason", flat=True).distinct()[:50])
+
+
+DEAD_LETTERS = Listing(
+    "dead-letters",
+    "Dead letters",
+    DeadLetter,
+    (
+        Field("flow_id", "Flow id", _equal("flow_id"), "Exact.", short="q"),
+        Field("reason", "Reason", _equal("reason"), "Why it was put aside.", offered=_reasons),
+        Field("topic", "Topic", _equal("topic"), "Where it came from."),
+        Field("event_type", "Event type", _typed("event_type"), "Exact, or `prefix.*`."),
+        Field(
+            "sent", "Sent again", lambda rows, value: rows.filter(redriven_at__isnull=value == "no"),
+            "Whether it was sent on its way again.", kind="choice", options=(("no", "not yet"), ("yes", "sent again")),
+        ),
+        *_times("created_at", "Put aside"),
+    ),
+    ("-created_at", "-id"),
+    "created_at",
+)  # fmt: skip
+
+
+# --- services --------------------------------------------------------------------------------------
+
+
+def _tags(user: Any) -> list[str]:
+    """Every service is looked at for them, by who may see all of them not each time."""
+    projects = reach(user)
+    if projects is not None:
+        return tag_list(projects)
+    found: list[str] = cache.get_or_set("listings:tags", tag_list, 30)
+    return found
+
+
+def _runs(rows: Rows, value: str) -> Rows:
+    return rows.filter(service_filter(runs=value == "active"))
+
+
+SERVICES = Listing(
+    "services",
+    "Services",
+    Service,
+    (
+        Field("query", "Name or description",
+              lambda rows, text: rows.filter(Q(name__icontains=text) | Q(description__icontains=text)),
+              "Part of a name or description.", short="q", placeholder="Search"),
+        Field("project", "Project", _equal("project__name"), "A project's name.", offered=_projects),
+        Field("tag", "Tag", lambda rows, tag: rows.filter(tagged(tag)), "One of its tags.", offered=_tags),
+        Field("runs", "State", _runs, "`true`: only those that events make run; `false`: the others.", kind="choice",
+              options=(("active", "active"), ("inactive", "inactive or gone")), short="state",
+              synonyms={"true": "active", "1": "active", "false": "inactive", "0": "inactive"}),
+    ),
+    ("name",),
+)  # fmt: skip
+
+LISTINGS = {one.name: one for one in (EXECUTIONS, EVENTS, FLOWS, DEAD_LETTERS, SERVICES)}
