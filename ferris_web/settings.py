@@ -198,6 +198,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ExecutionStatus": "ferris_web.executions.models.STATUSES",
         "StepStatus": "ferris_web.api.serializers.executions.STEP_STATUSES",
+        "BulkAction": "ferris_web.api.serializers.bulk.BULK_ACTIONS",
+        "BulkList": "ferris_web.api.serializers.bulk.BULK_LISTS",
         "ReplayStatus": "ferris_web.api.serializers.replays.REPLAY_STATUSES",
         "GatheringKind": "ferris_web.executions.models.KINDS",
         "GatheringState": "ferris_web.executions.models.GATHERING_STATES",

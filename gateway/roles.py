@@ -8,6 +8,7 @@ from typing import Final
 from ferris.config import Settings
 from ferris.uploads import teller
 from ferris_web import wiring
+from gateway.bulk import BulkWorker
 from gateway.courier import Courier
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
@@ -26,6 +27,7 @@ _ROLES: Final[dict[str, Callable[[Settings, bool], Role | None]]] = {
     "indexer": lambda _, __: Indexer(wiring.event_log(), wiring.ops_store()),
     "scheduler": lambda _, __: Scheduler(wiring.event_log()),
     "replayer": lambda _, alone: Replayer(wiring.event_log(), alone=alone),
+    "bulk": lambda _, alone: BulkWorker(wiring.event_log(), alone=alone),
     "courier": lambda settings, alone: Courier(wiring.event_log(), settings.allow_private, alone=alone),
     "notifier": lambda settings, alone: Notifier(wiring.event_log(), settings.allow_private, alone=alone),
     "rescuer": lambda settings, alone: Rescuer(

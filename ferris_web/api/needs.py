@@ -32,6 +32,9 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("executions", "failures", "flows", "gatherings", "services", "promises"), ANYONE),
     **dict.fromkeys(("projects", "schedules", "dead-letters", "dead-letter-groups"), ANYONE),
     "replays": Need("anyone", write=_RUN),
+    "bulk": Need("anyone", write=_RUN),  # of what one may do that with
+    **dict.fromkeys(("bulk-preview", "bulk-stop"), Need("member", write=_RUN)),
+    "bulk-job": ANYONE,  # one's own
     "execution": _of("execution", "pk"),
     "execution-steps": _of("execution", "pk"),
     "execution-artifacts": _of("execution", "pk"),

@@ -40,6 +40,9 @@ NEEDS: Final[Mapping[str, Need]] = {
         ),
         ANYONE,
     ),
+    **dict.fromkeys(("bulk-jobs", "bulk-job"), ANYONE),  # one's own
+    "list-bulk": Need("member", _RUN, _RUN),  # of what one may do that with
+    "bulk-stop": Need("member", write=_RUN),
     "service": _of("service", "name"),
     "service-run": _of("service", "name", _RUN, _RUN),
     "service-pause": _of("service", "name", _RUN),

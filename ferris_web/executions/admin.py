@@ -15,6 +15,7 @@ from ferris_web.executions import admin_deliveries as admin_deliveries  # regist
 from ferris_web.executions import admin_notifications as admin_notifications  # likewise
 from ferris_web.executions.models import (
     Artifact,
+    BulkJob,
     DeadLetter,
     Event,
     Execution,
@@ -185,6 +186,19 @@ class DeadLetterAdmin(RecordAdmin):
     def text(self, row: DeadLetter) -> SafeString:
         """The record as text."""
         return format_html("<pre>{}</pre>", bytes(row.value).decode("utf-8", "replace")[:100_000])
+
+
+@admin.register(BulkJob)
+class BulkJobAdmin(RecordAdmin):
+    """Bulk jobs. The console begins and stops them."""
+
+    list_display = ("created_at", "status", "action", "listing", "done", "expected", "created_by")
+    list_filter = ("status", "created_at")
+    list_select_related = ("created_by",)
+    search_fields = ("=id", "=created_by__username")
+    exclude = ("filter",)
+    readonly_fields = ("filter_text",)
+    filter_text = json_text("filter", "filter")
 
 
 @admin.register(Replay)

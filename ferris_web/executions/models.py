@@ -12,6 +12,7 @@ from ferris.artifacts import key_of
 from ferris_web.catalog.models import Project, PromiseRule, Service, ServiceVersion
 
 # Models of an app are found in this module.
+from ferris_web.executions.bulk_models import BulkJob as BulkJob
 from ferris_web.executions.delivery_models import Delivery as Delivery
 from ferris_web.executions.delivery_models import DeliveryAttempt as DeliveryAttempt
 from ferris_web.executions.notification_models import Notice as Notice

@@ -80,6 +80,9 @@ def _make_rows_of_flow_control() -> None:
     models.LanePause.objects.create(lane="slow", paused_at=now, paused_by="ada")
     models.Pace.objects.create(service=service, last_seconds=[400.0])
     models.Gate.objects.create(service=service)
+    models.BulkJob.objects.create(
+        listing="executions", action="cancel", created_by=User.objects.first(), created_at=now
+    )
     gathering = models.Gathering.objects.create(
         id=uuid4(), slot=uuid4(), service=service, kind="debounce", rule={"wait": 1}, state="open",
         opened_at=now, first_event=event, last_event=event, size=1,

@@ -35,6 +35,7 @@ def letter_list(request: HttpRequest) -> HttpResponse:
     groups = LetterGroup(values.get("reason", ""), values.get("topic", ""), since=since, until=until)
     context = {
         "bar": bar,
+        "bulk": lists.bulk_of(request, DEAD_LETTERS),
         "page": page(found.defer("value"), request.GET),
         "groups": letter_groups(groups, most=50, projects=reach(request.user))
         if set(values) <= _GROUPED and not bar.errors

@@ -50,6 +50,7 @@ def execution_list(request: HttpRequest) -> HttpResponse:
     soon = not bar.asked.errors and shown.first and set(values) <= {"service", "project", "since"}
     context = {
         "bar": bar,
+        "bulk": lists.bulk_of(request, EXECUTIONS),
         "page": shown,
         "soon": upcoming(request, values.get("service", ""), values.get("project", ""))[:_SOON]
         if soon

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from ferris_web.accounts.permissions import reach
+from ferris_web.accounts.permissions import access_of, reach
 from ferris_web.console import filterbar
 from ferris_web.console.histogram import drawn
 from ferris_web.executions.listings import LISTINGS, Asked, Listing
 from ferris_web.executions.listings.export import FORMS, written
 from ferris_web.executions.listings.fields import Rows
 from ferris_web.executions.listings.histogram import histogram as counted
+from ferris_web.executions.services import bulk
 
 EXPORT_NAME = "ferris-{name}-{now:%Y%m%d-%H%M%S}.{form}"
 
@@ -21,6 +24,19 @@ EXPORT_NAME = "ferris-{name}-{now:%Y%m%d-%H%M%S}.{form}"
 def found(request: HttpRequest, listing: Listing, asked: Asked) -> Rows:
     """The rows that fit, of those that who asks may see."""
     return listing.found(asked, listing.visible(request.user))
+
+
+BULK: Final = {"cancel": "Cancel", "retry": "Retry", "send": "Send again", "delete": "Delete"}
+
+
+def bulk_of(request: HttpRequest, listing: Listing) -> list[tuple[str, str]]:
+    """What this person may do with all that fits, and its word."""
+    access = access_of(request.user)
+    return [
+        (action, BULK[action])
+        for action in bulk.ACTIONS.get(listing.name, ())
+        if access.may_somewhere(bulk.NEEDS[action])
+    ]
 
 
 def _listing(name: str) -> Listing:

@@ -46,6 +46,7 @@ from ferris_web.catalog.models import (
 )
 from ferris_web.executions.models import (
     Artifact,
+    BulkJob,
     DeadLetter,
     Delivery,
     DeliveryAttempt,
@@ -82,7 +83,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(EventMap, EventSchema, ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(SavedRun, Webhook, WebhookDelivery, Subscription, NotificationRule),
-    *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay),
+    *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay, BulkJob),
     *(Gathering, GatheredEvent),
     *(PromiseRule, Promise),
     *(Delivery, DeliveryAttempt, Notice, Notification),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -119,6 +120,12 @@ def dead_letters_redrive(
     One whose event the journal has already counts as sent. Those that hold no event are refused, and stay.
     """
     rows = list(_behind(failures.letters(group, projects).filter(redriven_at=None), after)[:most])
+    done = dead_letters_send(rows, now)
+    return Piece(done, len(rows) - done, str(rows[-1].pk) if len(rows) == most else None)
+
+
+def dead_letters_send(rows: Sequence[DeadLetter], now: datetime) -> int:
+    """Send these dead letters on their way again; how many of them hold an event. The others stay as they are."""
     found = [(row, dead_letter_event(row)) for row in rows]
     known = set(
         EventRow.objects.filter(pk__in=[event.key for _, event in found if event]).values_list(
@@ -128,7 +135,7 @@ def dead_letters_redrive(
     _append([_counted_anew(row, event) for row, event in found if event and event.key not in known])
     done = [row.pk for row, event in found if event]
     DeadLetter.objects.filter(pk__in=done).update(redriven_at=now)
-    return Piece(len(done), len(rows) - len(done), str(rows[-1].pk) if len(rows) == most else None)
+    return len(done)
 
 
 def _behind(rows: QuerySet[DeadLetter], after: str) -> QuerySet[DeadLetter]:
