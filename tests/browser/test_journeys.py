@@ -184,6 +184,7 @@ def test_why_a_service_did_not_run(folder: Path, platform: Server, viewer_of: Ca
     page.get_by_role("button", name="Send").click()
     page.wait_for_selector("text=No service was triggered")
     page.locator(".graph a").click()
+    page.locator("#node").get_by_role("link", name="Open").click()
     page.wait_for_selector("text=What it did not trigger, and why")
     reason = page.get_by_role("row", name="journey_few")
     assert "data.n is 100" in reason.inner_text()

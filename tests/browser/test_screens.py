@@ -254,7 +254,7 @@ def test_pages_of_a_list(console: Server, viewer_of: Callable[..., Any]) -> None
     page.wait_for_url("**cursor=**")
     assert page.locator(f"#{first}").count() == 0
     assert page.get_by_label("Service").input_value() == "quakes_tally"
-    page.get_by_role("link", name="Newest").click()
+    page.get_by_role("link", name="First", exact=True).click()
     page.locator(f"#{first}").wait_for()
 
 
