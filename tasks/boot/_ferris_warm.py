@@ -78,12 +78,13 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None
         os._exit(0)
     area = _area()
     _vanish(area)
-    control.send(json.dumps({"modules": modules, "stamps": stamps}).encode())
+    found = json.dumps({"modules": modules, "stamps": stamps}).encode()
     del began, modules, stamps  # a child would free them, page by page
     _ferris_parting.settle(_ferris_confine.flush_all)
     trial = _try(places, area)
     if trial is not None:
         return trial
+    control.send(found)
 
     poll = select.poll()
     poll.register(control, select.POLLIN)
