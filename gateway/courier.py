@@ -1,6 +1,6 @@
-"""Sends deliveries of subscriptions: claims what is due, posts in a bounded pool, writes what came of it.
+"""Sends deliveries of subscriptions: claims what is due, posts in threads, so many at most, writes what came of it.
 
-The threads of the pool only talk HTTP; rows are claimed and settled by the role's own thread, many at a time.
+These threads only talk HTTP; rows are claimed and settled by the role's own thread, many at a time.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import email.utils
 import json
 import logging
 import queue
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 
@@ -49,7 +49,6 @@ class Courier(Role):
         super().__init__()
         self._allowed = allowed
         self._consumer = event_log.subscribe(GROUP, [CONTROL])
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="courier")
         self._done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._unsettled: list[Outcome] = []
         self._under_way = 0
@@ -60,7 +59,6 @@ class Courier(Role):
 
     def close(self) -> None:
         """What is under way is not waited for: its claim lapses, and it is sent again."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
         self._settle()
         self._consumer.close()
 
@@ -74,7 +72,8 @@ class Courier(Role):
         claimed = deliveries_claim(now, AT_ONCE - self._under_way)
         for job in claimed.jobs:
             self._under_way += 1
-            self._pool.submit(self._send, job)
+            # At its end the process waits for no receiver: a daemon, where a pool's threads would be joined.
+            threading.Thread(target=self._send, args=(job,), daemon=True).start()
         notices = self._consumer.poll(1000, timeout=self._wait(claimed.again))
         if notices:
             self._consumer.commit(notices)
@@ -105,7 +104,8 @@ class Courier(Role):
                 job, datetime.now(UTC), 0.0, 0, f"a fault of the platform: {type(error).__name__}"
             )
         self._done.put(outcome)
-        self._consumer.wake()
+        if not self.stopping.is_set():
+            self._consumer.wake()
 
 
 def sent(job: Job, allowed: Sequence[Network]) -> Outcome:

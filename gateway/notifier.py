@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 
@@ -39,7 +39,6 @@ class Notifier(Role):
         super().__init__()
         self._allowed = allowed
         self._consumer = event_log.subscribe(GROUP, [CONTROL])
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="notifier")
         self._done: queue.SimpleQueue[tuple[Message, str]] = queue.SimpleQueue()
         self._unsettled: list[tuple[Message, str]] = []
         self._under_way = 0
@@ -50,7 +49,6 @@ class Notifier(Role):
 
     def close(self) -> None:
         """What is under way is not waited for: its claim lapses, and it is sent again."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
         self._settle()
         self._consumer.close()
 
@@ -65,7 +63,8 @@ class Notifier(Role):
         times.append(following)
         for message in found:
             self._under_way += 1
-            self._pool.submit(self._send, message)
+            # At its end the process waits for no receiver: a daemon, where a pool's threads would be joined.
+            threading.Thread(target=self._send, args=(message,), daemon=True).start()
         notices = self._consumer.poll(1000, timeout=self._wait([one for one in times if one is not None]))
         if notices:
             self._consumer.commit(notices)
@@ -92,7 +91,8 @@ class Notifier(Role):
             log.exception("message %s could not be sent", message.id)
             problem = f"a fault of the platform: {type(error).__name__}"
         self._done.put((message, problem))
-        self._consumer.wake()
+        if not self.stopping.is_set():
+            self._consumer.wake()
 
 
 def sent(message: Message, allowed: Sequence[Network]) -> str:
