@@ -19,6 +19,7 @@ from gateway.rescuer import Rescuer
 from gateway.role import Role
 from gateway.router import Router
 from gateway.scheduler import Scheduler
+from gateway.syncer import Syncer
 from gateway.uploads import Uploads
 
 _ROLES: Final[dict[str, Callable[[Settings, bool], Role | None]]] = {
@@ -26,6 +27,7 @@ _ROLES: Final[dict[str, Callable[[Settings, bool], Role | None]]] = {
     "recorder": lambda _, __: Recorder(wiring.event_log()),
     "indexer": lambda _, __: Indexer(wiring.event_log(), wiring.ops_store()),
     "scheduler": lambda _, __: Scheduler(wiring.event_log()),
+    "syncer": lambda _, __: Syncer(wiring.event_log()),
     "replayer": lambda _, alone: Replayer(wiring.event_log(), alone=alone),
     "bulk": lambda _, alone: BulkWorker(wiring.event_log(), alone=alone),
     "courier": lambda settings, alone: Courier(wiring.event_log(), settings.allow_private, alone=alone),

@@ -18,6 +18,7 @@ from ferris.ports import EventLog, Record
 from ferris_web.catalog.models import Schedule
 from ferris_web.catalog.selectors import schedules_due, schedules_next
 from ferris_web.catalog.services import schedule_advance
+from ferris_web.catalog.sync_queue import syncs_due, syncs_next
 from ferris_web.executions.backlog import ROUTER, passed
 from ferris_web.executions.services import changes_tell, executions_due
 from ferris_web.executions.services.admission import gates_due, gates_next, gates_waiting
@@ -64,6 +65,7 @@ class Scheduler(Role):
         now = datetime.now(UTC)
         for schedule in schedules_due(now):
             self._fire(schedule, now)
+        syncs_due(now)
         due = executions_due(now)
         opening: dict[UUID, set[str] | None] = dict.fromkeys(gates_due(now))
         lanes = self._close_gatherings(now)
@@ -78,7 +80,9 @@ class Scheduler(Role):
             self._consumer.commit(notices)
 
     def _wait(self, now: datetime) -> float:
-        times = [time for time in (schedules_next(), next_due(), gates_next()) if time is not None]
+        times = [
+            time for time in (schedules_next(), next_due(), gates_next(), syncs_next()) if time is not None
+        ]
         for gathered in (gatherings_next(), promises_next()):
             if gathered is not None:
                 # One that is due still waits when the router is behind: it may have to read what belongs to it.

@@ -118,6 +118,15 @@ urlpatterns: list[URLPattern] = [
     *route("projects/<str:name>", projects.ProjectDetail, "project"),
     *route("projects/<str:name>/sync", projects.ProjectSync, "project-sync"),
     *route("projects/<str:name>/syncs", projects.SyncList, "project-syncs"),
+    *route("projects/<str:name>/syncs/<int:pk>", projects.SyncDetail, "project-sync-one"),
+    *route("projects/<str:name>/preview", repositories.ProjectPreview, "project-preview"),
+    *route(
+        "projects/<str:name>/repositories/<int:pk>/rollback", repositories.Rollback, "repository-rollback"
+    ),
+    *route("projects/<str:name>/repositories/<int:pk>/follow", repositories.Follow, "repository-follow"),
+    *route(
+        "projects/<str:name>/repositories/<int:pk>/push-secret", repositories.PushSecret, "repository-push"
+    ),
     *route("projects/<str:name>/repositories", repositories.RepositoryList, "repositories"),
     *route("projects/<str:name>/repositories/<int:pk>", repositories.RepositoryDetail, "repository"),
     *route(
@@ -211,6 +220,8 @@ urlpatterns: list[URLPattern] = [
     path("health/live", health.live, name="live"),
     path("health/ready", health.ready, name="ready"),
     path("metrics", metrics.metrics, name="metrics"),
+    path("hooks/repositories/<int:pk>/", hooks.push, name="push"),
+    path("hooks/repositories/<int:pk>", hooks.push),
     path("hooks/<str:name>/", hooks.hook, name="hook"),
     path("hooks/<str:name>", hooks.hook),
     path("problems/", problem_pages.problem_list, name="problems"),

@@ -13,6 +13,7 @@ from datetime import datetime
 from django.db.models import Max
 
 from ferris import cron
+from ferris.differences import service_difference
 from ferris.moments import moment
 from ferris_web.catalog.configs import config_sync
 from ferris_web.catalog.connections import connections_missing
@@ -43,8 +44,12 @@ def apply(
     *,
     commit: str = "",
     now: datetime,
+    dry: bool = False,
 ) -> None:
-    """Bring the services of these names to what was prepared, and say in `outcome` what became of each."""
+    """Bring the services of these names to what was prepared, and say in `outcome` what became of each.
+
+    `dry`: the caller undoes the transaction; what lies outside of it is left alone.
+    """
     names = [item.name for item in items]
     known = Service.objects.select_related("project", "repository", "version").filter(name__in=names)
     services = {service.name: service for service in known}
@@ -57,15 +62,20 @@ def apply(
             outcome.tell(item.name, clash, level="error")
         else:
             service = service or Service(name=item.name, project=project)
-            change = _Change(service, repository, item, outcome, now)
+            change = _Change(service, repository, item, outcome, now, dry)
             change.make(commit, held.get(service.pk, {}))
 
 
 def vanish(repository: Repository, present: Iterable[str], outcome: Outcome, now: datetime) -> None:
     """Services of this repository whose folders are gone are kept, and triggered no more."""
     for service in (
-        repository.services.filter(vanished_at=None).exclude(name__in=list(present)).order_by("name")
+        repository.services.filter(vanished_at=None)
+        .exclude(name__in=list(present))
+        .select_related("version")
+        .order_by("name")
     ):
+        if service.version is not None and service.active:
+            outcome.services[service.name] = service_difference(service.version.manifest, None)
         service.vanished_at = now
         service.save(update_fields=["vanished_at", "updated_at"])
         outcome.removed.append(service.name)
@@ -93,8 +103,15 @@ class _Change:
     """One service and what its folder asks of it."""
 
     def __init__(
-        self, service: Service, repository: Repository | None, item: Prepared, outcome: Outcome, now: datetime
+        self,
+        service: Service,
+        repository: Repository | None,
+        item: Prepared,
+        outcome: Outcome,
+        now: datetime,
+        dry: bool,
     ) -> None:
+        self.dry = dry
         self.service, self.repository, self.item = service, repository, item
         self.outcome, self.now = outcome, now
         self.ran = not service._state.adding and service.runs
@@ -112,10 +129,17 @@ class _Change:
         if self._config() or self.changed:
             self.service.save()
         self._connections()
+        self._difference(None if back else before)
         if back:
             self._say("its folder is back: triggered again")
         kind = "added" if new or back else "changed" if self.changed else "unchanged"
         getattr(self.outcome, kind).append(self.service.name)
+
+    def _difference(self, before: ServiceVersion | None) -> None:
+        files = (before.files if before else (), self.item.files)
+        self.outcome.services[self.service.name] = service_difference(
+            before.manifest if before else None, self.item.manifest_json, *files
+        )
 
     def _connections(self) -> None:
         names = self.item.manifest.connections
@@ -248,7 +272,7 @@ class _Change:
     def _config(self) -> bool:
         """True when the service has something to save after it."""
         digest = self.service.config_digest
-        message = config_sync(self.service, self.item.config)
+        message = config_sync(self.service, self.item.config, dry=self.dry)
         if message:
             self.outcome.say(self.service.name, message)
         return digest != self.service.config_digest

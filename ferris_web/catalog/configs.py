@@ -23,10 +23,11 @@ def encode_config(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, indent=2).encode()
 
 
-def config_sync(service: Service, value: Any) -> Message | None:
+def config_sync(service: Service, value: Any, *, dry: bool = False) -> Message | None:
     """Copy the content of config.json to the store, or leave the store alone, as the rule says.
 
-    Sets `service.config_digest`, which the caller saves. The message, if any, names keys and never values.
+    `dry` leaves it alone in any case. Sets `service.config_digest`, which the
+    caller saves. The message, if any, names keys and never values.
     """
     if value is None:
         service.config_digest = ""
@@ -42,7 +43,8 @@ def config_sync(service: Service, value: Any) -> Message | None:
         return Message(
             "info", FILE, "", "was edited on the platform and has not changed here: the platform's is kept"
         )
-    store.put(service.name, encode_config(value))
+    if not dry:
+        store.put(service.name, encode_config(value))
     service.config_digest = file
     if entry is None or now_there == copied:
         return Message("info", FILE, "", "copied to the platform")

@@ -21,6 +21,7 @@ class Outcome:
     unchanged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     messages: list[dict[str, str]] = field(default_factory=list)
+    services: dict[str, Any] = field(default_factory=dict)  # what is different, see ferris.differences
     promises: bool = False  # those of the project file changed
 
     def say(self, service: str, message: Message) -> None:
@@ -50,4 +51,8 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept in `SyncRun.result`."""
-        return {**{kind: sorted(getattr(self, kind)) for kind in KINDS}, "messages": self.messages}
+        return {
+            **{kind: sorted(getattr(self, kind)) for kind in KINDS},
+            "messages": self.messages,
+            "services": {name: found for name, found in sorted(self.services.items()) if found},
+        }

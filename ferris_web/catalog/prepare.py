@@ -33,11 +33,11 @@ class Prepared:
     readme: str
 
 
-def prepare(folder: Folder, store: ObjectStore) -> Prepared | None:
+def prepare(folder: Folder, store: ObjectStore | None) -> Prepared | None:
     """Check and pack a folder; None when it is refused. The reasons are added to `folder.messages`.
 
-    The archive is put into the object store under its digest, unless it is there. One that no version comes
-    to name (the sync fails later) does no harm.
+    The archive is put into the object store, if there is one, under its digest, unless it is there. One
+    that no version comes to name (the sync fails later) does no harm.
     """
     if folder.refused:
         return None
@@ -51,7 +51,7 @@ def prepare(folder: Folder, store: ObjectStore) -> Prepared | None:
         return None
     packed = archive.pack(folder.files)
     key = package_key(packed.digest)
-    if store.stat(PACKAGES_BUCKET, key) is None:
+    if store is not None and store.stat(PACKAGES_BUCKET, key) is None:
         store.put(PACKAGES_BUCKET, key, packed.content, "application/gzip")
     return Prepared(
         name=folder.name,

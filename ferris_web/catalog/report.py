@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ferris.differences import difference_lines
 from ferris_web.catalog.models import SyncRun
 from ferris_web.catalog.outcome import KINDS
+from ferris_web.catalog.preview import Preview
 
 
 def clean(runs: Sequence[SyncRun]) -> bool:
@@ -21,17 +23,31 @@ def lines(run: SyncRun) -> Iterator[str]:
     if run.status != SyncRun.Status.COMPLETED:
         yield f"  failed: {run.error}"
         return
-    said = _by_service(run.result.get("messages", ()))
+    yield from _result(run.result)
+
+
+def preview_lines(preview: Preview) -> Iterator[str]:
+    """One repository: what would become of each service, what would be different, every message about it."""
+    branch = f" branch {preview.branch}" if preview.branch else ""
+    subject = f" ({preview.commit.subject})" if preview.commit.subject else ""
+    yield f"{preview.repository}{branch} at {preview.commit.id[:12]}{subject}: nothing is changed yet"
+    yield from _result(preview.result, different=True)
+
+
+def _result(result: Mapping[str, Any], *, different: bool = False) -> Iterator[str]:
+    said = _by_service(result.get("messages", ()))
     for kind in KINDS:
-        for name in run.result.get(kind, ()):
+        for name in result.get(kind, ()):
             messages = said.pop(name, [])
             if kind != "unchanged" or messages:
                 yield f"  {kind:<9} {name}"
                 yield from messages
+                if different:
+                    yield from (f"    {line}" for line in difference_lines(result["services"].get(name, {})))
     for name, messages in said.items():
         yield f"  {'skipped' if name else 'note':<9} {name}".rstrip()
         yield from messages
-    counts = ", ".join(f"{len(run.result.get(kind, ()))} {kind}" for kind in KINDS)
+    counts = ", ".join(f"{len(result.get(kind, ()))} {kind}" for kind in KINDS)
     yield f"  {counts}"
 
 

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from ferris.adapters.git_access import deploy_key
 from ferris.errors import Conflict, NotFound
-from ferris.repositories import FILE, HTTPS, SSH, host_keys, place_of
+from ferris.repositories import FILE, HTTPS, SSH, host_keys, is_commit, place_of
 from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog.changes import notify, revision_bump
@@ -136,6 +136,30 @@ def scheme_of(repository: Repository) -> str:
     """ssh, https, file; empty for a folder."""
     place = place_of(repository.source)
     return place.scheme if place else ""
+
+
+# --- at which commit it is ----------------------------------------------------------------------------
+
+
+def repository_pin(repository: Repository, commit: str, *, actor: User | None, now: datetime) -> None:
+    """Keep it at this commit: neither a push nor an interval moves it on, until it follows its branch again.
+
+    Only commits that it was synced at before. Nothing is read yet: sync it next.
+    """
+    if not is_git_url(repository.source):
+        raise Conflict("a folder is read as it is: it has no earlier commits here")
+    known = repository.sync_runs.filter(status="completed", commit=commit)
+    if not is_commit(commit) or not known.exists():
+        raise Conflict(f"the repository was never synced at {commit[:40] or 'no commit'}")
+    repository.pinned, repository.pinned_at = commit, now
+    repository.pinned_by = actor.get_username() if actor else ""
+    repository.save(update_fields=["pinned", "pinned_at", "pinned_by"])
+
+
+def repository_follow(repository: Repository) -> None:
+    """Let it follow its branch again. Sync it next."""
+    repository.pinned, repository.pinned_at, repository.pinned_by = "", None, ""
+    repository.save(update_fields=["pinned", "pinned_at", "pinned_by"])
 
 
 # --- what opens it ------------------------------------------------------------------------------------

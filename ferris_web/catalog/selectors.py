@@ -120,6 +120,14 @@ def sync_run_list(project: Project | None = None) -> QuerySet[SyncRun]:
     return runs if project is None else runs.filter(repository__project=project)
 
 
+def sync_run_get(project: Project, pk: int) -> SyncRun:
+    """One synchronisation of a project; NotFound."""
+    found = sync_run_list(project).filter(pk=pk).first()
+    if found is None:
+        raise NotFound(f"project {project.name} has no synchronisation {pk}")
+    return found
+
+
 def services_shown(found: QuerySet[Service]) -> QuerySet[Service]:
     """The same services with what lists show of them, and without what is long."""
     return (

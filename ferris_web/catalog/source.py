@@ -106,6 +106,12 @@ def folders(root: Path, tell: Callable[[str, Message], None]) -> Iterator[Folder
             tell(entry.name, Message("info", "", "", reason or "empty folder, skipped"))
 
 
+def folder_count(root: Path) -> int:
+    """About how many services there will be."""
+    with os.scandir(root) as entries:
+        return sum(entry.is_dir() and not _skipped(entry) for entry in entries)
+
+
 def _skipped(entry: os.DirEntry[str]) -> str | None:
     if entry.name.startswith("."):
         return "hidden folder, skipped"

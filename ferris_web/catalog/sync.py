@@ -10,14 +10,18 @@ import contextlib
 import fcntl
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+import socket
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from django.db import DatabaseError, transaction
+from django.db.models import Q, QuerySet
 
 from ferris.adapters import git
 from ferris.errors import BackendError, Conflict, FerrisError
+from ferris.ports import ObjectStore
 from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog.apply import apply, vanish
@@ -27,11 +31,13 @@ from ferris_web.catalog.outcome import Outcome
 from ferris_web.catalog.prepare import Prepared, prepare
 from ferris_web.catalog.project_file import project_file_read, promises_apply
 from ferris_web.catalog.repository_access import fetch
-from ferris_web.catalog.source import folders, is_git_url
+from ferris_web.catalog.source import folder_count, folders, is_git_url
+from ferris_web.catalog.sync_progress import FETCHING, READING, SAVING, Progress, Teller
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[str], None]
+LEASE: Final = timedelta(minutes=15)
+"""Longer than any step of a sync: a run on another machine that gave no sign for so long is dead."""
 
 
 def project_sync(
@@ -55,7 +61,8 @@ def project_sync(
 
 def checkout_remove(repository: Repository) -> None:
     """Remove what was fetched of a git URL; the caller holds its lock."""
-    shutil.rmtree(_checkout(repository), ignore_errors=True)
+    for folder in (_checkout(repository), _checkout(repository).with_name(f"{repository.pk}.preview")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -86,16 +93,36 @@ def _checkout(repository: Repository) -> Path:
     return wiring.config().home / "repositories" / str(repository.pk)
 
 
-def _sync(repository: Repository, actor: User | None, now: datetime, tell: Progress) -> SyncRun:
-    # We hold the lock: whoever left a run behind as running is dead.
-    SyncRun.objects.filter(repository=repository, status=SyncRun.Status.RUNNING).update(
+def here() -> str:
+    """What this machine is called in runs."""
+    return socket.gethostname()[:255]
+
+
+def run_queued(run: SyncRun, now: datetime) -> None:
+    """Do a sync that was asked for, unless another does it; Conflict while the repository is being synced."""
+    with repositories_locked([run.repository]):
+        _sync(run.repository, run.actor, now, lambda line: None, run)
+
+
+def dead(runs: QuerySet[SyncRun], now: datetime) -> int:
+    """End runs whose process is gone; how many."""
+    return runs.update(
         status=SyncRun.Status.FAILED,
         finished_at=now,
         error="the process ended before the sync did; nothing was changed",
     )
-    run = SyncRun.objects.create(repository=repository, actor=actor, started_at=now)
+
+
+def _sync(
+    repository: Repository, actor: User | None, now: datetime, tell: Progress, queued: SyncRun | None = None
+) -> SyncRun:
+    run = _begin(repository, actor, now, queued)
+    if run is None:
+        assert queued is not None
+        return queued
     try:
-        _read_and_apply(repository, run, now, tell)
+        repository.refresh_from_db()
+        _read_and_apply(repository, run, now, Teller(run, tell))
     except Exception as error:
         run.status, run.error, run.result = SyncRun.Status.FAILED, str(error) or type(error).__name__, {}
         run.finished_at = datetime.now(UTC)
@@ -107,25 +134,52 @@ def _sync(repository: Repository, actor: User | None, now: datetime, tell: Progr
     return run
 
 
-def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: Progress) -> None:
+def _begin(
+    repository: Repository, actor: User | None, now: datetime, queued: SyncRun | None
+) -> SyncRun | None:
+    """The run that is under way now; None when another took the one that waited. Conflict while another machine
+    syncs the repository."""
+    with transaction.atomic():
+        Repository.objects.select_for_update().get(pk=repository.pk)
+        running = SyncRun.objects.filter(repository=repository, status=SyncRun.Status.RUNNING)
+        # We hold the lock of this machine: whoever left a run behind here is dead.
+        dead(running.filter(Q(runner__in=("", here())) | Q(seen_at__lt=now - LEASE)), now)
+        if running.exists():
+            raise Conflict(f"{repository} is being synced by another machine: wait until that is done")
+        if queued is None:
+            return SyncRun.objects.create(
+                repository=repository, actor=actor, started_at=now, runner=here(), seen_at=now
+            )
+        taken = SyncRun.objects.filter(pk=queued.pk, status=SyncRun.Status.QUEUED).update(
+            status=SyncRun.Status.RUNNING, started_at=now, runner=here(), seen_at=now
+        )
+    if not taken:
+        return None
+    queued.refresh_from_db()
+    return queued
+
+
+def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: Teller) -> None:
+    tell.at(FETCHING)
     root, commit = bring(repository, tell)
     run.commit, run.author, run.subject = commit.id, commit.author[:255], commit.subject[:500]
     outcome = Outcome()
-    items = _prepare_all(root, outcome, tell)
+    items = prepare_all(root, outcome, tell, wiring.object_store())
     promises = project_file_read(root, outcome)
     tell("writing the catalog")
+    tell.at(SAVING, len(items), len(items))
     with transaction.atomic():
         # Held to the end: on a database that many machines share, syncs of one repository wait here.
         Repository.objects.select_for_update().get(pk=repository.pk)
-        if SyncRun.objects.filter(
-            repository=repository, pk__gt=run.pk, status=SyncRun.Status.COMPLETED
-        ).exists():
+        later = SyncRun.objects.filter(repository=repository, started_at__gt=run.started_at)
+        if later.filter(status=SyncRun.Status.COMPLETED).exists():
             raise Conflict("a sync that began later was applied first; this one was dropped")
         present = [item.name for item in items] + outcome.refused
         apply(repository.project, repository, items, outcome, commit=run.commit, now=now)
         vanish(repository, present, outcome, now)
         if promises is not None:
             promises_apply(repository, promises, outcome, now)
+        run.progress = {}
         run.status, run.result, run.finished_at = (
             SyncRun.Status.COMPLETED,
             outcome.to_json(),
@@ -138,19 +192,39 @@ def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: P
             revision_bump()
 
 
-def bring(repository: Repository, tell: Progress) -> tuple[Path, git.Commit]:
-    """The folder to read, and the commit it is at; a folder that is under no version control has none."""
+def bring(
+    repository: Repository,
+    tell: Progress,
+    *,
+    branch: str | None = None,
+    commit: str = "",
+    aside: bool = False,
+) -> tuple[Path, git.Commit]:
+    """The folder to read, and the commit it is at; a folder that is under no version control has none.
+
+    Of another branch, or of that commit; else of the commit it is kept at, or the newest. `aside` leaves the checkout
+    of syncs as it is.
+    """
     if not is_git_url(repository.source):
         folder = Path(repository.source)
         if not folder.is_dir():
             raise BackendError(
                 str(folder), "is no folder that can be read here", "bring it back, or remove the project"
             )
+        if branch or commit:
+            raise Conflict(
+                f"{folder} is read as it is: give it as a git URL, file://{folder}, to read a branch of it"
+            )
         return _inside(folder, repository.folder), git.describe(folder)
-    tell(f"fetching {repository.source}" + (f", branch {repository.branch}" if repository.branch else ""))
+    wanted = repository.branch if branch is None else branch
+    tell(f"fetching {repository.source}" + (f", branch {wanted}" if wanted else ""))
     folder = _checkout(repository)
-    commit = fetch(repository, folder)
-    return _inside(folder, repository.folder), commit
+    if aside:
+        folder = folder.with_name(f"{folder.name}.preview")
+    if not commit and branch is None:
+        commit = repository.pinned
+    brought = fetch(repository, folder, branch=wanted, commit=commit)
+    return _inside(folder, repository.folder), brought
 
 
 def _inside(root: Path, folder: str) -> Path:
@@ -163,11 +237,13 @@ def _inside(root: Path, folder: str) -> Path:
     return found
 
 
-def _prepare_all(root: Path, outcome: Outcome, tell: Progress) -> list[Prepared]:
-    store = wiring.object_store()
+def prepare_all(root: Path, outcome: Outcome, tell: Teller, store: ObjectStore | None) -> list[Prepared]:
+    """Every folder without a mistake; of the others `outcome` is told what is wrong."""
     items = []
-    for folder in folders(root, outcome.say):
+    total = folder_count(root)
+    for done, folder in enumerate(folders(root, outcome.say)):
         tell(f"reading {folder.name}")
+        tell.at(READING, done, total)
         prepared = prepare(folder, store)
         outcome.say_all(folder.name, folder.messages)
         if prepared is None:

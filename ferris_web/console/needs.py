@@ -61,8 +61,13 @@ NEEDS: Final[Mapping[str, Need]] = {
     "project-secret": _of("project", "name"),
     "members": _of("project", "name", Action.OWN),
     "repository": _of("project", "name"),
+    "sync": _of("project", "name"),
     **dict.fromkeys(
-        ("repository-add", "repository-key", "repository-remove"), _of("project", "name", _EDIT, _EDIT)
+        (
+            *("repository-add", "repository-key", "repository-remove", "repository-push"),
+            *("repository-preview", "repository-rollback", "repository-follow"),
+        ),
+        _of("project", "name", _EDIT, _EDIT),
     ),
     **dict.fromkeys(("connections", "connection", "connection-add"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("connection-test", "connection-remove"), _CHANGED_BY_ADMINISTRATORS),

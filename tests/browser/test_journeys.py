@@ -75,7 +75,7 @@ def test_from_an_empty_platform_to_the_first_run(platform: Server, viewer_of: Ca
         page.get_by_label("Name").fill("hello")
         page.get_by_role("button", name="Add and sync").click()
     page.wait_for_url("**/projects/hello/")
-    assert "added" in page.locator("#result").inner_text()
+    page.wait_for_selector("#result .badge:has-text('added')")  # a gateway does it meanwhile
     page.locator("#result").get_by_role("link", name="hello_world").click()
     page.get_by_role("link", name="Run", exact=True).first.click()
     page.get_by_label("Name").fill("Grace")

@@ -21,7 +21,12 @@ OPEN = {
 }
 # Senders of webhooks have no account: each proves itself by a signature or token of its own. A stranger's POST is a
 # 401, whether there is a webhook of that name or not, and no other method does anything.
-HOOKS = {"hooks/<str:name>/", "hooks/<str:name>"}
+HOOKS = {
+    "hooks/<str:name>/",
+    "hooks/<str:name>",
+    "hooks/repositories/<int:pk>/",
+    "hooks/repositories/<int:pk>",
+}
 # Django's answers to a stranger who signs out, or whose address leads nowhere.
 HARMLESS = {"sign-out/", "admin/logout/", "admin/(?P<url>.*)$", "^(?:api|control)/"}
 SAMPLES = {

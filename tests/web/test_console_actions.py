@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from ferris.config import EVENTS
 from ferris_web import wiring
+from ferris_web.catalog.sync_queue import sync_run_next
 from tests.web.console_pages import Page, page
 from tests.web.console_rows import Rows
 from tests.web.folders import SourceFolder
@@ -256,15 +257,19 @@ def test_a_project_is_added_and_synchronised(rows: Rows, person: Client, source:
     source.service("console_good", {"description": "works"})
     source.service("console_bad", "{")
     answer = person.post("/projects/add/", {"name": "own", "source": str(source.root)}, follow=True)
-    text = Page(answer.content.decode()).text
+    assert "Waiting for a gateway" in Page(answer.content.decode()).text
+    assert sync_run_next(datetime.now(UTC))
+    text = page(person, "/projects/own/").text
     assert "console_good" in text
     assert "refused" in text
     assert "manifest.json" in text
     source.service("console_good", {"description": "changed"})
-    text = Page(person.post("/projects/own/sync/", follow=True).content.decode()).text
-    assert "1 changed" in text
+    person.post("/projects/own/sync/")
+    assert sync_run_next(datetime.now(UTC))
+    assert 'description: "works" → "changed"' in page(person, "/projects/own/").text
     source.remove("console_good")
     person.post("/projects/own/sync/")
+    assert sync_run_next(datetime.now(UTC))
     assert "gone" in page(person, "/services/console_good/").text
 
 

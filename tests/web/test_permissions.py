@@ -30,7 +30,7 @@ from ferris_web.accounts.models import Membership, Role, User
 from ferris_web.accounts.services import service_account_add, token_create
 from ferris_web.api import needs as api_needs
 from ferris_web.api import urls as api_urls
-from ferris_web.catalog.models import NotificationRule, Project, Repository, Schedule
+from ferris_web.catalog.models import NotificationRule, Project, Repository, Schedule, SyncRun
 from ferris_web.catalog.secrets import secret_set
 from ferris_web.catalog.subscriptions import subscription_set
 from ferris_web.console import needs as console_needs
@@ -50,7 +50,7 @@ from tests.web.console_rows import Rows
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
 # For everybody, whoever they are (tests/web/test_api_permissions.py walks what a stranger gets), and what executors
 # and scripts call with tokens of their own.
-OPEN = {"sign-in", "sign-out", "live", "ready", "problems", "problem", "hook"}
+OPEN = {"sign-in", "sign-out", "live", "ready", "problems", "problem", "hook", "push"}
 METRICS = {"metrics"}  # no view of the REST framework: it asks for itself, see the test below
 ROLES = ["nobody", *(str(role) for role in Role), *(f"{role} everywhere" for role in Role), "administrator"]
 # What belongs to one project, though its route is for anyone: the view asks once the row is there.
@@ -110,6 +110,8 @@ class Route:
                 value = objects["account" if name == "account" else "token"]
             else:
                 value = OTHERS.get(name, _SAMPLES.get(type(converter), "x"))
+                if "/syncs/" in text:
+                    value = objects["sync"]
             for kind in ("str", "uuid", "int", "path", "slug"):
                 text = text.replace(f"<{kind}:{name}>", str(value))
         assert "<" not in text, text
@@ -182,6 +184,7 @@ def _objects(project: Project) -> dict[str, Any]:
         subscription=pushed, event_type="a", event_key=uuid4(), created_at=now, due_at=now
     )
     rule = NotificationRule.objects.create(name=f"of_{project.name}", project=project, kind="failures")
+    repository = Repository.objects.create(project=project, source="/")  # a folder: nobody is asked
     return {
         "notification rule": rule.name,
         "subscription": pushed.name,
@@ -189,7 +192,8 @@ def _objects(project: Project) -> dict[str, Any]:
         "project": project.name,
         "account": account.username,
         "token": account.api_tokens.get().pk,
-        "repository": Repository.objects.create(project=project, source="https://git.example/one").pk,
+        "repository": repository.pk,
+        "sync": SyncRun.objects.create(repository=repository, status="failed", started_at=now).pk,
         "service": service.name,
         "execution": execution.pk,
         "event": event.pk,
@@ -252,6 +256,7 @@ def _bodies(objects: dict[str, Any]) -> dict[str, Any]:
         },
         "api:replays": {"service": objects["service"], "since": "2026-01-01T00:00:00Z"},
         "api:replay-preview": {"service": objects["service"], "since": "2026-01-01T00:00:00Z"},
+        "api:project-preview": {"repository": objects["repository"], "branch": "x"},
         "console:replay-new": {"service": objects["service"]},
     }
 

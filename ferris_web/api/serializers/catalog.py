@@ -216,6 +216,18 @@ class SyncResult(serializers.Serializer):
     unchanged = serializers.ListField(child=serializers.CharField(), required=False)
     refused = serializers.ListField(child=serializers.CharField(), required=False)
     messages = SyncMessage(many=True, required=False)
+    services = JsonObject(
+        required=False,
+        help_text="What is different, by service: `triggers` (gained, lost), `manifest` (key, before, after), `files`.",
+    )
+
+
+class SyncIn(serializers.Serializer):
+    """How to sync."""
+
+    wait = serializers.BooleanField(
+        default=True, help_text="False: answer at once with 202; `…/syncs/{id}/` says how far it is."
+    )
 
 
 class SyncRun(serializers.Serializer):
@@ -225,6 +237,8 @@ class SyncRun(serializers.Serializer):
     project = serializers.CharField(source="repository.project.name")
     source = serializers.CharField(source="repository.source")
     status = serializers.ChoiceField(SYNC_STATUSES)
+    cause = serializers.ChoiceField(SyncRunRow.Cause.choices, help_text="`person`: somebody asked for it.")
+    progress = JsonObject(help_text="While it runs: `phase` (fetching, reading, saving), `done`, `total`.")
     started_at = Time()
     finished_at = Time(allow_null=True)
     commit = Text()

@@ -7,7 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ferris.repositories import HostKey, host_keys
+from ferris.repositories import HostKey, host_keys, is_commit
+from ferris_web.api.serializers.catalog import SyncResult
 from ferris_web.api.serializers.fields import Text, Time
 from ferris_web.catalog.models import Repository as RepositoryRow
 
@@ -35,6 +36,9 @@ class ProjectRepository(serializers.Serializer):
     offered_host_keys = serializers.SerializerMethodField(
         help_text="What the host shows instead: nothing is fetched until one is accepted."
     )
+    every_minutes = serializers.IntegerField(allow_null=True, help_text="Synced so often by itself.")
+    next_sync_at = Time(allow_null=True)
+    pinned = Text(help_text="The commit it is kept at, after a rollback.")
     commit = Text()
     synced_at = Time(allow_null=True)
 
@@ -65,6 +69,9 @@ class RepositoryChange(serializers.Serializer):
 
     branch = serializers.CharField(max_length=255, required=False, allow_blank=True)
     folder = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    every_minutes = serializers.IntegerField(
+        required=False, min_value=0, max_value=44640, help_text="Sync it so often; 0: only when asked for."
+    )
     token = serializers.CharField(
         max_length=2000,
         required=False,
@@ -85,6 +92,13 @@ class RepositoryIn(serializers.Serializer):
     username = serializers.CharField(
         max_length=200, help_text="Of the token; `git` without.", write_only=True, **_TEXT
     )
+    every_minutes = serializers.IntegerField(
+        required=False,
+        default=0,
+        min_value=0,
+        max_value=44640,
+        help_text="Sync it so often; 0: only when asked for.",
+    )
     own_key = serializers.BooleanField(
         default=True,
         help_text="Make a deploy key for an ssh URL; otherwise the keys of the user who runs the platform open it.",
@@ -95,3 +109,66 @@ class Fingerprint(serializers.Serializer):
     """A host key that somebody looked at."""
 
     fingerprint = serializers.CharField(max_length=100)
+
+
+class PushSecret(serializers.Serializer):
+    """What to give the host's webhook."""
+
+    address = serializers.CharField()
+    secret = serializers.CharField(help_text="Told this once.")
+
+
+class RollbackIn(serializers.Serializer):
+    """Where to."""
+
+    commit = serializers.CharField(
+        max_length=64, help_text="The whole id of a commit that was synced before."
+    )
+
+
+class PreviewIn(serializers.Serializer):
+    """Of what."""
+
+    repository = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="One of the project's; without it all of them.",
+    )
+    branch = serializers.CharField(
+        max_length=255,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Without it the one that is followed.",
+    )
+    commit = serializers.CharField(max_length=64, help_text="Instead of a branch.", **_TEXT)
+
+    def validate_commit(self, commit: str) -> str:
+        if commit and not is_commit(commit):
+            raise serializers.ValidationError("is no whole id of a commit")
+        return commit
+
+
+class Preview(serializers.Serializer):
+    """What a sync of one repository would do."""
+
+    repository = serializers.IntegerField(source="repository.pk")
+    source = serializers.CharField(source="repository.source")
+    branch = Text()
+    commit = serializers.CharField(source="commit.id")
+    author = serializers.CharField(source="commit.author")
+    subject = serializers.CharField(source="commit.subject")
+    clean = serializers.BooleanField(help_text="Nothing would be refused.")
+    changes = serializers.BooleanField(help_text="Something would change.")
+    result = serializers.SerializerMethodField()
+
+    @extend_schema_field(SyncResult)
+    def get_result(self, preview: Any) -> Any:
+        return preview.result
+
+
+class Previews(serializers.Serializer):
+    """One for each repository."""
+
+    previews = Preview(many=True)

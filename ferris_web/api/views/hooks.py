@@ -13,9 +13,32 @@ from ferris.signatures import NotGenuine
 from ferris.webhooks import MAX_BODY
 from ferris_web.api import metrics, problems
 from ferris_web.catalog.secrets import SecretUnreadable
+from ferris_web.catalog.sync_queue import push_receive
 from ferris_web.executions.services.webhooks import webhook_receive
 
 log = logging.getLogger(__name__)
+
+
+@csrf_exempt  # no session is looked at
+def push(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """202 with the sync that a push of a repository asked for, or why it asks for none."""
+    if request.method != "POST":
+        return problems.problem("method-not-allowed", "Send with POST.", headers={"Allow": "POST"})
+    try:
+        if len(request.body) > MAX_BODY:
+            return problems.problem("too-large", f"The body has more than {MAX_BODY} bytes.")
+        run, why = push_receive(pk, request.headers, request.body, now=datetime.now(UTC))
+    except NotGenuine:
+        return problems.problem("not-authenticated", "The request is not signed as this address asks for.")
+    except ValueError:
+        return problems.problem("invalid-request", "The body is no JSON.")
+    except SecretUnreadable as error:
+        log.error("pushes of repository %d are refused: %s", pk, error)
+        return problems.problem(
+            "unavailable", "Requests cannot be verified right now.", headers={"Retry-After": "60"}
+        )
+    said = {"ignored": why} if run is None else {"sync": run.pk}
+    return HttpResponse(orjson.dumps(said), status=202, content_type="application/json")
 
 
 @csrf_exempt  # no session is looked at

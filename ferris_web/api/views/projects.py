@@ -18,6 +18,7 @@ from ferris_web.api.serializers import catalog as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Project, Service, SyncRun
 from ferris_web.catalog.services import project_add, project_sync
+from ferris_web.catalog.sync_queue import project_sync_request
 from ferris_web.executions.visibility import allow, scoped
 
 
@@ -71,13 +72,16 @@ class ProjectSync(APIView):
 
     @extend_schema(
         summary="Sync it",
-        description="Answers when it is done. Folders with a mistake are refused with messages, the others are "
-        "synced. 409 while another sync of it is under way.",
-        request=None,
-        responses=shapes.SyncRuns,
+        description="Answers when it is done, unless told not to wait. Folders with a mistake are refused with "
+        "messages, the others are synced. 409 while another sync of it is under way.",
+        request=shapes.SyncIn,
+        responses={200: shapes.SyncRuns, 202: shapes.SyncRuns},
     )
     def post(self, request: Request, name: str) -> Response:
         project = selectors.project_get(name)
+        if not body_of(request, shapes.SyncIn)["wait"]:
+            asked = project_sync_request(project, actor=actor_of(request), now=datetime.now(UTC))
+            return Response(shapes.SyncRuns({"runs": asked}).data, status=202)
         runs = project_sync(project, actor=actor_of(request), now=datetime.now(UTC))
         return Response(shapes.SyncRuns({"runs": runs}).data)
 
@@ -100,3 +104,11 @@ class SyncList(ListAPIView):
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
         return selectors.sync_run_list(selectors.project_get(self.kwargs["name"]))
+
+
+class SyncDetail(APIView):
+    """One synchronisation."""
+
+    @extend_schema(summary="One sync, and how far it is", responses=shapes.SyncRun)
+    def get(self, request: Request, name: str, pk: int) -> Response:
+        return Response(shapes.SyncRun(selectors.sync_run_get(selectors.project_get(name), pk)).data)

@@ -6,15 +6,19 @@ from datetime import UTC, datetime
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ferris_web import wiring
 from ferris_web.api.incoming import actor_of, body_of
+from ferris_web.api.serializers import catalog as catalog_shapes
 from ferris_web.api.serializers import repositories as shapes
 from ferris_web.catalog import repositories as catalog
-from ferris_web.catalog import selectors
-from ferris_web.catalog.models import Repository
+from ferris_web.catalog import selectors, sync_queue
+from ferris_web.catalog.models import Repository, SyncRun
+from ferris_web.catalog.preview import project_preview, sync_preview
 
 
 class RepositoryList(APIView):
@@ -102,6 +106,83 @@ class AcceptHostKey(APIView):
         given = body_of(request, shapes.Fingerprint)
         catalog.host_key_accept(_found(name, pk), given["fingerprint"])
         return Response(_shown(name, pk))
+
+
+class PushSecret(APIView):
+    """What proves a push of the repository's host."""
+
+    @extend_schema(
+        summary="Make a secret for pushes",
+        description="In the place of the one before, and told this once. A webhook of GitHub, GitLab, Gitea, Forgejo "
+        "or Bitbucket at `address` then asks for a sync after each push to the branch.",
+        request=None,
+        responses={201: shapes.PushSecret},
+    )
+    def post(self, request: Request, name: str, pk: int) -> Response:
+        found = _found(name, pk)
+        address = f"{wiring.config().public_url}/hooks/repositories/{found.pk}/"
+        made = {"address": address, "secret": sync_queue.push_secret_make(found)}
+        return Response(shapes.PushSecret(made).data, status=201)
+
+    @extend_schema(summary="Take no pushes any more", responses={204: None})
+    def delete(self, request: Request, name: str, pk: int) -> Response:
+        sync_queue.push_secret_drop(_found(name, pk))
+        return Response(status=204)
+
+
+class Rollback(APIView):
+    """Back to an earlier commit."""
+
+    @extend_schema(
+        summary="Roll back to a commit",
+        description="One that the repository was synced at. It is kept there: neither a push nor its interval moves it "
+        "on. 202 with the sync that does it; `preview` says before what would change.",
+        request=shapes.RollbackIn,
+        responses={202: catalog_shapes.SyncRun},
+    )
+    def post(self, request: Request, name: str, pk: int) -> Response:
+        found, now = _found(name, pk), datetime.now(UTC)
+        commit = body_of(request, shapes.RollbackIn)["commit"]
+        catalog.repository_pin(found, commit, actor=actor_of(request), now=now)
+        return _asked(found, SyncRun.Cause.ROLLBACK, request, now)
+
+
+class Follow(APIView):
+    """On again after a rollback."""
+
+    @extend_schema(summary="Follow the branch again", request=None, responses={202: catalog_shapes.SyncRun})
+    def post(self, request: Request, name: str, pk: int) -> Response:
+        found = _found(name, pk)
+        catalog.repository_follow(found)
+        return _asked(found, SyncRun.Cause.PERSON, request, datetime.now(UTC))
+
+
+class ProjectPreview(APIView):
+    """What a sync would do."""
+
+    @extend_schema(
+        summary="Preview a sync",
+        description="What a sync of another branch, or of a commit of one repository, would change. "
+        "Nothing is changed.",
+        request=shapes.PreviewIn,
+        responses=shapes.Previews,
+    )
+    def post(self, request: Request, name: str) -> Response:
+        project, given = selectors.project_get(name), body_of(request, shapes.PreviewIn)
+        now, pk = datetime.now(UTC), given["repository"]
+        if pk is None:
+            if given["commit"]:
+                raise ValidationError({"commit": ["goes with a repository"]})
+            found = project_preview(project, branch=given["branch"], now=now)
+        else:
+            one = catalog.repository_get(project, pk)
+            found = [sync_preview(one, branch=given["branch"], commit=given["commit"], now=now)]
+        return Response(shapes.Previews({"previews": found}).data)
+
+
+def _asked(found: Repository, cause: str, request: Request, now: datetime) -> Response:
+    run = sync_queue.sync_request(found, cause, actor=actor_of(request), now=now)
+    return Response(catalog_shapes.SyncRun(run).data, status=202)
 
 
 def _rows(name: str) -> QuerySet[Repository]:

@@ -11,10 +11,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict, FerrisError
-from ferris_web.catalog import repositories
+from ferris_web.catalog import repositories, sync_queue
 from ferris_web.catalog import selectors as catalog
-from ferris_web.catalog import services as changes
-from ferris_web.catalog.models import Secret, Service, SyncRun
+from ferris_web.catalog.models import Project, Secret, Service
+from ferris_web.console import synced
 from ferris_web.executions.visibility import scoped
 
 
@@ -69,43 +69,22 @@ def project(request: HttpRequest, name: str) -> HttpResponse:
         "services": Service.objects.filter(project=found).select_related("version")[:200],
         "runs": runs,
         "run": shown,
-        "result": _by_service(shown) if shown else [],
+        "result": synced.rows(shown.result) if shown else [],
         "secrets": Secret.objects.filter(scope="project", project=found).defer("ciphertext"),
     }
     return render(request, "console/project.html", context)
 
 
-_ORDER = ("refused", "added", "changed", "removed")
-
-
-def _by_service(run: SyncRun) -> list[tuple[str, str, list[dict[str, str]]]]:
-    """(service, what became of it, its messages): what went wrong first; unchanged ones only with messages."""
-    result = run.result if isinstance(run.result, dict) else {}
-    said: dict[str, list[dict[str, str]]] = {}
-    for message in result.get("messages", ()):
-        said.setdefault(message.get("service") or "", []).append(message)
-    rows = [(name, kind, said.pop(name, [])) for kind in _ORDER for name in result.get(kind, ())]
-    return rows + [(name, "unchanged" if name else "", found) for name, found in sorted(said.items())]
-
-
 @require_POST
 def sync(request: HttpRequest, name: str) -> HttpResponse:
-    """Synchronise now."""
+    """Ask for a synchronisation; the page shows how far it is."""
     found = catalog.project_get(name)
     _sync(request, found)
     return redirect("console:project", name=found.name)
 
 
-def _sync(request: HttpRequest, found: object) -> None:
+def _sync(request: HttpRequest, found: Project) -> None:
     try:
-        runs = changes.project_sync(found, actor=request.user, now=timezone.now())
+        sync_queue.project_sync_request(found, actor=request.user, now=timezone.now())
     except FerrisError as error:
-        messages.error(request, f"The synchronisation failed: {error}")
-        return
-    for run in runs:
-        if run.status == "failed":
-            messages.error(request, f"{run.repository.source}: {run.error}")
-            continue
-        told = ", ".join(f"{len(run.result.get(kind, ()))} {kind}" for kind in (*_ORDER, "unchanged"))
-        level = messages.WARNING if run.result.get("refused") else messages.SUCCESS
-        messages.add_message(request, level, f"{run.repository.source}: {told}.")
+        messages.error(request, f"It cannot be synchronised: {error}")

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict, FerrisError
 from ferris.repositories import HTTPS, SSH, host_keys
+from ferris_web import wiring
 from ferris_web.catalog import repositories as catalog
-from ferris_web.catalog import selectors
+from ferris_web.catalog import selectors, sync_queue
 from ferris_web.catalog.models import Project, Repository
 from ferris_web.catalog.source import is_git_url
 
@@ -35,6 +36,7 @@ def add(request: HttpRequest, name: str) -> HttpResponse:
                 **values,
                 token=request.POST.get("token", "").strip(),
                 own_key="platform_keys" not in request.POST,
+                every_minutes=_minutes(request),
                 actor=request.user,
                 now=timezone.now(),
             )
@@ -58,12 +60,13 @@ def repository(request: HttpRequest, name: str, pk: int) -> HttpResponse:
     found = catalog.repository_get(project, pk)
     if request.method != "POST":
         return _page(request, project, found)
-    given = {field: request.POST.get(field, "").strip() for field in ("branch", "folder")}
+    given: dict[str, Any] = {field: request.POST.get(field, "").strip() for field in ("branch", "folder")}
     token = request.POST.get("token", "").strip()
     try:
         catalog.repository_change(
             found,
             **given,
+            every_minutes=_minutes(request) or 0,
             token="" if "remove_token" in request.POST else token or None,
             username=request.POST.get("username", "").strip(),
             now=timezone.now(),
@@ -100,6 +103,18 @@ def key(request: HttpRequest, name: str, pk: int) -> HttpResponse:
 
 
 @require_POST
+def push(request: HttpRequest, name: str, pk: int) -> HttpResponse:
+    """A new secret for the host's webhook, shown once; or no pushes any more."""
+    project = selectors.project_get(name)
+    found = catalog.repository_get(project, pk)
+    if request.POST.get("action") == "drop":
+        sync_queue.push_secret_drop(found)
+        messages.success(request, "Pushes are refused from now on.")
+        return redirect("console:repository", name=name, pk=pk)
+    return _page(request, project, found, push_secret=sync_queue.push_secret_make(found))
+
+
+@require_POST
 def remove(request: HttpRequest, name: str, pk: int) -> HttpResponse:
     """Forget it; its services are triggered no more."""
     found = catalog.repository_get(selectors.project_get(name), pk)
@@ -120,7 +135,9 @@ def _page(
     context = {
         "project": project,
         "repository": found,
-        "values": {"branch": found.branch, "folder": found.folder},
+        "values": {"branch": found.branch, "folder": found.folder, "every_minutes": found.every_minutes},
+        "has_push": found.secrets.filter(kind="push").exists(),
+        "push_address": f"{wiring.config().public_url}/hooks/repositories/{found.pk}/",
         "is_git": is_git_url(found.source),
         "ssh": scheme == SSH,
         "https": scheme == HTTPS,
@@ -130,6 +147,15 @@ def _page(
         "service_count": found.services.filter(vanished_at=None).count(),
     }
     return render(request, "console/repository.html", context | more, status=status)
+
+
+def _minutes(request: HttpRequest) -> int | None:
+    said = request.POST.get("every_minutes", "").strip()
+    if not said:
+        return None
+    if not said.isdecimal() or len(said) > 6:
+        raise ValidationError({"every_minutes": ["is no number of minutes"]})
+    return int(said) or None
 
 
 def _told(request: HttpRequest, added: Repository) -> None:

@@ -1,0 +1,36 @@
+"""What a sync found, or would find, as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ferris.differences import difference_lines
+
+ORDER = ("refused", "added", "changed", "removed")
+
+
+@dataclass
+class Row:
+    """One service: what became of it, what is different, and every message about it."""
+
+    name: str
+    kind: str
+    messages: list[dict[str, str]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+
+def rows(result: Any) -> list[Row]:
+    """What went wrong first; unchanged services only with messages. An empty name is the repository."""
+    result = result if isinstance(result, Mapping) else {}
+    said: dict[str, list[dict[str, str]]] = {}
+    for message in result.get("messages", ()):
+        said.setdefault(message.get("service") or "", []).append(message)
+    different = result.get("services", {})
+    found = [
+        Row(name, kind, said.pop(name, []), difference_lines(different.get(name, {})))
+        for kind in ORDER
+        for name in result.get(kind, ())
+    ]
+    return found + [Row(name, "unchanged" if name else "", told) for name, told in sorted(said.items())]

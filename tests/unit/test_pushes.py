@@ -1,0 +1,73 @@
+"""Pushes as hosts of git repositories send them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from ferris.pushes import Push, genuine, push_of
+
+BODY = b'{"ref": "refs/heads/main"}'
+SIGNED = hmac.new(b"secret", BODY, hashlib.sha256).hexdigest()
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Hub-Signature-256": f"sha256={SIGNED}"},
+        {"X-Hub-Signature": f"sha256={SIGNED}"},
+        {"X-Gitea-Signature": SIGNED},
+        {"X-Forgejo-Signature": SIGNED},
+        {"X-Gitlab-Token": "secret"},
+    ],
+)
+def test_each_host_proves_itself(headers: dict[str, str]) -> None:
+    assert genuine("secret", headers, BODY)
+    assert not genuine("other", headers, BODY)
+    if "X-Gitlab-Token" not in headers:
+        assert not genuine("secret", headers, BODY + b" ")
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"X-Hub-Signature-256": SIGNED}, {"X-Gitlab-Token": ""}, {"X-Gitea-Signature": "ü"}]
+)
+def test_nobody_else_does(headers: dict[str, str]) -> None:
+    assert not genuine("secret", headers, BODY)
+
+
+def push(said: Any, **headers: str) -> Push | None:
+    return push_of(
+        {**JSON, **{name.replace("_", "-"): value for name, value in headers.items()}},
+        json.dumps(said).encode(),
+    )
+
+
+def test_what_was_pushed() -> None:
+    github = {"ref": "refs/heads/main", "after": "a" * 40, "repository": {"default_branch": "main"}}
+    assert push(github, X_GitHub_Event="push") == Push("main", "main")
+    gitlab = {"ref": "refs/tags/v1", "project": {"default_branch": "main"}}
+    assert push(gitlab, X_Gitlab_Event="Tag Push Hook") == Push("v1", "main", tag=True)
+    form = {"Content-Type": "application/x-www-form-urlencoded", "X-GitHub-Event": "push"}
+    assert push_of(form, urlencode({"payload": json.dumps(github)}).encode()) == Push("main", "main")
+    assert push(github, X_GitHub_Event="ping") is None
+    assert push({**github, "deleted": True}) is None
+    assert push({**github, "after": "0" * 40}) is None
+    for nonsense in ([], 1, {}, {"ref": 1}, {"ref": "main"}, {"ref": "refs/heads/x", "repository": 3}):
+        assert push(nonsense) in (None, Push("x"))
+    with pytest.raises(ValueError, match="Expecting"):
+        push_of(JSON, b"{")
+
+
+def test_who_should_look() -> None:
+    assert Push("main", "main").touches("")
+    assert Push("main", "main").touches("main")
+    assert not Push("next", "main").touches("")
+    assert not Push("next", "main").touches("main")
+    assert Push("v1", "main", tag=True).touches("v1")
+    assert not Push("v1", "", tag=True).touches("")
