@@ -113,6 +113,7 @@ def page(name: str) -> Page:
             if child.type == "link_open":
                 _lead(child, source)
     html = _parser().renderer.render(body, _parser().options, {})
+    html = html.replace("<th></th>", "<td></td>")  # what is empty heads nothing
     return Page(name, title, mark_safe(html), headings)  # noqa: S308 - our own files, and raw HTML is off
 
 
