@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from django.core.exceptions import SuspiciousOperation
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
@@ -107,7 +108,7 @@ class AuditMiddleware:
             status=status,
             project_id=project[0],
             project=project[1],
-            object=request.path[:600],
+            object=_plain(request.path)[:600],
             said=_said(request),
             before={name: before[name] for name in changed if name in before},
             after={name: after[name] for name in changed if name in after},
@@ -178,13 +179,23 @@ _SNAPSHOTS: Final[Mapping[str, Callable[[Any], dict[str, Any]]]] = {
 
 
 def _said(request: HttpRequest) -> dict[str, Any]:
+    try:
+        return _fields(request)
+    except (SuspiciousOperation, OSError):  # more than is read, or the sender has gone
+        return {}
+
+
+def _fields(request: HttpRequest) -> dict[str, Any]:
     fields: Mapping[str, Any] = {}
     if request.POST:
         fields = {name: request.POST.getlist(name) for name in request.POST if name != "csrfmiddlewaretoken"}
         fields = {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
     elif request.content_type == "application/json":
         fields = _json(request)
-    return {name[:100]: _short(value) if name in _PLAIN else "…" for name, value in list(fields.items())[:40]}
+    return {
+        _plain(name)[:100]: _short(value) if name in _PLAIN else "…"
+        for name, value in list(fields.items())[:40]
+    }
 
 
 def _length(request: HttpRequest) -> int:
@@ -203,11 +214,16 @@ def _json(request: HttpRequest) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
+def _plain(text: str) -> str:
+    """What every database holds: no NUL, no half of a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def _short(value: Any) -> Any:
     if isinstance(value, list):
         return [_short(one) for one in value[:20]]
     return (
-        value[:_LONGEST]
+        _plain(value)[:_LONGEST]
         if isinstance(value, str)
         else value
         if isinstance(value, (int, float, bool))

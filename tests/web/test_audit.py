@@ -63,6 +63,14 @@ def test_no_secret_is_in_it(owner):
     assert entries[1]["said"]["name"] == "key"
 
 
+def test_texts_that_no_database_holds_are_noted_without_them(owner):
+    browser = Client()
+    browser.force_login(User.objects.get(username="owner-of-shop"))
+    assert browser.post("/projects/shop/members/", {"do": "x\0y", "na\0me": "a"}).status_code == 302
+    entry = AuditEntry.objects.get()
+    assert entry.said["do"] == "xy"
+
+
 def test_events_that_come_are_in_the_journal_only(owner):
     assert owner("POST", "/api/v1/events/", an_event(), type=CLOUDEVENT).status_code == 202
     assert not AuditEntry.objects.exists()
