@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from remote import verbs
+from remote import syncing, verbs
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ COMMANDS = {
     "retry": Command("Run executions again.", verbs.retry, _each),
     "cancel": Command("Stop executions.", verbs.cancel, _each),
     "why": Command("Say why services ran for an event, or did not.", verbs.why, _why),
-    "sync": Command("Sync a project, or put a folder of this machine there.", verbs.sync, _sync),
+    "sync": Command("Sync a project, or put a folder of this machine there.", syncing.sync, _sync),
     "doctor": Command("Say whether the platform is well.", verbs.doctor, _none),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: int | None 
         if kinds is not None:
             padded[kinds] = colour(padded[kinds], row[kinds])
         yield "  ".join(padded).rstrip()
+
+
+def print_json(value: Any) -> None:
+    """One indented document."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def moment(text: str | None) -> str:

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from remote.client import Client, Refused, part
-from remote.folders import files_of, fingerprint, services_of
-from remote.showing import clean, colour, log_line, moment, table
+from remote.showing import clean, colour, log_line, moment, print_json, table
 
 BAD_INPUT = 2
 TIMED_OUT = 3
 _LOOK = 0.3  # seconds between looks at a flow that goes on
-_WATCH = 0.5  # seconds between looks at a folder
 
 Options = argparse.Namespace
 
@@ -44,7 +42,7 @@ def emit(client: Client, options: Options) -> int:
         print(f"Sent {options.type} ({event['id']}), flow {flow_id}", flush=True)
     outcome = _follow(client, flow_id, options) if options.wait else None
     if options.json:
-        _print_json({"id": event["id"], "correlation_id": flow_id, **(outcome or {})})
+        print_json({"id": event["id"], "correlation_id": flow_id, **(outcome or {})})
     if outcome is None:
         return 0
     if not outcome["settled"]:
@@ -124,7 +122,7 @@ def flow(client: Client, options: Options) -> int:
         return 0
     found = client.get(f"flows/{part(options.flow)}/")
     if options.json:
-        _print_json(found)
+        print_json(found)
     else:
         state = "settled" if found["settled"] else "goes on"
         print(f"{found['id']}  {found['root_type']}  {moment(found['started_at'])}  {state}")
@@ -232,7 +230,7 @@ def run(client: Client, options: Options) -> int:
     """Run a service by hand; with --follow its log."""
     asked = client.post(f"services/{part(options.service)}/run/", {"parameters": _data(options.data) or {}})
     if options.json and not options.follow:
-        _print_json(asked)
+        print_json(asked)
     elif not options.json:
         print(f"Asked for {asked['id']}, flow {asked['flow_id']}", file=sys.stderr, flush=True)
     if not options.follow:
@@ -274,7 +272,7 @@ def _each(client: Client, options: Options, verb: str, said: str) -> int:
             status = 1
             continue
         if options.json:
-            _print_json(row)
+            print_json(row)
         else:
             print(f"{execution} {said} {row['id'] if verb == 'retry' else row['status']}")
     return status
@@ -299,79 +297,11 @@ def why(client: Client, options: Options) -> int:
     return 0
 
 
-def sync(client: Client, options: Options) -> int:
-    """Sync a project's repositories; with --watch put a folder of this machine onto the platform, again and again."""
-    if options.watch:
-        return _watch(client, options)
-    status = 0
-    for one in client.post(f"projects/{part(options.name)}/sync/")["runs"]:
-        if options.json:
-            _print_json(one)
-        else:
-            print(f"{one['source']}: {one['status']}")
-            for line in _synced(one):
-                print(f"  {line}")
-        status |= int(one["status"] != "completed" or bool((one["result"] or {}).get("refused")))
-    return status
-
-
-def _synced(one: dict[str, Any]) -> list[str]:
-    if one["error"]:
-        return [clean(one["error"])]
-    result = one["result"] or {}
-    kinds = ("added", "changed", "removed", "refused")
-    lines = [f"{kind:<9} {name}" for kind in kinds for name in result.get(kind, ())]
-    lines += [_message(said) for said in result.get("messages", ())]
-    return [*lines, ", ".join(f"{len(result.get(kind, ()))} {kind}" for kind in (*kinds, "unchanged"))]
-
-
-def _message(said: dict[str, Any]) -> str:
-    place = " ".join(filter(None, (said.get("service", ""), said["file"], said["key"])))
-    return clean(f"{said['level']}: {place}: {said['text']}")
-
-
-def _watch(client: Client, options: Options) -> int:
-    folder = Path(options.watch).expanduser().resolve()
-    seen: dict[str, str] = {}
-    print(f"Watching {folder} for project {options.name}; Ctrl-C ends it.", file=sys.stderr, flush=True)
-    while True:
-        for service in services_of(folder):
-            now = fingerprint(service)
-            if seen.get(service.name) == now:
-                continue
-            if seen.get(service.name, now) != now:
-                time.sleep(_WATCH / 5)  # editors write a file in several steps
-                now = fingerprint(service)
-            seen[service.name] = now
-            _put(client, options, service)
-        for name in sorted(set(seen) - {path.name for path in services_of(folder)}):
-            del seen[name]
-            print(f"{name}: its folder is gone; the service stays as it is on the platform", flush=True)
-        if options.once:
-            return 0
-        time.sleep(_WATCH)
-
-
-def _put(client: Client, options: Options, service: Path) -> None:
-    body = {"project": options.name, "name": service.name, "files": files_of(service)}
-    try:
-        made = client.post("services/", body)
-    except Refused as error:
-        if error.status in (0, 401, 403) or options.once:
-            raise
-        print(colour(f"{service.name}: {error}", "error"), flush=True)
-        return
-    print(f"{service.name}: version {made['version']['number']}", flush=True)
-    for said in made["messages"]:
-        if said["level"] != "info":
-            print(f"  {_message(said)}", flush=True)
-
-
 def doctor(client: Client, options: Options) -> int:
     """Whether the platform is well: each backend, and whether the token is taken."""
     status, said = client.health()
     if options.json:
-        _print_json(said)
+        print_json(said)
     else:
         rows = [
             [name, str(one.get("state", "")), clean(str(one.get("error") or one.get("lag") or ""))]
@@ -399,10 +329,6 @@ def _data(text: str | None) -> Any:
         ) from None
     except OSError as error:
         raise Refused(f"--data: {error}") from None
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _print_rows(rows: Iterable[dict[str, Any]]) -> None:
