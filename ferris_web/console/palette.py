@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from ferris.events import flow_of
 from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.models import Service
 from ferris_web.console import manual
 from ferris_web.console.needs import opens
 from ferris_web.executions.models import Event, Execution, Flow
@@ -25,6 +26,7 @@ _PAGES = (
     ("executions", "Executions", "runs jobs"),
     ("failures", "Failures", "errors failed"),
     ("flows", "Flows", "graph"),
+    ("system-map", "System map", "graph who triggers whom"),
     ("events", "Events", "cloudevents"),
     ("event-send", "Send an event", "emit new"),
     ("gatherings", "Gatherings", "batch debounce join"),
@@ -36,11 +38,15 @@ _PAGES = (
     ("projects", "Projects", "git repositories"),
     ("project-add", "Add a project", "git new repository"),
     ("webhooks", "Webhooks", "github stripe"),
+    ("subscriptions", "Subscriptions", "push out"),
+    ("notifications", "Notifications", "mail slack alerts apprise"),
     ("connections", "Connections", "database sql"),
     ("workers", "Workers and lanes", "executors drain"),
     ("topics", "Topics", "kafka lag"),
     ("dead-letters", "Dead letters", "redrive"),
     ("buckets", "Objects", "files s3 minio"),
+    ("audit", "Audit log", "who did what"),
+    ("account", "Your account", "tokens sessions"),
     ("help", "Help", "documentation"),
 )
 
@@ -95,7 +101,8 @@ def _first(rows: QuerySet[Any], user: Any, **wanted: Any) -> Any:
 
 
 def _by_name(user: Any, query: str) -> Iterator[Entry]:
-    for service in scoped(catalog.service_list(query=query), user)[:_EACH]:
+    services = Service.objects.filter(vanished_at=None, name__icontains=query).order_by("name")
+    for service in scoped(services, user)[:_EACH]:
         yield Entry(
             service.name, "service", service.description, reverse("console:service", args=[service.name])
         )
