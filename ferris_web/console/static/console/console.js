@@ -90,13 +90,20 @@
   });
   addEventListener("pageshow", () => all("form[method=post] button[type=submit]:disabled:not([data-off])").forEach((b) => { b.disabled = false; }));
 
+  let within = ""; // the address that such a link has asked for
+  // A live answer for the address before would take away again what was asked for.
+  document.addEventListener("htmx:before:swap", (event) => {
+    const asked = event.detail.ctx.request?.action;
+    if (within && asked && asked !== within) event.preventDefault();
+  });
   // Links that change what one part of this page shows: the rest stays where it is, and the address says it.
   document.addEventListener("click", async (event) => {
     const link = event.target.closest("a[data-within]");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     const address = new URL(link.getAttribute("href"), location.href), part = `#${link.dataset.within}`;
-    await htmx.ajax("GET", address.pathname + address.search, { target: part, select: part, swap: "outerMorph" });
+    within = address.pathname + address.search;
+    try { await htmx.ajax("GET", within, { target: part, select: part, swap: "outerMorph" }); } finally { within = ""; }
     history.replaceState(history.state, "", address.pathname + address.search);
     one("#node", one(part))?.scrollIntoView({ block: "nearest" });
   });
@@ -161,6 +168,7 @@
     const stale = one("[data-stale]");
     const refresh = () => {
       timer = 0; last = Date.now();
+      if (within) { timer = setTimeout(refresh, 150); return; }
       all("[data-live-part]").forEach((part) => part.dispatchEvent(new CustomEvent("live")));
       all("[data-live-list]").forEach(refreshList);
     };

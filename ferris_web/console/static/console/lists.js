@@ -101,6 +101,7 @@
     if (clear) clear.hidden = !box.dataset.filtered;
   }
   document.addEventListener("htmx:after:swap", () => { state(); histogram(false); });
-  addEventListener("popstate", () => location.reload()); // the fields must say what the address says
+  // The fields must say what the address says. A step to a part of the page (#main) has no state, and changes nothing.
+  addEventListener("popstate", (event) => { if (event.state || !location.hash) location.reload(); });
   histogram(false);
 })();
