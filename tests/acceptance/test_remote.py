@@ -84,7 +84,7 @@ def test_what_is_wrong_is_said_in_a_line(remote: Remote) -> None:
     assert "does not answer" in remote("services", status=2, FERRIS_URL="http://127.0.0.1:1").stderr
     assert "platform's address" in remote("services", status=2, FERRIS_URL="ferris.example").stderr
     assert "own machine" in remote("gateway", status=2).stderr
-    assert "expected one of" in remote("executions", "--status", "odd", status=2).stderr
+    assert "expected open or pending" in remote("executions", "--status", "odd", status=2).stderr
     assert "no service of that name" in remote("logs", "nothing-of-that-name", status=2).stderr
     assert "quotes included" in remote("emit", "a.b", "--data", "{", status=2).stderr
 
