@@ -58,23 +58,32 @@ def servers() -> Iterator[Servers]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+Make = Callable[..., embedded.Platform]
+
+
 @pytest.fixture(scope="session")
-def make_platform(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., embedded.Platform]]:
-    """Makes platforms with an empty home each, not started; keyword arguments are FERRIS_ settings."""
-    made = []
+def new_platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Makes platforms with an empty home each, not started; keyword arguments are FERRIS_ settings. Who makes one
+    ends it."""
     on_servers = request.config.getoption("--stack", "embedded") == "real"
 
     def make(**settings: str) -> embedded.Platform:
         home = tmp_path_factory.mktemp("home") / "home"
-        platform = (
-            real.Platform(request.getfixturevalue("servers"), home, **settings)
-            if on_servers
-            else embedded.Platform(home, **settings)
-        )
-        made.append(platform)
-        return platform
+        if on_servers:
+            return real.Platform(request.getfixturevalue("servers"), home, **settings)
+        return embedded.Platform(home, **settings)
+
+    return make
+
+
+@pytest.fixture
+def make_platform(new_platform: Make) -> Iterator[Make]:
+    """The same; what of them still runs is ended with the test, for the machine is shared with those that come."""
+    made = []
+
+    def make(**settings: str) -> embedded.Platform:
+        made.append(new_platform(**settings))
+        return made[-1]
 
     yield make
     for platform in made:
@@ -84,10 +93,10 @@ def make_platform(
 
 @pytest.fixture(scope="session")
 def session(
-    make_platform: Callable[..., embedded.Platform], tmp_path_factory: pytest.TempPathFactory
+    new_platform: Make, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[embedded.Platform, Project]]:
     """The session's platform, and on it from the beginning what the clock will start (test_schedule.py)."""
-    platform = make_platform()
+    platform = new_platform()
     platform.start()
     clocked = Project(platform.client, tmp_path_factory.mktemp("clocked"))
     clocked.load(CLOCKED)
@@ -109,7 +118,7 @@ def scheduled(session: tuple[embedded.Platform, Project]) -> Project:
 
 
 @pytest.fixture
-def own(make_platform: Callable[..., embedded.Platform]) -> Iterator[embedded.Platform]:
+def own(make_platform: Make) -> Iterator[embedded.Platform]:
     """A platform of the test's own, started; to be killed, stopped and started again at will."""
     platform = make_platform()
     platform.start()

@@ -26,9 +26,9 @@ PATIENCE = 150.0
 
 
 @pytest.fixture(scope="module")
-def platform(make_platform: Callable[..., real.Platform]) -> Iterator[real.Platform]:
+def platform(new_platform: Callable[..., real.Platform]) -> Iterator[real.Platform]:
     """One platform for these tests: each finds it as the one before left it, which must be well."""
-    platform = make_platform()
+    platform = new_platform()
     platform.start()
     yield platform
     assert platform.stop() == 0, platform.said()[-4000:]

@@ -311,7 +311,9 @@ def test_the_api_is_shown_and_can_be_tried(
 ) -> None:
     page = viewer_of(console).page
     page.goto("/api/docs/")
-    page.get_by_placeholder("Filter by tag").fill("projects")  # what is far below is drawn when it is scrolled to
+    page.get_by_placeholder("Filter by tag").fill(
+        "projects"
+    )  # what is far below is drawn when it is scrolled to
     operation = page.locator(".opblock-get", has=page.locator('[data-path="/api/v1/projects/"]'))
     operation.locator(".opblock-summary").click()
     operation.get_by_role("button", name="Try it out").click()
