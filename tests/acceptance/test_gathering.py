@@ -157,7 +157,7 @@ def test_kills_during_debounce_lose_and_repeat_nothing(
     def gathered() -> int:
         return sum(box["size"] for box in gatherings(project, "TAG_calm"))
 
-    # Who takes over from gateways that were killed waits until the log gives up on them: what is at rest may not have begun.
+    # Who takes over from gateways that were killed waits until the log gives up on them: what rests may not have begun.
     until(lambda: gathered() >= 300, 150, lambda: f"{gathered()} events")
     at_rest(project, "TAG_calm")
     boxes = gatherings(project, "TAG_calm")
