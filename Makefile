@@ -34,7 +34,7 @@ run: .venv/installed  ## the whole platform on this machine, with the sample pro
 	@exec $(PY) manage.py ferris --samples
 
 .PHONY: test
-test: .venv/developed  ## the tests that need no server (under 3 minutes)
+test: .venv/developed  ## the tests that need no server
 	@$(PY) -m pytest tests/unit tests/contract tests/executor tests/web -m "not real" -n 2 --dist loadfile -q
 
 .PHONY: test-acceptance
