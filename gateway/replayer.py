@@ -7,39 +7,32 @@ import uuid
 from datetime import UTC, datetime
 from uuid import UUID
 
-from ferris.config import CONTROL, EVENTS
+from ferris.config import EVENTS
 from ferris.ports import EventLog
 from ferris_web.executions.backlog import ROUTER
 from ferris_web.executions.models import Replay
 from ferris_web.executions.services import replays
-from gateway.role import Role
+from gateway.role import Listener
 
-GROUP = "ferris.replayer"
-_LONGEST_WAIT = 30.0  # a look now and then, should a notice be lost or another gateway die
 _LONGEST_HOLD = 5.0  # within the lease on what this gateway feeds
 _SLICE = 0.25  # seconds' worth of events at once
 MOST_UNROUTED = 2_000
 """So many events may wait for the router: a replay without a rate must not keep live events from it."""
 
 
-class Replayer(Role):
+class Replayer(Listener):
     """One batch of each replay in turn. A replay is fed by one gateway as long as that lives."""
+
+    group = "ferris.replayer"
 
     def __init__(self, event_log: EventLog, *, alone: bool = False) -> None:
         """`alone`: there is no other gateway, so what is being fed was fed by one that died."""
-        super().__init__()
+        super().__init__(event_log)
         self._log = event_log
-        self._consumer = event_log.subscribe(GROUP, [CONTROL])
         self._owner = uuid.uuid4().hex
         self._due: dict[UUID, float] = {}
         self._room = 0
         self._release = alone
-
-    def wake(self) -> None:
-        self._consumer.wake()
-
-    def close(self) -> None:
-        self._consumer.close()
 
     def turn(self) -> None:
         now = datetime.now(UTC)
@@ -52,9 +45,7 @@ class Replayer(Role):
         for replay in mine:
             if self._due[replay.pk] <= time.monotonic():
                 self._due[replay.pk] = time.monotonic() + self._feed(replay)
-        notices = self._consumer.poll(1000, timeout=self._wait())
-        if notices:
-            self._consumer.commit(notices)
+        self.rest(self._wait())
 
     def _feed(self, replay: Replay) -> float:
         """Seconds until its next batch."""
@@ -77,7 +68,4 @@ class Replayer(Role):
     def _wait(self) -> float:
         if self._due:
             return min(_LONGEST_HOLD, max(0.0, min(self._due.values()) - time.monotonic()))
-        free = replays.replays_next_free()
-        if free is None:
-            return _LONGEST_WAIT
-        return float(min(_LONGEST_WAIT, max(0.5, (free - datetime.now(UTC)).total_seconds())))
+        return max(0.5, self.until(replays.replays_next_free()))

@@ -5,37 +5,26 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from ferris.config import CONTROL
 from ferris.ports import EventLog
 from ferris_web.catalog.sync_queue import LATER, sync_run_next, syncs_abandoned
-from gateway.role import Role
-
-GROUP = "ferris.syncer"
-_LONGEST_WAIT = 30.0  # a look now and then, should a notice be lost or another gateway die
+from gateway.role import Listener
 
 
-class Syncer(Role):
+class Syncer(Listener):
     """One sync at a time: it is mostly waiting for the network. Several gateways do several."""
 
+    group = "ferris.syncer"
+
     def __init__(self, event_log: EventLog) -> None:
-        super().__init__()
-        self._consumer = event_log.subscribe(GROUP, [CONTROL])
+        super().__init__(event_log)
         self._looked = float("-inf")
-
-    def wake(self) -> None:
-        self._consumer.wake()
-
-    def close(self) -> None:
-        self._consumer.close()
 
     def turn(self) -> None:
         now = datetime.now(UTC)
-        if time.monotonic() - self._looked >= _LONGEST_WAIT:
+        if time.monotonic() - self._looked >= self.longest_rest:
             syncs_abandoned(now)
             self._looked = time.monotonic()
         more = sync_run_next(now)
         if more:
             return
-        notices = self._consumer.poll(1000, timeout=LATER.total_seconds() if more is None else _LONGEST_WAIT)
-        if notices:
-            self._consumer.commit(notices)
+        self.rest(LATER.total_seconds() if more is None else self.longest_rest)

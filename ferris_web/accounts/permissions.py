@@ -141,6 +141,12 @@ def reach(user: User | Any, action: Action = Action.VIEW) -> frozenset[int] | No
     return access_of(user).reach(action)
 
 
+def may_edit(user: User | Any, project: int | None = None) -> bool:
+    """Who may make and change what belongs to a project (None: to some project)."""
+    access = access_of(user)
+    return access.may_somewhere(Action.EDIT) if project is None else access.may(Action.EDIT, project)
+
+
 def administers(user: User | Any, permission: str) -> bool:
     """True for administrators, and for whom one of them gave that one permission of Django's."""
     access = access_of(user)

@@ -14,19 +14,12 @@ from ferris import notifying
 from ferris.adapters import apprise_target
 from ferris.errors import NotFound
 from ferris.notifying import RuleError
-from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.catalog.changes import notify
 from ferris_web.catalog.models import NotificationRule, Project
 from ferris_web.catalog.secrets import decrypted, encrypted
 
 CHANGED = "notifications"
 _PLAIN = ("active", "kind", "service", "times", "within_minutes", "quiet_minutes")
-
-
-def may_manage(user: Any, project: Project | None = None) -> bool:
-    """Who may make, change, test and look into rules of a project (None: of some project)."""
-    access = access_of(user)
-    return access.may_somewhere(Action.EDIT) if project is None else access.may(Action.EDIT, project.pk)
 
 
 def rule_get(name: str) -> NotificationRule:

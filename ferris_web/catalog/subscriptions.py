@@ -17,7 +17,6 @@ from ferris.public_addresses import refusal
 from ferris.pushing import SIGNING, SubscriptionError
 from ferris.routing import Trigger
 from ferris.signatures import WrongSetting
-from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Subscription
 from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
@@ -47,12 +46,6 @@ class Sealed:
 
     secrets: list[str]
     headers: dict[str, str]
-
-
-def may_manage(user: Any, project: Project | None = None) -> bool:
-    """Who may make, change, test and look into subscriptions of a project (None: of some project)."""
-    access = access_of(user)
-    return access.may_somewhere(Action.EDIT) if project is None else access.may(Action.EDIT, project.pk)
 
 
 def subscription_get(name: str) -> Subscription:

@@ -109,9 +109,13 @@ def page(name: str) -> Page:
         if token.type == "heading_open" and token.tag == "h2"
     )
     for token in body:
+        opened: Token | None = None
         for child in token.children or ():
             if child.type == "link_open":
+                opened = child
                 _lead(child, source)
+            elif child.type == "link_close" and opened is not None:
+                child.tag = opened.tag
     html = _parser().renderer.render(body, _parser().options, {})
     html = html.replace("<th></th>", "<td></td>")  # what is empty heads nothing
     return Page(name, title, mark_safe(html), headings)  # noqa: S308 - our own files, and raw HTML is off
@@ -237,8 +241,6 @@ def _parse(text: str) -> list[Token]:
             anchor = re.sub(r"[^\w\- ]", "", _inline_text(tokens[place + 1]).lower()).replace(" ", "-")
             seen[anchor] = seen.get(anchor, -1) + 1
             token.attrs["id"] = f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor
-        if token.type == "link_close":
-            token.tag = "a"
     return tokens
 
 

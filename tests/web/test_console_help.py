@@ -26,6 +26,7 @@ def test_each_page_is_in_the_contents_or_a_decision(person: Client) -> None:
 def test_a_page_and_its_links(name: str, person: Client) -> None:
     found = page(person, f"/help/{name}/")
     assert not found.dangers
+    assert not found.unclosed
     for link in found.links:
         address, _, anchor = link.partition("#")
         if link.startswith("/help/") and "?" not in link:

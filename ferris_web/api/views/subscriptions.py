@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.errors import Conflict
-from ferris_web.accounts.permissions import Action, require
+from ferris_web.accounts.permissions import Action, may_edit, require
 from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import ByName, KeysetPagination
 from ferris_web.api.serializers import subscriptions as shapes
@@ -125,7 +125,7 @@ class SubscriptionDetail(APIView):
     @extend_schema(summary="One subscription", responses=shapes.SubscriptionFull)
     def get(self, request: Request, name: str) -> Response:
         row = subscriptions.subscription_get(name)
-        whole = subscriptions.may_manage(actor_of(request), row.project)
+        whole = may_edit(actor_of(request), row.project_id)
         return Response((shapes.SubscriptionFull if whole else shapes.Subscription)(row).data)
 
     @extend_schema(

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from ferris import notifying
 from ferris.errors import Conflict
-from ferris_web.accounts.permissions import Action, reach
+from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import notifications as catalog
 from ferris_web.catalog.models import NotificationRule, Project
 from ferris_web.console.paging import page
@@ -32,7 +32,7 @@ def rule_list(request: HttpRequest) -> HttpResponse:
         "rows": scoped(catalog.rule_list(project), request.user),
         "reach": reach(request.user, Action.EDIT),
         "project": project,
-        "manages": catalog.may_manage(request.user),
+        "manages": may_edit(request.user),
     }
     return render(request, "console/notifications.html", context)
 
@@ -40,7 +40,7 @@ def rule_list(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("targets")
 def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
-    if not catalog.may_manage(request.user):
+    if not may_edit(request.user):
         raise PermissionDenied
     name = request.POST.get("name", "").strip()
     if request.method == "POST" and NotificationRule.objects.filter(name=name).exists():
@@ -75,7 +75,7 @@ def remove(request: HttpRequest, name: str) -> HttpResponse:
 
 def _managed(request: HttpRequest, name: str) -> NotificationRule:
     row = catalog.rule_get(name)
-    if not catalog.may_manage(request.user, row.project):
+    if not may_edit(request.user, row.project_id):
         raise PermissionDenied
     return row
 
@@ -104,7 +104,7 @@ def _change(request: HttpRequest, found: NotificationRule | None, name: str) -> 
         project = Project.objects.filter(name=said.get("project", "")).first()
         if project is None:
             errors["project"] = ["is missing"]
-        elif not catalog.may_manage(request.user, project):
+        elif not may_edit(request.user, project.pk):
             raise PermissionDenied
     if errors:
         return _form(request, found, errors)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from ferris import pushing
 from ferris.errors import Conflict
-from ferris_web.accounts.permissions import Action, reach
+from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import subscriptions as catalog
 from ferris_web.catalog.models import Project, Subscription
 from ferris_web.console.paging import page
@@ -35,7 +35,7 @@ def subscription_list(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": rows,
         "project": project,
-        "manages": catalog.may_manage(request.user),
+        "manages": may_edit(request.user),
         "reach": reach(request.user, Action.EDIT),
     }
     return render(request, "console/subscriptions.html", context)
@@ -44,7 +44,7 @@ def subscription_list(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("secret", "secret_headers")
 def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
-    if not catalog.may_manage(request.user):
+    if not may_edit(request.user):
         raise PermissionDenied
     name = request.POST.get("name", "").strip()
     if request.method == "POST" and Subscription.objects.filter(name=name).exists():
@@ -124,7 +124,7 @@ def remove(request: HttpRequest, name: str) -> HttpResponse:
 
 def _managed(request: HttpRequest, name: str) -> Subscription:
     row = catalog.subscription_get(name)
-    if not catalog.may_manage(request.user, row.project):
+    if not may_edit(request.user, row.project_id):
         raise PermissionDenied
     return row
 
@@ -150,7 +150,7 @@ def _change(request: HttpRequest, found: Subscription | None, name: str) -> Http
         project = Project.objects.filter(name=said.get("project", "")).first()
         if project is None:
             errors["project"] = ["is missing"]
-        elif not catalog.may_manage(request.user, project):
+        elif not may_edit(request.user, project.pk):
             raise PermissionDenied
     if errors:
         return _form(request, found, errors)

@@ -1,0 +1,82 @@
+"""What the roles that send to others have in common: they claim what is due, send in threads, note what came of it.
+
+The threads only talk to receivers; rows are claimed and settled by the role's own thread, many at a time.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import ClassVar, Generic, TypeVar
+
+from ferris.ports import EventLog
+from ferris.public_addresses import Network
+from gateway.role import Listener
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+
+class Sender(Listener, Generic[Job, Outcome]):
+    """Never waits for a receiver: what is under way is under way, and whoever is done wakes it."""
+
+    at_once: ClassVar[int]
+
+    def __init__(self, event_log: EventLog, allowed: Sequence[Network], *, alone: bool = False) -> None:
+        """`alone`: there is no other gateway, so what is being sent was sent by one that died."""
+        super().__init__(event_log)
+        self._allowed = allowed
+        self._done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._unsettled: list[Outcome] = []
+        self._under_way = 0
+        self._release = alone
+
+    @abstractmethod
+    def release(self, now: datetime) -> None:
+        """Let go of what a gateway that died had claimed."""
+
+    @abstractmethod
+    def claim(self, now: datetime, room: int) -> tuple[Sequence[Job], datetime | None]:
+        """At most so many jobs, and when there is more to do; None: when somebody says so."""
+
+    @abstractmethod
+    def send(self, job: Job) -> Outcome:
+        """What came of it; in a thread, never raises."""
+
+    @abstractmethod
+    def settle(self, outcomes: list[Outcome], now: datetime) -> None:
+        """Write what came of these."""
+
+    def close(self) -> None:
+        """What is under way is not waited for: its claim lapses, and it is sent again."""
+        self._settle()
+        super().close()
+
+    def turn(self) -> None:
+        now = datetime.now(UTC)
+        if self._release:
+            self.release(now)
+            self._release = False
+        self._settle()
+        jobs, again = self.claim(now, self.at_once - self._under_way)
+        for job in jobs:
+            self._under_way += 1
+            # At its end the process waits for no receiver: a daemon, where a pool's threads would be joined.
+            threading.Thread(target=self._send, args=(job,), daemon=True).start()
+        self.rest(0.0 if self._unsettled or not self._done.empty() else self.until(again))
+
+    def _settle(self) -> None:
+        while not self._done.empty():
+            self._unsettled.append(self._done.get())
+            self._under_way -= 1
+        if self._unsettled:
+            self.settle(self._unsettled, datetime.now(UTC))
+            self._unsettled = []
+
+    def _send(self, job: Job) -> None:
+        self._done.put(self.send(job))
+        if not self.stopping.is_set():
+            self._consumer.wake()
