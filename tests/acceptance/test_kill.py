@@ -117,8 +117,9 @@ def test_many_kills_at_any_moment(make_platform: Callable[..., Platform], tmp_pa
     project, notes = Project(platform.client, tmp_path), tmp_path / "notes"
     project.load(services(notes))
     send_all(project)
-    for pause in (0.0, 0.4, 0.9, 1.7):
+    pauses = (0.0, 0.4, 0.9, 1.7)
+    for pause in pauses:
         time.sleep(pause)
         platform.kill_all()
         platform.start()
-    check(project, notes)
+    check(project, notes, kills=len(pauses))

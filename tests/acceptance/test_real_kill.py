@@ -15,7 +15,7 @@ from tests.acceptance import real
 from tests.acceptance.client import until
 from tests.acceptance.servers import NAMES
 from tests.acceptance.services import Project
-from tests.acceptance.work import check, noted, send_all, services, wait_for_notes
+from tests.acceptance.work import CONCURRENCY, check, noted, send_all, services, wait_for_notes
 
 pytestmark = pytest.mark.real_stack
 
@@ -59,7 +59,7 @@ def all_ran(project: Project, notes: Path) -> None:
 def test_kill_of_a_process(platform: real.Platform, project: Project, notes: Path, name: str) -> None:
     platform.kill(name, away=AWAY)
     lost = check(project, notes, COUNT, PATIENCE)
-    assert len(lost) <= (8 if name == "executor-1" else 0), lost
+    assert len(lost) <= (CONCURRENCY if name == "executor-1" else 0), lost
     platform.process(name)
 
 

@@ -6,6 +6,7 @@ A service's side effect stands in the notes, so that running it twice shows, wha
 from __future__ import annotations
 
 import collections
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from tests.acceptance.client import OPEN, Refused, Unreachable, event, until
 from tests.acceptance.services import Project
 
 EVENTS = 250  # two executions each
+CONCURRENCY = max(8, 4 * (os.cpu_count() or 2))  # of one executor, by default (docs/settings.md)
+EXECUTORS = 2  # on the real stack; embedded there is one
 
 WORK = """
     import os, time
@@ -111,8 +114,13 @@ def settled(project: Project, count: int = EVENTS, timeout: float = 90) -> list[
     return until(look, timeout, problem)
 
 
-def check(project: Project, notes: Path, count: int = EVENTS, timeout: float = 90) -> list[dict[str, Any]]:
-    """Exactly one execution for each event, completed or executor_lost, and no side effect twice."""
+def check(
+    project: Project, notes: Path, count: int = EVENTS, timeout: float = 90, kills: int = 2
+) -> list[dict[str, Any]]:
+    """Exactly one execution for each event, completed or executor_lost, and no side effect twice.
+
+    Each of the ``kills`` may take what ran in the slots at that moment, and no more.
+    """
     rows = settled(project, count, timeout)
     marks = noted(notes)
     outcome: dict[tuple[str, int], dict[str, Any]] = {}
@@ -136,5 +144,5 @@ def check(project: Project, notes: Path, count: int = EVENTS, timeout: float = 9
         if first["status"] == "completed":
             assert ("second", number) in outcome, f"the event that {first} sent was lost"
     lost = [row for row in rows if row["reason"] == "executor_lost"]
-    assert len(lost) <= 40, f"{len(lost)} executions were lost with their executor"
+    assert len(lost) <= kills * EXECUTORS * CONCURRENCY, f"{len(lost)} executions were lost with their executor"
     return lost
