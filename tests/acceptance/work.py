@@ -144,5 +144,7 @@ def check(
         if first["status"] == "completed":
             assert ("second", number) in outcome, f"the event that {first} sent was lost"
     lost = [row for row in rows if row["reason"] == "executor_lost"]
-    assert len(lost) <= kills * EXECUTORS * CONCURRENCY, f"{len(lost)} executions were lost with their executor"
+    assert len(lost) <= kills * EXECUTORS * CONCURRENCY, (
+        f"{len(lost)} executions were lost with their executor"
+    )
     return lost
