@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Final
 from uuid import UUID
 
 from ferris import events, lifecycle
@@ -12,9 +11,7 @@ from ferris.config import CONTROL, LIFECYCLE
 from ferris.ports import EventLog, Record
 from ferris_web.executions.services.admission import executions_admit
 from ferris_web.executions.services.changes import changes_tell
-
-TIMED: Final = b'{"changed":"executions"}'
-"""A notice on `ferris.control`: something waits for a time now, the scheduler has to look when."""
+from gateway.notices import TIMED
 
 
 def admit(log: EventLog, wanted: Mapping[UUID, Collection[str] | None]) -> set[str]:

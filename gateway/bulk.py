@@ -5,19 +5,17 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from ferris.ports import EventLog
 from ferris_web.executions.services import bulk
-from gateway.role import Listener
+from gateway.listener import Listener
+from gateway.notices import Notices
 
 
 class BulkWorker(Listener):
     """A job is worked on by one gateway as long as that lives."""
 
-    group = "ferris.bulk"
-
-    def __init__(self, event_log: EventLog, *, alone: bool = False) -> None:
+    def __init__(self, notices: Notices, *, alone: bool = False) -> None:
         """`alone`: there is no other gateway, so what is being worked on was left by one that died."""
-        super().__init__(event_log)
+        super().__init__(notices)
         self._owner = uuid.uuid4().hex
         self._release = alone
 

@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 from ferris import pushing
 from ferris.adapters import http_push
@@ -23,18 +22,16 @@ from ferris_web.executions.services.pushes import (
     deliveries_settle,
     subscriptions_tell,
 )
+from gateway.notices import PUSHES
 from gateway.sender import Sender
 
 log = logging.getLogger(__name__)
-
-PUSHES: Final = b'{"changed":"deliveries"}'
-"""A notice on `ferris.control`: something is to be sent."""
 
 
 class Courier(Sender[Job, Outcome]):
     """Pushes what matches subscriptions."""
 
-    group = "ferris.courier"
+    own = PUSHES
     at_once = 32
     longest_rest = 15.0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from ferris.adapters import apprise_target
 from ferris.public_addresses import Network
@@ -16,18 +15,16 @@ from ferris_web.executions.services.notices import (
     messages_release,
     messages_settle,
 )
+from gateway.notices import NOTICES
 from gateway.sender import Sender
 
 log = logging.getLogger(__name__)
-
-NOTICES: Final = b'{"changed":"notices"}'
-"""A notice on `ferris.control`: there is something to tell."""
 
 
 class Notifier(Sender[Message, tuple[Message, str]]):
     """Sleeps until something is to be told, or a quiet period ends. Each message is sent by a process of its own."""
 
-    group = "ferris.notifier"
+    own = NOTICES
     at_once = 4
 
     def release(self, now: datetime) -> None:

@@ -20,10 +20,10 @@ from ferris.ports import LogRecord, Record
 from ferris_web.executions.services import Recorded, changes_tell, dead_letters_record, reports_apply
 from ferris_web.executions.services.paces import paces_note
 from gateway import deadletter
-from gateway.admission import TIMED, admit
+from gateway.admission import admit
 from gateway.deadletter import Letter
 from gateway.doorbell import ring, ring_waiting
-from gateway.notifier import NOTICES
+from gateway.notices import NOTICES, TIMED
 from gateway.role import Reader
 from gateway.spill import SPILL
 

@@ -12,7 +12,8 @@ from ferris.ports import EventLog
 from ferris_web.executions.backlog import ROUTER
 from ferris_web.executions.models import Replay
 from ferris_web.executions.services import replays
-from gateway.role import Listener
+from gateway.listener import Listener
+from gateway.notices import Notices
 
 _LONGEST_HOLD = 5.0  # within the lease on what this gateway feeds
 _SLICE = 0.25  # seconds' worth of events at once
@@ -23,11 +24,9 @@ MOST_UNROUTED = 2_000
 class Replayer(Listener):
     """One batch of each replay in turn. A replay is fed by one gateway as long as that lives."""
 
-    group = "ferris.replayer"
-
-    def __init__(self, event_log: EventLog, *, alone: bool = False) -> None:
+    def __init__(self, event_log: EventLog, notices: Notices, *, alone: bool = False) -> None:
         """`alone`: there is no other gateway, so what is being fed was fed by one that died."""
-        super().__init__(event_log)
+        super().__init__(notices)
         self._log = event_log
         self._owner = uuid.uuid4().hex
         self._due: dict[UUID, float] = {}

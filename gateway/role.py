@@ -6,13 +6,11 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from ferris.adapters import log_lines
-from ferris.config import CONTROL
 from ferris.errors import BackendError
 from ferris.ports import EventLog, FencedError, LogRecord
 from gateway import metrics
@@ -77,36 +75,6 @@ class Role(ABC, threading.Thread):
                 self.stopping.wait(pause)
         self.close()
         connection.close()
-
-
-class Listener(Role):
-    """A role that sleeps until a notice on `ferris.control`, or until what comes next is due."""
-
-    group: ClassVar[str]
-    longest_rest = 30.0
-    """A look now and then, should a notice be lost or another gateway die."""
-
-    def __init__(self, event_log: EventLog) -> None:
-        super().__init__()
-        self._consumer = event_log.subscribe(self.group, [CONTROL])
-
-    def rest(self, seconds: float) -> None:
-        """Return after so many seconds, with a notice, or when woken."""
-        notices = self._consumer.poll(1000, timeout=seconds)
-        if notices:
-            self._consumer.commit(notices)
-
-    def until(self, moment: datetime | None) -> float:
-        """Seconds to rest for what is due at that moment, or, without one, until somebody says so."""
-        if moment is None:
-            return self.longest_rest
-        return min(self.longest_rest, max(0.0, (moment - datetime.now(UTC)).total_seconds()))
-
-    def wake(self) -> None:
-        self._consumer.wake()
-
-    def close(self) -> None:
-        self._consumer.close()
 
 
 class Reader(Role):

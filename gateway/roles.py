@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from ferris.config import Settings
@@ -12,6 +14,7 @@ from gateway.bulk import BulkWorker
 from gateway.courier import Courier
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
+from gateway.notices import Notices
 from gateway.notifier import Notifier
 from gateway.recorder import Recorder
 from gateway.replayer import Replayer
@@ -22,32 +25,51 @@ from gateway.scheduler import Scheduler
 from gateway.syncer import Syncer
 from gateway.uploads import Uploads
 
-_ROLES: Final[dict[str, Callable[[Settings, bool], Role | None]]] = {
-    "router": lambda settings, _: Router(wiring.event_log(), settings.hop_limit),
-    "recorder": lambda _, __: Recorder(wiring.event_log()),
-    "indexer": lambda _, __: Indexer(wiring.event_log(), wiring.ops_store()),
-    "scheduler": lambda _, __: Scheduler(wiring.event_log()),
-    "syncer": lambda _, __: Syncer(wiring.event_log()),
-    "replayer": lambda _, alone: Replayer(wiring.event_log(), alone=alone),
-    "bulk": lambda _, alone: BulkWorker(wiring.event_log(), alone=alone),
-    "courier": lambda settings, alone: Courier(wiring.event_log(), settings.allow_private, alone=alone),
-    "notifier": lambda settings, alone: Notifier(wiring.event_log(), settings.allow_private, alone=alone),
-    "rescuer": lambda settings, alone: Rescuer(
-        wiring.event_log(), settings.lease_seconds, first_look_is_restart=alone
+
+@dataclass(frozen=True)
+class _Process:
+    settings: Settings
+    alone: bool
+
+    @functools.cached_property
+    def notices(self) -> Notices:
+        """Made when the first role asks for it."""
+        return Notices(wiring.event_log())
+
+    def roles(self, names: Iterable[str]) -> Iterator[Role]:
+        made = [role for name in names if (role := _ROLES[name](self)) is not None]
+        if "notices" in vars(self):
+            yield self.notices
+        yield from made
+
+
+_ROLES: Final[dict[str, Callable[[_Process], Role | None]]] = {
+    "router": lambda of: Router(wiring.event_log(), of.settings.hop_limit),
+    "recorder": lambda _: Recorder(wiring.event_log()),
+    "indexer": lambda _: Indexer(wiring.event_log(), wiring.ops_store()),
+    "scheduler": lambda _: Scheduler(wiring.event_log()),
+    "syncer": lambda of: Syncer(of.notices),
+    "replayer": lambda of: Replayer(wiring.event_log(), of.notices, alone=of.alone),
+    "bulk": lambda of: BulkWorker(of.notices, alone=of.alone),
+    "courier": lambda of: Courier(of.notices, of.settings.allow_private, alone=of.alone),
+    "notifier": lambda of: Notifier(of.notices, of.settings.allow_private, alone=of.alone),
+    "rescuer": lambda of: Rescuer(
+        wiring.event_log(), of.settings.lease_seconds, first_look_is_restart=of.alone
     ),
-    "housekeeper": lambda settings, _: Housekeeper(
-        wiring.event_log(), wiring.ops_store(), settings.retention_days, settings.journal_days
+    "housekeeper": lambda of: Housekeeper(
+        wiring.event_log(), wiring.ops_store(), of.settings.retention_days, of.settings.journal_days
     ),
-    "uploads": lambda _, __: _uploads(),
+    "uploads": lambda _: _uploads(),
 }
 NAMES: Final = tuple(_ROLES)
 
 
 def make(settings: Settings, names: Iterable[str] = NAMES, *, alone: bool) -> list[Role]:
-    """The roles of these names for which there is something to do, not started. `alone`: this process is the
-    platform's only gateway and executor."""
-    made = [_ROLES[name](settings, alone) for name in names]
-    return [role for role in made if role is not None]
+    """The roles of these names for which there is something to do, and what they listen to; not started.
+
+    `alone`: this process is the platform's only gateway and executor.
+    """
+    return list(_Process(settings, alone).roles(names))
 
 
 def _uploads() -> Role | None:

@@ -22,13 +22,12 @@ from ferris_web.executions.services import Dispatched, changes_tell, events_disp
 from ferris_web.executions.services.durability import Behind
 from ferris_web.executions.services.runs import as_uuid
 from gateway import metrics
-from gateway.admission import TIMED, admit
+from gateway.admission import admit
 from gateway.catalog_view import CatalogView
-from gateway.courier import PUSHES
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
 from gateway.mapped import Maps
-from gateway.notifier import NOTICES
+from gateway.notices import NOTICES, PUSHES, TIMED
 from gateway.role import Reader
 from gateway.strict_types import StrictTypes
 

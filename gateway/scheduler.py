@@ -36,10 +36,9 @@ from ferris_web.executions.services.promises import (
 )
 from ferris_web.executions.services.reports import next_due
 from ferris_web.executions.services.schedules import due_event
-from gateway.admission import TIMED, admit
-from gateway.courier import PUSHES
+from gateway.admission import admit
 from gateway.doorbell import ring_waiting
-from gateway.notifier import NOTICES
+from gateway.notices import ADDRESSED
 from gateway.role import Role
 
 GROUP = "ferris.scheduler"
@@ -73,7 +72,7 @@ class Scheduler(Role):
         ring_waiting(lanes | due.lanes | admit(self._log, {**due.held, **opening}))
         notices = self._consumer.poll(1000, timeout=self._wait(datetime.now(UTC)))
         if notices:
-            if any(notice.value not in (TIMED, PUSHES, NOTICES) for notice in notices):
+            if any(notice.value not in ADDRESSED for notice in notices):
                 # A service was synced, paused or resumed: other limits may hold, or none.
                 admit(self._log, dict.fromkeys(gates_waiting()))
                 ring_waiting(LANES)

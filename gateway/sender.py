@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Generic, TypeVar
 
-from ferris.ports import EventLog
 from ferris.public_addresses import Network
-from gateway.role import Listener
+from gateway.listener import Listener
+from gateway.notices import Notices
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
@@ -25,9 +25,9 @@ class Sender(Listener, Generic[Job, Outcome]):
 
     at_once: ClassVar[int]
 
-    def __init__(self, event_log: EventLog, allowed: Sequence[Network], *, alone: bool = False) -> None:
+    def __init__(self, notices: Notices, allowed: Sequence[Network], *, alone: bool = False) -> None:
         """`alone`: there is no other gateway, so what is being sent was sent by one that died."""
-        super().__init__(event_log)
+        super().__init__(notices)
         self._allowed = allowed
         self._done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._unsettled: list[Outcome] = []
@@ -79,4 +79,4 @@ class Sender(Listener, Generic[Job, Outcome]):
     def _send(self, job: Job) -> None:
         self._done.put(self.send(job))
         if not self.stopping.is_set():
-            self._consumer.wake()
+            self.wake()

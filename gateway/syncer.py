@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from ferris.ports import EventLog
 from ferris_web.catalog.sync_queue import LATER, sync_run_next, syncs_abandoned
-from gateway.role import Listener
+from gateway.listener import Listener
+from gateway.notices import Notices
 
 
 class Syncer(Listener):
     """One sync at a time: it is mostly waiting for the network. Several gateways do several."""
 
-    group = "ferris.syncer"
-
-    def __init__(self, event_log: EventLog) -> None:
-        super().__init__(event_log)
+    def __init__(self, notices: Notices) -> None:
+        super().__init__(notices)
         self._looked = float("-inf")
 
     def turn(self) -> None:

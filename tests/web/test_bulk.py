@@ -17,6 +17,7 @@ from ferris_web.executions.listings import DEAD_LETTERS, EXECUTIONS
 from ferris_web.executions.models import BulkJob, DeadLetter, Execution
 from ferris_web.executions.services import bulk
 from gateway.bulk import BulkWorker
+from gateway.notices import Notices
 from tests.web import platform
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("backends")]
@@ -159,7 +160,7 @@ def test_dead_letters_are_deleted_and_what_holds_no_event_is_not_sent(boss: User
 
 @pytest.mark.django_db(transaction=True)
 def test_the_gateway_works_it_off(boss: User, ended: Any) -> None:
-    role = BulkWorker(wiring.event_log(), alone=True)
+    role = BulkWorker(Notices(wiring.event_log()), alone=True)
     try:
         job = bulk.bulk_begin(EXECUTIONS, "cancel", _asked(EXECUTIONS, ""), boss, datetime.now(UTC))
         role.turn()

@@ -24,6 +24,7 @@ from ferris_web.catalog.models import NotificationRule, Project
 from ferris_web.executions.models import Execution, Notice, Notification
 from ferris_web.executions.services import notices
 from ferris_web.executions.services.reports import reports_apply
+from gateway.notices import Notices
 from gateway.notifier import Notifier, sent
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
@@ -179,11 +180,14 @@ def test_it_is_tried_again_and_never_told_twice_at_once() -> None:
 @pytest.fixture
 def notifier(backends: Any) -> Iterator[Notifier]:
     """A notifier at work beside the test."""
-    made = Notifier(wiring.event_log(), HERE, alone=True)
-    made.start()
+    heard = Notices(wiring.event_log())
+    made = Notifier(heard, HERE, alone=True)
+    for role in (heard, made):
+        role.start()
     yield made
-    made.stop()
-    made.join(10)
+    for role in (heard, made):
+        role.stop()
+        role.join(10)
 
 
 def test_from_the_api_to_a_real_receiver(api: Caller, receiver: Receiver, notifier: Notifier) -> None:

@@ -18,6 +18,7 @@ from ferris_web.executions import selectors
 from ferris_web.executions.models import Event, Execution, Flow, Replay
 from ferris_web.executions.services import events_dispatch, replays
 from gateway.catalog_view import CatalogView
+from gateway.notices import Notices
 from gateway.replayer import Replayer
 from tests.web.folders import SourceFolder
 from tests.web.platform import NOW, dispatch, event, service
@@ -154,7 +155,7 @@ def test_the_replayer_runs_it_to_its_end() -> None:
     dispatch(*(event(data={"n": n}) for n in range(20)))
     fast, slow = begin(), begin(rate=400)
     replays.replays_claim("one that died", datetime.now(UTC))
-    role = Replayer(wiring.event_log(), alone=True)
+    role = Replayer(wiring.event_log(), Notices(wiring.event_log()), alone=True)
     try:
         for _ in range(40):
             if not Replay.objects.filter(status="running").exists():

@@ -32,6 +32,7 @@ from ferris_web.executions.models import Delivery, DeliveryAttempt, Event
 from ferris_web.executions.services import deliveries, pushes
 from ferris_web.executions.services.retention import journal_prune
 from gateway.courier import Courier, sent
+from gateway.notices import Notices
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
 from tests.web.platform import dispatch, event
@@ -406,11 +407,14 @@ def test_a_receiver_that_dribbles_is_left(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def courier(backends: Any) -> Iterator[Courier]:
     """A courier at work beside the test."""
-    made = Courier(wiring.event_log(), HERE, alone=True)
-    made.start()
+    heard = Notices(wiring.event_log())
+    made = Courier(heard, HERE, alone=True)
+    for role in (heard, made):
+        role.start()
     yield made
-    made.stop()
-    made.join(10)
+    for role in (heard, made):
+        role.stop()
+        role.join(10)
 
 
 def test_from_the_api_to_the_receiver(

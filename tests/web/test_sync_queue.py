@@ -25,6 +25,7 @@ from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog import repositories, selectors, services, sync_queue
 from ferris_web.catalog.models import Repository, Service, SyncRun
+from gateway.notices import Notices
 from gateway.syncer import Syncer
 from tests.web.console_pages import Page
 from tests.web.folders import NOW, SourceFolder
@@ -100,7 +101,7 @@ def test_a_gateway_hears_of_it_and_shows_how_far_it_is(
 
     monkeypatch.setattr(sync, "prepare", watching)
     run = sync_queue.sync_request(repository, "person", now=NOW)
-    role = Syncer(wiring.event_log())
+    role = Syncer(Notices(wiring.event_log()))
     role.turn()
     role.close()
     run.refresh_from_db()
