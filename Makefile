@@ -35,7 +35,7 @@ run: .venv/installed  ## the whole platform on this machine, with the sample pro
 
 .PHONY: test
 test: .venv/developed  ## the tests that need no server
-	@$(PY) -m pytest tests/unit tests/contract tests/executor tests/web -m "not real" -n 2 --dist loadfile -q
+	@$(PY) -m pytest tests/unit tests/contract tests/executor tests/web -m "not real" -n 4 --dist loadfile -q
 
 .PHONY: test-acceptance
 test-acceptance: .venv/developed  ## boots the platform as processes and uses it from outside
@@ -106,4 +106,4 @@ stack-status: .venv/installed  ## which server runs where
 .PHONY: test-real
 test-real: .venv/developed  ## the ports' contracts on real servers, the web tests on PostgreSQL (make stack first); skips nothing
 	@FERRIS_TESTS_SKIP_NOTHING=1 $(PY) -m pytest tests/contract -m real -q
-	@. "$${FERRIS_STACK_HOME:-var/stack}/env"; FERRIS_TESTS_DATABASE=$$FERRIS_DATABASE $(PY) -m pytest tests/web tests/contract/test_config_store.py -m "not real" -n 2 --dist loadfile -q
+	@. "$${FERRIS_STACK_HOME:-var/stack}/env"; FERRIS_TESTS_DATABASE=$$FERRIS_DATABASE $(PY) -m pytest tests/web tests/contract/test_config_store.py -m "not real" -n 4 --dist loadfile -q

@@ -231,7 +231,8 @@ def test_an_event_without_the_key_has_no_part() -> None:
     assert not story.pens.open
 
 
-def test_of_very_many_the_oldest_count_no_more() -> None:
+def test_of_very_many_the_oldest_count_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joins, "MOST_LIVE", 50)
     story = Story(rule(ALL_OF, 2))
     for number in range(joins.MOST_LIVE + 5):
         taken = story.take(number, 1, 0, number / 1000)

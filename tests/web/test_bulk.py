@@ -163,6 +163,7 @@ def test_the_gateway_works_it_off(boss: User, ended: Any) -> None:
     role = BulkWorker(Notices(wiring.event_log()), alone=True)
     try:
         job = bulk.bulk_begin(EXECUTIONS, "cancel", _asked(EXECUTIONS, ""), boss, datetime.now(UTC))
+        role.wake()  # so that it does not rest
         role.turn()
     finally:
         role.close()
