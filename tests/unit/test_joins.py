@@ -8,6 +8,7 @@ from itertools import pairwise, permutations
 from typing import Any
 from uuid import UUID, uuid5
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
