@@ -137,8 +137,7 @@ class Settings:
             object_store_url=read.text("FERRIS_OBJECT_STORE", f"file://{home}/objects"),
             config_store_url=read.text("FERRIS_CONFIG_STORE", "database:"),
             ops_store_url=read.text("FERRIS_OPS_STORE", f"sqlite:///{home}/ops.db"),
-            secret_key=environ.get("FERRIS_SECRET_KEY")
-            or keys.lines("session.key", secrets.token_urlsafe)[0],
+            secret_key=environ.get("FERRIS_SECRET_KEY") or keys.lines("session.key", _token)[0],
             secret_keys=tuple(environ["FERRIS_ENCRYPTION_KEYS"].split(","))
             if environ.get("FERRIS_ENCRYPTION_KEYS")
             else keys.lines("encryption.keys", _fernet_key),

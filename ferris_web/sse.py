@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 from django.http import StreamingHttpResponse
 
 PING_SECONDS = 15.0  # proxies cut connections that say nothing for 30 to 60 s
 PING = b": ping\n\n"
+
+SCHEMA: Final = {
+    "type": "object",
+    "description": "One message of the stream.",
+    "properties": {
+        "event": {"type": "string", "description": "Its kind; none: what the stream is about."},
+        "id": {"type": "string", "description": "Comes back as `Last-Event-ID`."},
+        "data": {"type": "string", "description": "JSON."},
+        "retry": {"type": "integer"},
+    },
+}
+"""A message as the API's OpenAPI document describes it."""
 
 
 def message(data: str, *, event: str = "", id: str = "") -> bytes:

@@ -42,6 +42,23 @@ def documented(endpoints: list[Endpoint]) -> list[Endpoint]:
     return [endpoint for endpoint in endpoints if endpoint[0].endswith("/")]
 
 
+def with_nulls(result: dict[str, Any], **context: Any) -> dict[str, Any]:
+    """Any value may be null already: `oneOf` of it and null would be true of no null."""
+    _free(result)
+    return result
+
+
+def _free(part: Any) -> None:
+    if isinstance(part, dict):
+        if {} in part.get("oneOf", ()):
+            del part["oneOf"]
+        for inner in part.values():
+            _free(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _free(inner)
+
+
 def with_problems(result: dict[str, Any], **context: Any) -> dict[str, Any]:
     """Every operation may answer with a problem document."""
     result["components"]["schemas"]["Problem"] = _PROBLEM

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView
 
 from ferris_web.api import health, metrics, problems
@@ -56,6 +57,7 @@ def route(address: str, view: Any, name: str, **options: Any) -> list[URLPattern
     return [path(f"api/v1/{address}/", shown, name=name), path(f"api/v1/{address}", shown)]
 
 
+@csrf_exempt  # or who sends something there would read of a form that has expired
 def nothing(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
     """Whatever else lies below the addresses of programs."""
     return problems.problem("not-found", f"There is nothing at {request.path}")

@@ -10,6 +10,8 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from tests.web.calling import problem_of
+
 pytestmark = pytest.mark.django_db
 
 OPEN = {
@@ -80,6 +82,13 @@ def test_a_stranger_is_refused(method, backends):
             assert answer.status_code in REFUSED, (route, answer.status_code)
             if answer.status_code == 302:
                 assert "sign-in" in answer.headers["Location"] or "login" in answer.headers["Location"], route
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["/api/v1/nothing/", "/api/v2/events", "/control/nothing"])
+def test_an_address_that_leads_nowhere_is_not_found(api, method, path):
+    program = Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {api.token}"})
+    problem_of(program.generic(method, path, b"{}", content_type="application/json"), 404)
 
 
 @pytest.mark.parametrize("token", ["nonsense", "ferris_" + "x" * 43, "", "ü" * 20, "a.b.c"])

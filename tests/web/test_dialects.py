@@ -292,6 +292,13 @@ def test_every_change_of_state_is_on_the_log(at_work):
     assert gone.data["deleted"] is True
 
 
+@pytest.mark.parametrize("value", [{"note": "a\0b"}, {"n": 2**80}], ids=["NUL", "large"])
+def test_what_no_event_can_hold_is_on_the_log_in_base64(at_work, value):
+    at_work.script.put(f"{KV}mailer.state", value)
+    told = base64.b64decode(changes()[0].data["value_base64"])
+    assert json.loads(told) == value
+
+
 def test_a_secret_in_a_state_is_not_told(at_work):
     secrets.secret_set("platform", "key", "hunter2")
     at_work.script.put(f"{KV}mailer.state", {"note": "hunter2!"})

@@ -25,7 +25,9 @@ class NotificationRule(serializers.Serializer):
     within_minutes = serializers.IntegerField(help_text="0: in a row.")
     quiet_minutes = serializers.IntegerField()
     targets = serializers.SerializerMethodField(help_text="What kind of service each is.")
-    quiet_until = Time(help_text="Until then nothing is sent; what happens is told in one message then.")
+    quiet_until = Time(
+        allow_null=True, help_text="Until then nothing is sent; what happens is told in one message then."
+    )
     created_at = Time()
     updated_at = Time()
 
@@ -79,5 +81,5 @@ class Notification(serializers.Serializer):
     status = serializers.ChoiceField(NOTIFICATION_STATUSES)
     attempts = serializers.IntegerField()
     created_at = Time()
-    finished_at = Time()
+    finished_at = Time(allow_null=True)
     problem = Text()

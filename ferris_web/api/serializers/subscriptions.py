@@ -33,9 +33,11 @@ class Subscription(serializers.Serializer):
     )
     timeout_seconds = serializers.IntegerField()
     disable_after_days = serializers.IntegerField()
-    previous_until = Time(help_text="So long the secret before this one signs too; null: one signs.")
-    failing_since = Time(help_text="No attempt has succeeded since; null: all is well.")
-    disabled_at = Time()
+    previous_until = Time(
+        allow_null=True, help_text="So long the secret before this one signs too; null: one signs."
+    )
+    failing_since = Time(allow_null=True, help_text="No attempt has succeeded since; null: all is well.")
+    disabled_at = Time(allow_null=True)
     disabled_reason = Text()
     created_at = Time()
     updated_at = Time()
@@ -140,7 +142,7 @@ class Delivery(serializers.Serializer):
     attempts = serializers.IntegerField()
     created_at = Time()
     next_attempt_at = serializers.SerializerMethodField()
-    finished_at = Time()
+    finished_at = Time(allow_null=True)
     last_status = serializers.IntegerField(help_text="HTTP status; 0: there was no answer.")
     last_problem = Text()
 

@@ -25,7 +25,9 @@ class Webhook(serializers.Serializer):
     kind = serializers.ChoiceField(WEBHOOK_KINDS, help_text="How requests are verified.")
     options = JsonObject()
     window_seconds = serializers.IntegerField()
-    previous_until = Time(help_text="So long the secret before this one counts too; null: only one counts.")
+    previous_until = Time(
+        allow_null=True, help_text="So long the secret before this one counts too; null: only one counts."
+    )
     event_type = serializers.CharField()
     type_from = Text()
     id_from = Text()

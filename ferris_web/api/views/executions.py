@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ferris_web import sse
 from ferris_web.api.incoming import actor_of, body_of, parameters_of
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.log_stream import log_stream
@@ -107,7 +108,7 @@ class ExecutionLog(APIView):
         ],
         responses={
             (200, "application/json"): shapes.LogPage,
-            (200, "text/event-stream"): OpenApiTypes.STR,
+            (200, "text/event-stream"): sse.SCHEMA,
         },
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,8 @@ from typing import Any
 
 from ferris import events
 from ferris.config import NOTIFICATIONS
-from ferris.errors import FerrisError
+from ferris.content import check_value
+from ferris.errors import EventError, FerrisError
 from ferris.ports import Record
 from ferris_web import wiring
 from ferris_web.catalog.models import Service
@@ -94,6 +96,15 @@ def _texts(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+def _sayable(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As an event can hold it: a value with the character NUL, or an integer of more than 64 bits, in base64."""
+    try:
+        check_value(dict(said), 2, "data")
+    except EventError:
+        return {"value_base64": base64.b64encode(json.dumps(said["value"]).encode()).decode()}
+    return said
+
+
 def _tell(
     service: Service, said: Mapping[str, Any], execution: Execution | None, actor: str, now: datetime
 ) -> None:
@@ -104,7 +115,7 @@ def _tell(
             "key": state_key(service),
             "service": service.name,
             "execution": None if execution is None else str(execution.pk),
-            **said,
+            **_sayable(said),
         },
         now=now,
         subject=service.name,
