@@ -11,7 +11,7 @@ down, the disk is full, rights are missing) is a `BackendError` with a remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Protocol, runtime_checkable
@@ -355,12 +355,14 @@ class OpsStore(Protocol):
         until: datetime | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        among: Mapping[str, Collection[str]] | None = None,
+        patience: float | None = None,
     ) -> Page:
-        """Newest first. All parts of the query must hold; `since` is included, `until` is not.
+        """Newest first: what came last. `since` is included, `until` is not.
 
-        Words and "phrases in quotes" are looked for in the text, `wor*` by their beginning, `field:value`
-        (or `field:"a value"`, `field:val*`) in a field, `-` in front excludes.
-        `EventError(attribute="query")` says what is wrong with a bad query.
+        The query is in the language of `ferris.searching`. `among`: for a field, the values of which a record must
+        have one; no query gets around it. `patience`: seconds after which an answer is of no use.
+        `EventError(attribute="query")` says what is wrong with a bad query, or that it takes too long.
         """
         ...
 
@@ -372,6 +374,8 @@ class OpsStore(Protocol):
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        among: Mapping[str, Collection[str]] | None = None,
+        patience: float | None = None,
     ) -> dict[str, int]:
         """How many records match, by the value of a field, or by time for `by` in "minute", "hour", "day".
 

@@ -1,5 +1,5 @@
-"""Copies log lines, events and lifecycle reports into the operational store, where people search them; on the way,
-samples of events tell the catalog what each type looks like."""
+"""Copies log lines, events, metrics and lifecycle reports into the operational store, where people search them; on
+the way, samples of events tell the catalog what each type looks like."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ferris import events, lifecycle
-from ferris.config import EVENTS, LIFECYCLE, LOGS
+from ferris.config import EVENTS, LIFECYCLE, LOGS, METRICS
 from ferris.errors import EventError
 from ferris.foreign_lines import foreign_line
 from ferris.ports import EventLog, LogRecord, OpsStore
@@ -21,7 +21,7 @@ _LONG_BREATH: Final = 0.2
 _MANY: Final = 20
 """So many at once, and a turn costs more than they do: the next one takes more together."""
 
-KINDS = {LOGS: "logs", EVENTS: "events", LIFECYCLE: "lifecycle"}
+KINDS = {LOGS: "logs", EVENTS: "events", LIFECYCLE: "lifecycle", METRICS: "metrics"}
 
 
 class Indexer(Reader):

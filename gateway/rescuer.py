@@ -85,7 +85,12 @@ def _lease_expired(row: Execution, now: datetime) -> events.Event:
     return events.new(
         lifecycle.LEASE_EXPIRED,
         "ferris/gateway",
-        {"execution": str(row.id), "attempt": row.attempt, "worker": row.worker},
+        {
+            "execution": str(row.id),
+            "attempt": row.attempt,
+            "worker": row.worker,
+            "service": row.service.name,
+        },
         now=now,
         subject=str(row.id),
         correlation_id=row.flow_id,

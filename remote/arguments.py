@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from remote import syncing, verbs
+from remote import records, syncing, verbs
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,22 @@ def _executions(parser: argparse.ArgumentParser) -> None:
 
 def _services(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("query", metavar="TEXT", nargs="?", help="a part of their names")
+    _add_limit(parser)
+
+
+def _search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "query", metavar="QUERY", nargs="?", default="", help="such as 'timeout level:error -heartbeat'"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=("logs", "events", "lifecycle", "metrics"),
+        default="logs",
+        help="(default: %(default)s)",
+    )
+    parser.add_argument("--since", help="a time, or so long ago: 15m, 24h, 7d")
+    parser.add_argument("--until", help="a time")
+    parser.add_argument("--by", help="count by this field instead, or by minute, hour, day")
     _add_limit(parser)
 
 
@@ -109,6 +125,7 @@ COMMANDS = {
     "flow": Command("Show a flow as a tree; exit status 1 when something in it failed.", verbs.flow, _flow),
     "executions": Command("List the newest executions.", verbs.executions, _executions),
     "services": Command("List services and what triggers them.", verbs.services, _services),
+    "search": Command("Search log lines, events, reports and metrics.", records.search, _search),
     "logs": Command("Show an execution's log; with --follow as it is written.", verbs.logs, _logs),
     "run": Command("Run a service by hand.", verbs.run, _run),
     "retry": Command("Run executions again.", verbs.retry, _each),

@@ -1,34 +1,34 @@
-"""How operational records lie in Elasticsearch: index templates, a record as a document, terms as queries.
+"""How operational records lie in Elasticsearch: index templates, a record as a document.
 
 The record itself is kept unparsed (`body`): what a script puts into an event can neither break a mapping nor
-make it grow. Beside it stand the fields people search by, in Kibana too, and two of the platform's own that
+make it grow. Beside it stand the fields people search by, in Kibana too, and three of the platform's own that
 are indexed and not kept: `ferris_words`, the text cut into words here, so that a search finds the same on
-every server, whatever analysers it has; and `ferris_facts`, "path=value" of each value inside the record.
+every server, whatever analysers it has; `ferris_facts`, "path=value" of each value inside the record; and
+`ferris_numbers`, the same of its numbers, written so that their order is that of the numbers.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import struct
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from elasticsearch.dsl import Q
-from elasticsearch.dsl.query import Query
-
 from ferris.adapters import sqlite_ops_rows as rows
-from ferris.adapters.ops_query import Term, parse
-from ferris.errors import EventError
 
 NAMES = {"logs": "logs", "events": "events", "lifecycle": "executions", "metrics": "metrics"}
-COLUMNS = ("type", "source", "subject", "service", "flow", "execution")
+COLUMNS = rows.DOCUMENT_COLUMNS
 LINE_COLUMNS = ("execution", "service", "flow", "step", "stream", "level")
-_WORDS, _FACTS = "ferris_words", "ferris_facts"
+WORDS, FACTS, NUMBERS = "ferris_words", "ferris_facts", "ferris_numbers"
 _WORD = re.compile(r"[^\W_]+")
 _LONGEST = 1000  # characters of a keyword; Lucene takes 32,766 bytes
 _MOST_FACTS = 2000
+_LARGEST = sys.float_info.max
+_SIGN, _ALL_BITS = 1 << 63, (1 << 64) - 1
 
 
 def template(prefix: str, kind: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def template(prefix: str, kind: str) -> dict[str, Any]:
         "time": {"type": "date"},
         "arrival": {"type": "long"},
         "key": keyword,
-        _WORDS: {"type": "text", "analyzer": "whitespace", "norms": False},
+        WORDS: {"type": "text", "analyzer": "whitespace", "norms": False},
         "body": {"type": "object", "enabled": False},
     }
     if kind == "logs":
@@ -50,7 +50,7 @@ def template(prefix: str, kind: str) -> dict[str, Any]:
         }
     else:
         properties |= dict.fromkeys(COLUMNS, keyword)
-        properties[_FACTS] = keyword
+        properties |= {FACTS: keyword, NUMBERS: keyword}
     return {
         "index_patterns": [f"{prefix}-{NAMES[kind]}-*"],
         "priority": 200,
@@ -58,7 +58,7 @@ def template(prefix: str, kind: str) -> dict[str, Any]:
             "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1", "refresh_interval": "1s"},
             "mappings": {
                 "dynamic": False,
-                "_source": {"excludes": [_WORDS, _FACTS]},
+                "_source": {"excludes": [WORDS, FACTS, NUMBERS]},
                 "properties": properties,
             },
         },
@@ -80,7 +80,7 @@ def _line(record: Mapping[str, Any]) -> tuple[str, int, dict[str, Any]]:
     body = rows.line_record((None, execution, cursor, time, step, stream, level, message, service, flow))
     fields = {name: body[name] for name in (*LINE_COLUMNS, "message", "attempt", "cursor")}
     key = f"{execution}:{cursor}"
-    return key, time, {"time": time, "key": key, "body": body, _WORDS: words(message), **fields}
+    return key, time, {"time": time, "key": key, "body": body, WORDS: words(message), **fields}
 
 
 def _other(kind: str, record: Mapping[str, Any]) -> tuple[str, int, dict[str, Any]]:
@@ -95,8 +95,11 @@ def _other(kind: str, record: Mapping[str, Any]) -> tuple[str, int, dict[str, An
             "time": time,
             "key": key,
             "body": body,
-            _WORDS: words(" ".join(_text(value) for _, value in leaves if not isinstance(value, bool))),
-            _FACTS: sorted({_fact(path, value) for path, value in leaves if path})[:_MOST_FACTS],
+            WORDS: words(" ".join(text_of(value) for _, value in leaves if not isinstance(value, bool))),
+            FACTS: sorted({fact(path, value) for path, value in leaves if path})[:_MOST_FACTS],
+            NUMBERS: sorted({number(path, value) for path, value in leaves if _counts(path, value)})[
+                :_MOST_FACTS
+            ],
             **{name: value for name, value in zip(COLUMNS, columns, strict=True) if value is not None},
         },
     )
@@ -114,7 +117,8 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A text, number or truth as a text; whole numbers without a point."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -122,72 +126,29 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _fact(path: str, value: Any) -> str:
-    return f"{path}={_text(value)}"[:_LONGEST]
+def fact(path: str, value: Any) -> str:
+    """A value with its path, as a word of its own."""
+    return f"{path}={text_of(value)}"[:_LONGEST]
+
+
+def number(path: str, value: float) -> str:
+    """A number with its path: the order of such words is the order of the numbers of a path."""
+    bits = int(struct.unpack(">Q", struct.pack(">d", float(value) + 0.0))[0])
+    return f"{path}={bits ^ (_ALL_BITS if bits >> 63 else _SIGN):016x}"
+
+
+def _counts(path: str, value: Any) -> bool:
+    if (
+        not path
+        or len(path) > _LONGEST - 20
+        or isinstance(value, bool)
+        or not isinstance(value, (int, float))
+    ):
+        return False
+    return abs(value) <= _LARGEST
 
 
 def words(text: str) -> str:
     """Letters and digits in runs, without case and accents: what SQLite's full-text index makes of a text."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return " ".join(_WORD.findall(plain.casefold()))
-
-
-# ----------------------------------------------------------------------------------------------- queries
-
-
-def query(kind: str, text: str, since: datetime | None, until: datetime | None) -> Query:
-    """A search as a query of the DSL; EventError says what is wrong with a bad one."""
-    found: Query = Q("match_all")
-    for term in parse(text, rows.LINE_FIELDS if kind == "logs" else None):
-        condition = _condition(kind, term)
-        found = found & ~condition if term.negated else found & condition
-    if since is not None:
-        found = found & Q("range", time={"gte": rows.milliseconds(since), "format": "epoch_millis"})
-    if until is not None:
-        found = found & Q("range", time={"lt": rows.milliseconds(until), "format": "epoch_millis"})
-    return Q("bool", filter=[found])
-
-
-def _condition(kind: str, term: Term) -> Query:
-    if term.field is None or (kind == "logs" and term.field == "message"):
-        return _in_text(term)
-    rows.condition(kind, term)  # says what is wrong with the field or its value
-    if kind == "logs" and term.field == "attempt":
-        return Q("term", attempt=int(term.value))
-    if kind == "logs" or term.field in (*COLUMNS, "key"):
-        if term.prefix:
-            return Q("prefix", **{term.field: {"value": term.value}})
-        either = term.field in ("level", "stream")
-        return Q("term", **{term.field: {"value": term.value, "case_insensitive": either}})
-    if term.prefix:
-        return Q("prefix", **{_FACTS: {"value": _fact(term.field, term.value)}})
-    return Q("terms", **{_FACTS: sorted({_fact(term.field, value) for value in _spellings(term.value)})})
-
-
-def _spellings(value: str) -> Iterator[str]:
-    """The value as it is and, if it is a number, as JSON would have it."""
-    yield value
-    try:
-        yield _text(float(value))
-    except (ValueError, OverflowError):
-        return
-
-
-def _in_text(term: Term) -> Query:
-    found = words(term.value).split()
-    if not found:
-        raise EventError("query", f"has {term.value}, which holds no letter and no digit to look for")
-    if not term.prefix:
-        return Q("match_phrase", **{_WORDS: " ".join(found)})
-    if len(found) == 1:
-        return Q("prefix", **{_WORDS: {"value": found[0]}})
-    return Q("match_phrase_prefix", **{_WORDS: {"query": " ".join(found), "max_expansions": 1000}})
-
-
-def grouping(kind: str, by: str) -> tuple[dict[str, Any], str]:
-    """The aggregation that counts a field's values, and what its keys begin with; EventError for a bad field."""
-    rows.field(kind, by)
-    if kind == "logs" or by in (*COLUMNS, "key"):
-        return {"field": by}, ""
-    escaped = re.sub(r"[^\w]", lambda match: "\\" + match[0], by)
-    return {"field": _FACTS, "include": f"{escaped}=.*"}, f"{by}="

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -22,10 +22,12 @@ from elasticsearch.dsl.query import Query
 
 from ferris.adapters import elasticsearch_checkup
 from ferris.adapters import elasticsearch_documents as documents
+from ferris.adapters import elasticsearch_queries as queries
 from ferris.adapters.sqlite_ops_rows import attempt_of, milliseconds
 from ferris.errors import BackendError, ConfigError, EventError
 from ferris.findings import Finding
 from ferris.ports import OPS_KINDS, LogLine, Page
+from ferris.searching import too_slow
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -109,8 +111,16 @@ class ElasticsearchOpsStore:
             if self._prepared:
                 return
             for kind in OPS_KINDS:
+                template = documents.template(self._prefix, kind)
                 self._client.indices.put_index_template(
-                    name=f"{self._prefix}-{documents.NAMES[kind]}", **documents.template(self._prefix, kind)
+                    name=f"{self._prefix}-{documents.NAMES[kind]}", **template
+                )
+                # Indices of before get the fields that they lack, for what will come into them.
+                self._client.options(ignore_status=404).indices.put_mapping(
+                    index=self._pattern(kind),
+                    properties=template["template"]["mappings"]["properties"],
+                    allow_no_indices=True,
+                    ignore_unavailable=True,
                 )
             self._prepared = True
 
@@ -194,16 +204,18 @@ class ElasticsearchOpsStore:
         until: datetime | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        among: Mapping[str, Collection[str]] | None = None,
+        patience: float | None = None,
     ) -> Page:
         """See `OpsStore.search`. At most 10,000 records in a page."""
         _check_kind(kind)
-        wanted = documents.query(kind, query, since, until)
+        wanted = queries.query(kind, query, since, until, among)
         size = max(1, min(limit, _WINDOW - 1))
         search = self._search(kind, wanted).sort("-arrival").source(["body"])[: size + 1]
         if cursor is not None:
             search = search.extra(search_after=[_place(cursor)])
         self._refresh(kind)
-        hits = _hits(search)
+        hits = _answer(search.extra(track_total_hits=False), patience)["hits"]["hits"]
         more = str(hits[size - 1]["sort"][0]) if len(hits) > size else None
         return Page(tuple(hit["_source"]["body"] for hit in hits[:size]), more)
 
@@ -216,20 +228,22 @@ class ElasticsearchOpsStore:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        among: Mapping[str, Collection[str]] | None = None,
+        patience: float | None = None,
     ) -> dict[str, int]:
         """See `OpsStore.counts`."""
         _check_kind(kind)
-        search = self._search(kind, documents.query(kind, query, since, until))[:0]
+        search = self._search(kind, queries.query(kind, query, since, until, among))[:0]
         if by in _BUCKETS:
             start = ""
             search.aggs.bucket(
                 "groups", "date_histogram", field="time", fixed_interval=_BUCKETS[by], min_doc_count=1
             )
         else:
-            field, start = documents.grouping(kind, by)
+            field, start = queries.grouping(kind, by)
             search.aggs.bucket("groups", "terms", size=_GROUPS, **field)
         self._refresh(kind)
-        buckets = search.execute().to_dict().get("aggregations", {}).get("groups", {}).get("buckets", [])
+        buckets = _answer(search, patience).get("aggregations", {}).get("groups", {}).get("buckets", [])
         if by in _BUCKETS:
             return {f"{_moment(one['key']):%Y-%m-%dT%H:%M:%SZ}": one["doc_count"] for one in buckets}
         return {str(one["key"])[len(start) :]: one["doc_count"] for one in buckets}
@@ -294,8 +308,17 @@ class ElasticsearchOpsStore:
         )
 
 
+def _answer(search: Search[Any], patience: float | None) -> dict[str, Any]:
+    if patience is not None:
+        search = search.extra(timeout=f"{round(patience * 1000)}ms")
+    answer: dict[str, Any] = search.execute().to_dict()
+    if answer.get("timed_out"):
+        raise too_slow(patience)
+    return answer
+
+
 def _hits(search: Search[Any]) -> list[Any]:
-    hits: list[Any] = search.extra(track_total_hits=False).execute().to_dict()["hits"]["hits"]
+    hits: list[Any] = _answer(search.extra(track_total_hits=False), None)["hits"]["hits"]
     return hits
 
 

@@ -8,20 +8,25 @@ document is every value in it. Service and flow of a log line are those of its e
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import sqlite3
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from ferris.adapters import local_path
 from ferris.adapters import sqlite_ops_rows as rows
-from ferris.adapters.ops_query import parse
 from ferris.adapters.sqlite_file import SqliteFile
+from ferris.adapters.sqlite_ops_search import Where, field
 from ferris.errors import BackendError, EventError
 from ferris.ports import OPS_KINDS, LogLine, Page
+from ferris.searching import too_slow
 
 _BUCKETS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 _GROUPS = 100  # of `counts`, but for times
 _TIMES = 10_000
+_STEPS = 5000  # of SQLite's machine, about a millisecond: so often somebody's patience is looked at
 
 
 class SqliteOpsStore:
@@ -67,14 +72,18 @@ class SqliteOpsStore:
         until: datetime | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        among: Mapping[str, Collection[str]] | None = None,
+        patience: float | None = None,
     ) -> Page:
         """See `OpsStore.search`."""
-        where = _where(kind, query, since, until)
+        _check_kind(kind)
+        where = Where(kind, query, among)
+        where.page(since, until)
         if cursor is not None:
             where.add("r.id < ?", _place(cursor))
         columns = rows.LINE_COLUMNS if kind == "logs" else "r.id, r.body"
         sql = f"SELECT {columns} FROM {where.source} WHERE {where.text} ORDER BY r.id DESC LIMIT ?"  # noqa: S608
-        with self._file.reading() as connection:
+        with self._patient(patience) as connection:
             found = connection.execute(sql, (*where.values, limit + 1)).fetchall()
         page = found[:limit]
         records = [rows.line_record(row) if kind == "logs" else json.loads(row[1]) for row in page]
@@ -88,24 +97,44 @@ class SqliteOpsStore:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        among: Mapping[str, Collection[str]] | None = None,
+        patience: float | None = None,
     ) -> dict[str, int]:
         """See `OpsStore.counts`."""
-        where = _where(kind, query, since, until)
+        _check_kind(kind)
+        where = Where(kind, query, among)
+        where.span(since, until)
         if by in _BUCKETS:
             size = _BUCKETS[by]
             value, values, order, most = "r.time / ? * ?", [size, size], "1", _TIMES
         else:
-            value, values = rows.field(kind, by)
+            value, values = field(kind, by)
             order, most = "2 DESC, 1", _GROUPS
-        with self._file.reading() as connection:
+        with self._patient(patience) as connection:
             found = connection.execute(
-                f"SELECT {value}, count(*) FROM {where.source} WHERE {where.text}"  # noqa: S608
-                f" GROUP BY 1 HAVING {value} IS NOT NULL ORDER BY {order} LIMIT ?",
-                (*values, *where.values, *values, most),
+                f"SELECT value, count(*) FROM (SELECT {value} AS value FROM {where.source} WHERE {where.text})"  # noqa: S608
+                f" WHERE value IS NOT NULL GROUP BY 1 ORDER BY {order} LIMIT ?",
+                (*values, *where.values, most),
             ).fetchall()
         if by in _BUCKETS:
             return {f"{_moment(start):%Y-%m-%dT%H:%M:%SZ}": count for start, count in found}
         return {str(name): count for name, count in found}
+
+    @contextmanager
+    def _patient(self, seconds: float | None) -> Iterator[sqlite3.Connection]:
+        """A connection whose statements end with an EventError when they take longer."""
+        with self._file.reading() as connection:
+            if seconds is not None:
+                deadline = time.monotonic() + seconds
+                connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            try:
+                yield connection
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                    raise
+                raise too_slow(seconds) from error
+            finally:
+                connection.set_progress_handler(None, 0)
 
     def prune(self, before: datetime) -> int:
         """See `OpsStore.prune`. Works in small transactions, so that writes get between."""
@@ -124,47 +153,6 @@ class SqliteOpsStore:
     def close(self) -> None:
         """Close the file in this process; the next call opens it again."""
         self._file.close()
-
-
-class _Where:
-    """Conditions with their values, on the records `r` of one kind."""
-
-    def __init__(self, kind: str) -> None:
-        self.source = "lines r JOIN executions e ON e.id = r.execution" if kind == "logs" else "documents r"
-        self.conditions: list[str] = []
-        self.values: list[Any] = []
-        if kind != "logs":
-            self.add("r.kind = ?", kind)
-
-    def add(self, condition: str, *values: Any) -> None:
-        self.conditions.append(condition)
-        self.values += values
-
-    @property
-    def text(self) -> str:
-        return " AND ".join(self.conditions) or "1"
-
-
-def _where(kind: str, query: str, since: datetime | None, until: datetime | None) -> _Where:
-    _check_kind(kind)
-    where = _Where(kind)
-    texts = "lines_text" if kind == "logs" else "documents_text"
-    for term in parse(query, rows.LINE_FIELDS if kind == "logs" else None):
-        negation = "NOT " if term.negated else ""
-        if term.field is None or (kind == "logs" and term.field == "message"):
-            phrase = '"' + term.value.replace('"', '""') + '"' + ("*" if term.prefix else "")
-            where.add(
-                f"r.id {negation}IN (SELECT rowid FROM {texts} WHERE {texts} MATCH ?)", phrase  # noqa: S608
-            )  # fmt: skip
-            continue
-        condition, values = rows.condition(kind, term)
-        where.add(f"NOT coalesce({condition}, 0)" if term.negated else condition, *values)
-    # `+`: filter by time, but walk in the order of the row numbers
-    if since is not None:
-        where.add("+r.time >= ?", rows.milliseconds(since))
-    if until is not None:
-        where.add("+r.time < ?", rows.milliseconds(until))
-    return where
 
 
 def _moment(milliseconds: int) -> datetime:

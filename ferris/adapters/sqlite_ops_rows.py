@@ -7,20 +7,17 @@ document's values apart, the same way when it comes and when it goes.
 from __future__ import annotations
 
 import json
-import math
-import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ferris.adapters.ops_query import Term
 from ferris.errors import EventError
 from ferris.ports import log_cursor
 
 BACKEND = "ops store"
 APPLICATION_ID = 0x4645524F  # "FERO"; marks the file as ours
-_SEQ_BITS = 40  # as in log_cursor
+SEQ_BITS = 40  # as in log_cursor
 _MAX_ATTEMPT = 1 << 22
 _PRUNE_BATCH = 1000
 
@@ -58,71 +55,10 @@ SCHEMA = (
 )
 
 LINE_COLUMNS = "r.id, e.execution, r.cursor, r.time, r.step, r.stream, r.level, r.message, e.service, e.flow"
-_LINE_FIELDS = {
-    "execution": "e.execution",
-    "service": "e.service",
-    "flow": "e.flow",
-    "step": "r.step",
-    "stream": "r.stream",
-    "level": "r.level",
-    "attempt": f"(r.cursor >> {_SEQ_BITS})",
-}
-LINE_FIELDS = frozenset({*_LINE_FIELDS, "message"})
-_DOCUMENT_COLUMNS = ("type", "source", "subject", "service", "flow", "execution")
-_PATH = re.compile(r"[^\W\d][\w.-]*")
+DOCUMENT_COLUMNS = ("type", "source", "subject", "service", "flow", "execution")
 
 Line = tuple[str, str | None, str | None, int, int, str | None, str, str, str]  # executions, then lines
 Document = tuple[str | int | None, ...]
-
-
-# ------------------------------------------------------------------------------------------- conditions
-
-
-def field(kind: str, name: str) -> tuple[str, list[Any]]:
-    """A field as an SQL expression, and the values it binds."""
-    if kind == "logs":
-        if name not in _LINE_FIELDS:
-            raise EventError("by", f"knows no field {name!r}; use one of {', '.join(sorted(_LINE_FIELDS))}")
-        return _LINE_FIELDS[name], []
-    if name in (*_DOCUMENT_COLUMNS, "key"):
-        return f"r.{name}", []
-    if not _PATH.fullmatch(name):
-        raise EventError("by", f"is no field's name: {name!r}")
-    return "json_extract(r.body, ?)", [_json_path(name)]
-
-
-def condition(kind: str, term: Term) -> tuple[str, list[Any]]:
-    """A condition on a field as SQL, and the values it binds."""
-    assert term.field is not None
-    expression, values = field(kind, term.field)
-    if term.prefix:
-        return f"substr(CAST({expression} AS TEXT), 1, ?) = ?", [*values, len(term.value), term.value]
-    if term.field in ("level", "stream"):
-        return f"{expression} = ? COLLATE NOCASE", [*values, term.value]
-    if kind == "logs" and term.field == "attempt":
-        if not term.value.isdecimal():
-            raise EventError("query", f'needs a whole number behind "attempt:", not {term.value!r}')
-        return f"{expression} = ?", [int(term.value)]
-    if not values:
-        return f"{expression} = ?", [term.value]
-    if term.value in ("true", "false"):
-        return "json_type(r.body, ?) = ?", [*values, term.value]
-    number = _number(term.value)
-    if number is None:
-        return f"{expression} = ?", [*values, term.value]
-    return f"({expression} = ? OR {expression} = ?)", [*values, term.value, *values, number]
-
-
-def _json_path(name: str) -> str:
-    return "$" + "".join(f'."{part}"' for part in name.split("."))
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 # ----------------------------------------------------------------------------------------------- writing
@@ -131,7 +67,7 @@ def _number(text: str) -> float | None:
 def line(record: Mapping[str, Any]) -> Line:
     """A record of the kind "logs" as a row; EventError names what is wrong with it."""
     attempt = _whole(record, "attempt", _MAX_ATTEMPT)
-    seq = _whole(record, "seq", 1 << _SEQ_BITS)
+    seq = _whole(record, "seq", 1 << SEQ_BITS)
     message = record.get("message")
     if not isinstance(message, str):
         raise EventError("message", "must be a text")
@@ -154,7 +90,7 @@ def document(kind: str, record: Mapping[str, Any]) -> Document:
         body = json.dumps(dict(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise EventError("record", f"is no JSON: {error}") from error
-    columns = [_optional(record, name) for name in _DOCUMENT_COLUMNS]
+    columns = [_optional(record, name) for name in DOCUMENT_COLUMNS]
     return (kind, _required(record, "key"), _time(record), *columns, _clean(body))
 
 
@@ -173,7 +109,7 @@ def insert_lines(connection: sqlite3.Connection, lines: Sequence[Line]) -> int:
 
 def insert_documents(connection: sqlite3.Connection, documents: Sequence[Document]) -> int:
     done = connection.executemany(
-        f"INSERT OR IGNORE INTO documents (kind, key, time, {', '.join(_DOCUMENT_COLUMNS)}, body)"  # noqa: S608
+        f"INSERT OR IGNORE INTO documents (kind, key, time, {', '.join(DOCUMENT_COLUMNS)}, body)"  # noqa: S608
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         documents,
     )
@@ -205,7 +141,7 @@ def line_record(row: Sequence[Any]) -> dict[str, Any]:
     return {
         "execution": execution,
         "attempt": attempt_of(cursor),
-        "seq": cursor & ((1 << _SEQ_BITS) - 1),
+        "seq": cursor & ((1 << SEQ_BITS) - 1),
         "cursor": cursor,
         "time": f"{datetime.fromtimestamp(time // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time % 1000:03d}Z",
         "step": step,
@@ -218,7 +154,7 @@ def line_record(row: Sequence[Any]) -> dict[str, Any]:
 
 
 def attempt_of(cursor: int) -> int:
-    return cursor >> _SEQ_BITS
+    return cursor >> SEQ_BITS
 
 
 def milliseconds(moment: datetime) -> int:

@@ -31,6 +31,9 @@ NEEDS: Final[Mapping[str, Need]] = {
     # Lists show each caller what is theirs.
     **dict.fromkeys(("executions", "failures", "flows", "gatherings", "services", "promises"), ANYONE),
     **dict.fromkeys(("projects", "schedules", "dead-letters", "dead-letter-groups"), ANYONE),
+    **dict.fromkeys(
+        ("search", "search-counts", "search-file", "search-record"), ANYONE
+    ),  # the query is limited
     "replays": Need("anyone", write=_RUN),
     "bulk": Need("anyone", write=_RUN),  # of what one may do that with
     **dict.fromkeys(("bulk-preview", "bulk-stop"), Need("member", write=_RUN)),

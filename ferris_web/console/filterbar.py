@@ -10,7 +10,7 @@ from typing import Any
 from django.http import HttpRequest, QueryDict
 
 from ferris_web.console.filters import PERIODS, Choice
-from ferris_web.executions.listings import Asked, Field, Listing
+from ferris_web.executions.listings import Asked, Field, Filters
 
 _MINE = frozenset(("cursor", "page", "format", "action"))
 """What an address says beside its filters."""
@@ -40,7 +40,7 @@ class Bar:
     """The controls that are shown, and those behind "More filters". `query`: the filters alone, as an address has
     them."""
 
-    listing: Listing
+    listing: Filters
     asked: Asked
     main: list[Control]
     more: list[Control]
@@ -69,10 +69,18 @@ class Bar:
 
 
 def bar(
-    listing: Listing, request: HttpRequest, now: datetime, main: Sequence[str], extra: Sequence[Choice] = ()
+    listing: Filters,
+    request: HttpRequest,
+    now: datetime,
+    main: Sequence[str],
+    extra: Sequence[Choice] = (),
+    periods: Sequence[tuple[str, str]] = PERIODS,
 ) -> Bar:
-    """The bar of a list with the fields `main` in front. `extra`: more options of the field `status`."""
+    """The bar of a list with the fields `main` in front. `extra`: more options of the field `status`. `periods`: the
+    times to choose from; if none of them is "", the first is meant where none is asked for."""
     query = request.GET.copy()
+    if listing.time and periods[0][0] and not any(query.get(name) for name in ("since", "from", "until")):
+        query["since"] = periods[0][0]
     if extra and query.get("status") == extra[0].value:
         del query["status"]
     asked = listing.read(query, now)
@@ -82,7 +90,7 @@ def bar(
     front = [controls[name] for name in main]
     behind = [control for name, control in controls.items() if name not in main]
     if listing.time:
-        chosen = _times(listing, query, asked)
+        chosen = _times(listing, query, asked, periods)
         front += chosen[0]
         behind += chosen[1]
     return Bar(listing, asked, front, behind, plain(query).urlencode(), timeless(query))
@@ -127,7 +135,9 @@ def _control(one: Field, asked: Asked, user: Any, extra: Sequence[Choice]) -> Co
     return Control(one.shown, one.label, "select", value, error, given)
 
 
-def _times(listing: Listing, query: QueryDict, asked: Asked) -> tuple[list[Control], list[Control]]:
+def _times(
+    listing: Filters, query: QueryDict, asked: Asked, known: Sequence[tuple[str, str]]
+) -> tuple[list[Control], list[Control]]:
     """A choice of periods, or the two ends of the time that was chosen."""
     label = next(one.help.split()[0] for one in listing.fields if one.name == "since")
     given = query.get("since", "")
@@ -136,9 +146,9 @@ def _times(listing: Listing, query: QueryDict, asked: Asked) -> tuple[list[Contr
         Control(name, f"{words} (UTC)", "time", _field(asked, key), asked.errors.get(key, ""))
         for name, words, key in (("from", "From", "since"), ("until", "Until", "until"))
     ]
-    if (begin and begin not in dict(PERIODS)) or end:
+    if (begin and begin not in dict(known)) or end:
         return ends, []
-    periods = [Choice(value, text, value == given) for value, text in PERIODS]
+    periods = [Choice(value, text, value == given) for value, text in known]
     return [Control("since", label, "select", given, "", periods)], ends if not begin else [
         Control(one.name, one.label, one.kind) for one in ends
     ]

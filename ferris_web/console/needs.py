@@ -37,6 +37,7 @@ NEEDS: Final[Mapping[str, Need]] = {
             ),
             *("gatherings", "schedules", "replays", "dead-letters", "live", "subscriptions", "notifications"),
             *("list-histogram", "list-export"),
+            *("search", "search-histogram", "search-values", "search-export", "search-record"),
         ),
         ANYONE,
     ),

@@ -27,6 +27,7 @@ _PAGES = (
     ("failures", "Failures", "errors failed"),
     ("flows", "Flows", "graph"),
     ("system-map", "System map", "graph who triggers whom"),
+    ("search", "Search", "find log lines records query kibana"),
     ("events", "Events", "cloudevents"),
     ("event-send", "Send an event", "emit new"),
     ("gatherings", "Gatherings", "batch debounce join"),

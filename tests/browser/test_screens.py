@@ -39,6 +39,7 @@ PAGES = {
     "topic": "/topics/ferris.control/",
     "dead-letters": "/dead-letters/",
     "failures": "/failures/?since=7d",
+    "search": "/search/?q=report*&since=7d",
     "backtest": "/backtest/?service=quakes_alert",
     "why-not": "/services/quakes_alert/why/",
     "buckets": "/objects/",

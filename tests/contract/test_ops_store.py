@@ -227,9 +227,28 @@ FIRST, SECOND, THIRD, FOURTH, FIFTH = (
         ('message:"host refused"', [THIRD]),
         ('step:"load.py" level:info', [SECOND]),
         ("service:nothing", []),
-        ("OR", []),
-        ("NOT", []),
         ("NEAR(a b)", []),
+        ("established OR words", [FIFTH, SECOND]),
+        ("refused AND connection", [FIRST]),
+        ("refused NOT connection", [THIRD]),
+        ("NOT refused", [FIFTH, FOURTH, SECOND]),
+        ("NOT NOT refused", [THIRD, FIRST]),
+        ("established OR refused host-a", [SECOND, FIRST]),
+        ("(established OR refused) host-a", [FIRST]),
+        ("host OR resume -service:quakes_alert", [THIRD, FIRST]),
+        ("-(established OR refused)", [FIFTH, FOURTH]),
+        ("NOT (level:error OR level:info)", [THIRD]),
+        ('"OR"', []),
+        ("service:*_alert", [FIFTH, FOURTH]),
+        ("service:q*es_lo*", [THIRD, SECOND, FIRST]),
+        ("step:*.py -step:main*", [SECOND]),
+        ("step:*", [FIFTH, FOURTH, THIRD, SECOND, FIRST]),
+        ("service:*load?", []),
+        ("service:[q]*", []),
+        ("attempt:>1", [FIFTH]),
+        ("attempt:<=1 refused", [THIRD, FIRST]),
+        ("attempt:*", [FIFTH, FOURTH, THIRD, SECOND, FIRST]),
+        ("execution:e2 cursor:1099511627776", [FOURTH]),
     ],
 )
 def test_searching_lines(written, query, expected):
@@ -250,6 +269,21 @@ def test_searching_lines(written, query, expected):
         ("a " * 41, "more than 40"),
         ("x" * 1001, "longer than"),
         ("a\0b", "NUL"),
+        ("OR", "nothing before"),
+        ("a OR", "follow OR"),
+        ("a NOT", "follow NOT"),
+        ("a AND OR b", "nothing before"),
+        ("(a b", "not closed"),
+        ("a) b", 'no "\\("'),
+        ("()", "nothing between"),
+        ("(" * 11 + "a", "more than 10"),
+        ("level:>error", "holds no numbers"),
+        ("attempt:>many", "needs a number"),
+        ("attempt:>nan", "needs a number"),
+        ("attempt:1*", "whole number"),
+        ("mid*dle", "at a word's end"),
+        ("step:a*b*c*d*e", "more than 3 stars"),
+        ("level:(error OR info)", "a:x OR a:y"),
     ],
 )
 def test_a_bad_query_is_explained(written, query, problem):
@@ -292,6 +326,20 @@ def test_no_text_reaches_the_database_as_a_command(written, text):
         ("-data.mag:5.5", ["b"]),
         ("data.deep.er:y*", ["b"]),
         ("ferrishops:3", ["c"]),
+        ("data.mag:>5.5", ["b"]),
+        ("data.mag:>=5.5", ["c", "b", "a"]),
+        ("data.mag:<6", ["c", "a"]),
+        ("data.mag:>-1 data.mag:<1e3", ["c", "b", "a"]),
+        ("-data.mag:>5.5", ["c", "a"]),
+        ("data.place:>1", []),
+        ("data.felt:>0", []),
+        ("data.place:near*coast", []),
+        ("data.place:*Old*", ["c", "a"]),
+        ("data.felt:*", ["b"]),
+        ("data.felt:1", []),
+        ("data.deep:*", []),
+        ("NOT data.felt:*", ["c", "a"]),
+        ("data.none:* OR flow:FLOW2", ["c"]),
     ],
 )
 def test_searching_events(store, query, expected):
@@ -331,6 +379,44 @@ def test_pages_meet_while_records_arrive(store, query):
     assert read == [f"k{number:02}" for number in reversed(range(25))]
     with pytest.raises(EventError):
         store.search("events", cursor="nonsense")
+
+
+def test_numbers_of_all_sizes_are_compared_as_numbers(store):
+    numbers = [-1e300, -20, -3.5, 0, 0.001, 7, 19, 1e300]
+    store.write("events", [event(str(number), data={"n": number}) for number in numbers])
+    store.write("events", [event("text", data={"n": "8"}), event("huge", data={"n": 10**400})])
+    for bound in (-30, -3.5, 0, 7, 1e12):
+        below = [str(number) for number in numbers if number < bound]
+        assert sorted(found(store, f"data.n:<{bound} -key:huge")) == sorted(below), bound
+        above = [str(number) for number in numbers if number >= bound]
+        assert sorted(found(store, f"data.n:>={bound} -key:huge")) == sorted(above), bound
+
+
+def test_no_query_gets_around_what_it_is_limited_to(written):
+    among = {"service": {"quakes_alert", "none"}}
+    for query in (
+        "",
+        "words OR refused",
+        "-refused",
+        "service:quakes_load OR resume OR words",
+        "NOT service:x",
+    ):
+        assert set(messages(written, query, among=among)) <= {FOURTH, FIFTH}
+    assert messages(written, among=among) == [FIFTH, FOURTH]
+    assert messages(written, among={"service": ()}) == []
+    assert messages(written, among={"service": {"quakes_load' OR 1=1"}}) == []
+    assert written.counts("logs", "service", "", among=among) == {"quakes_alert": 2}
+    assert written.counts("logs", "hour", "", among={"service": ()}) == {}
+    written.write("events", [event("a"), event("b", flow="FLOW2")])
+    assert found(
+        written, "a OR b OR coast", among={"flow": {f"F{n}" for n in range(20_000)} | {"FLOW2"}}
+    ) == ["b"]
+
+
+def test_who_asks_waits_only_so_long(store):
+    store.write("logs", [line(seq, f"w{seq}") for seq in range(50)])
+    assert messages(store, "w7", patience=10) == ["w7"]
+    assert store.counts("logs", "level", patience=10) == {"info": 50}
 
 
 def test_counts(written):
@@ -381,6 +467,19 @@ def test_sqlite_many_batches_prune_and_the_index_stays_sound(tmp_path):
             connection.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM executions").fetchone() == (1,)
+
+
+def test_sqlite_a_search_that_takes_too_long_ends_and_harms_nothing(tmp_path):
+    store = sqlite(tmp_path)
+    store.write("logs", [line(seq, f"common word{seq}") for seq in range(3000)])
+    for call in (
+        lambda: store.search("logs", "step:*.sql", patience=-1),
+        lambda: store.counts("logs", "level", "step:m*", patience=-1),
+    ):
+        with pytest.raises(EventError, match="takes longer") as caught:
+            call()
+        assert caught.value.attribute == "query"
+    assert len(messages(store, "word7", patience=60)) == 1
 
 
 def test_sqlite_a_file_of_another_program_is_left_alone(tmp_path):

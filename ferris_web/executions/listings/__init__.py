@@ -4,7 +4,7 @@ views and bulk work all read them here.
 `fields` is what a filter can be, `lists` the five lists, `histogram` their counts over time.
 """
 
-from ferris_web.executions.listings.fields import Asked, Field, Listing
+from ferris_web.executions.listings.fields import Asked, Field, Filters, Listing
 from ferris_web.executions.listings.lists import (
     DEAD_LETTERS,
     EVENTS,
@@ -23,5 +23,6 @@ __all__ = [
     "SERVICES",
     "Asked",
     "Field",
+    "Filters",
     "Listing",
 ]

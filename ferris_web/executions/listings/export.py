@@ -57,10 +57,10 @@ def written(listing: Listing, rows: Rows, form: str) -> Iterator[bytes]:
     columns = COLUMNS[listing.model]
     names = [name for name, _ in columns]
     if form == "csv":
-        yield _csv([names])
+        yield csv_lines([names])
     for page in _pages(listing, rows, [path for _, path in columns]):
         if form == "csv":
-            yield _csv([[_cell(value) for value in row] for row in page])
+            yield csv_lines([[safe_cell(value) for value in row] for row in page])
         else:
             yield b"".join(
                 orjson.dumps(dict(zip(names, map(_plain, row), strict=True))) + b"\n" for row in page
@@ -87,7 +87,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (int, float, list, dict)) or value is None else str(value)
 
 
-def _cell(value: Any) -> Any:
+def safe_cell(value: Any) -> Any:
     """No cell is taken for a formula by the programs that open such files."""
     plain = _plain(value)
     if isinstance(plain, (list, dict)):
@@ -97,7 +97,8 @@ def _cell(value: Any) -> Any:
     return "" if plain is None else plain
 
 
-def _csv(lines: Sequence[Sequence[Any]]) -> bytes:
+def csv_lines(lines: Sequence[Sequence[Any]]) -> bytes:
+    """Lines of a CSV file (RFC 4180)."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(lines)
     return text.getvalue().encode()

@@ -105,20 +105,13 @@ class Asked:
         return {name: _plain(value) for name, value in self.values.items()}
 
 
-@dataclass(frozen=True)
-class Listing:
-    """One list, in the order `order`; `time` is the field that its times look at."""
+class Filters:
+    """What can be asked for in one filter bar; `time` tells that times are among it."""
 
     name: str
     title: str
-    model: type[Model]
     fields: tuple[Field, ...]
-    order: tuple[str, ...]
-    time: str = ""
-
-    def visible(self, user: Any) -> Rows:
-        """The rows that this person may see."""
-        return scoped(self.model._default_manager.all(), user)
+    time: str
 
     def read(self, query: QueryDict, now: datetime) -> Asked:
         """What a query asks for, by the fields' names or their short ones. Others are not looked at."""
@@ -145,6 +138,22 @@ class Listing:
         for name, value in values.items():
             query[name] = ",".join(value) if isinstance(value, list) else str(value)
         return self.read(query, datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Listing(Filters):
+    """One list, in the order `order`; `time` is the field that its times look at."""
+
+    name: str
+    title: str
+    model: type[Model]
+    fields: tuple[Field, ...]
+    order: tuple[str, ...]
+    time: str = ""
+
+    def visible(self, user: Any) -> Rows:
+        """The rows that this person may see."""
+        return scoped(self.model._default_manager.all(), user)
 
     def found(self, asked: Asked, rows: Rows, *, without: Sequence[str] = ()) -> Rows:
         """Those of these rows that fit; none while something asked for is wrong. `without`: but for these filters."""

@@ -46,7 +46,8 @@ def _equal(column: str) -> Any:
     return lambda rows, value: rows.filter(**{column: value})
 
 
-def _times(column: str, what: str) -> tuple[Field, Field]:
+def times(column: str, what: str) -> tuple[Field, Field]:
+    """The two ends of a time; `what` happened in it."""
     return (
         Field(
             "since", "From", _equal(f"{column}__gte"), f"{what} then or later. Also 15m, 24h, 7d: so long ago.",
@@ -109,7 +110,7 @@ EXECUTIONS = Listing(
         ),
         Field("lane", "Lane", _equal("lane"), "The lane it waits or waited in.", kind="choice", options=_words(LANES)),
         Field("reason", "Reason", _equal("reason"), "Such as script_failed, timeout, executor_lost."),
-        *_times("created_at", "Created"),
+        *times("created_at", "Created"),
     ),
     ("-created_at", "-id"),
     "created_at",
@@ -152,7 +153,7 @@ EVENTS = Listing(
             "Whether it triggered something.", kind="choice",
             options=(("some", "triggered something"), ("none", "triggered nothing")),
         ),
-        *_times("received_at", "Taken in"),
+        *times("received_at", "Taken in"),
     ),
     ("-received_at", "-key"),
     "received_at",
@@ -178,7 +179,7 @@ FLOWS = Listing(
         Field("overdue", "Promises", lambda rows, value: flows_overdue(rows),
               "`true`: only those in which a promise is overdue.", kind="choice", short="promise",
               options=(("overdue", "overdue"),), synonyms={"true": "overdue", "1": "overdue", "false": "", "0": ""}),
-        *_times("started_at", "Begun"),
+        *times("started_at", "Begun"),
     ),
     ("-started_at", "-id"),
     "started_at",
@@ -206,7 +207,7 @@ DEAD_LETTERS = Listing(
             "sent", "Sent again", lambda rows, value: rows.filter(redriven_at__isnull=value == "no"),
             "Whether it was sent on its way again.", kind="choice", options=(("no", "not yet"), ("yes", "sent again")),
         ),
-        *_times("created_at", "Put aside"),
+        *times("created_at", "Put aside"),
     ),
     ("-created_at", "-id"),
     "created_at",

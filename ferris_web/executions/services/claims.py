@@ -307,9 +307,8 @@ def _seal(bound: str) -> str:
 
 def executions_orphaned(now: datetime, *, all_claims: bool) -> list[Execution]:
     """Executions whose executor is gone: the lease ran out, or `all_claims` when no executor can be alive."""
-    claimed = Execution.objects.filter(status="in_progress").only(
-        "id", "attempt", "flow_id", "worker", "service_id"
-    )
+    claimed = Execution.objects.filter(status="in_progress").select_related("service")
+    claimed = claimed.only("id", "attempt", "flow_id", "worker", "service__name")
     return list(claimed if all_claims else claimed.filter(lease_until__lt=now))
 
 

@@ -1,0 +1,242 @@
+"""Searching all operational records: the page, its histogram, the values of a field, a file of it, one record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from ferris.errors import EventError
+from ferris.events import rfc3339
+from ferris.searching import COLUMNS, QueryError
+from ferris_web import wiring
+from ferris_web.console import filterbar
+from ferris_web.console.filters import Choice
+from ferris_web.console.histogram import drawn
+from ferris_web.console.paging import PAGE_SIZE
+from ferris_web.console.views.lists import EXPORT_NAME
+from ferris_web.executions import searched
+from ferris_web.executions.listings.export import FORMS
+from ferris_web.executions.searching import (
+    KINDS,
+    SEARCH,
+    belongs,
+    leaves,
+    over_time,
+    record_get,
+    record_key,
+    search_for,
+)
+
+PERIODS: Final = (
+    ("24h", "last 24 hours"),
+    ("15m", "last 15 minutes"),
+    ("1h", "last hour"),
+    ("7d", "last 7 days"),
+    ("30d", "last 30 days"),
+    ("3650d", "any time"),
+)
+_LINE_FIELDS: Final = ("level", "service", "step", "stream", "attempt", "execution", "flow")
+_MOST_FIELDS = 40
+_WIDEST = 300  # characters of a record in the list
+
+
+@dataclass(frozen=True)
+class Row:
+    """One record as the list shows it."""
+
+    url: str
+    time: datetime
+    title: str
+    service: str
+    level: str
+    text: str
+
+
+def _bar(request: HttpRequest) -> filterbar.Bar:
+    made = filterbar.bar(SEARCH, request, timezone.now(), ("query", "kind"), periods=PERIODS)
+    kind = made.asked.values.get("kind", KINDS[0][0])
+    options = [Choice(value, text, value == kind) for value, text in KINDS]
+    made.main[1] = replace(made.main[1], options=options)  # of one kind at a time: none of them is "any"
+    return made
+
+
+def search(request: HttpRequest) -> HttpResponse:
+    """What fits, newest first."""
+    bar = _bar(request)
+    kind = bar.asked.values.get("kind", "logs")
+    context: dict[str, Any] = {
+        "bar": bar,
+        "kind": kind,
+        "kinds": dict(KINDS)[kind],
+        "kibana": _kibana(request, bar),
+    }
+    try:
+        asked = search_for(request.user, bar.asked)
+        try:
+            found = asked.page(limit=PAGE_SIZE, cursor=request.GET.get("cursor") or None)
+        except EventError as error:
+            if error.attribute != "cursor":
+                raise
+            found = asked.page(limit=PAGE_SIZE)
+        context |= {
+            "rows": [_row(kind, record) for record in found.records],
+            "older": _link(request.GET, cursor=found.cursor) if found.cursor else "",
+            "newest": _link(request.GET) if request.GET.get("cursor") else "",
+            "fields": _fields(kind, found.records),
+            "narrowed": asked.narrowed,
+        }
+    except EventError as error:
+        context |= {"error": error, "pointed": error.pointed() if isinstance(error, QueryError) else None}
+    return render(request, "console/search.html", context)
+
+
+def histogram(request: HttpRequest) -> HttpResponse:
+    """How much fits, over the time: a part of the page."""
+    bar = _bar(request)
+    try:
+        made = over_time(search_for(request.user, bar.asked), timezone.now())
+    except EventError:  # the page says it
+        made = None
+    chart = drawn(made, reverse("console:search"), bar.timeless) if made else None
+    return render(request, "console/parts/histogram.html", {"chart": chart})
+
+
+def values(request: HttpRequest) -> HttpResponse:
+    """The most frequent values of one field in what fits, each with links that ask for it or exclude it."""
+    bar, name = _bar(request), request.GET.get("field", "")[:200]
+    context: dict[str, Any] = {"field": name}
+    try:
+        found = search_for(request.user, bar.asked).counts(name)
+        most = max(found.values(), default=1)
+        context["values"] = [
+            (
+                value,
+                amount,
+                round(100 * amount / most),
+                _more(request, name, value),
+                _more(request, name, value, "-"),
+            )
+            for value, amount in list(found.items())[:10]
+        ]
+        context["others"] = len(found) - 10 if len(found) > 10 else 0
+    except EventError as error:
+        context["error"] = error.problem
+    return render(request, "console/parts/search-values.html", context)
+
+
+def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """What fits as a file, newest first, `searched.MOST` records at most."""
+    form = request.GET.get("format", "csv")
+    try:
+        if form not in FORMS:
+            raise EventError("format", f"expected {' or '.join(FORMS)}")
+        lines = searched.written(search_for(request.user, _bar(request).asked), form)
+    except EventError as error:
+        return HttpResponse(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")
+    answer = StreamingHttpResponse(lines, content_type=FORMS[form])
+    name = EXPORT_NAME.format(name="search", now=timezone.now(), form=form)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def record(request: HttpRequest) -> HttpResponse:
+    """One record, whole, with the ways to what it names."""
+    kind, key = request.GET.get("kind", ""), request.GET.get("key", "")
+    found = record_get(request.user, kind, key)
+    context = {
+        "source": json.dumps(found, indent=2, ensure_ascii=False),
+        "time": datetime.fromisoformat(str(found["time"])),
+        "back": f"{reverse('console:search')}?kind={kind}",
+        "title": {"logs": "Log line", "events": "Event", "lifecycle": "Report", "metrics": "Metric"}[kind],
+        "fields": [(path, str(value), _one(kind, path, value)) for path, value in leaves(found)],
+        "names": belongs(request.user, found),
+        "event": key if kind == "events" else "",
+    }
+    return render(request, "console/search-record.html", context)
+
+
+# --- parts -------------------------------------------------------------------------------------------
+
+
+def _row(kind: str, record: Mapping[str, Any]) -> Row:
+    if kind == "logs":
+        title, text = record["step"] or record["stream"], record["message"]
+    else:
+        title = str(record.get("type") or "")
+        skipped = {*COLUMNS, "time", "id", "specversion", "datacontenttype"}
+        told = ((path, value) for path, value in leaves(record, 60) if path not in skipped)
+        text = "  ".join(f"{path}={value}" for path, value in told)
+    url = f"{reverse('console:search-record')}?{urlencode({'kind': kind, 'key': record_key(kind, record)})}"
+    return Row(
+        url,
+        datetime.fromisoformat(str(record["time"])),
+        title,
+        str(record.get("service") or record.get("source") or ""),
+        str(record.get("level") or "").lower(),
+        text if len(text) <= _WIDEST else text[:_WIDEST] + "…",
+    )
+
+
+def _fields(kind: str, records: Any) -> list[str]:
+    """Those of these records by which one can search on."""
+    if kind == "logs":
+        return list(_LINE_FIELDS) if records else []
+    found = dict.fromkeys(path for record in records for path, _ in leaves(record, 100))
+    known = [name for name in COLUMNS if name in found and name != "key"]
+    rest = sorted(path for path in found if path not in COLUMNS and path.isascii() and '"' not in path)
+    return [*known, *rest][:_MOST_FIELDS]
+
+
+def _link(query: QueryDict, **changed: Any) -> str:
+    rest = filterbar.plain(query)
+    for name, value in changed.items():
+        rest[name] = str(value)
+    return f"{reverse('console:search')}?{rest.urlencode()}"
+
+
+def _more(request: HttpRequest, field: str, value: str, sign: str = "") -> str:
+    """The same search with one more condition; "" for a value that no query can hold."""
+    if '"' in value or "\0" in value:
+        return ""
+    before = request.GET.get("q", "").strip()
+    before = f"({before})" if " OR " in before else before
+    return _link(_without(request.GET, "field"), q=f'{before} {sign}{field}:"{value}"'.strip())
+
+
+def _without(query: QueryDict, *names: str) -> QueryDict:
+    rest = query.copy()
+    for name in names:
+        rest.pop(name, None)
+    return rest
+
+
+def _one(kind: str, path: str, value: Any) -> str:
+    """The search for all records with this value."""
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    if '"' in text or "\0" in text or len(text) > 200 or path in ("time", "seq", "message", "cursor"):
+        return ""
+    query = {"kind": kind, "q": f'{path}:"{text}"', "since": PERIODS[-1][0]}
+    return f"{reverse('console:search')}?{urlencode(query)}"
+
+
+def _kibana(request: HttpRequest, bar: filterbar.Bar) -> str:
+    address = wiring.config().kibana_url
+    if not address or not request.user.is_staff:
+        return ""
+    since, until = bar.asked.values.get("since"), bar.asked.values.get("until")
+    times = f"from:'{_z(since, 'now-24h')}',to:'{_z(until, 'now')}'"
+    return f"{address.rstrip('/')}/app/discover#/?_g=(time:({times}))"
+
+
+def _z(moment: datetime | None, otherwise: str) -> str:
+    return rfc3339(moment) if moment else otherwise
