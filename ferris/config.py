@@ -94,6 +94,9 @@ class Settings:
     kibana_url: str = ""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
+    api_rate: int = (
+        30_000  # requests a minute of each caller of the REST API, to each web process; 0: no limit
+    )
     git_hosts: tuple[
         str, ...
     ] = ()  # that repositories may be fetched from; none: all but this machine itself
@@ -200,6 +203,7 @@ class Settings:
             kibana_url=read.address("FERRIS_KIBANA_URL"),
             metrics_host=read.text("FERRIS_METRICS_HOST", "127.0.0.1"),
             metrics_port=read.whole("FERRIS_METRICS_PORT", 0, low=0, high=65535),
+            api_rate=read.whole("FERRIS_API_RATE", 30_000, low=0, high=10_000_000),
             git_hosts=read.hosts("FERRIS_GIT_HOSTS"),
             source_folders=read.paths("FERRIS_SOURCE_FOLDERS"),
             repository_limit_bytes=read.size("FERRIS_REPOSITORY_LIMIT", 1 << 30) or 1 << 50,

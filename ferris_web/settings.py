@@ -177,6 +177,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["ferris_web.api.needs.RoutePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["ferris_web.api.throttle.PerCaller"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["ferris_web.api.parsing.JsonParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
@@ -198,6 +199,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "ferris_web.api.schema.with_nulls",
         "ferris_web.api.schema.with_problems",
+        "ferris_web.api.schema.with_headers",
     ],
     "ENUM_NAME_OVERRIDES": {
         "ExecutionStatus": "ferris_web.executions.models.STATUSES",

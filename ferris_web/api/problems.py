@@ -65,16 +65,24 @@ KINDS = {
         403,
         "Not allowed",
         "The caller is known, but may not do this. An execution may read its own service's configuration and "
-        "state, and write its own state only.",
+        "state, and write its own state only. `detail` names the role or the scope of a token that it takes.",
     ),
-    "not-found": Kind(404, "Not found", "There is nothing at this address, or it is no longer there."),
+    "not-found": Kind(
+        404,
+        "Not found",
+        "There is nothing at this address, or it is no longer there, or it belongs to a project that the caller is no "
+        "member of. `/api/schema/` lists all addresses.",
+    ),
     "method-not-allowed": Kind(
         405,
         "Method not allowed",
         "This address exists, but not for this method; the header `Allow` lists those.",
     ),
     "not-acceptable": Kind(
-        406, "Not acceptable", "The answer is not to be had in a form that `Accept` asks for."
+        406,
+        "Not acceptable",
+        "The answer is not to be had in a form that `Accept` asks for. Leave the header out, or ask for "
+        "`application/json`.",
     ),
     "conflict": Kind(
         409,
@@ -82,13 +90,22 @@ KINDS = {
         "The request is in order, but not possible as things are: an execution has ended already, a service may "
         "not be run by hand, a name is taken. `detail` says which, and what would help.",
     ),
+    "precondition-failed": Kind(
+        412,
+        "It has changed meanwhile",
+        "What is to be changed is not as the caller saw it (`If-Match`, `If-None-Match`, `seen`). Nothing was written: "
+        "read it again, and change that.",
+    ),
     "too-large": Kind(
-        413, "Too large", "The body is larger than this address takes. `detail` has the limit."
+        413,
+        "Too large",
+        "The body is larger than this address takes. `detail` has the limit: send it in parts, or less of it.",
     ),
     "unsupported-media-type": Kind(
         415,
         "Unsupported media type",
-        "The header `Content-Type` is missing or names a form that is not read here.",
+        "The header `Content-Type` is missing or names a form that is not read here. Most addresses take "
+        "`application/json`; `/api/docs/` says which form each one takes.",
     ),
     "idempotency-key-in-use": Kind(
         409,
@@ -103,7 +120,11 @@ KINDS = {
         "needs a new key; keys are remembered for a day.",
     ),
     "too-many-requests": Kind(
-        429, "Too many requests", "Wait as long as `Retry-After` says, then try again."
+        429,
+        "Too many requests",
+        "The caller has sent more requests in a minute than `RateLimit-Policy` allows. Wait as many seconds as "
+        "`Retry-After` says, then try again; `RateLimit` in each answer says what is left. Many events go in one "
+        "request as a batch. `FERRIS_API_RATE` is the limit.",
     ),
     "fault": Kind(
         500,

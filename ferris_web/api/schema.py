@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _TEXT = {"type": "string"}
@@ -40,6 +40,41 @@ Endpoint = tuple[str, str, str, Callable[..., Any]]
 def documented(endpoints: list[Endpoint]) -> list[Endpoint]:
     """Each address once: with its last slash."""
     return [endpoint for endpoint in endpoints if endpoint[0].endswith("/")]
+
+
+def _header(name: str, told: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": _TEXT, "description": told}
+
+
+_IF_MATCH = _header(
+    "If-Match", "An `ETag` of this address: the change is made to that and to nothing else, else 412."
+)
+_IF_NONE_MATCH = _header("If-None-Match", "An `ETag` of this address: 304 while nothing has changed.")
+_KEY = _header(
+    "Idempotency-Key", "A text that is new for each request: sent again, it is not carried out again."
+)
+
+
+def with_headers(result: dict[str, Any], **context: Any) -> dict[str, Any]:
+    """What every operation of a method understands."""
+    for address, operations in result["paths"].items():
+        if not address.startswith("/api/v1/"):
+            continue
+        for method, operation in operations.items():
+            known = {one["name"] for one in operation.get("parameters", ())}
+            for one in _understood(method, "get" in operations):
+                if one["name"] not in known:
+                    operation.setdefault("parameters", []).append(one)
+    return result
+
+
+def _understood(method: str, shown: bool) -> Iterator[dict[str, Any]]:
+    if method == "get":
+        yield _IF_NONE_MATCH
+    elif method in ("put", "patch", "delete") and shown:
+        yield _IF_MATCH
+    if method in ("post", "patch"):
+        yield _KEY
 
 
 def with_nulls(result: dict[str, Any], **context: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from ferris_web.api import health, metrics, problems
 from ferris_web.api.control import executors, kv, schedules
 from ferris_web.api.control import secrets as secrets_dialect
 from ferris_web.api.needs import NEEDS, RoutePermission
+from ferris_web.api.preconditions import conditional
+from ferris_web.api.throttle import rated
 from ferris_web.api.views import (
     accounts,
     artifacts,
@@ -53,7 +55,7 @@ _SERVICE, _PROJECT = {"scope": Secret.Scope.SERVICE}, {"scope": Secret.Scope.PRO
 
 def route(address: str, view: Any, name: str, **options: Any) -> list[URLPattern]:
     """A route of the REST API with and without its last slash: a redirect would turn a POST into a GET."""
-    shown = view.as_view(**options)
+    shown = rated(conditional(view.as_view(**options)))
     shown.need = NEEDS.get(name)  # for both: only one of them has the name
     return [path(f"api/v1/{address}/", shown, name=name), path(f"api/v1/{address}", shown)]
 

@@ -39,6 +39,7 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
+_CONDITIONS = ("If-Match", "If-None-Match", "Idempotency-Key")
 _PARAMETER = re.compile(r"<\w+:(\w+)>")
 
 
@@ -97,6 +98,8 @@ def test_every_operation_answers_as_its_schema_says(asked: Any, mode: Generation
         )
         @given(case=cases)
         def ask(case: Any) -> None:
+            for name in _CONDITIONS:  # made up, they would keep all changes from happening
+                case.headers.pop(name, None)
             with transaction.atomic():
                 answer = case.call(headers=headers)
                 transaction.set_rollback(True)

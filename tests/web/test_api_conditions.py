@@ -1,0 +1,104 @@
+"""Conditional requests: what has not changed is not sent again, what somebody else has changed is not overwritten."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection
+
+from tests.web.calling import problem_of
+from tests.web.platform import service
+
+pytestmark = pytest.mark.django_db
+CONFIG = "/api/v1/services/mailer/config/"
+
+
+@pytest.fixture(autouse=True)
+def mailer(backends):
+    return service("mailer", "a.happened")
+
+
+def test_what_has_not_changed_is_not_sent_again(api):
+    first = api.get("/api/v1/services/mailer/")
+    tag = first.headers["ETag"]
+    assert "private" in first.headers["Cache-Control"]
+    again = api.get("/api/v1/services/mailer/", If_None_Match=f'"other", {tag}')
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    assert api.get("/api/v1/services/mailer/", If_None_Match='"other"').status_code == 200
+    problem_of(api.get("/api/v1/services/mailer/", If_Match='"other"'), 412)
+    assert (
+        api.get("/api/v1/services/", If_None_Match=api.get("/api/v1/services/").headers["ETag"]).status_code
+        == 304
+    )
+
+
+def test_a_change_is_made_to_what_was_seen(api):
+    api.put(CONFIG, {"n": 1})
+    tag = api.get(CONFIG).headers["ETag"]
+    done = api("PUT", CONFIG, {"n": 2}, If_Match=tag)
+    assert done.status_code == 200
+    assert done.headers["ETag"] == api.get(CONFIG).headers["ETag"] != tag
+    document = problem_of(api("PUT", CONFIG, {"n": 3}, If_Match=tag), 412)
+    assert document["type"].endswith("/problems/precondition-failed/")
+    problem_of(api("DELETE", CONFIG, If_Match=tag), 412)
+    assert api.get(CONFIG).json() == {"n": 2}
+    assert api("DELETE", CONFIG, If_Match=done.headers["ETag"]).status_code == 204
+
+
+@pytest.mark.parametrize("tag", ["*", '"x", *', "x", 'W/"x"', ""])
+def test_only_the_tag_as_it_is_counts(api, tag):
+    there = tag == "*"
+    answer = api("PUT", CONFIG, {"n": 1}, If_Match=tag)
+    assert answer.status_code == (200 if there else 412)
+
+
+def test_every_kind_of_edit(api, user):
+    made = api.post("/api/v1/schedules/", {"service": "mailer", "schedule": "0 0 * * *"}).json()
+    place = f"/api/v1/schedules/{made['id']}/"
+    tag = api.get(place).headers["ETag"]
+    changed = api("PATCH", place, {"active": False}, If_Match=tag)
+    assert changed.status_code == 200, changed.content
+    problem_of(api("PATCH", place, {"active": True}, If_Match=tag), 412)
+    problem_of(api("DELETE", place, If_Match=tag), 412)
+    assert api("DELETE", place, If_Match=changed.headers["ETag"]).status_code == 204
+    problem_of(api("DELETE", place, If_Match=tag), 404)
+
+
+def test_what_is_to_be_new_overwrites_nothing(api, user):
+    user.is_staff = user.is_superuser = True
+    user.save()
+    place, body = "/api/v1/connections/main/", {"url": "sqlite:////tmp/x.db"}
+    assert api("PUT", place, body, If_None_Match="*").status_code in (200, 201)
+    problem_of(api("PUT", place, body, If_None_Match="*"), 412)
+    problem_of(api("PUT", "/api/v1/connections/other/", body, If_Match='"x"'), 412)
+    problem_of(api.get("/api/v1/connections/other/"), 404)
+
+
+def test_what_is_never_shown_has_no_tag(api):
+    problem_of(api("PUT", "/api/v1/services/mailer/secrets/key/", {"value": "x"}, If_Match="*"), 412)
+
+
+def test_a_stranger_learns_nothing(anonymous):
+    problem_of(anonymous("PUT", CONFIG, {}, If_Match='"x"'), 401)
+    problem_of(anonymous("PUT", "/api/v1/services/nothing/config/", {}, If_Match='"x"'), 401)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_at_once_one_wins(api):
+    api.put(CONFIG, {"n": 0})
+    tag = api.get(CONFIG).headers["ETag"]
+    answers = list[int]()
+    together = threading.Barrier(4)
+
+    def change(number: int) -> None:
+        together.wait()
+        answers.append(api("PUT", CONFIG, {"n": number}, If_Match=tag).status_code)
+        connection.close()
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [200, 412, 412, 412]

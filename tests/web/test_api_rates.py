@@ -1,0 +1,69 @@
+"""How many requests a caller may send, and what answers say of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ferris_web import wiring
+from ferris_web.accounts.models import User
+from ferris_web.accounts.services import token_create
+from ferris_web.api import throttle
+from tests.web.calling import Caller, problem_of
+
+pytestmark = pytest.mark.django_db
+PLACE = "/api/v1/event-types/"
+
+
+@pytest.fixture(autouse=True)
+def five(monkeypatch, backends):
+    throttle.forget()
+    limited = replace(wiring.config(), api_rate=5)
+    monkeypatch.setattr(wiring, "config", lambda: limited)
+    yield
+    throttle.forget()
+
+
+def test_answers_say_what_is_left(api):
+    answers = [api.get(PLACE) for _ in range(3)]
+    assert [answer.headers["RateLimit-Policy"] for answer in answers] == ['"caller";q=5;w=60'] * 3
+    assert [answer.headers["RateLimit"].partition(";t=")[0] for answer in answers] == [
+        f'"caller";r={left}' for left in (4, 3, 2)
+    ]
+
+
+def test_who_sends_too_many_is_told_to_wait(api, user):
+    for _ in range(5):
+        assert api.get(PLACE).status_code == 200
+    refused = api.post("/api/v1/events/", {})
+    document = problem_of(refused, 429)
+    assert document["type"].endswith("/problems/too-many-requests/")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 12
+    assert refused.headers["RateLimit"].startswith('"caller";r=0;')
+    problem_of(Caller(token_create(user)).get(PLACE), 429)  # another token is no way around
+    other = Caller(token_create(User.objects.create_user("bob", password="a long password")))
+    assert other.get(PLACE).status_code == 200
+
+
+def test_a_conditional_change_counts_once(api, user):
+    api.put("/api/v1/services/x/config/", {})
+    before = api.get(PLACE).headers["RateLimit"]
+    api("DELETE", "/api/v1/services/x/config/", If_Match='"a"')
+    after = api.get(PLACE).headers["RateLimit"]
+    assert [text.split(";")[1] for text in (before, after)] == ["r=3", "r=1"]
+
+
+def test_counting_asks_the_database_nothing(api, django_assert_num_queries, monkeypatch):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    api.get(PLACE)
+    with CaptureQueriesContext(connection) as counted:
+        api.get(PLACE)
+    unlimited = replace(wiring.config(), api_rate=0)
+    monkeypatch.setattr(wiring, "config", lambda: unlimited)
+    with CaptureQueriesContext(connection) as free:
+        answer = api.get(PLACE)
+    assert len(counted) == len(free)
+    assert "RateLimit" not in answer.headers
