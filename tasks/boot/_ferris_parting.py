@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+PASSING = ("site", "sitecustomize", "_ferris_warm", "_ferris_parting", "_ferris_confine")
+"""Modules of a server that leave their place in `sys.modules` before a script begins: `site` when its import ends,
+which puts it behind the others, and ours for good."""
 MOST = 20_000
 """Objects of a script that are looked at. To free more than that costs more than is saved."""
 
@@ -40,6 +43,11 @@ class _Known:
     """How far the stack reaches in `_part`, and how much of libraries is mapped: from a trial."""
     trial: int | None = None
     """In the child that tries it out: where it tells."""
+    modules: dict[str, Any]
+    """The server's, by name."""
+    last: str
+    """The last one of those that its children keep, which are so many as `stay` says."""
+    stay: int
     young: list[Any]
     """Something that the script's collector looks at: missing when the script had it look at nothing any more."""
 
@@ -76,6 +84,9 @@ def settle(flush_all: Callable[[None], int]) -> None:
     for name, module in sys.modules.items():
         if name not in ("sys", "builtins", "__main__"):  # whose parts Python frees by hand
             _kept.append((name, module))
+    _known.modules = dict(_kept)
+    stay = [name for name in sys.modules if name not in PASSING]
+    _known.stay, _known.last = len(stay), stay[-1]
     _kept.append(("", _kept))
     gc.collect()
     gc.freeze()
@@ -102,14 +113,14 @@ def _part(kept: list[Any], modules: dict[str, Any], objects: Callable[[], list[A
     if not kept or threads() or not _harmless(young):
         gc.unfreeze()
         return
-    if _is_over(kept, modules, young):
+    if _is_over(modules, young):
         os._exit(0)
     for name, module in kept:
         if modules.get(name) is module:
             del modules[name]
 
 
-def _is_over(kept: list[Any], modules: dict[str, Any], young: list[Any]) -> bool:
+def _is_over(modules: dict[str, Any], young: list[Any]) -> bool:
     """True when all that is left to Python is to free memory, and then to end with status 0.
 
     No list says with which status a script ends, so this looks at what Python does on the way. A script that cannot
@@ -132,7 +143,7 @@ def _is_over(kept: list[Any], modules: dict[str, Any], young: list[Any]) -> bool
         or sys.stdout is not known.streams[0]
         or sys.stderr is not known.streams[1]
         or known.warnings.filters != known.filters
-        or not _only_python(kept, modules, known.loaders)
+        or not _only_python(known, modules)
         or not any(one is known.young for one in young)
         or any(
             issubclass(type(one), type) and hasattr(one, "__del__") for one in young
@@ -153,15 +164,23 @@ def _is_over(kept: list[Any], modules: dict[str, Any], young: list[Any]) -> bool
     return known.flush_all(None) == 0
 
 
-def _only_python(kept: list[Any], modules: dict[str, Any], loaders: tuple[type, ...]) -> bool:
-    """True when the modules that the script imported are source code."""
-    of_server = dict(kept)
-    for name, module in modules.items():
-        if of_server.get(name) is not module and name not in ("sys", "builtins", "__main__"):
+def _only_python(known: _Known, modules: dict[str, Any]) -> bool:
+    """True when the modules that the script imported are source code.
+
+    They stand behind the server's, none of which is missing: to look at those as well would copy their pages. What
+    stands in the place of one of them is looked at as every object is.
+    """
+    own = 0
+    for name in reversed(modules):
+        module = modules[name]
+        if name == known.last and module is known.modules[name]:
+            break
+        own += 1
+        if module is not known.modules.get(name):
             spec = getattr(module, "__spec__", None)
-            if spec is None or type(spec.loader) not in loaders:
+            if spec is None or type(spec.loader) not in known.loaders:
                 return False
-    return True
+    return len(modules) == known.stay + own
 
 
 def _place() -> bytes:

@@ -141,6 +141,11 @@ SCRIPTS = {
     "flush_fails": "import os\nprint('x', end='')\nos.close(1)",
     "many_objects": TELLS + "import json\njson.many = [[n] for n in range(100_000)]\njson.many.append(Tells('last'))",
     "a_module_replaced": TELLS + "import sys\nsys.modules['json'] = Tells('instead')",
+    "a_module_imported_again": "import json, sys\ndel sys.modules['json']\nimport json\nprint(json.dumps([1]), end='')",
+    "modules_in_another_order": (
+        "import sys, readline\nfound = dict(reversed(sys.modules.items()))\nsys.modules.clear()\n"
+        "sys.modules.update(found)\nprint('end', end='')"
+    ),
     "modules_emptied": TELLS + "import sys\na = Tells('a')\nsys.modules.clear()",
     "async_left": (
         "import asyncio\nasync def f():\n"
