@@ -8,7 +8,7 @@ and attribute names are read without regard to case.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ferris.errors import FerrisError
@@ -77,7 +77,7 @@ class In:
 class Call:
     name: str
     arguments: tuple[Node, ...]
-    position: int
+    position: int = field(compare=False, repr=False)
 
 
 Node = Literal | Attribute | Exists | Unary | Binary | Like | In | Call

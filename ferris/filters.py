@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ferris.attributes import kind_of, shown
 from ferris.events import Event, rfc3339
@@ -34,6 +34,26 @@ Clause = list[tuple[Path, Posting]]
 """Where an index finds an event that passes: under one of these."""
 Look = Callable[[str], Any]
 """What an event holds under a filter's outermost key."""
+
+
+class Condition(Protocol):
+    """One of the things that a rule asks, all of which an event has to meet."""
+
+    @property
+    def clause(self) -> Clause | None:
+        """Where an index finds an event that meets it; None: nothing finds it."""
+
+    @property
+    def exact(self) -> bool:
+        """True when an event that is found there meets it for certain."""
+
+    @property
+    def key(self) -> str | None:
+        """Conditions with equal keys are equal. None: no other is known to be."""
+
+    def holds(self, look: Look) -> bool | None:
+        """Whether an event meets it. None: only the whole rule can tell, as when a list lies on the way to a field:
+        of a list of objects, one has to match as a whole."""
 
 
 class Absent:
@@ -58,7 +78,9 @@ def leaves(value: Any) -> Iterator[Any]:
 class Leaf:
     """The alternatives for one field."""
 
-    __slots__ = ("absent", "equal", "exact", "path", "pattern", "postings", "present", "steps", "tests")
+    __slots__ = (
+        "__weakref__", "absent", "equal", "exact", "path", "pattern", "postings", "present", "steps", "tests",
+    )  # fmt: skip
 
     def __init__(self, steps: Path, path: str, pattern: Any) -> None:
         self.steps, self.path, self.pattern = steps, path, pattern
@@ -96,6 +118,7 @@ class Leaf:
                 postings.append(posting)
         self.equal, self.tests = frozenset(equal), tuple(tests)
         self.postings = None if postings is None else tuple(postings)
+        self.exact = self.exact and postings is not None
 
     def _exists(self, path: str, operand: Any) -> Posting | None:
         if type(operand) is not bool:
@@ -125,9 +148,24 @@ class Leaf:
     def failure(self, value: Any, look: Look) -> tuple[str, Any, Any] | None:
         return None if self.matches(value, look) else (self.path, self.pattern, value)
 
-    def clauses(self) -> Iterator[Clause]:
-        if self.postings is not None:
-            yield [(self.steps, posting) for posting in self.postings]
+    @property
+    def key(self) -> str:
+        return f"{self.steps!r} {self.pattern!r}"
+
+    @property
+    def clause(self) -> Clause | None:
+        return None if self.postings is None else [(self.steps, posting) for posting in self.postings]
+
+    def holds(self, look: Look) -> bool | None:
+        value = look(self.steps[0])
+        for name in self.steps[1:]:
+            if type(value) is dict:
+                value = value.get(name, ABSENT)
+            elif type(value) is list or isinstance(value, Mapping):
+                return None
+            else:
+                value = ABSENT
+        return self.matches(value, look)
 
     def fields(self) -> Iterator[Path]:
         yield self.steps
@@ -198,14 +236,15 @@ class Node:
                 )
         return None
 
-    def clauses(self) -> Iterator[Clause]:
-        """Every clause an index may use; a "$or" gives one when each of its branches does."""
+    def conditions(self) -> Iterator[Condition]:
+        """What this object asks, in parts: its leaves, however deep, and its choices."""
         for _, child in self.children:
-            yield from child.clauses()
+            if isinstance(child, Leaf):
+                yield child
+            else:
+                yield from child.conditions()
         for choice in self.choices:
-            branches = [next(branch.clauses(), None) for branch in choice]
-            if None not in branches:
-                yield [place for branch in branches for place in branch or ()]
+            yield Choice(self, choice)
 
     def fields(self) -> Iterator[Path]:
         for _, child in self.children:
@@ -218,10 +257,41 @@ class Node:
 Compile = Callable[[Path, str, Any], Leaf | Node]
 
 
+class Choice:
+    """A "$or" as a condition: found where each of its branches is found."""
+
+    __slots__ = ("__weakref__", "_branches", "_inside", "clause", "exact")
+
+    def __init__(self, node: Node, branches: tuple[Node, ...]) -> None:
+        asked = [list(branch.conditions()) for branch in branches]
+        found = [next((one.clause for one in parts if one.clause is not None), None) for parts in asked]
+        self.clause = None if None in found else [place for clause in found for place in clause or ()]
+        self.exact = all(len(parts) == 1 and parts[0].exact for parts in asked)
+        self._branches, self._inside = branches, bool(node.path)
+
+    @property
+    def key(self) -> str | None:
+        return None
+
+    def holds(self, look: Look) -> bool | None:
+        """Inside an object, the object may be a list of them, of which one has to match as a whole."""
+        return None if self._inside else chosen(self._branches, look)
+
+
+def chosen(branches: tuple[Node, ...], look: Look) -> bool:
+    """Whether an event matches one of these patterns."""
+    for branch in branches:
+        if all(part.matches(look(name), look) for name, part in branch.children) and all(
+            chosen(inner, look) for inner in branch.choices
+        ):
+            return True
+    return False
+
+
 class Filter:
     """A compiled filter: call it with an event."""
 
-    __slots__ = ("__weakref__", "_root")
+    __slots__ = ("_root",)
 
     def __init__(self, pattern: Mapping[str, Any], *, any_object: bool = False) -> None:
         self._root = Node((), "", pattern, _compile if any_object else _compile_root)
@@ -234,18 +304,7 @@ class Filter:
         for name, part in root.children:
             if not part.matches(look(name), look):
                 return False
-        return not root.choices or self._chosen(root, look)
-
-    def _chosen(self, node: Node, look: Look) -> bool:
-        for choice in node.choices:
-            for branch in choice:
-                if all(part.matches(look(name), look) for name, part in branch.children) and (
-                    not branch.choices or self._chosen(branch, look)
-                ):
-                    break
-            else:
-                return False
-        return True
+        return all(chosen(choice, look) for choice in root.choices)
 
     def failure(self, event: Event) -> tuple[str, Any, Any] | None:
         """Why it doesn't match: (path, expected, seen), or None when it does."""
@@ -261,23 +320,13 @@ class Filter:
                 return failure
         return node.no_choice(lambda branch: self._reason(branch, look))
 
-    def clauses(self) -> Iterator[Clause]:
-        """Where an index may find it: an event that passes is under one posting of every clause."""
-        return self._root.clauses()
+    def conditions(self) -> Iterator[Condition]:
+        """Its parts: an event passes when it meets all of them."""
+        return self._root.conditions()
 
     def fields(self) -> Iterator[Path]:
         """Every field that it looks at."""
         return self._root.fields()
-
-    @property
-    def exact(self) -> bool:
-        """True when its one clause says all: an event found there passes."""
-        part: Leaf | Node = self._root
-        while isinstance(part, Node):
-            if part.choices or len(part.children) != 1:
-                return False
-            part = part.children[0][1]
-        return part.exact and part.postings is not None
 
 
 def compile_filter(pattern: Any, *, any_object: bool = False) -> Filter:

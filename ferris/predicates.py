@@ -140,7 +140,9 @@ def _wildcard(path: str, operand: Any) -> Predicate:
     longest = max(
         [("prefix", first), ("suffix", last), *(("contains", part) for part in middle)], key=_length
     )
-    return Predicate(test, longest if longest[1] else ("present", None))
+    if not longest[1]:
+        return Predicate(test, ("present", None))
+    return Predicate(test, longest, not middle and least == _length(longest))
 
 
 def _length(posting: tuple[str, str]) -> int:
@@ -201,8 +203,11 @@ def _numeric(path: str, operand: Any) -> Predicate:
         raise FilterError(
             path, f"has the lower bound {low} and the upper one {high}; expected it to be greater"
         )
-    above, below = _half(operand[0], low).test, _half(operand[2], high).test
-    return Predicate(lambda value: above(value) and below(value), ("between", (low, high)))
+    above, (least, _), one = _side(operand[0], low)
+    below, (_, most), other = _side(operand[2], high)
+    if least > most:  # nothing lies between, and an index takes no such range
+        least, most, one = low, high, False
+    return Predicate(lambda value: above(value) and below(value), ("between", (least, most)), one and other)
 
 
 def _half(sign: str, bound: float) -> Predicate:
@@ -210,21 +215,41 @@ def _half(sign: str, bound: float) -> Predicate:
         return Predicate(
             lambda value: type(value) in (int, float) and value == bound, ("equal", ("number", bound)), True
         )
-    if sign == ">":
-        return Predicate(
-            lambda value: type(value) in (int, float) and value > bound, ("between", (bound, math.inf))
-        )
-    if sign == ">=":
-        return Predicate(
-            lambda value: type(value) in (int, float) and value >= bound, ("between", (bound, math.inf))
-        )
-    if sign == "<":
-        return Predicate(
-            lambda value: type(value) in (int, float) and value < bound, ("between", (-math.inf, bound))
-        )
-    return Predicate(
-        lambda value: type(value) in (int, float) and value <= bound, ("between", (-math.inf, bound))
-    )
+    test, ends, exact = _side(sign, bound)
+    return Predicate(test, ("between", ends), exact)
+
+
+def _side(sign: str, bound: float) -> tuple[Test, tuple[float, float], bool]:
+    """What is on that side of a bound: the test, the range that holds it, and whether the range says it all.
+
+    A range holds its ends. Between a number and the next one that a float can be lies no other, and no integer,
+    unless the number is too large for floats to be exact.
+    """
+    exact = sign in (">=", "<=") or abs(bound) < _EXACT
+    if sign in (">", ">="):
+        low = math.nextafter(bound, math.inf) if sign == ">" and exact else bound
+        return functools.partial(_above if sign == ">" else _at_least, bound), (low, math.inf), exact
+    high = math.nextafter(bound, -math.inf) if sign == "<" and exact else bound
+    return functools.partial(_below if sign == "<" else _at_most, bound), (-math.inf, high), exact
+
+
+_EXACT = 2**52
+
+
+def _above(bound: float, value: Any) -> bool:
+    return type(value) in (int, float) and value > bound
+
+
+def _at_least(bound: float, value: Any) -> bool:
+    return type(value) in (int, float) and value >= bound
+
+
+def _below(bound: float, value: Any) -> bool:
+    return type(value) in (int, float) and value < bound
+
+
+def _at_most(bound: float, value: Any) -> bool:
+    return type(value) in (int, float) and value <= bound
 
 
 def _number(path: str, value: Any) -> int | float:

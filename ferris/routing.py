@@ -12,11 +12,11 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 from ferris.events import Event
-from ferris.filters import ABSENT, Filter, Look, attribute, compile_filter
-from ferris.index import Group, Index, Rule
+from ferris.filters import ABSENT, Condition, Filter, Look, attribute, compile_filter
+from ferris.index import Index, Shared
+from ferris.index_group import Group
 from ferris.predicates import FilterError
 from ferris.rules import CesqlRule, cast
 
@@ -37,11 +37,10 @@ class Trigger:
     cesql: str | None = None
 
 
-Key = tuple[str, bool] | None
+Key = str | None
 """What a trigger asks beside its type, as text: equal keys are equal rules. None: it asks nothing."""
 Refused = Callable[[Trigger, FilterError | ValueError], None]
-_Entry = tuple[int, Trigger, Key, "Rule | None"]
-_Place = tuple[str, Key, int]
+_Entry = tuple[int, Trigger, Key, tuple[Condition, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +67,34 @@ class _Bucket:
 
     __slots__ = ("_groups", "_index", "_open")
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._open: dict[int, Trigger] = {}
         self._groups: dict[Key, Group] = {}
-        self._index = Index()
+        self._index = Index(shared)
 
     def add(self, entries: Iterable[_Entry]) -> None:
         fresh = []
-        for number, trigger, key, rule in entries:
-            if rule is None:
+        for number, trigger, key, conditions in entries:
+            if key is None:
                 self._open[number] = trigger
                 continue
             group = self._groups.get(key)
             if group is None:
-                group = self._groups[key] = Group(rule)
+                group = self._groups[key] = Group(conditions)
                 fresh.append(group)
-            group.members.append((number, trigger))
+            group.add(number, trigger)
         self._index.add(fresh)
 
-    def remove(self, numbers: dict[Key, set[int]]) -> None:
-        """Take out triggers, given by number under the key of their rule."""
+    def remove(self, numbers: Iterable[tuple[int, Key]]) -> None:
+        """Take out triggers, given by number and the key of their rule."""
         empty = []
-        for key, gone in numbers.items():
+        for number, key in numbers:
             if key is None:
-                for number in gone:
-                    del self._open[number]
+                del self._open[number]
                 continue
             group = self._groups[key]
-            group.members = [member for member in group.members if member[0] not in gone]
-            if not group.members:
+            group.remove(number)
+            if group.member is None:
                 empty.append(self._groups.pop(key))
         self._index.remove(empty)
 
@@ -107,9 +105,27 @@ class _Bucket:
         if self._open:
             found.update(self._open)
         for group in self._index.candidates(look):
-            members = group.members
-            if members and members[0][0] not in found and (group.certain or group.rule.passes(look)):
-                found.update(members)
+            member = group.member
+            if member is None or group.number in found:
+                continue
+            if not group.rest or _meets(group, look):
+                found[group.number] = member
+                if group.others is not None:
+                    found.update(group.others)
+
+
+def _meets(group: Group, look: Look) -> bool:
+    """Whether the event meets the rest of what these triggers ask."""
+    for condition in group.rest:
+        holds = condition.holds(look)
+        if holds:
+            continue
+        if holds is None:
+            if group.rule is None:  # kept from now on: such events mostly come again
+                group.rule = rule_of(group.member)
+            return bool(group.rule.passes(look))
+        return False
+    return True
 
 
 class _Held(dict[str, Any]):
@@ -137,10 +153,10 @@ class RoutingTable:
     def __init__(self, triggers: Iterable[Trigger], refused: Refused | None = None) -> None:
         self._exact: dict[str, _Bucket] = {}
         self._prefix: dict[str, _Bucket] = {}
-        self._any = _Bucket()
+        self._shared = Shared()
+        self._any = _Bucket(self._shared)
         self._size = self._next = 0
-        self._rules: WeakValueDictionary[Key, Rule] = WeakValueDictionary()
-        self._places: dict[str, list[_Place]] = {}
+        self._held: dict[str, tuple[tuple[int, Trigger], ...]] = {}
         with no_collection():
             self._add(triggers, refused)
 
@@ -155,41 +171,34 @@ class RoutingTable:
         self, triggers: Iterable[Trigger], refused: Refused | None, before: Callable[[], None] | None = None
     ) -> None:
         entries: dict[str, list[_Entry]] = {}
+        asked: dict[Key, tuple[Condition, ...]] = {None: ()}
         for trigger in triggers:
             try:
                 check_pattern(trigger.event_type)
                 key = _key(trigger)
-                rule = None if key is None else self._rule(key, trigger)
+                if key not in asked:
+                    asked[key] = conditions_of(trigger)
             except (FilterError, ValueError) as error:
                 if refused is None:
                     raise
                 refused(trigger, error)
                 continue
-            entries.setdefault(trigger.event_type, []).append((self._next, trigger, key, rule))
+            entries.setdefault(trigger.event_type, []).append((self._next, trigger, key, asked[key]))
             self._next += 1
         if before is not None:
             before()
         for event_type, members in entries.items():
-            for number, trigger, key, _ in members:
-                self._places.setdefault(trigger.service_id, []).append((event_type, key, number))
+            for number, trigger, _, _ in members:
+                held = self._held.get(trigger.service_id, ())
+                self._held[trigger.service_id] = (*held, (number, trigger))
             self._size += len(members)
             self._bucket(event_type).add(members)
 
-    def _rule(self, key: Key, trigger: Trigger) -> Rule:
-        """Compiled once for all that ask the same, whatever the event type."""
-        rule = self._rules.get(key)
-        if rule is None:
-            made = rule_of(trigger)
-            if made is None:
-                raise AssertionError("a trigger with a filter has a rule")
-            rule = self._rules[key] = made
-        return rule
-
     def _remove(self, services: Iterable[str]) -> None:
-        gone: dict[str, dict[Key, set[int]]] = {}
+        gone: dict[str, list[tuple[int, Key]]] = {}
         for service in services:
-            for event_type, key, number in self._places.pop(service, ()):
-                gone.setdefault(event_type, {}).setdefault(key, set()).add(number)
+            for number, trigger in self._held.pop(service, ()):
+                gone.setdefault(trigger.event_type, []).append((number, _key(trigger)))
                 self._size -= 1
         for event_type, numbers in gone.items():
             bucket = self._bucket(event_type)
@@ -225,8 +234,8 @@ class RoutingTable:
         if pattern == ANY:
             return self._any
         if pattern.endswith(".*"):
-            return self._prefix.setdefault(pattern[:-2], _Bucket())
-        return self._exact.setdefault(pattern, _Bucket())
+            return self._prefix.setdefault(pattern[:-2], _Bucket(self._shared))
+        return self._exact.setdefault(pattern, _Bucket(self._shared))
 
     def _buckets(self, event_type: str) -> Iterator[_Bucket]:
         yield self._any
@@ -244,8 +253,8 @@ class RoutingTable:
 
 def _key(trigger: Trigger) -> Key:
     if trigger.filter is not None:
-        return repr(trigger.filter), False
-    return None if trigger.cesql is None else (trigger.cesql, True)
+        return f"filter {trigger.filter!r}"
+    return None if trigger.cesql is None else f"cesql {trigger.cesql}"
 
 
 @contextlib.contextmanager
@@ -265,6 +274,12 @@ def rule_of(trigger: Trigger) -> Filter | CesqlRule | None:
     if trigger.filter is not None:
         return compile_filter(trigger.filter)
     return None if trigger.cesql is None else CesqlRule(trigger.cesql)
+
+
+def conditions_of(trigger: Trigger) -> tuple[Condition, ...]:
+    """What the trigger asks beside its type, in parts. FilterError when that is no filter."""
+    rule = rule_of(trigger)
+    return () if rule is None else tuple(rule.conditions())
 
 
 def check_pattern(pattern: str) -> None:

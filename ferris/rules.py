@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ferris.cesql import Expression, attributes_of, compile_node
-from ferris.cesql_functions import Failure, to_integer, to_text
+from ferris.cesql import Expression, Run, attributes_of, compile_node
+from ferris.cesql_functions import Failure, to_boolean, to_integer, to_text
 from ferris.cesql_syntax import (
     Attribute,
     Binary,
@@ -37,9 +37,7 @@ _TEXTS: Final = frozenset({"id", "source", "type", "subject", "datacontenttype",
 class CesqlRule:
     """A compiled expression over the attributes of events."""
 
-    __slots__ = ("__weakref__", "_expression")
-
-    exact = False
+    __slots__ = ("_expression",)
 
     def __init__(self, text: Any) -> None:
         """FilterError when it is no expression, or one that nothing can pass; its path is empty."""
@@ -80,11 +78,34 @@ class CesqlRule:
                 break
         return "cesql", self._expression.text, seen
 
-    def clauses(self) -> Iterator[Clause]:
-        for part in _conjuncts(self._expression.tree):
-            clause = _clause(part)
-            if clause is not None:
-                yield clause
+    def conditions(self) -> Iterator[Conjunct]:
+        """Its parts: an event passes when it meets all of them."""
+        parts = list(_conjuncts(self._expression.tree))
+        return (Conjunct(part, alone=len(parts) == 1) for part in parts)
+
+
+class Conjunct:
+    """One of the parts that AND joins, as a condition."""
+
+    __slots__ = ("__weakref__", "_alone", "_node", "_run", "clause", "exact")
+
+    def __init__(self, node: Node, *, alone: bool) -> None:
+        self._node, self._alone = node, alone
+        self._run: Run | None = None
+        self.clause, self.exact = _clause(node)
+
+    @property
+    def key(self) -> str:
+        return f"{self._node!r} {self._alone}"
+
+    def holds(self, look: Look) -> bool:
+        if self._run is None:  # most conditions of a table are never asked: the index has said all
+            self._run = compile_node(self._node)
+        try:
+            value = self._run(getter(look))
+            return value is True if self._alone else to_boolean(value)
+        except Failure:
+            return False
 
 
 def getter(look: Look) -> Any:
@@ -122,40 +143,47 @@ def _conjuncts(tree: Node) -> Iterator[Node]:
         yield tree
 
 
-def _clause(node: Node) -> Clause | None:
+_Place = tuple[Clause | None, bool]
+"""Where an index finds what meets a part, and whether all that it finds there does."""
+_NOWHERE: Final[_Place] = None, False
+
+
+def _clause(node: Node) -> _Place:
     match node:
         case Binary("OR", left, right):
-            first, second = _clause(left), _clause(right)
-            return None if first is None or second is None else first + second
+            first, second = _clause(left)[0], _clause(right)[0]
+            # not exact: an error in the left part lets nothing pass
+            return _NOWHERE if first is None or second is None else (first + second, False)
         case Binary("AND", left, right):
-            return _clause(left) or _clause(right)
+            return _clause(left)[0] or _clause(right)[0], False
         case Exists(name):
-            return [(_text(name), ("present", None))]
+            return [(_text(name), ("present", None))], True
         case Like(Attribute(name), pattern):
-            return [(_text(name), _like(pattern))]
+            posting, exact = _like(pattern)
+            return [(_text(name), posting)], exact
         case In(Attribute(name), items) if all(isinstance(item, Literal) for item in items):
             texts = [to_text(item.value) for item in items if isinstance(item, Literal)]
             # an integer or a boolean in the event casts the items to its own type: '01' is 1 then
             plain = all(not re.fullmatch(r"[+-]?[0-9]+|(?i:true|false)", text) for text in texts)
-            return [(_text(name), ("equal", text)) for text in texts] if plain else None
+            return ([(_text(name), ("equal", text)) for text in texts], True) if plain else _NOWHERE
         case Binary(sign, Attribute(name), Literal(value)):
             return _comparison(sign, name, value)
-    return None
+    return _NOWHERE
 
 
-def _comparison(sign: str, name: str, value: Value) -> Clause | None:
+def _comparison(sign: str, name: str, value: Value) -> _Place:
     if sign == "=" and type(value) is str:
-        return [(_text(name), ("equal", value))]
+        return [(_text(name), ("equal", value))], True
     if type(value) is int:
         ranges: dict[str, Posting] = {
             "=": ("equal", key_of(value)),
-            "<": ("between", (-math.inf, value)),
+            "<": ("between", (-math.inf, value - 1)),
             "<=": ("between", (-math.inf, value)),
-            ">": ("between", (value, math.inf)),
+            ">": ("between", (value + 1, math.inf)),
             ">=": ("between", (value, math.inf)),
         }
-        return [((INTEGER + name,), ranges[sign])] if sign in ranges else None
-    return None
+        return ([((INTEGER + name,), ranges[sign])], True) if sign in ranges else _NOWHERE
+    return _NOWHERE
 
 
 def _text(name: str) -> Path:
@@ -163,16 +191,19 @@ def _text(name: str) -> Path:
     return (name if name in _TEXTS else TEXT + name,)
 
 
-def _like(pattern: str) -> Posting:
-    """The longest of the texts at the beginning, at the end, and between the wildcards."""
-    parts = [""]
+def _like(pattern: str) -> tuple[Posting, bool]:
+    """The longest of the texts at the beginning, at the end, and between the wildcards; and whether it is all."""
+    parts, wild = [""], ""
     for letter in re.findall(r"\\[%_]|.", pattern, re.DOTALL):
         if letter in ("%", "_"):
             parts.append("")
+            wild += letter
         else:
             parts[-1] += letter[-1]
-    if len(parts) == 1:
-        return "equal", parts[0]
+    if not wild:
+        return ("equal", parts[0]), True
     offers = [("prefix", parts[0]), ("suffix", parts[-1]), *(("contains", part) for part in parts[1:-1])]
     best = max(offers, key=lambda offer: len(offer[1]))
-    return best if best[1] else ("present", None)
+    if not best[1]:
+        return ("present", None), wild == "%"
+    return best, wild == "%" and "" in parts

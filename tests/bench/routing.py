@@ -31,32 +31,45 @@ _KINDS: tuple[Callable[[int], dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def measure(services: int, count: int) -> dict[str, float]:
-    """Events per second and per event what matched, seconds to build the table and to change ten services of it,
-    bytes per service."""
-    triggers = mixed(services)
-    began = time.process_time()
-    table = RoutingTable(triggers)
-    built = time.process_time() - began
-    changed = [
-        dataclasses.replace(one, event_type=f"{one.event_type}.changed")
-        for one in triggers[: min(10, services)]
-    ]
+def measure(sizes: Sequence[int], count: int) -> dict[int, dict[str, float]]:
+    """By number of services: events per second and per event what matched, seconds to build the table and to change
+    ten services of it, bytes per service.
+
+    CPU time. The sizes take turns, so that whatever else the machine does meets them alike.
+    """
+    mixes = {services: mixed(services) for services in sizes}
+    tables, figures = dict[int, RoutingTable](), dict[int, dict[str, float]]()
+    for services, triggers in mixes.items():
+        began = time.process_time()
+        tables[services] = RoutingTable(triggers)
+        figures[services] = {
+            "build_seconds": time.process_time() - began,
+            "change_seconds": _changing(tables[services], triggers[: min(10, services)]),
+        }
+    sent = {services: [event(n, services) for n in range(count)] for services in sizes}
+    rates: dict[int, list[float]] = {services: [] for services in sizes}
+    for _ in range(_ROUNDS):
+        for services, table in tables.items():
+            rates[services].append(_rate(table, sent[services]))
+    for services in sizes:
+        found = sum(len(tables[services].match(one)) for one in sent[services])
+        figures[services]["events_per_second"] = max(rates[services])
+        figures[services]["matches_per_event"] = found / count
+    tables.clear()
+    for services, triggers in mixes.items():
+        figures[services]["bytes_per_service"] = _memory(triggers) / services
+    return figures
+
+
+_ROUNDS = 7
+
+
+def _changing(table: RoutingTable, triggers: Sequence[Trigger]) -> float:
+    changed = [dataclasses.replace(one, event_type=f"{one.event_type}.changed") for one in triggers]
     began = time.process_time()
     table.replace([one.service_id for one in changed], changed)
-    table.replace([one.service_id for one in changed], triggers[: len(changed)])
-    changing = (time.process_time() - began) / 2
-    sent = [event(n, services) for n in range(count)]
-    found = sum(len(table.match(one)) for one in sent)
-    rate = max(_rate(table, sent) for _ in range(3))
-    del table
-    return {
-        "events_per_second": rate,
-        "matches_per_event": found / count,
-        "build_seconds": built,
-        "change_seconds": changing,
-        "bytes_per_service": _memory(triggers) / services,
-    }
+    table.replace([one.service_id for one in changed], triggers)
+    return (time.process_time() - began) / 2
 
 
 def _rate(table: RoutingTable, sent: Sequence[events.Event]) -> float:
@@ -64,10 +77,6 @@ def _rate(table: RoutingTable, sent: Sequence[events.Event]) -> float:
     for one in sent:
         table.match(one)
     return len(sent) / (time.process_time() - began)
-
-
-def events_per_second(services: int, count: int) -> float:
-    return measure(services, count)["events_per_second"]
 
 
 def mixed(services: int) -> list[Trigger]:
@@ -101,9 +110,8 @@ def _memory(triggers: Sequence[Trigger]) -> int:
 
 
 if __name__ == "__main__":
-    for size in SIZES:
+    for size, found in measure(SIZES, 20_000).items():
         figures = ", ".join(
-            f"{name} {value:,.{4 if name.startswith('change') else 2}f}"
-            for name, value in measure(size, 20_000).items()
+            f"{name} {value:,.{4 if name.startswith('change') else 2}f}" for name, value in found.items()
         )
         print(f"{size:>7,} services: {figures}", flush=True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferris import events
-from ferris.filters import Filter
+from ferris.filters import Filter, Leaf
 from ferris.routing import ABSENT, FilterError, RoutingTable, Trigger, explain, type_matches
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -87,7 +87,8 @@ def test_an_addressed_event_matches_its_service_only() -> None:
 
 
 def test_only_candidates_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flat cost: of 10,000 services on one type, an event meets the few whose value it carries."""
+    """Flat cost: of 10,000 services on one type, an event meets the few whose value it carries, and of these only
+    what the place where they are found does not say already."""
     routes = RoutingTable(
         Trigger(
             str(n),
@@ -97,12 +98,57 @@ def test_only_candidates_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         for n in range(10_000)
     )
-    calls = []
-    full_test = Filter.passes
-    monkeypatch.setattr(Filter, "passes", lambda self, seen: (calls.append(1), full_test(self, seen))[1])
+    tested, compiled = list[str](), list[Any]()
+    holds = Leaf.holds
+    monkeypatch.setattr(Leaf, "holds", lambda self, look: (tested.append(self.path), holds(self, look))[1])
+    whole = Filter.__init__
+    monkeypatch.setattr(
+        Filter, "__init__", lambda self, *given, **more: (compiled.append(1), whole(self, *given, **more))[1]
+    )
     matched = routes.match(event("orders.created", {"shop": ["shop-77", "shop-5000"], "sum": 10}))
     assert [trigger.service for trigger in matched] == ["s77", "s5000"]
-    assert len(calls) == 2
+    assert (tested, compiled) == (["data.sum", "data.sum"], [])
+    # a list of objects: one of them has to match as a whole, which the filter as a whole tells, made once
+    orders = [{"shop": "shop-77", "sum": 1}, {"shop": "shop-78", "sum": 9}]
+    for _ in range(2):
+        assert [t.service for t in routes.match(event("orders.created", orders))] == ["s78"]
+    assert len(compiled) == 2
+
+
+def test_ends_of_ranges() -> None:
+    """The index finds ranges without a further test, up to where floats are no longer exact."""
+    large = 2**53
+    bounds = [
+        (">", 1), (">=", 1), ("<", 1), ("<=", 1), (">", 1.5), ("<", 1.5), (">", 0), ("<", -0.0), (">", large),
+        ("<", large), (">=", large), ("<=", large), (">", -large), ("<", -large), (">", 1e300), ("<", 5e-324),
+    ]  # fmt: skip
+    ranges = [
+        ("<=", 1, ">=", 0),
+        (">", 1, "<", 1.0000000000000002),
+        (">", 0, "<", 1),
+        (">=", large - 1, "<", large),
+    ]
+    tests = [list(one) for one in bounds] + [
+        [*one[2:], *one[:2]] if one[0] == "<=" else list(one) for one in ranges
+    ]
+    routes = table(*(("t", {"data": {"x": [{"numeric": test}]}}) for test in tests))
+    values = [
+        0,
+        -0.0,
+        1,
+        1.0,
+        2,
+        1.5,
+        0.9999999999999999,
+        1.0000000000000002,
+        5e-324,
+        -5e-324,
+        large,
+        large + 1,
+    ]
+    for x in (*values, large - 1, float(large), -large, -large - 1, 1e300, 1e308, 10**400, -(10**400)):
+        wanted = [str(n) for n, test in enumerate(tests) if naive_test({"numeric": test}, x)]
+        assert [trigger.service_id for trigger in routes.match(event("t", {"x": x}))] == wanted, x
 
 
 # --- against a naive scan --------------------------------------------------------------------------
@@ -241,7 +287,14 @@ CESQL = {
     "NOT (subject = 'a')": "'subject' in e and e['subject'] != 'a'",
     "subject != 'a' XOR source = 'a'": "e.get('subject') == 'a'",
     "LENGTH(subject) = 1": "len(e.get('subject', '')) == 1",
-    "subject < 5": "False",
+    "subject < 5": "e.get('subject') in ('1', '2')",
+    "subject > 1": "e.get('subject') == '2'",
+    "subject = 1 AND LENGTH(subject) = 1": "e.get('subject') == '1'",
+    "subject LIKE '%' AND subject LIKE '%b%'": "'b' in e.get('subject', '')",
+    "subject LIKE '%b'": "e.get('subject', '').endswith('b')",
+    "LENGTH(subject) = 1 AND EXISTS source": "len(e.get('subject', '')) == 1",
+    "subject": "False",
+    "subject = '1' AND subject": "False",
     "FALSE AND missing OR source = 'a'": "True",
     "source = 'a' OR missing = 1": "True",
 }
@@ -307,12 +360,13 @@ triggers = st.builds(
 )  # fmt: skip
 
 
+subjects = st.none() | texts | st.sampled_from(["1", "2"])
+
+
 @settings(max_examples=400)
 @given(
     st.lists(triggers, max_size=20),
-    st.lists(
-        st.tuples(types, st.dictionaries(fields, values, max_size=3) | values, st.none() | texts), max_size=4
-    ),
+    st.lists(st.tuples(types, st.dictionaries(fields, values, max_size=3) | values, subjects), max_size=4),
     st.none() | st.just("service-1"),
 )
 def test_the_table_finds_what_a_scan_finds(
@@ -326,6 +380,25 @@ def test_the_table_finds_what_a_scan_finds(
             why = explain(incoming, trigger)
             assert why.matched == bool(naive_match([trigger], incoming))
             assert why.matched == (why.clause == "")
+
+
+rows = st.lists(st.dictionaries(fields, scalars | st.lists(scalars, max_size=2), max_size=3), max_size=3)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(objects, min_size=4, max_size=12),
+    st.lists(st.dictionaries(fields, values | rows, max_size=3) | rows, min_size=1, max_size=4),
+)
+def test_what_the_place_of_a_filter_says_is_true_of_lists_of_objects_too(
+    filters: list[dict[str, Any]], seen: list[Any]
+) -> None:
+    """Filters of one event type, so that all are looked up, over data with lists on the way to its fields."""
+    triggers = [Trigger(str(n), f"s{n}", "t", {"data": filter}) for n, filter in enumerate(filters)]
+    routes = RoutingTable(triggers)
+    for data in seen:
+        incoming = event("t", data)
+        assert routes.match(incoming) == naive_match(triggers, incoming)
 
 
 # --- why -------------------------------------------------------------------------------------------
@@ -390,6 +463,7 @@ def test_a_changed_table_finds_what_a_new_one_finds(
     lambda n: {"data": {"x": [n]}},
     lambda n: {"data": {"x": [{"numeric": [">=", n, "<", n + 2]}]}},
     lambda n: {"data": {"x": [{"numeric": [">", n]}]}},
+    lambda n: {"data": {"y": [{"suffix": f"{n}/a"}, {"prefix": f"in/{n}/b"}]}},
     lambda n: {"data": {"y": [{"wildcard": f"in/{n}/*"}], "x": [{"anything-but": "q"}]}},
     lambda n: {"$or": [{"subject": [f"s{n}"]}, {"data": {"x": [{"numeric": ["<", n, ]}]}}]},
 ])  # fmt: skip
