@@ -13,8 +13,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ferris.errors import ConfigError
+from ferris.identity import Provider, mapping_of
 from ferris.isolation import BASIC, Ceiling, ResourceLimits, size_of
 from ferris.public_addresses import Network, networks
 
@@ -105,6 +107,7 @@ class Settings:
     allow_private: tuple[
         Network, ...
     ] = ()  # beside public addresses, where users may make the platform send to
+    oidc: Provider | None = None  # who signs people in beside the platform itself
 
     @property
     def embedded(self) -> bool:
@@ -208,6 +211,7 @@ class Settings:
             source_folders=read.paths("FERRIS_SOURCE_FOLDERS"),
             repository_limit_bytes=read.size("FERRIS_REPOSITORY_LIMIT", 1 << 30) or 1 << 50,
             allow_private=read.networks("FERRIS_ALLOW_PRIVATE"),
+            oidc=read.provider(),
         )
 
 
@@ -291,6 +295,39 @@ class _Reader:
             raise ConfigError(
                 name, f"holds what is no network: {error}", "write networks divided by commas"
             ) from None
+
+    def provider(self) -> Provider | None:
+        issuer = self.address("FERRIS_OIDC_ISSUER")
+        if not issuer:
+            return None
+        parts = urlsplit(issuer)
+        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ConfigError(
+                "FERRIS_OIDC_ISSUER", "is not https", "sign-ins travel encrypted: write https://"
+            )
+        client = self.text("FERRIS_OIDC_CLIENT_ID", "")
+        if not client:
+            raise ConfigError("FERRIS_OIDC_CLIENT_ID", "is missing", "set what the provider calls Ferris")
+        try:
+            groups = mapping_of(self.text("FERRIS_OIDC_GROUPS", ""))
+        except ValueError as error:
+            raise ConfigError(
+                "FERRIS_OIDC_GROUPS", f"holds {str(error)!r}", "write there=here, divided by semicolons"
+            ) from None
+        domains = self.text("FERRIS_OIDC_DOMAINS", "").lower().split(",")
+        return Provider(
+            issuer=issuer.removesuffix("/.well-known/openid-configuration"),
+            client_id=client,
+            client_secret=self.text("FERRIS_OIDC_CLIENT_SECRET", ""),
+            name=self.text("FERRIS_OIDC_NAME", "single sign-on")[:40],
+            scopes=tuple(self.text("FERRIS_OIDC_SCOPES", "openid profile email").split()),
+            groups_claim=self.text("FERRIS_OIDC_GROUPS_CLAIM", "groups"),
+            groups=groups,
+            admin_group=self.text("FERRIS_OIDC_ADMIN_GROUP", ""),
+            domains=tuple(one.strip() for one in domains if one.strip()),
+            newcomers=self.flag("FERRIS_OIDC_NEWCOMERS", True),
+            link_by_email=self.flag("FERRIS_OIDC_LINK_EMAIL", False),
+        )
 
     def span(self, name: str, default: tuple[int, int]) -> tuple[int, int]:
         value = self.text(name, f"{default[0]}-{default[1]}")

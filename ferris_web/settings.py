@@ -33,6 +33,9 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.mfa",
     "ferris_web",
     "ferris_web.accounts",
     "ferris_web.catalog",
@@ -51,6 +54,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "ferris_web.console.middleware.ContentSecurityPolicyMiddleware",
@@ -145,6 +149,14 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "console:sign-in"
 LOGIN_REDIRECT_URL = "console:dashboard"
 LOGOUT_REDIRECT_URL = "console:sign-in"
+
+# allauth does the sign-ins by OpenID Connect and the second factors. None of its addresses is routed and none of its
+# templates shown: pages, rules and texts are the console's.
+ACCOUNT_ADAPTER = "ferris_web.accounts.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "ferris_web.accounts.adapters.ProviderAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -31,6 +31,9 @@ class User(AbstractUser):
         related_name="service_accounts",
         help_text="Set: a service account of that project.",
     )
+    administrator_by_provider = models.BooleanField(
+        default=False, editable=False, help_text="Made administrator by FERRIS_OIDC_ADMIN_GROUP, not by hand."
+    )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """A new person gets the role that FERRIS_DEFAULT_ROLE gives, in every project."""

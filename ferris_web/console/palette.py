@@ -48,6 +48,7 @@ _PAGES = (
     ("buckets", "Objects", "files s3 minio"),
     ("audit", "Audit log", "who did what"),
     ("account", "Your account", "tokens sessions"),
+    ("account-sign-in", "How you sign in", "password provider single sign-on"),
     ("help", "Help", "documentation"),
 )
 

@@ -15,6 +15,7 @@ from ferris.errors import BackendError, NotFound
 from ferris_web.console.needs import NEEDS
 from ferris_web.console.views import (
     account,
+    account_sign_in,
     artifacts,
     audit,
     backtest,
@@ -82,6 +83,8 @@ def screen(route: str, view: Callable[..., HttpResponseBase], name: str) -> URLP
 
 urlpatterns = [
     path("sign-in/", session.sign_in, name="sign-in"),
+    path("sign-in/provider/", session.provider, name="sign-in-provider"),
+    path("sign-in/provider/back/", session.provider_back, name="sign-in-provider-back"),
     path("sign-out/", session.sign_out, name="sign-out"),
     screen("", dashboard.dashboard, "dashboard"),
     screen("go/", go.go, "go"),
@@ -190,6 +193,8 @@ urlpatterns = [
     screen("audit/", audit.audit, "audit"),
     screen("audit/export/", audit.export, "audit-export"),
     screen("account/", account.account, "account"),
+    screen("account/sign-in/", account_sign_in.page, "account-sign-in"),
+    screen("account/confirm/", account_sign_in.confirm, "account-confirm"),
     screen("lists/<str:name>/bulk/", bulk.confirm, "list-bulk"),
     screen("bulk/", bulk.job_list, "bulk-jobs"),
     screen("bulk/<uuid:pk>/", bulk.job, "bulk-job"),

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.django_db
 
 OPEN = {
     "sign-in/",  # how one stops being a stranger
+    "sign-in/provider/",
+    "sign-in/provider/back/",
     "health/live",
     "health/ready",  # states only; what is wrong is told to known users
     "problems/",  # explanations, no data

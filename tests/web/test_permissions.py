@@ -50,7 +50,18 @@ from tests.web.console_rows import Rows
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
 # For everybody, whoever they are (tests/web/test_api_permissions.py walks what a stranger gets), and what executors
 # and scripts call with tokens of their own.
-OPEN = {"sign-in", "sign-out", "live", "ready", "problems", "problem", "hook", "push"}
+OPEN = {
+    "sign-in",
+    "sign-in-provider",
+    "sign-in-provider-back",
+    "sign-out",
+    "live",
+    "ready",
+    "problems",
+    "problem",
+    "hook",
+    "push",
+}
 METRICS = {"metrics"}  # no view of the REST framework: it asks for itself, see the test below
 ROLES = ["nobody", *(str(role) for role in Role), *(f"{role} everywhere" for role in Role), "administrator"]
 # What belongs to one project, though its route is for anyone: the view asks once the row is there.

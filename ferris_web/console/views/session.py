@@ -1,14 +1,22 @@
-"""Signing in and out, with a limit for failed attempts."""
+"""Signing in and out: by password with a limit for failed attempts, or by the provider."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django import forms
+from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.cache import cache
-from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 
-from ferris_web.accounts.services import session_began
+from ferris_web import wiring
+from ferris_web.accounts.refusals import SignInRefused
 
 WINDOW_SECONDS = 300
 # Failures within the window after which an address is refused: for one user name, and for all of them. Counted by
@@ -29,6 +37,10 @@ class SignIn(LoginView):
     template_name = "console/sign-in.html"
     redirect_authenticated_user = True
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """With the provider, if there is one."""
+        return {**super().get_context_data(**kwargs), "provider": wiring.config().oidc}
+
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         """Check the limit first: a refused attempt does not even look at the password."""
         if any(cache.get(key, 0) >= limit for key, limit in _counters(request)):
@@ -43,28 +55,86 @@ class SignIn(LoginView):
 
     def form_invalid(self, form: forms.Form) -> HttpResponse:
         """Count the failure."""
-        for key, _ in _counters(self.request):
-            cache.add(key, 0, WINDOW_SECONDS)
-            try:
-                cache.incr(key)
-            except ValueError:  # it expired in between
-                cache.set(key, 1, WINDOW_SECONDS)
+        for key, limit in _counters(self.request):
+            counted(key, limit)
         return super().form_invalid(form)  # type: ignore[no-any-return]
 
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        """Forget the failures of this name."""
+        """Forget the failures of this name; let them in, or on to their second factor."""
         cache.delete(_counters(self.request)[0][0])
-        response: HttpResponse = super().form_valid(form)
-        request = self.request
-        session_began(
-            request.user,
-            request.session.session_key or "",
-            address=request.META.get("REMOTE_ADDR") or "",
-            agent=request.headers.get("User-Agent", ""),
-            now=timezone.now(),
-        )
-        return response
+        login = Login(user=form.get_user(), redirect_url=self.get_success_url())
+        return perform_password_login(self.request, {}, login)  # type: ignore[no-any-return]
 
 
-sign_in = SignIn.as_view()
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """The page, and what its form does. An account that was disabled meanwhile is refused as others are."""
+    try:
+        return _form(request)
+    except SignInRefused as refused:
+        return _refused(request, refused)
+
+
+def provider(request: HttpRequest) -> HttpResponseBase:
+    """On to the provider. GET, as it is where others begin a sign-in (their portals link to this address)."""
+    if request.method != "GET":
+        return HttpResponseNotAllowed(["GET"])
+    if wiring.config().oidc is None:
+        raise Http404("Sign-in by a provider is not set up")
+    wanted, again = place_here(request), "again" in request.GET
+    if request.user.is_authenticated and not again:
+        return redirect(wanted or "console:dashboard")
+    key = f"sign-in-begun:{request.META.get('REMOTE_ADDR') or 'unknown'}"
+    if not counted(key, LIMIT_PER_ADDRESS):  # each begins a session
+        return _refused(request, SignInRefused("Too many sign-ins were begun. Wait five minutes.", 429))
+    return _by_provider(request, lambda oidc: oidc.begin(request, wanted, again=again))
+
+
+def provider_back(request: HttpRequest) -> HttpResponseBase:
+    """The provider's answer."""
+    if wiring.config().oidc is None:
+        raise Http404("Sign-in by a provider is not set up")
+    if request.method != "GET":
+        return HttpResponseNotAllowed(["GET"])
+    return _by_provider(request, lambda oidc: oidc.back(request))
+
+
+def place_here(request: HttpRequest) -> str:
+    """The address that `next` names, if it is one of this site; else nothing."""
+    wanted = request.POST.get("next") or request.GET.get("next", "")
+    here = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if here else ""
+
+
+def _by_provider(request: HttpRequest, do: Callable[[Any], HttpResponseBase]) -> HttpResponseBase:
+    from ferris_web.accounts import oidc  # what it imports is of use here only
+
+    try:
+        return do(oidc)
+    except SignInRefused as refused:
+        return _refused(request, refused)
+
+
+def _refused(request: HttpRequest, refused: SignInRefused) -> HttpResponse:
+    """The sign-in page with the reason; for somebody who is signed in and wanted to connect, their own page."""
+    if request.user.is_authenticated:
+        messages.error(request, refused.reason)
+        return redirect("console:account-sign-in")
+    context = {
+        "form": SignIn.form_class(request),
+        "refused": refused.reason,
+        "provider": wiring.config().oidc,
+    }
+    return render(request, SignIn.template_name, context, status=refused.status)
+
+
+def counted(key: str, limit: int) -> bool:
+    """Count one more; False past the limit."""
+    cache.add(key, 0, WINDOW_SECONDS)
+    try:
+        return bool(cache.incr(key) <= limit)
+    except ValueError:  # it expired in between
+        return True
+
+
+_form = SignIn.as_view()
 sign_out = LogoutView.as_view()

@@ -29,6 +29,7 @@ _CHECKS: dict[str, Check] = {
     "ops store": backends.ops_store,
     "broker": backends.broker,
     "web": platform.web,
+    "sign-in": platform.sign_in,
     "engine": platform.engine,
     "work": platform.work,
     "webhooks": platform.webhooks,

@@ -112,3 +112,15 @@ def webhooks(part: str, now: datetime) -> Iterator[Finding]:
         )
     elif found:
         yield Finding("ok", part, f"the senders of {len(found)} webhooks prove themselves")
+
+
+def sign_in(part: str, now: datetime) -> Iterator[Finding]:
+    """Does the provider of sign-ins, if there is one, say of itself what the settings say of it?"""
+    provider = wiring.config().oidc
+    if provider is None:
+        yield Finding("ok", part, "by password; no provider is set up (FERRIS_OIDC_ISSUER)")
+        return
+    from ferris_web.accounts.oidc import described  # the HTTP client that comes with it takes its time
+
+    described(provider)
+    yield Finding("ok", part, f"by password and {provider.name}: {provider.issuer} answers")

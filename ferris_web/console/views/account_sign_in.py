@@ -1,0 +1,100 @@
+"""How one signs in oneself: accounts elsewhere that are connected. Changes need to know that it is still the same
+person."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+
+from ferris_web import wiring
+from ferris_web.accounts import identities
+from ferris_web.accounts.refusals import SignInRefused
+from ferris_web.console.views.session import LIMIT_PER_NAME, counted, place_here
+
+SURE_FOR_SECONDS = 300
+"""How long a password (or a second factor, or the provider's word) is taken for the one at the screen."""
+
+
+def page(request: HttpRequest) -> HttpResponseBase:
+    """The page, and what its forms do: `do` is connect or disconnect."""
+    if request.method != "POST":
+        return render(request, "console/account-sign-in.html", _shown(request))
+    if not is_sure(request):
+        return ask_again(request)
+    said, provider = request.POST, wiring.config().oidc
+    if said.get("do") == "connect" and provider is not None:
+        return _on_to_provider(request)
+    if said.get("do") == "disconnect":
+        number = said.get("number", "")
+        pk = int(number) if number.isdecimal() and len(number) < 18 else 0
+        if identities.identity_remove(request.user, pk):
+            messages.success(request, "That account does not sign you in any more.")
+        else:
+            messages.error(
+                request, "It is gone already, or your only way in: an administrator can set a password."
+            )
+    return redirect("console:account-sign-in")
+
+
+def _on_to_provider(request: HttpRequest) -> HttpResponse:
+    """A page that leads there: the answer to a form may not (form-action of the Content-Security-Policy)."""
+    from ferris_web.accounts import oidc  # what it imports is of use here only
+
+    try:
+        way = oidc.begin(request, reverse("console:account-sign-in"), connect=True)
+    except SignInRefused as refused:
+        messages.error(request, refused.reason)
+        return redirect("console:account-sign-in")
+    answer = render(request, "console/account-onward.html", {"address": way["Location"], **_shown(request)})
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _shown(request: HttpRequest) -> dict[str, object]:
+    links = list(identities.identity_list(request.user))
+    return {
+        "provider": wiring.config().oidc,
+        "links": links,
+        "may_disconnect": request.user.has_usable_password() or len(links) > 1,
+    }
+
+
+# --- is it still the same person? --------------------------------------------------------------------
+
+
+def is_sure(request: HttpRequest) -> bool:
+    """True when whoever is at the screen has said within five minutes who they are, be it by signing in."""
+    records = get_authentication_records(request, request.user)
+    return bool(records) and timezone.now().timestamp() - records[-1]["at"] < SURE_FOR_SECONDS
+
+
+def ask_again(request: HttpRequest) -> HttpResponse:
+    """Off to the page that asks, and back."""
+    return redirect(f"{reverse('console:account-confirm')}?{urlencode({'next': request.path})}")
+
+
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Asks for the password again, or for another sign-in by the provider."""
+    back = place_here(request) or reverse("console:account-sign-in")
+    problem, status = "", 200
+    if request.method == "POST":
+        if not counted(f"confirm:{request.user.pk}", LIMIT_PER_NAME):
+            problem, status = "Too many attempts. Wait five minutes and try again.", 429
+        elif request.user.check_password(request.POST.get("password", "")):
+            record_authentication(request, request.user, "password", reauthenticated=True)
+            return redirect(back)
+        else:
+            problem, status = "That is not your password.", 422
+    context = {
+        "next": back,
+        "problem": problem,
+        "has_password": request.user.has_usable_password(),
+        **_shown(request),
+    }
+    return render(request, "console/account-confirm.html", context, status=status)
