@@ -76,8 +76,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 def provider(request: HttpRequest) -> HttpResponseBase:
     """On to the provider. GET, as it is where others begin a sign-in (their portals link to this address)."""
-    if request.method != "GET":
-        return HttpResponseNotAllowed(["GET"])
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponseNotAllowed(["GET", "HEAD"])
     if wiring.config().oidc is None:
         raise Http404("Sign-in by a provider is not set up")
     wanted, again = place_here(request), "again" in request.GET
@@ -93,8 +93,8 @@ def provider_back(request: HttpRequest) -> HttpResponseBase:
     """The provider's answer."""
     if wiring.config().oidc is None:
         raise Http404("Sign-in by a provider is not set up")
-    if request.method != "GET":
-        return HttpResponseNotAllowed(["GET"])
+    if request.method not in ("GET", "HEAD"):
+        return HttpResponseNotAllowed(["GET", "HEAD"])
     return _by_provider(request, lambda oidc: oidc.back(request))
 
 
