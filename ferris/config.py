@@ -85,6 +85,7 @@ class Settings:
     environments_limit_bytes: int = 5 * 1024**3
     retention_days: int = 30
     journal_days: int = 30
+    history_days: int = 90
     log_level: str = "INFO"
     log_format: str = "TEXT"
     default_role: str = ""  # of new people, in every project; empty: none until somebody gives one
@@ -191,6 +192,7 @@ class Settings:
                 low=1,
                 high=36500,
             ),
+            history_days=read.whole("FERRIS_HISTORY_DAYS", 90, low=1, high=36500),
             log_level=read.choice("FERRIS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             log_format=read.choice("FERRIS_LOG_FORMAT", "TEXT", ("TEXT", "JSON")),
             default_role=read.choice(

@@ -18,6 +18,7 @@ from ferris.attributes import kind_of, shown
 from ferris.content import check_value
 from ferris.errors import EventError
 from ferris.isolation import size_of, size_text
+from ferris.json_text import place, syntax_problem
 
 Level = Literal["error", "warning", "info"]
 
@@ -292,23 +293,9 @@ def _refuse(name: str) -> Never:
 
 
 def _syntax(text: str, error: json.JSONDecodeError) -> str:
-    """What is wrong with the JSON, with the place where a person has to look."""
     if not text.strip():
         return "is empty; expected a JSON object, {...}"
-    # Python 3.13 reports the comma itself, older ones what follows it
-    head = text[: error.pos].rstrip()
-    comma = error.pos if text[error.pos : error.pos + 1] == "," else len(head) - 1
-    closing = text[comma + 1 :].lstrip()[:1]
-    if text[comma : comma + 1] == "," and closing in ("}", "]"):
-        return f"is not JSON: a comma before the closing {closing} at {_place(text, comma)}; remove it"
-    here = text[error.pos : error.pos + 2]
-    if here[:1] == "#" or here in ("//", "/*"):
-        return f"is not JSON: a comment at {_place(text, error.pos)}; JSON has none, remove it"
-    if here[:1] == "'":
-        return f"is not JSON: a single quote at {_place(text, error.pos)}; expected double quotes"
-    return f"is not JSON: {error.msg} at {_place(text, error.pos)}"
-
-
-def _place(text: str, position: int) -> str:
-    line = text.count("\n", 0, position) + 1
-    return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
+    problem, position = syntax_problem(text, error)
+    line, column = place(text, position)
+    what, _, remedy = problem.partition("; ")
+    return f"is not JSON: {what} at line {line}, column {column}" + (f"; {remedy}" if remedy else "")

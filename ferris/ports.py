@@ -265,7 +265,14 @@ class ConfigStore(Protocol):
 
     Keys are 1 to 512 characters without NUL; values up to `MAX_CONFIG_VALUE` bytes: `BackendError` otherwise.
     Every change is durable when the call returns, and is seen by every later call of any process.
+
+    Capabilities: `transactional` (calls are part of the caller's transaction of the platform's database).
     """
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What this backend does beyond the promises of the port."""
+        ...
 
     def get(self, key: str) -> Entry | None:
         """The entry, or None."""

@@ -57,7 +57,11 @@ _ROLES: Final[dict[str, Callable[[_Process], Role | None]]] = {
         wiring.event_log(), of.settings.lease_seconds, first_look_is_restart=of.alone
     ),
     "housekeeper": lambda of: Housekeeper(
-        wiring.event_log(), wiring.ops_store(), of.settings.retention_days, of.settings.journal_days
+        wiring.event_log(),
+        wiring.ops_store(),
+        of.settings.retention_days,
+        of.settings.journal_days,
+        of.settings.history_days,
     ),
     "uploads": lambda _: _uploads(),
 }

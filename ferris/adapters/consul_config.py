@@ -32,6 +32,8 @@ _OPTIONS = {"secure", "dc"}
 class ConsulConfigStore:
     """`ConfigStore` in Consul. Reads are consistent: they see every change that was answered before."""
 
+    capabilities: frozenset[str] = frozenset()
+
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         options = {name: values[-1] for name, values in parse_qs(parts.query).items()}

@@ -28,6 +28,8 @@ _MAX_KEY = 512
 class DatabaseConfigStore:
     """`ConfigStore` in Django's database; `url` is `database:`."""
 
+    capabilities = frozenset({"transactional"})
+
     def __init__(self, url: str = "database:") -> None:
         self._url = url
 

@@ -57,8 +57,13 @@ NEEDS: Final[Mapping[str, Need]] = {
     "service-saved-run": _of("service", "name", _RUN),
     "service-pause": _of("service", "name", _RUN),
     "service-resume": _of("service", "name", _RUN),
-    "service-config": _of("service", "name"),
-    "service-state": _of("service", "name"),
+    **dict.fromkeys(
+        (
+            *("service-config", "service-config-history", "service-config-change", "service-config-restore"),
+            *("service-state", "service-state-history", "service-state-change", "service-state-restore"),
+        ),
+        _of("service", "name"),
+    ),
     "service-secrets": _of("service", "name"),
     "service-secret": _of("service", "name"),
     "lanes": Need("member"),

@@ -2,7 +2,8 @@
 
 The answer to a GET has an `ETag` made of its content: sent back as `If-None-Match` it spares the same answer (304), and
 as `If-Match` on PUT, PATCH or DELETE it says what the change was made to: 412 when something else is there by now.
-A view that knows a better tag sets its own.
+A view that knows a better tag sets its own; one whose class `compares` keeps the conditions itself, where what is
+changed can be compared and set at once.
 """
 
 from __future__ import annotations
@@ -31,9 +32,12 @@ _NOT_READ: Final = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "CONTENT_TYPE", "CONT
 def conditional(view: View) -> View:
     """The view, with tags on what it shows and conditions on what it changes."""
 
+    compares = getattr(getattr(view, "view_class", None), "compares", False)
+
     @functools.wraps(view)
     def answer(request: HttpRequest, **named: Any) -> HttpResponseBase:
-        if request.method in EDITS and ("If-Match" in request.headers or "If-None-Match" in request.headers):
+        conditions = "If-Match" in request.headers or "If-None-Match" in request.headers
+        if request.method in EDITS and conditions and not compares:
             with _alone(request.path):
                 return _edited(view, request, named)
         response = view(request, **named)

@@ -43,10 +43,12 @@ from ferris_web.api.views import (
     secrets,
     services,
     subscriptions,
+    values,
     webhooks,
     why,
 )
 from ferris_web.catalog.models import Secret
+from ferris_web.catalog.values import Kind
 
 app_name = "api"
 
@@ -58,6 +60,17 @@ def route(address: str, view: Any, name: str, **options: Any) -> list[URLPattern
     shown = rated(conditional(view.as_view(**options)))
     shown.need = NEEDS.get(name)  # for both: only one of them has the name
     return [path(f"api/v1/{address}/", shown, name=name), path(f"api/v1/{address}", shown)]
+
+
+def value(address: str, name: str, **options: Any) -> list[URLPattern]:
+    """The routes of one value of the configuration store, with its history."""
+    change = f"{address}/history/<int:number>"
+    return [
+        *route(address, values.Value, name, **options),
+        *route(f"{address}/history", values.ValueHistory, f"{name}-history", **options),
+        *route(change, values.ValueChangeDetail, f"{name}-change", **options),
+        *route(f"{change}/restore", values.ValueChangeRestore, f"{name}-restore", **options),
+    ]
 
 
 @csrf_exempt  # or who sends something there would read of a form that has expired
@@ -109,8 +122,8 @@ urlpatterns: list[URLPattern] = [
     *route("services/<str:name>/resume", flow_control.ServiceResume, "service-resume"),
     *route("services/<str:name>/saved-runs", services.SavedRunList, "service-saved-runs"),
     *route("services/<str:name>/saved-runs/<str:saved>", services.SavedRunDetail, "service-saved-run"),
-    *route("services/<str:name>/config", services.ServiceConfig, "service-config"),
-    *route("services/<str:name>/state", services.ServiceState, "service-state"),
+    *value("services/<str:name>/config", "service-config", kind=Kind.CONFIG),
+    *value("services/<str:name>/state", "service-state", kind=Kind.STATE),
     *route("services/<str:name>/secrets", secrets.SecretList, "service-secrets", **_SERVICE),
     *route("services/<str:name>/secrets/<str:secret>", secrets.SecretDetail, "service-secret", **_SERVICE),
     *route("search/<str:kind>", search.SearchList, "search"),

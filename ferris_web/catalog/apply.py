@@ -126,7 +126,7 @@ class _Change:
             self._output_events()
             self._schedule()
         self._secrets(secrets)
-        if self._config() or self.changed:
+        if self._config(commit) or self.changed:
             self.service.save()
         self._connections()
         self._difference(None if back else before)
@@ -269,10 +269,10 @@ class _Change:
                 self._say(what, "info", "secrets.json", name)
                 self.changed = True
 
-    def _config(self) -> bool:
+    def _config(self, commit: str) -> bool:
         """True when the service has something to save after it."""
         digest = self.service.config_digest
-        message = config_sync(self.service, self.item.config, dry=self.dry)
+        message = config_sync(self.service, self.item.config, now=self.now, commit=commit, dry=self.dry)
         if message:
             self.outcome.say(self.service.name, message)
         return digest != self.service.config_digest

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Any
 
 from ferris.manifest import Message
 from ferris_web import wiring
 from ferris_web.catalog.models import Service
+from ferris_web.catalog.secret_texts import hides
+from ferris_web.catalog.values import By, Kind, Place, Who, value_delete, value_now, value_put
 
 FILE = "config.json"
 
@@ -23,7 +26,26 @@ def encode_config(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, indent=2).encode()
 
 
-def config_sync(service: Service, value: Any, *, dry: bool = False) -> Message | None:
+def config_place(service: Service) -> Place:
+    """Where a service's configuration lies."""
+    return Place(Kind.CONFIG, service)
+
+
+def config_put(service: Service, text: bytes, *, by: By, now: datetime, cas: int | None = None) -> bool:
+    """Set the service's configuration (see `encode_config`) on the platform. A sync replaces it only when config.json
+    has changed. False when `cas` does not hold (see `ConfigStore.put`)."""
+    return value_put(config_place(service), text, by=by, now=now, cas=cas, masked=hides(service, text))
+
+
+def config_delete(service: Service, *, by: By, now: datetime, cas: int | None = None) -> bool:
+    """Remove the service's configuration; the next sync copies config.json again, if there is one. False when `cas`
+    does not hold."""
+    return value_delete(config_place(service), by=by, now=now, cas=cas)
+
+
+def config_sync(
+    service: Service, value: Any, *, now: datetime, commit: str = "", dry: bool = False
+) -> Message | None:
     """Copy the content of config.json to the store, or leave the store alone, as the rule says.
 
     `dry` leaves it alone in any case. Sets `service.config_digest`, which the
@@ -44,7 +66,10 @@ def config_sync(service: Service, value: Any, *, dry: bool = False) -> Message |
             "info", FILE, "", "was edited on the platform and has not changed here: the platform's is kept"
         )
     if not dry:
-        store.put(service.name, encode_config(value))
+        value_now(
+            config_place(service), now, lambda edited: hides(service, edited)
+        )  # so that it can be had back
+        config_put(service, encode_config(value), by=By(Who.SYNC, commit[:12]), now=now)
     service.config_digest = file
     if entry is None or now_there == copied:
         return Message("info", FILE, "", "copied to the platform")

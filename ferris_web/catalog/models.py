@@ -15,6 +15,7 @@ from ferris_web.catalog.repository_models import RepositorySecret as RepositoryS
 from ferris_web.catalog.repository_models import SyncRun as SyncRun
 from ferris_web.catalog.run_models import SavedRun as SavedRun
 from ferris_web.catalog.subscription_models import Subscription as Subscription
+from ferris_web.catalog.value_models import ValueChange as ValueChange
 from ferris_web.catalog.webhook_models import Webhook as Webhook
 from ferris_web.catalog.webhook_models import WebhookDelivery as WebhookDelivery
 

@@ -12,10 +12,8 @@ from django.db import transaction
 
 from ferris import cron
 from ferris.errors import Conflict
-from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog.changes import notify, revision_bump
-from ferris_web.catalog.configs import encode_config
 from ferris_web.catalog.event_types import event_types_seen
 from ferris_web.catalog.models import Project, Schedule, Service
 from ferris_web.catalog.repositories import repository_add
@@ -23,8 +21,6 @@ from ferris_web.catalog.sync import checkout_remove, project_sync, repositories_
 from ferris_web.catalog.upload import service_upload
 
 __all__ = [
-    "config_delete",
-    "config_set",
     "event_types_seen",
     "project_add",
     "project_named",
@@ -82,19 +78,6 @@ def project_remove(project: Project, *, now: datetime) -> list[str]:
             project.delete()
         revision_bump()
     return [service.name for service in gone]
-
-
-def config_set(service: Service, value: Any) -> None:
-    """Set the service's configuration on the platform. A sync replaces it only when config.json has changed.
-
-    ValueError for what is no JSON value.
-    """
-    wiring.config_store().put(service.name, encode_config(value))
-
-
-def config_delete(service: Service) -> None:
-    """Remove the service's configuration; the next sync copies config.json again, if there is one."""
-    wiring.config_store().delete(service.name)
 
 
 def schedule_add(

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from django.urls import reverse
 
+from ferris_web.catalog.models import ValueChange
+
 _PLAIN = re.compile(r"(?!\.+$)[A-Za-z0-9_.:@+~ -]{1,200}", re.ASCII)
 
 
@@ -34,3 +36,8 @@ def event_type(name: object) -> str:
 def service(name: object) -> str:
     """The page of one service."""
     return reverse("console:service", args=[name])
+
+
+def value(row: ValueChange) -> str:
+    """The editor of the value that a change is of."""
+    return reverse(f"console:service-{row.kind}", args=[row.service.name])

@@ -36,7 +36,7 @@ NEEDS: Final[Mapping[str, Need]] = {
                 "events",
             ),
             *("gatherings", "schedules", "replays", "dead-letters", "live", "subscriptions", "notifications"),
-            *("list-histogram", "list-export"),
+            *("list-histogram", "list-export", "values"),
             *("search", "search-histogram", "search-values", "search-export", "search-record"),
         ),
         ANYONE,
@@ -51,6 +51,13 @@ NEEDS: Final[Mapping[str, Need]] = {
     "service-files": _of("service", "name"),
     "service-settings": _of("service", "name"),
     "service-secret": _of("service", "name"),
+    **dict.fromkeys(
+        (
+            *("service-config", "service-config-history", "service-config-change"),
+            *("service-state", "service-state-history", "service-state-change"),
+        ),
+        _of("service", "name"),
+    ),
     "service-versions": _of("service", "name"),
     "service-diff": _of("service", "name"),
     "service-saved-run": _of("service", "name", _RUN),

@@ -41,6 +41,7 @@ _PAGES = (
     ("webhooks", "Webhooks", "github stripe"),
     ("subscriptions", "Subscriptions", "push out"),
     ("notifications", "Notifications", "mail slack alerts apprise"),
+    ("values", "Configuration and state", "values history restore editor"),
     ("connections", "Connections", "database sql"),
     ("workers", "Workers and lanes", "executors drain"),
     ("topics", "Topics", "kafka lag"),

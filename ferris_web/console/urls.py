@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path
 
 from ferris.errors import BackendError, NotFound
+from ferris_web.catalog.values import Kind
 from ferris_web.console.needs import NEEDS
 from ferris_web.console.views import (
     account,
@@ -50,6 +51,7 @@ from ferris_web.console.views import (
     syncs,
     system_map,
     topics,
+    values,
     webhooks,
     why,
 )
@@ -81,6 +83,15 @@ def screen(route: str, view: Callable[..., HttpResponseBase], name: str) -> URLP
     return path(route, guarded, name=name)
 
 
+def value(route: str, kind: str, name: str) -> list[URLPattern]:
+    """The pages of a value of the configuration store."""
+    return [
+        screen(route, values.edit(kind), name),
+        screen(f"{route}history/", values.history(kind), f"{name}-history"),
+        screen(f"{route}history/<int:number>/", values.change(kind), f"{name}-change"),
+    ]
+
+
 urlpatterns = [
     path("sign-in/", session.sign_in, name="sign-in"),
     path("sign-in/provider/", session.provider, name="sign-in-provider"),
@@ -98,6 +109,8 @@ urlpatterns = [
     screen("services/<str:name>/resume/", flow_control.resume, "service-resume"),
     screen("services/<str:name>/files/", services.files, "service-files"),
     screen("services/<str:name>/settings/", services.settings, "service-settings"),
+    *value("services/<str:name>/config/", Kind.CONFIG, "service-config"),
+    *value("services/<str:name>/state/", Kind.STATE, "service-state"),
     screen("services/<str:name>/secrets/", secrets.service_secret, "service-secret"),
     screen("services/<str:name>/versions/", services.versions, "service-versions"),
     screen("services/<str:name>/versions/<int:number>/", services.diff, "service-diff"),
@@ -117,6 +130,7 @@ urlpatterns = [
     screen("projects/<str:name>/repositories/<int:pk>/remove/", repositories.remove, "repository-remove"),
     screen("projects/<str:name>/members/", members.members, "members"),
     screen("projects/<str:name>/secrets/", secrets.project_secret, "project-secret"),
+    screen("values/", values.value_list, "values"),
     screen("connections/", connections.connection_list, "connections"),
     screen("connections/add/", connections.add, "connection-add"),
     screen("connections/<str:name>/", connections.connection, "connection"),

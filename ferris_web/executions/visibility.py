@@ -26,6 +26,7 @@ from ferris_web.catalog.models import (
     Service,
     Subscription,
     Trigger,
+    ValueChange,
 )
 from ferris_web.executions.models import (
     DeadLetter,
@@ -82,6 +83,7 @@ _OWNERS: Final[Mapping[type[Model], str]] = {
     PromiseRule: "project",
     Subscription: "project",
     NotificationRule: "project",
+    ValueChange: "project",
     Trigger: "service__project",
     OutputEvent: "service__project",
     GatheredEvent: "service__project",

@@ -73,7 +73,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     """Fill the database and the stores. `hostile` is a text that is put wherever users' texts go."""
     from ferris_web.accounts.models import User
     from ferris_web.accounts.repeats import repeat_begin
-    from ferris_web.catalog import connections, secrets, subscriptions, webhooks
+    from ferris_web.catalog import connections, secrets, subscriptions, values, webhooks
     from ferris_web.catalog import services as catalog
     from ferris_web.catalog.models import (
         EventMap,
@@ -85,6 +85,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         WebhookDelivery,
     )
     from ferris_web.executions.models import Delivery, DeliveryAttempt, Event, Notice, Notification
+    from ferris_web.executions.services.values import value_set
 
     rows = Rows()
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
@@ -98,6 +99,13 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         "service", "webhook" + hostile, "https://example.org/s3cr3t-of-the-hook", service=alert
     )
     secrets.secret_set("platform", "smtp", {"password": "s3cr3t-of-mail"})
+    for kind in ("config", "state"):
+        place = values.Place(kind, alert)
+        for number in (1, 2, 3):
+            value_set(
+                place, {"above" + hostile: number, "note": hostile}, actor="ada" + hostile,
+                now=now - timedelta(hours=4 - number),
+            )  # fmt: skip
     connections.connection_set(
         "warehouse",
         url="postgresql://ferris:s3cr3t-of-the-warehouse@db.example.org/sales",
@@ -137,7 +145,8 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         body=hostile or "x", status="failed", created_at=now, due_at=now, problem=hostile[:300],
     )  # fmt: skip
     Notice.objects.create(id=uuid.uuid4(), rule=rule, at=now, text="x" + hostile, place="/", told=True)
-    catalog.config_set(alert, {"channel": "seismology" + hostile, "least": 4.5})
+    config = values.Place(values.Kind.CONFIG, alert)
+    value_set(config, {"channel": "seismology" + hostile, "least": 4.5}, actor="ada", now=now)
     _History(rows, now, hostile).write(long)
     detected = EventType.objects.filter(name="quakes.quake.detected")
     detected.update(description="One quake of the file." + hostile, schema_number=1, schema_learned=20)

@@ -18,11 +18,18 @@ from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import Project, Service, ServiceVersion, Trigger
+from ferris_web.catalog.values import Kind, Place
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services import Dispatched, Doorbell, events_dispatch
+from ferris_web.executions.services.values import value_set
 from gateway.router import CatalogView
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def config_set(service: Service, value: dict[str, Any]) -> None:
+    """Set a service's configuration as a person does."""
+    assert value_set(Place(Kind.CONFIG, service), value, actor="ada", now=datetime.now(UTC))
 
 
 def service(

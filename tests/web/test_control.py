@@ -18,10 +18,9 @@ from ferris.isolation import Ceiling, ResourceLimits
 from ferris_web import wiring
 from ferris_web.catalog import secrets
 from ferris_web.catalog.models import Secret
-from ferris_web.catalog.services import config_set
 from ferris_web.executions.models import Execution
 from tests.web.calling import Caller, problem_of
-from tests.web.platform import dispatch, event, service
+from tests.web.platform import config_set, dispatch, event, service
 
 pytestmark = pytest.mark.django_db
 

@@ -15,10 +15,9 @@ from ferris.ports import MAX_CONFIG_VALUE
 from ferris_web import wiring
 from ferris_web.catalog import secrets
 from ferris_web.catalog.models import Project, Schedule
-from ferris_web.catalog.services import config_set
 from ferris_web.executions.models import Execution
 from tests.web.calling import Caller, problem_of, script_of
-from tests.web.platform import NOW, dispatch, event, service
+from tests.web.platform import NOW, config_set, dispatch, event, service
 
 pytestmark = pytest.mark.django_db
 KV = "/control/v1/kv/"

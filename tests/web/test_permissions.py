@@ -33,6 +33,7 @@ from ferris_web.api import urls as api_urls
 from ferris_web.catalog.models import NotificationRule, Project, Repository, Schedule, SyncRun
 from ferris_web.catalog.secrets import secret_set
 from ferris_web.catalog.subscriptions import subscription_set
+from ferris_web.catalog.values import Kind, Place
 from ferris_web.console import needs as console_needs
 from ferris_web.console import urls as console_urls
 from ferris_web.executions.models import (
@@ -45,6 +46,7 @@ from ferris_web.executions.models import (
     Gathering,
     Replay,
 )
+from ferris_web.executions.services.values import value_set
 from tests.web.console_rows import Rows
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
@@ -172,6 +174,8 @@ def _objects(project: Project) -> dict[str, Any]:
         size=1, day=f"{now:%Y-%m-%d}", created_at=now,
     )  # fmt: skip
     wiring.object_store().put(BUCKET, artifact.key, io.BytesIO(b"x"))
+    for kind in Kind.values:
+        value_set(Place(kind, service), {"of": project.name}, actor="ada", now=now)
     letter = DeadLetter.objects.create(
         topic="ferris.events", offset=500_000 + project.pk, reason="unreadable", detail="x", flow_id=flow,
         value=b"{}", created_at=now,

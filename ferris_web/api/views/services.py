@@ -1,14 +1,10 @@
-"""Services: lists, one, running it, its configuration, state and secrets."""
+"""Services: lists, one, running it, its saved runs."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
@@ -16,9 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ferris.errors import BackendError
-from ferris_web import wiring
-from ferris_web.api.answers import answer
 from ferris_web.api.incoming import actor_of, body_of, parameters_of
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import ByName
@@ -29,10 +22,9 @@ from ferris_web.api.views.projects import project_editable
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.saved_runs import saved_run_get, saved_run_list, saved_run_remove, saved_run_set
-from ferris_web.catalog.services import config_delete, config_set, project_named, service_upload
+from ferris_web.catalog.services import project_named, service_upload
 from ferris_web.executions.listings import SERVICES
 from ferris_web.executions.services import run_request
-from ferris_web.executions.services.state import state_delete, state_key, state_put
 
 
 @extend_schema_view(
@@ -134,55 +126,3 @@ class SavedRunDetail(APIView):
     def delete(self, request: Request, name: str, saved: str) -> Response:
         saved_run_remove(selectors.service_get(name), saved)
         return Response(status=204)
-
-
-class ServiceConfig(APIView):
-    """The configuration that its scripts read. A sync replaces it only when config.json has changed."""
-
-    @extend_schema(summary="Its configuration", responses=OpenApiTypes.ANY)
-    def get(self, request: Request, name: str) -> HttpResponse:
-        return answer(selectors.service_config(selectors.service_get(name)))
-
-    @extend_schema(
-        summary="Set its configuration", request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT}
-    )
-    def put(self, request: Request, name: str) -> Response:
-        service = selectors.service_get(name)
-        if not isinstance(request.data, dict):
-            raise ValidationError("a configuration is a JSON object")
-        config_set(service, request.data)
-        return Response(request.data)
-
-    @extend_schema(summary="Remove its configuration", request=None, responses={204: None})
-    def delete(self, request: Request, name: str) -> Response:
-        config_delete(selectors.service_get(name))
-        return Response(status=204)
-
-
-class ServiceState(APIView):
-    """What its scripts remember from run to run."""
-
-    @extend_schema(summary="Its state", responses=OpenApiTypes.ANY)
-    def get(self, request: Request, name: str) -> HttpResponse:
-        entry = wiring.config_store().get(state_key(selectors.service_get(name)))
-        return answer(_read(name, entry.value) if entry else {})
-
-    @extend_schema(summary="Set its state", request=OpenApiTypes.ANY, responses={200: OpenApiTypes.ANY})
-    def put(self, request: Request, name: str) -> HttpResponse:
-        service = selectors.service_get(name)
-        value = json.dumps(request.data, ensure_ascii=False, separators=(",", ":")).encode()
-        state_put(service, value, actor=actor_of(request).get_username(), now=datetime.now(UTC))
-        return answer(request.data)
-
-    @extend_schema(summary="Forget its state", request=None, responses={204: None})
-    def delete(self, request: Request, name: str) -> Response:
-        service = selectors.service_get(name)
-        state_delete(service, actor=actor_of(request).get_username(), now=datetime.now(UTC))
-        return Response(status=204)
-
-
-def _read(name: str, value: bytes) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise BackendError(f"the state of {name}", "is no JSON", "write it again (PUT its state)") from None

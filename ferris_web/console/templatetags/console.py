@@ -45,6 +45,7 @@ register.filter("shorten", presentation.shorten)
 register.filter("flow_url", addresses.flow)
 register.filter("event_type_url", addresses.event_type)
 register.filter("service_url", addresses.service)
+register.filter("value_url", addresses.value)
 register.filter("node_label", flowgraph.label)
 
 

@@ -195,7 +195,6 @@ def settings(request: HttpRequest, name: str) -> HttpResponse:
     try:
         state = wiring.config_store().get(f"{service.name}.state")
         context["state"] = state.value.decode("utf-8", "replace") if state else ""
-        context["state_index"] = state.index if state else None
     except BackendError as error:
         context["state_error"] = error
     return render(request, "console/service-settings.html", context)

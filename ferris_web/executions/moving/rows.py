@@ -41,6 +41,7 @@ from ferris_web.catalog.models import (
     SyncRun,
     Trigger,
     TriggerHistory,
+    ValueChange,
     Webhook,
     WebhookDelivery,
 )
@@ -82,7 +83,7 @@ MODELS: tuple[type[models.Model], ...] = (
     ),
     *(EventMap, EventSchema, ServiceHistory, TriggerHistory),
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
-    *(SavedRun, Webhook, WebhookDelivery, Subscription, NotificationRule),
+    *(SavedRun, ValueChange, Webhook, WebhookDelivery, Subscription, NotificationRule),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay, BulkJob),
     *(Gathering, GatheredEvent),
     *(PromiseRule, Promise),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,18 +16,23 @@ from ferris.errors import EventError, FerrisError
 from ferris.ports import Record
 from ferris_web import wiring
 from ferris_web.catalog.models import Service
-from ferris_web.catalog.secrets import secrets_of
+from ferris_web.catalog.secret_texts import hides
+from ferris_web.catalog.values import By, Kind, Place, Who, person, value_delete, value_put
 from ferris_web.executions.models import Execution
 
 log = logging.getLogger(__name__)
 
 STATE_CHANGED = "ferris.state.changed"
-_SHORTEST_SECRET = 4  # characters; shorter texts are found by chance everywhere
+
+
+def state_place(service: Service) -> Place:
+    """Where a service's state lies."""
+    return Place(Kind.STATE, service)
 
 
 def state_key(service: Service) -> str:
     """The key of a service's state in the configuration store."""
-    return f"{service.name}.state"
+    return state_place(service).key
 
 
 def state_put(
@@ -40,9 +45,11 @@ def state_put(
     now: datetime,
 ) -> bool:
     """Set the state, by an execution or a person; False when `cas` does not hold (see `ConfigStore.put`)."""
-    done = wiring.config_store().put(state_key(service), value, cas=cas)
+    masked = hides(service, value)
+    by = _by(execution, actor)
+    done = value_put(state_place(service), value, by=by, now=now, cas=cas, masked=masked)
     if done:
-        _tell(service, _said(service, value), execution, actor, now)
+        _tell(service, {"masked": True} if masked else {"value": _read(value)}, execution, actor, now)
     return done
 
 
@@ -55,45 +62,23 @@ def state_delete(
     now: datetime,
 ) -> bool:
     """Forget the state; False when `cas` does not hold."""
-    done = wiring.config_store().delete(state_key(service), cas=cas)
+    done = value_delete(state_place(service), by=_by(execution, actor), now=now, cas=cas)
     if done:
         _tell(service, {"value": None, "deleted": True}, execution, actor, now)
     return done
 
 
-def _said(service: Service, value: bytes) -> dict[str, Any]:
-    """The new value as the record tells it: JSON if it is, else text; not at all when a secret stands in it."""
+def _by(execution: Execution | None, actor: str) -> By:
+    return person(actor) if execution is None else By(Who.EXECUTION, execution.service.name, execution.pk)
+
+
+def _read(value: bytes) -> Any:
+    """The new value as the record tells it: JSON if it is, else text."""
     text = value.decode(errors="replace")
     try:
-        secrets = secrets_of(service)
-    except FerrisError:
-        return {"masked": True}  # who cannot tell must not tell
-    if _holds_secret(text, secrets):
-        return {"masked": True}
-    try:
-        return {"value": json.loads(text)}
+        return json.loads(text)
     except ValueError:
-        return {"value": text}
-
-
-def _holds_secret(text: str, secrets: Mapping[str, Any]) -> bool:
-    for secret in _texts(list(secrets.values())):
-        if len(secret) >= _SHORTEST_SECRET and (secret in text or json.dumps(secret)[1:-1] in text):
-            return True
-    return False
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield str(value)
+        return text
 
 
 def _sayable(said: Mapping[str, Any]) -> Mapping[str, Any]:

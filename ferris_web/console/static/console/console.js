@@ -63,6 +63,14 @@
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
   });
+  // A time that is asked for is meant in the viewer's zone; a mistake in a text has its place shown.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  all("input[data-zone]").forEach((input) => { input.value = zone; });
+  all("[data-zone-name]").forEach((span) => { span.textContent = zone; });
+  all("textarea[data-line]").forEach((area) => {
+    const at = area.value.split("\n").slice(0, area.dataset.line - 1).reduce((sum, line) => sum + line.length + 1, 0) + Number(area.dataset.column) - 1;
+    area.focus(); area.setSelectionRange(at, at + 1);
+  });
   // A form that asks first: data-confirm says what will happen. Focus goes back to the button.
   document.addEventListener("submit", (event) => {
     const form = event.target, button = event.submitter;

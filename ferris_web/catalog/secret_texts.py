@@ -1,0 +1,43 @@
+"""Whether a secret stands in a text that is about to be kept or told elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from ferris.errors import FerrisError
+from ferris_web.catalog.models import Service
+from ferris_web.catalog.secrets import secrets_of
+
+_SHORTEST: Final = 4  # characters; shorter texts are found by chance everywhere
+
+
+def hides(service: Service, value: bytes) -> bool:
+    """True when a secret that the service sees stands in this value, and when nobody can tell."""
+    try:
+        secrets = secrets_of(service)
+    except FerrisError:
+        return True  # who cannot tell must not tell
+    return holds_secret(value.decode(errors="replace"), secrets)
+
+
+def holds_secret(text: str, secrets: Mapping[str, Any]) -> bool:
+    """True when one of these secrets, or a part of one, stands in the text, as it is or as JSON writes it."""
+    for secret in _texts(list(secrets.values())):
+        if len(secret) >= _SHORTEST and (secret in text or json.dumps(secret)[1:-1] in text):
+            return True
+    return False
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield str(value)

@@ -1,0 +1,100 @@
+"""What configuration and state were: their changes, what held at a time, what is different between two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from django.db.models import QuerySet
+
+from ferris.errors import NotFound
+from ferris.text_differences import Difference, json_shown, text_difference
+from ferris_web import wiring
+from ferris_web.catalog.models import Service, ValueChange
+from ferris_web.catalog.values import Place, mark_of, value_now
+
+MOST: Final = 10_000
+"""Changes of one value that are kept."""
+_AT_ONCE: Final = 500
+
+
+def changes_of(place: Place) -> QuerySet[ValueChange]:
+    """The changes of a value without their contents, the newest first."""
+    return ValueChange.objects.filter(key=place.key).order_by("-number").defer("value")
+
+
+def change_get(place: Place, number: int) -> ValueChange:
+    """One of them, with its content. NotFound."""
+    found = ValueChange.objects.filter(key=place.key, number=number).first() if number < 2**31 else None
+    if found is None:
+        raise NotFound(f"the history of the {place} has no change {number}")
+    return found
+
+
+def change_at(place: Place, moment: datetime) -> ValueChange:
+    """The change that held at that moment. NotFound when the history begins later."""
+    found = ValueChange.objects.filter(key=place.key, at__lte=moment).order_by("-at", "-number").first()
+    if found is None:
+        raise NotFound(f"what the {place} was then is not known: its history begins later")
+    return found
+
+
+def change_before(place: Place, number: int) -> ValueChange | None:
+    """The one before it, if that is still kept."""
+    return ValueChange.objects.filter(key=place.key, number__lt=number).order_by("-number").first()
+
+
+def content_of(change: ValueChange) -> bytes | None:
+    """What a change made of the value; None when it removed it, or when it is not kept."""
+    return None if change.value is None else bytes(change.value)
+
+
+def changes_compared(old: ValueChange | None, new: ValueChange) -> Difference:
+    """What is different between two; None is nothing at all."""
+    for change in (old, new):
+        if change is not None and change.masked:
+            return Difference(
+                note=f"not compared: a secret stands in change {change.number}, it was not kept"
+            )
+    before = None if old is None else content_of(old)
+    return text_difference(json_shown(before), json_shown(content_of(new)))
+
+
+def values_look(now: datetime, hides: Callable[[Place, bytes], bool]) -> int:
+    """Look at every value, so that what changed elsewhere is noted; how many had."""
+    entries = {entry.key: mark_of(entry.value) for entry in wiring.config_store().list("")}
+    newest = ValueChange.objects.filter(until=None, removed=False).order_by()
+    known = dict(newest.values_list("key", "mark"))
+    differing = {key for key in entries.keys() | known.keys() if entries.get(key) != known.get(key)}
+    names = {key.removesuffix(".state") for key in differing} | differing
+    noted = 0
+    for service in Service.objects.filter(name__in=names).select_related("project"):
+        for place in (Place(kind, service) for kind in ValueChange.Kind.values):
+            if place.key in differing:
+                value_now(place, now, lambda value, place=place: hides(place, value))
+                noted += 1
+    return noted
+
+
+def changes_prune(before: datetime, *, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Remove changes that were replaced before this moment, and those of a value beyond its newest `MOST`; how many.
+
+    What held at that moment stays, however old it is.
+    """
+    removed = 0
+    while not stopped():
+        old = ValueChange.objects.filter(until__lt=before).order_by("until").values_list("pk", flat=True)
+        keys = list(old[:_AT_ONCE])
+        if not keys:
+            break
+        removed += ValueChange.objects.filter(pk__in=keys).delete()[0]
+    newest = ValueChange.objects.filter(until=None, number__gt=MOST).order_by()
+    for key, number in newest.values_list("key", "number"):
+        while not stopped():
+            many = ValueChange.objects.filter(key=key, number__lte=number - MOST).order_by("number")
+            found = list(many.values_list("pk", flat=True)[:_AT_ONCE])
+            if not found:
+                break
+            removed += ValueChange.objects.filter(pk__in=found).delete()[0]
+    return removed
