@@ -39,11 +39,12 @@ test: .venv/developed  ## the tests that need no server
 
 .PHONY: test-acceptance
 test-acceptance: .venv/developed  ## boots the platform as processes and uses it from outside
-	@$(PY) -m pytest tests/acceptance -q
+	@$(PY) -m pytest tests/acceptance -n 2 --dist loadfile -q
 
 .PHONY: test-acceptance-real
 test-acceptance-real: .venv/developed  ## the same on the real stack, whose servers it starts itself, and kills
-	@$(PY) -m pytest tests/acceptance --stack=real -q
+	@$(PY) -m pytest tests/acceptance/test_real_kill.py --stack=real -q
+	@$(PY) -m pytest tests/acceptance --ignore=tests/acceptance/test_real_kill.py --stack=real -n 2 --dist loadfile -q
 
 .PHONY: test-browser
 test-browser: .venv/developed  ## the console in a real Chromium

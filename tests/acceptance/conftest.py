@@ -10,7 +10,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,18 +46,49 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: order.get(item.path, 0))
 
 
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
-    """The servers of the real stack, all started."""
+@contextmanager
+def started() -> Iterator[Servers]:
+    """Servers in a home of their own."""
     home = Path(tempfile.mkdtemp(prefix="ferris-stack-"))
     home.chmod(0o755)  # the servers' account passes through
-    found = Servers(home)
+    made = Servers(home)
     try:
-        found.up()
-        yield found
+        made.up()
+        yield made
     finally:
-        found.down()
+        made.down()
         shutil.rmtree(home, ignore_errors=True)
+
+
+_SHARED = pytest.StashKey[tuple[ExitStack, Servers]]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """With several workers (`-n`), the process that hands out the tests starts the servers for all of them."""
+    if node.config.getoption("--stack") != "real":
+        return
+    if _SHARED not in node.config.stash:
+        stack = ExitStack()
+        node.config.stash[_SHARED] = stack, stack.enter_context(started())
+    _, servers = node.config.stash[_SHARED]
+    node.workerinput["servers"] = [str(servers.home), servers.ports]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _SHARED in session.config.stash:
+        session.config.stash[_SHARED][0].close()
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """The servers of the real stack, all started."""
+    given = getattr(request.config, "workerinput", {}).get("servers")
+    if given:
+        yield Servers(Path(given[0]), given[1])
+        return
+    with started() as made:
+        yield made
 
 
 Make = Callable[..., embedded.Platform]

@@ -31,13 +31,15 @@ NAMES = ("postgresql", "rabbitmq", "kafka", "minio", "consul", "elasticsearch")
 class Servers:
     """All servers, or those that were not killed."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, ports: dict[str, int] | None = None) -> None:
+        """`ports`: of servers that another process has started there, by their setting."""
         self.home = home
         keys = re.findall(r'"([A-Z_]+_PORT)": \d+', (NATIVE / "servers.py").read_text())
+        self.ports = ports or {f"FERRIS_STACK_{key}": free_port() for key in keys}
         self._environment = {
             **os.environ,
             "FERRIS_STACK_HOME": str(home),
-            **{f"FERRIS_STACK_{key}": str(free_port()) for key in keys},
+            **{key: str(port) for key, port in self.ports.items()},
         }
 
     def up(self, *names: str) -> None:
