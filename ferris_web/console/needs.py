@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
 
-from ferris_web.accounts.permissions import Action
-from ferris_web.executions.visibility import ANYONE, ONESELF, Need, check
+from ferris.errors import NotFound
+from ferris_web.accounts.permissions import Action, access_of
+from ferris_web.executions.visibility import ADMINISTRATORS, ANYONE, ONESELF, Need, check
 
 _VIEW, _RUN, _EDIT = Action.VIEW, Action.RUN, Action.EDIT
 _CHANGED_BY_ADMINISTRATORS = Need("member", write=_VIEW)  # the view asks `administers`
@@ -130,6 +131,25 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("account", "account-sign-in", "account-confirm"), ONESELF),
     **dict.fromkeys(("audit", "audit-export"), Need("member", Action.OWN, Action.OWN)),
 }
+
+
+def offers(user: Any, route: str, project: int | None = None, /, **named: Any) -> bool:
+    """True when this person may do what that route does: for buttons, which are not shown in vain.
+
+    Of what belongs to a project, with that `project`, without a query; or with what the address has, if it is not
+    known to which ones it belongs. Without either: if it is allowed somewhere.
+    """
+    need = NEEDS.get(route) or ADMINISTRATORS
+    if named:
+        try:
+            check(user, need, "POST", named)
+        except (PermissionDenied, NotFound):
+            return False
+        return True
+    access = access_of(user)
+    if need.named and project is not None:
+        return access.may(need.write, project)
+    return access.may(need.write) if need.of == "platform" else access.may_somewhere(need.write)
 
 
 def opens(user: Any, name: str) -> bool:

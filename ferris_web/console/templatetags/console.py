@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from ferris_web import wiring
 from ferris_web.console import addresses, ansi, flowgraph, presentation
-from ferris_web.console.needs import opens
+from ferris_web.console.needs import offers, opens
 
 register = template.Library()
 
@@ -58,6 +58,14 @@ def icon(name: str, extra: str = "") -> SafeString:
         static("console/icons.svg"),
         name,
     )
+
+
+@register.simple_block_tag(takes_context=True)
+def allowed(
+    context: Context, content: str, route: str, project: int | None = None, /, **named: Any
+) -> str:
+    """What it holds, for those who may do what the route of that name does (`needs.offers`)."""
+    return content if offers(context["user"], route, project, **named) else ""
 
 
 @register.simple_tag
