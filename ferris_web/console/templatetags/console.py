@@ -61,9 +61,7 @@ def icon(name: str, extra: str = "") -> SafeString:
 
 
 @register.simple_block_tag(takes_context=True)
-def allowed(
-    context: Context, content: str, route: str, project: int | None = None, /, **named: Any
-) -> str:
+def allowed(context: Context, content: str, route: str, project: int | None = None, /, **named: Any) -> str:
     """What it holds, for those who may do what the route of that name does (`needs.offers`)."""
     return content if offers(context["user"], route, project, **named) else ""
 
