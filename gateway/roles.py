@@ -20,6 +20,7 @@ from gateway.recorder import Recorder
 from gateway.replayer import Replayer
 from gateway.rescuer import Rescuer
 from gateway.role import Role
+from gateway.roller import Roller
 from gateway.router import Router
 from gateway.scheduler import Scheduler
 from gateway.syncer import Syncer
@@ -51,6 +52,7 @@ _ROLES: Final[dict[str, Callable[[_Process], Role | None]]] = {
     "syncer": lambda of: Syncer(of.notices),
     "replayer": lambda of: Replayer(wiring.event_log(), of.notices, alone=of.alone),
     "bulk": lambda of: BulkWorker(of.notices, alone=of.alone),
+    "roller": lambda _: Roller(wiring.event_log()),
     "courier": lambda of: Courier(of.notices, of.settings.allow_private, alone=of.alone),
     "notifier": lambda of: Notifier(of.notices, of.settings.allow_private, alone=of.alone),
     "rescuer": lambda of: Rescuer(

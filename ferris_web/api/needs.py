@@ -27,6 +27,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     "events": Need("anyone", write=_RUN),  # an event may run services of every project
     "event": _of("event", "event"),
     "event-why": _of("event", "event"),
+    "dashboard": ANYONE,
+    "project-dashboard": _of("project", "name"),
     "backtests": Need("member", write=_VIEW),
     # Lists show each caller what is theirs.
     **dict.fromkeys(("executions", "failures", "flows", "gatherings", "services", "promises"), ANYONE),

@@ -7,17 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ferris_web.executions.models import Execution, Step
-from ferris_web.executions.overview import Hour
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 720, 150, 0, 18
-Stack = tuple[tuple[str, tuple[str, ...]], ...]
-_STACK: Stack = (
-    ("completed", ("completed",)),
-    ("failed", ("failed",)),
-    ("in_progress", ("in_progress",)),
-    ("queued", ("queued", "pending")),
-    ("cancelled", ("cancelled", "skipped")),
-)
+WIDTH, HEIGHT = 720, 150
 
 
 @dataclass(frozen=True)
@@ -30,57 +21,6 @@ class Bar:
     height: float
     kind: str
     label: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One hour of the chart: its bars, and a caption under some."""
-
-    bars: list[Bar]
-    x: float
-    width: float
-    caption: str
-    label: str
-
-
-@dataclass(frozen=True)
-class HourChart:
-    """Executions per hour, stacked by status, or events."""
-
-    columns: list[Column]
-    lines: list[tuple[float, int]]  # y and the number written at it
-    width: int = WIDTH
-    height: int = HEIGHT
-    base: int = HEIGHT - BOTTOM
-    left: int = LEFT
-
-
-def events(rows: Sequence[Hour]) -> HourChart:
-    """Events per hour as a column chart."""
-    return hours(rows, (("in_progress", ("events",)),))
-
-
-def hours(rows: Sequence[Hour], stack: Stack = _STACK) -> HourChart:
-    """Executions per hour as a stacked column chart."""
-    top = round_up(max((sum(row.counts.values()) for row in rows), default=0))
-    space = HEIGHT - BOTTOM - 22
-    step = (WIDTH - LEFT) / max(1, len(rows))
-    columns = []
-    for index, row in enumerate(rows):
-        x, y, bars = LEFT + index * step, float(HEIGHT - BOTTOM), []
-        for kind, statuses in stack:
-            amount = sum(row.counts.get(status, 0) for status in statuses)
-            if amount:
-                tall = max(2.0, amount / top * space)
-                y -= tall
-                bars.append(Bar(round(x + 2, 1), round(y, 1), round(step - 4, 1), round(tall, 1), kind))
-        told = ", ".join(f"{amount} {status.replace('_', ' ')}" for status, amount in row.counts.items())
-        caption = f"{row.start:%H:%M}" if row.start.hour % 6 == 0 else ""
-        columns.append(
-            Column(bars, round(x, 1), round(step, 1), caption, f"{row.start:%H:%M} UTC: {told or 'none'}")
-        )
-    lines = [(round(HEIGHT - BOTTOM - space * part, 1), round(top * part)) for part in (0.5, 1.0)]
-    return HourChart(columns, lines)
 
 
 def round_up(value: int) -> int:

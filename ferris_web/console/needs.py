@@ -66,6 +66,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "service-why": _of("service", "name"),
     "project-add": Need("platform", _EDIT, _EDIT),
     "project": _of("project", "name"),
+    "project-dashboard": _of("project", "name"),
     "project-sync": _of("project", "name"),
     "project-secret": _of("project", "name"),
     "members": _of("project", "name", Action.OWN),

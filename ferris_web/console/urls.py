@@ -98,6 +98,7 @@ urlpatterns = [
     path("sign-in/provider/back/", session.provider_back, name="sign-in-provider-back"),
     path("sign-out/", session.sign_out, name="sign-out"),
     screen("", dashboard.dashboard, "dashboard"),
+    screen("projects/<str:name>/dashboard/", dashboard.project_dashboard, "project-dashboard"),
     screen("go/", go.go, "go"),
     screen("help/", help.index, "help"),
     screen("help/<path:name>/", help.page, "help-page"),

@@ -10,9 +10,8 @@ from typing import Any, Final
 from django.db.models import Count
 
 from ferris.event_maps import EventMap
-from ferris_web.executions.buckets import buckets
+from ferris_web.executions.buckets import Bucket, buckets
 from ferris_web.executions.models import Event, Execution
-from ferris_web.executions.overview import Hour
 from ferris_web.executions.services.runs import as_uuid
 from ferris_web.executions.visibility import Projects, within
 
@@ -48,12 +47,11 @@ def event_type_seen(name: str, projects: Projects | None = None) -> Seen:
     return Seen(len(last), *(dict(counted.most_common(50)) for counted in (producers, sources, consumers)))
 
 
-def event_type_hours(name: str, now: datetime, count: int = 24) -> list[Hour]:
+def event_type_hours(name: str, now: datetime, count: int = 24) -> list[Bucket]:
     """How many events of a type came in each of the last hours, oldest first, the current one included."""
     current = now.replace(minute=0, second=0, microsecond=0)
     rows = Event.objects.filter(type=name)
-    found = buckets(rows, "received_at", current - _HOUR * (count - 1), current + _HOUR, _HOUR)
-    return [Hour(one.start, {"events": one.total} if one.total else {}) for one in found]
+    return buckets(rows, "received_at", current - _HOUR * (count - 1), current + _HOUR, _HOUR)
 
 
 def event_map_trials(by: EventMap, most: int = 10) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from ferris_web.executions.delivery_models import Delivery as Delivery
 from ferris_web.executions.delivery_models import DeliveryAttempt as DeliveryAttempt
 from ferris_web.executions.notification_models import Notice as Notice
 from ferris_web.executions.notification_models import Notification as Notification
+from ferris_web.executions.rollup_models import Rollup as Rollup
 
 STATUSES = [
     (s, s) for s in ("pending", "queued", "in_progress", "completed", "failed", "cancelled", "skipped")
@@ -157,6 +158,9 @@ class Execution(models.Model):
     gathering_id = models.UUIDField(
         null=True, blank=True, help_text="What it was gathered in, when it runs for more than its event."
     )
+    counted = models.BooleanField(
+        null=True, editable=False, help_text="Once it has ended: it is in the roll-ups."
+    )
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -204,6 +208,11 @@ class Execution(models.Model):
                 fields=["service", "rate_key", "claimed_at"],
                 condition=Q(rate_key__isnull=False),
                 name="execution_rate",
+            ),
+            models.Index(
+                fields=["-finished_at"],
+                condition=Q(counted=None, finished_at__isnull=False),
+                name="execution_uncounted",
             ),
         ]
 

@@ -13,21 +13,11 @@ from uuid import UUID
 from django.db.models import Avg, Count, F, OuterRef, Subquery
 
 from ferris_web.catalog.models import Service
-from ferris_web.executions.buckets import buckets
 from ferris_web.executions.models import OPEN, STATUSES, DeadLetter, Event, Execution, Flow
 from ferris_web.executions.visibility import Projects, within
 
 STATUS_NAMES = tuple(name for name, _ in STATUSES)
 """All of them: asked for with a time, an index answers alone."""
-_HOUR = timedelta(hours=1)
-
-
-@dataclass
-class Hour:
-    """How the executions that began in one hour stand now."""
-
-    start: datetime
-    counts: dict[str, int] = field(default_factory=dict)
 
 
 def status_counts(
@@ -40,22 +30,6 @@ def status_counts(
     return dict(found.order_by().values_list("status").annotate(n=Count("id")))
 
 
-def hours(now: datetime, count: int = 24, projects: Projects | None = None) -> list[Hour]:
-    """The last `count` hours, oldest first, the current one included."""
-    current = now.replace(minute=0, second=0, microsecond=0)
-    since = current - _HOUR * (count - 1)
-    found = buckets(
-        within(Execution.objects.all(), projects),
-        "created_at",
-        since,
-        current + _HOUR,
-        _HOUR,
-        "status",
-        STATUS_NAMES,
-    )
-    return [Hour(one.start, one.counts) for one in found]
-
-
 def failures_last(limit: int, projects: Projects | None = None) -> list[Execution]:
     """The executions that failed last, newest first."""
     failed = within(Execution.objects.filter(status="failed").select_related("service__project"), projects)
@@ -66,6 +40,22 @@ def running_now(limit: int, projects: Projects | None = None) -> list[Execution]
     """Executions that an executor holds, the newest first."""
     running = Execution.objects.filter(status="in_progress").select_related("service__project")
     return list(within(running, projects).order_by("-created_at", "-id")[:limit])
+
+
+def latest(limit: int, projects: Projects | None = None) -> list[Execution]:
+    """The executions that were made last, newest first."""
+    found = within(Execution.objects.select_related("service"), projects)
+    return list(found.order_by("-created_at", "-id")[:limit])
+
+
+def lane_counts(projects: Projects | None = None) -> tuple[dict[str, int], dict[str, int]]:
+    """How many executions are queued, and how many run, by lane."""
+    rows = within(Execution.objects.filter(status__in=("queued", "in_progress")), projects)
+    queued: dict[str, int] = {}
+    running: dict[str, int] = {}
+    for status, lane, amount in rows.order_by().values_list("status", "lane").annotate(n=Count("id")):
+        (queued if status == "queued" else running)[lane] = amount
+    return queued, running
 
 
 def open_counts(projects: Projects | None = None) -> dict[str, int]:

@@ -27,6 +27,7 @@ PAGES = {
     "versions": "/services/make_report/versions/",
     "projects": "/projects/",
     "project": "/projects/quakes/",
+    "project-dashboard": "/projects/quakes/dashboard/?range=30d&view=tables",
     "project-add": "/projects/add/",
     "executions": "/executions/",
     "flows": "/flows/",

@@ -86,6 +86,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     )
     from ferris_web.executions.models import Delivery, DeliveryAttempt, Event, Notice, Notification
     from ferris_web.executions.services.values import value_set
+    from ferris_web.executions.services.rollups import rollups_piece
 
     rows = Rows()
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
@@ -171,6 +172,8 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         created_by="ana" + hostile,
     )
     _stores(rows, now, hostile)
+    while rollups_piece():
+        pass
     return rows
 
 

@@ -1,4 +1,7 @@
-"""The first page: what happens now and what went wrong lately."""
+"""The first page, and one like it for each project: what happens now, what went wrong lately, and how it was before.
+
+What has ended was added up in the background; a view reads sums.
+"""
 
 from __future__ import annotations
 
@@ -15,51 +18,87 @@ from ferris.errors import BackendError
 from ferris_web import wiring
 from ferris_web.accounts.permissions import reach
 from ferris_web.catalog import selectors as catalog
-from ferris_web.catalog.models import Service
-from ferris_web.console import charts
-from ferris_web.executions import overview, promised
-from ferris_web.executions.visibility import Projects, scoped
+from ferris_web.catalog.models import Project, Service
+from ferris_web.console import dashboards
+from ferris_web.console.needs import opens
+from ferris_web.executions import crews, overview, promised
+from ferris_web.executions.figures import FIRST, PERIODS, Period, figures, service_ranks
+from ferris_web.executions.visibility import Projects, within
 
-# The chart counts a day of rows; changes come many times a second, and nobody sees more than this.
-_CHART_SECONDS = 5
+_ROWS = 6
+_RANKED = 8
+# Which services rank first is a sum over all of them; it need not follow every execution.
+_RANKS_SECONDS = {"24h": 5, "7d": 30, "30d": 120, "90d": 300}
 
 
 def dashboard(request: HttpRequest) -> HttpResponse:
-    """Executions by status, last failures, what runs now, lag, what comes next."""
+    """Of all that this person sees."""
+    return _page(request, reach(request.user), None)
+
+
+def project_dashboard(request: HttpRequest, name: str) -> HttpResponse:
+    """Of one project."""
+    project = catalog.project_get(name)
+    return _page(request, frozenset((project.pk,)), project)
+
+
+def _page(request: HttpRequest, projects: Projects | None, project: Project | None) -> HttpResponse:
     now = timezone.now()
-    projects = reach(request.user)
-    whose = "" if projects is None else ":".join(map(str, sorted(projects)))
-    counts, hours = cache.get_or_set(
-        "console:day" if projects is None else f"console:day:{_digest(whose)}",
-        lambda: _day(now, projects),
-        _CHART_SECONDS,
-    )
-    services = scoped(Service.objects.filter(vanished_at=None), request.user).count()
+    period = PERIODS.get(request.GET.get("range", ""), PERIODS[FIRST])
+    found = figures(period, now, projects=projects, project=project)
     opened = overview.open_counts(projects)
-    context = {
-        "counts": counts,
+    links = dashboards.Links(project.name if project else "")
+    services = within(Service.objects.filter(vanished_at=None), projects).count()
+    context: dict[str, Any] = {
+        "project": project,
+        "period": period,
+        "periods": [
+            (one, f"?range={one.name}" + ("&view=tables" if _tables(request) else ""))
+            for one in PERIODS.values()
+        ],
+        "tables": _tables(request),
+        "figures": found,
         "open": opened,
         "waiting": opened.get("queued", 0) + opened.get("pending", 0),
-        "chart": charts.hours(hours),
-        "failures": overview.failures_last(6, projects),
-        "running": overview.running_now(6, projects),
-        "schedules": scoped(catalog.schedule_list(active=True), request.user)[:5],
+        "completed_url": links(found.since, status="completed"),
+        "failed_url": links(found.since, status="failed"),
+        "plots": dashboards.plots(found, links),
+        "ranks": dashboards.ranks(*_ranks(period, now, projects, project), found, links),
+        "failures": overview.failures_last(_ROWS, projects),
+        "latest": overview.latest(_ROWS, projects),
+        "running": overview.running_now(_ROWS, projects),
+        "schedules": within(catalog.schedule_list(active=True), projects)[:5],
         "services": services,
         "overdue": promised.overdue_count(now - timedelta(days=1), projects),
         "dead_letters": overview.dead_letter_count(now - timedelta(days=1), projects),
-        "any": bool(counts) or any(True for _ in overview.failures_last(1, projects)),
-        **_lag(),
+        **({} if project else _lag()),
+        **_crew(request, now, found, links, projects),
     }
     return render(request, "console/dashboard.html", context)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _tables(request: HttpRequest) -> bool:
+    return request.GET.get("view") == "tables"
 
 
-def _day(now: datetime, projects: Projects | None) -> tuple[dict[str, int], list[overview.Hour]]:
-    counts = overview.status_counts(now - timedelta(days=1), projects=projects)
-    return counts, overview.hours(now, projects=projects)
+def _ranks(period: Period, now: datetime, projects: Projects | None, project: Project | None) -> Any:
+    whose = "" if projects is None else ":".join(map(str, sorted(projects)))
+    return cache.get_or_set(
+        f"console:ranks:{period.name}:{hashlib.sha256(whose.encode()).hexdigest()}",
+        lambda: service_ranks(period, now, _RANKED, projects=projects, project=project),
+        _RANKS_SECONDS[period.name],
+    )
+
+
+def _crew(
+    request: HttpRequest, now: datetime, found: Any, links: dashboards.Links, projects: Projects | None
+) -> dict[str, Any]:
+    """Lanes with what waits in them of these projects, and the workers for whoever may open their page."""
+    waiting, running = overview.lane_counts(projects)
+    context: dict[str, Any] = {"lanes": dashboards.lanes(found, waiting, running, links)}
+    if opens(request.user, "workers"):
+        context["workers"] = [one for one in crews.worker_list(now, projects) if one.state != "gone"]
+    return context
 
 
 def _lag() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ferris_web.accounts.permissions import reach
 from ferris_web.catalog import event_schemas
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import EventSchema, EventType, OutputEvent, Trigger
-from ferris_web.console import addresses, charts, commands, filterbar, filters
+from ferris_web.console import addresses, commands, dashboards, filterbar, filters
 from ferris_web.console.paging import page
 from ferris_web.console.views import lists
 from ferris_web.console.views import why as reasons
@@ -211,7 +211,7 @@ def event_type(request: HttpRequest, name: str) -> HttpResponse:
         "broken": broken,
         "problems": _problems(broken),
         "seen": event_type_seen(name, projects),
-        "chart": charts.events(event_type_hours(name, timezone.now())),
+        "chart": dashboards.events_per_hour(event_type_hours(name, timezone.now())),
         "senders": within(OutputEvent.objects.filter(event_type=name).select_related("service"), projects)[
             :100
         ],

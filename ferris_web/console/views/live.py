@@ -32,7 +32,8 @@ _CHANGED = sse.message("", event="changed")
 
 def changes(request: HttpRequest) -> StreamingHttpResponse:
     """Says `changed` when executions changed: all of them, or of one `flow`, or one `execution`. That a script
-    has come further counts among all of them only: the page of one gets it with its lines.
+    has come further counts among all of them only: the page of one gets it with its lines. With `rolled`, also when
+    the roll-ups that dashboards show have changed.
 
     Of a flow it says so once more when it has come to rest: its last events may have run nothing.
     """
@@ -44,7 +45,7 @@ def changes(request: HttpRequest) -> StreamingHttpResponse:
     if flow:
         allow(request.user, Action.VIEW, "flow", flow)
         return _answer(live.subscribe(flow=flow), flow)
-    return _answer(live.subscribe(topics=(CHANGES,)), progress=True)
+    return _answer(live.subscribe(topics=(CHANGES,)), progress=True, rolled="rolled" in request.GET)
 
 
 def _uuid(text: str) -> UUID:
@@ -55,14 +56,16 @@ def _uuid(text: str) -> UUID:
 
 
 def _answer(
-    subscription: live.Subscription, flow: str = "", *, progress: bool = False
+    subscription: live.Subscription, flow: str = "", *, progress: bool = False, rolled: bool = False
 ) -> StreamingHttpResponse:
-    answer = sse.response(_changes(subscription, flow, progress))
+    answer = sse.response(_changes(subscription, flow, progress, rolled))
     answer._resource_closers.append(subscription.close)  # should nobody ever read it
     return answer
 
 
-async def _changes(subscription: live.Subscription, flow: str, progress: bool) -> AsyncIterator[bytes]:
+async def _changes(
+    subscription: live.Subscription, flow: str, progress: bool, rolled: bool
+) -> AsyncIterator[bytes]:
     deadline = time.monotonic() + LONGEST_SECONDS
     rest = _Rest(flow)
     with subscription:
@@ -71,7 +74,7 @@ async def _changes(subscription: live.Subscription, flow: str, progress: bool) -
             if await rest.reached():
                 yield _CHANGED
             elif await _changed(
-                subscription, _GATHER_SECONDS if rest.near else sse.PING_SECONDS, progress=progress
+                subscription, _GATHER_SECONDS if rest.near else sse.PING_SECONDS, progress, rolled
             ):
                 rest.moved()
                 yield _CHANGED
@@ -110,7 +113,7 @@ class _Rest:
         return told
 
 
-async def _changed(subscription: live.Subscription, seconds: float, *, progress: bool) -> bool:
+async def _changed(subscription: live.Subscription, seconds: float, progress: bool, rolled: bool) -> bool:
     """Wait for a change of a row; False when there was none for so long."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
@@ -118,7 +121,8 @@ async def _changed(subscription: live.Subscription, seconds: float, *, progress:
             found = await subscription.get(left)
         except live.Overrun:
             return True
-        if any(n.topic == CHANGES and (progress or not n.value.get("progress")) for n in found):
+        changes = (n.value for n in found if n.topic == CHANGES)
+        if any(rolled if said.get("rolled") else progress or not said.get("progress") for said in changes):
             return True
     return False
 

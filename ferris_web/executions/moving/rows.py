@@ -63,6 +63,7 @@ from ferris_web.executions.models import (
     Pace,
     Promise,
     Replay,
+    Rollup,
     Step,
 )
 
@@ -85,7 +86,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(SavedRun, ValueChange, Webhook, WebhookDelivery, Subscription, NotificationRule),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay, BulkJob),
-    *(Gathering, GatheredEvent),
+    *(Gathering, GatheredEvent, Rollup),
     *(PromiseRule, Promise),
     *(Delivery, DeliveryAttempt, Notice, Notification),
 )

@@ -29,6 +29,8 @@ from ferris_web.executions.models import (
     Step,
 )
 from ferris_web.executions.services.pushes import deliveries_open
+from ferris_web.executions.services.rollups import AT_ONCE as COUNTED_AT_ONCE
+from ferris_web.executions.services.rollups import rollups_piece
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,11 @@ AT_ONCE: Final = 500
 def journal_prune(before: datetime, *, stopped: Callable[[], bool] = lambda: False) -> int:
     """Remove what is older, some at a time, each time in a short transaction; how many events.
 
-    Whoever is interrupted finds the rest the next time. Two at once disturb each other no more than that.
+    Whoever is interrupted finds the rest the next time. Two at once disturb each other no more than that. What goes
+    is in the roll-ups before.
     """
+    while not stopped() and rollups_piece() == COUNTED_AT_ONCE:
+        pass
     waiting = Execution.objects.filter(event=OuterRef("key"), status__in=OPEN)
     became = Execution.objects.filter(gathering_id=OuterRef("gathering_id"), status__in=OPEN)
     gathered = GatheredEvent.objects.filter(event=OuterRef("key")).filter(

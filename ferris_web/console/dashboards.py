@@ -1,0 +1,172 @@
+"""The charts of a dashboard, each value a link to the rows behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from ferris.charts import Chart, Series
+from ferris_web.console.plots import Plot, plot, written
+from ferris_web.executions.buckets import Bucket
+from ferris_web.executions.figures import Figures, Period, ServiceFigures, Span
+
+_OUTCOMES: Final = ("completed", "failed", "in_progress", "queued", "pending", "cancelled", "skipped")
+_COLOURS: Final = {"pending": "queued", "skipped": "cancelled"}
+_TRIGGERS: Final = ("triggered", "scheduled", "manual", "retried")
+
+
+def events_per_hour(rows: Sequence[Bucket]) -> Plot:
+    """Events of one type."""
+    labels = [f"{one.start:%H:%M}" for one in rows]
+    events = [Series("events", [one.total for one in rows], "in_progress")]
+    return plot(Chart("bar", "Events per hour", labels, events, first_column="Hour, UTC"), "hours")
+
+
+class Links:
+    """Addresses of lists of executions, of one project or of all."""
+
+    def __init__(self, project: str = "") -> None:
+        self._project = project
+        self._list = reverse("console:executions")
+
+    def __call__(self, since: datetime, until: datetime | None = None, **filters: str) -> str:
+        """Those made in this time that fit."""
+        asked = {"from": _z(since), **({"until": _z(until)} if until else {}), **filters}
+        if self._project:
+            asked["project"] = self._project
+        return f"{self._list}?{urlencode(asked)}"
+
+
+def _z(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _label(span: Span, period: Period) -> str:
+    return f"{span.start:%H:%M}" if period.span == "hour" else f"{span.start:%d %b}"
+
+
+def plots(found: Figures, links: Links) -> list[Plot]:
+    """Outcomes, trigger types and times, over the period."""
+    per = found.period.span
+    labels = [_label(span, found.period) for span in found.spans]
+    whole = [links(span.start, span.end) for span in found.spans]
+    outcomes = [
+        Series(
+            name.replace("_", " "), [span.statuses[name] for span in found.spans], _COLOURS.get(name, name)
+        )
+        for name in _OUTCOMES
+        if found.statuses[name]
+    ]
+    triggers = [
+        Series(name, [span.triggers[name] for span in found.spans])
+        for name in _TRIGGERS
+        if found.triggers[name]
+    ]
+    times = [
+        Series("took, average", [span.took.average for span in found.spans]),
+        Series("took, 19 of 20 at most", [span.took.p95 for span in found.spans]),
+        Series("waited, average", [span.waited.average for span in found.spans]),
+    ]
+    column = f"{per.capitalize()}, UTC"
+    return [
+        plot(
+            Chart("bar", f"Outcomes per {per}", labels, outcomes, first_column=column),
+            "outcomes",
+            whole,
+            series_links=[
+                [links(span.start, span.end, status=name) for span in found.spans]
+                for name in _OUTCOMES
+                if found.statuses[name]
+            ],
+        ),
+        plot(
+            Chart("bar", f"Trigger types per {per}", labels, triggers, first_column=column),
+            "triggers",
+            whole,
+            series_links=[
+                [links(span.start, span.end, trigger=name) for span in found.spans]
+                for name in _TRIGGERS
+                if found.triggers[name]
+            ],
+        ),
+        plot(
+            Chart("line", f"Times per {per}", labels, times, unit="ms", first_column=column), "times", whole
+        ),
+    ]
+
+
+def ranks(
+    frequent: list[ServiceFigures], slow: list[ServiceFigures], found: Figures, links: Links
+) -> list[Plot]:
+    """The services that ran most often and those that took longest."""
+    return [
+        _services(
+            "Most frequent services",
+            "frequent",
+            frequent,
+            [
+                Series("executions", [one.count for one in frequent]),
+                Series("failed", [one.failed for one in frequent]),
+            ],
+            found,
+            links,
+        ),
+        _services(
+            "Slowest services",
+            "slowest",
+            slow,
+            [
+                Series("average", [_time(one.average_ms) for one in slow]),
+                Series("longest", [_time(one.most_ms) for one in slow]),
+                Series("executions", [one.count for one in slow]),
+            ],
+            found,
+            links,
+        ),
+    ]
+
+
+def _time(amount: float | None) -> str:
+    return written(amount, "ms")
+
+
+def _services(
+    title: str, key: str, rows: list[ServiceFigures], series: list[Series], found: Figures, links: Links
+) -> Plot:
+    made = Chart("table", title, [one.name for one in rows], series, first_column="Service")
+    failed = [links(found.since, service=one.name, status="failed") for one in rows]
+    every = [links(found.since, service=one.name) for one in rows]
+    per_series = [
+        failed if one.name == "failed" else every if one.name == "executions" else [] for one in series
+    ]
+    services = [reverse("console:service", args=[one.name]) for one in rows]
+    return plot(made, key, services, series_links=per_series)
+
+
+def lanes(found: Figures, waiting: dict[str, int], running: dict[str, int], links: Links) -> Plot:
+    """How long executions waited, by lane, and what waits there now."""
+    names = list(found.lanes)
+    spreads = list(found.lanes.values())
+    series = [
+        Series("started", [one.count for one in spreads]),
+        Series("waited, average", [_time(one.average) for one in spreads]),
+        Series("half within", [_time(one.p50) for one in spreads]),
+        Series("19 of 20 within", [_time(one.p95) for one in spreads]),
+        Series("longest", [_time(one.most) if one.count else "" for one in spreads]),
+        Series("queued now", [waiting.get(name, 0) for name in names]),
+        Series("running now", [running.get(name, 0) for name in names]),
+    ]
+    started = [links(found.since, lane=name) for name in names]
+    begin = datetime(2000, 1, 1, tzinfo=UTC)
+    queued = [links(begin, lane=name, status="queued") for name in names]
+    runs = [links(begin, lane=name, status="in_progress") for name in names]
+    per_series: list[list[str]] = [started, [], [], [], [], queued, runs]
+    return plot(
+        Chart("table", "Queue wait by lane", names, series, first_column="Lane"),
+        "lanes",
+        series_links=per_series,
+    )

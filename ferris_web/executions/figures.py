@@ -1,0 +1,259 @@
+"""What a dashboard tells of a time, read from roll-ups: outcomes, trigger types, durations, waits, services.
+
+Only executions that have not ended yet are counted as they are asked for; everything else was added up before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import F, FloatField, Max, Q, QuerySet, Sum
+from django.db.models.functions import Cast
+
+from ferris import sketches
+from ferris.lanes import LANES
+from ferris_web.catalog.models import Project, Service
+from ferris_web.executions.buckets import buckets
+from ferris_web.executions.models import OPEN, Execution, Rollup
+from ferris_web.executions.visibility import Projects, within
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Period:
+    """A time that a dashboard is about, in equal spans up to the current one."""
+
+    name: str
+    label: str
+    count: int
+    span: str
+
+    @property
+    def length(self) -> timedelta:
+        """Of one span."""
+        return _HOUR if self.span == Rollup.Span.HOUR else _DAY
+
+    def since(self, now: datetime) -> datetime:
+        """The begin of its first span, in UTC."""
+        start = now.replace(minute=0, second=0, microsecond=0)
+        if self.span == Rollup.Span.DAY:
+            start = start.replace(hour=0)
+        return start - self.length * (self.count - 1)
+
+
+PERIODS: Final[Mapping[str, Period]] = {
+    one.name: one
+    for one in (
+        Period("24h", "24 hours", 24, Rollup.Span.HOUR.value),
+        Period("7d", "7 days", 7, Rollup.Span.DAY.value),
+        Period("30d", "30 days", 30, Rollup.Span.DAY.value),
+        Period("90d", "90 days", 90, Rollup.Span.DAY.value),
+    )
+}
+"""By their names in addresses; the first one holds when none is asked for."""
+FIRST: Final = "24h"
+
+
+@dataclass
+class Spread:
+    """How long something took: how often, all together, the longest, and percentiles. In milliseconds."""
+
+    count: int = 0
+    total: int = 0
+    most: int = 0
+    sketch: dict[str, int] = field(default_factory=dict)
+
+    def take(self, count: int, total: int, most: int, sketch: Mapping[str, int]) -> None:
+        """Add more of the same."""
+        self.count += count
+        self.total += total
+        self.most = max(self.most, most)
+        sketches.merge(self.sketch, sketch)
+
+    @property
+    def average(self) -> float | None:
+        """None without any."""
+        return self.total / self.count if self.count else None
+
+    @property
+    def p50(self) -> float | None:
+        """Half of them took no longer."""
+        return self._part(0.5)
+
+    @property
+    def p95(self) -> float | None:
+        """19 of 20 took no longer."""
+        return self._part(0.95)
+
+    def _part(self, part: float) -> float | None:
+        found = sketches.quantile(self.sketch, part)
+        return None if found is None else min(found, float(self.most))
+
+
+@dataclass
+class Span:
+    """One hour or day: executions that were made in it."""
+
+    start: datetime
+    end: datetime
+    statuses: Counter[str] = field(default_factory=Counter)
+    triggers: Counter[str] = field(default_factory=Counter)
+    took: Spread = field(default_factory=Spread)
+    waited: Spread = field(default_factory=Spread)
+
+
+@dataclass
+class Figures:
+    """All spans of a period, oldest first, and what they come to."""
+
+    period: Period
+    since: datetime
+    until: datetime
+    spans: list[Span]
+    statuses: Counter[str]
+    triggers: Counter[str]
+    lanes: dict[str, Spread]  # queue wait
+    took: Spread
+    waited: Spread
+
+    @property
+    def ended(self) -> int:
+        """How many have ended."""
+        return sum(count for status, count in self.statuses.items() if status not in OPEN)
+
+    @property
+    def failed_part(self) -> float | None:
+        """The part of those that ran to an end which failed; None when none did."""
+        ran = self.statuses["completed"] + self.statuses["failed"]
+        return self.statuses["failed"] / ran if ran else None
+
+
+def figures(
+    period: Period,
+    now: datetime,
+    *,
+    projects: Projects | None = None,
+    project: Project | None = None,
+    service: Service | None = None,
+) -> Figures:
+    """The figures of one service, of one project, of these projects, or (None) of all. Two queries."""
+    since = period.since(now)
+    until = since + period.length * period.count
+    spans = [Span(since + period.length * n, since + period.length * (n + 1)) for n in range(period.count)]
+    found = Figures(
+        period,
+        since,
+        until,
+        spans,
+        Counter(),
+        Counter(),
+        {lane: Spread() for lane in LANES},
+        Spread(),
+        Spread(),
+    )
+    rows = _of(period, since, projects, project, service).values_list(
+        *("start", "status", "trigger_type", "lane", "count", "started"),
+        *("took_ms", "took_most_ms", "durations", "waited_ms", "waited_most_ms", "waits"),
+    )
+    for start, status, trigger, lane, count, started, took, longest, durations, waited, most, waits in rows:
+        place = round((start - since) / period.length)
+        if not 0 <= place < len(spans):
+            continue
+        span = spans[place]
+        for part in (span, found):
+            part.statuses[status] += count
+            part.triggers[trigger] += count
+            part.took.take(started, took, longest, durations)
+            part.waited.take(started, waited, most, waits)
+        found.lanes.setdefault(lane, Spread()).take(started, waited, most, waits)
+    _open(found, projects, project, service)
+    return found
+
+
+def _of(
+    period: Period,
+    since: datetime,
+    projects: Projects | None,
+    project: Project | None,
+    service: Service | None,
+) -> QuerySet[Rollup]:
+    rows = Rollup.objects.filter(span=period.span, start__gte=since).order_by()
+    if service is not None:
+        return rows.filter(service=service)
+    rows = rows.filter(service=None)
+    if project is not None:
+        return rows.filter(project=project)
+    return rows.filter(project=None) if projects is None else rows.filter(project__in=projects)
+
+
+def _open(
+    found: Figures, projects: Projects | None, project: Project | None, service: Service | None
+) -> None:
+    """Those that have not ended, as they are at this moment."""
+    rows = within(Execution.objects.filter(status__in=OPEN), projects)
+    if service is not None:
+        rows = rows.filter(service=service)
+    elif project is not None:
+        rows = within(rows, frozenset((project.pk,)))
+    counted = buckets(rows, "created_at", found.since, found.until, found.period.length, "status", OPEN)
+    for span, bucket in zip(found.spans, counted, strict=True):
+        span.statuses.update(bucket.counts)
+        found.statuses.update(bucket.counts)
+
+
+@dataclass(frozen=True)
+class ServiceFigures:
+    """How often a service ran in a period, and how long it took. Times in milliseconds."""
+
+    name: str
+    count: int
+    failed: int
+    average_ms: float | None
+    most_ms: int
+
+
+def service_ranks(
+    period: Period,
+    now: datetime,
+    most: int,
+    *,
+    projects: Projects | None = None,
+    project: Project | None = None,
+) -> tuple[list[ServiceFigures], list[ServiceFigures]]:
+    """The services that ran most often, and those whose completed executions took longest on average."""
+    rows = Rollup.objects.filter(span=period.span, start__gte=period.since(now), service__isnull=False)
+    if project is not None:
+        rows = rows.filter(project=project)
+    elif projects is not None:
+        rows = rows.filter(project__in=projects)
+    done = Q(status="completed")
+    ranked = (
+        rows.order_by()
+        .values("service_id")
+        .annotate(
+            n=Sum("count"),
+            failed=Sum("count", filter=Q(status="failed")),
+            longest=Max("took_most_ms"),
+            mean=Cast(Sum("took_ms", filter=done), FloatField()) / Sum("started", filter=done),
+        )
+    )
+    frequent = list(ranked.order_by("-n", "service_id")[:most])
+    slow = list(ranked.filter(mean__isnull=False).order_by(F("mean").desc(), "service_id")[:most])
+    ids = {row["service_id"] for row in (*frequent, *slow)}
+    names = dict(Service.objects.filter(pk__in=ids).values_list("pk", "name"))
+
+    def told(found: list[dict[str, Any]]) -> list[ServiceFigures]:
+        return [
+            ServiceFigures(
+                names[row["service_id"]], row["n"], row["failed"] or 0, row["mean"], row["longest"]
+            )
+            for row in found
+            if row["service_id"] in names
+        ]
+
+    return told(frequent), told(slow)
