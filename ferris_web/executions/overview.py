@@ -48,20 +48,13 @@ def latest(limit: int, projects: Projects | None = None) -> list[Execution]:
     return list(found.order_by("-created_at", "-id")[:limit])
 
 
-def lane_counts(projects: Projects | None = None) -> tuple[dict[str, int], dict[str, int]]:
-    """How many executions are queued, and how many run, by lane."""
-    rows = within(Execution.objects.filter(status__in=("queued", "in_progress")), projects)
-    queued: dict[str, int] = {}
-    running: dict[str, int] = {}
-    for status, lane, amount in rows.order_by().values_list("status", "lane").annotate(n=Count("id")):
-        (queued if status == "queued" else running)[lane] = amount
-    return queued, running
-
-
-def open_counts(projects: Projects | None = None) -> dict[str, int]:
-    """How many executions are pending, queued or in progress, however old."""
-    opened = within(Execution.objects.filter(status__in=OPEN), projects)
-    return dict(opened.order_by().values_list("status").annotate(n=Count("id")))
+def open_counts(projects: Projects | None = None) -> dict[str, dict[str, int]]:
+    """How many executions are pending, queued or in progress, however old: by status, then by lane."""
+    found: dict[str, dict[str, int]] = {status: {} for status in OPEN}
+    rows = within(Execution.objects.filter(status__in=OPEN), projects).order_by()
+    for status, lane, amount in rows.values_list("status", "lane").annotate(n=Count("id")):
+        found[status][lane] = amount
+    return found
 
 
 def latest_of(services: Sequence[Service]) -> dict[UUID, Execution]:

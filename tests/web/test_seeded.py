@@ -72,7 +72,8 @@ def _pages() -> dict[str, int]:
     assert flow
     assert project
     return {
-        "/": 14,
+        "/": 18,
+        f"/projects/{project.name}/dashboard/?range=30d": 18,
         "/executions/": 8,
         "/executions/?status=failed&since=24h": 8,
         f"/executions/?project={project.name}&trigger=triggered": 9,

@@ -58,8 +58,8 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
         ],
         "tables": _tables(request),
         "figures": found,
-        "open": opened,
-        "waiting": opened.get("queued", 0) + opened.get("pending", 0),
+        "in_progress": sum(opened["in_progress"].values()),
+        "waiting": sum((*opened["queued"].values(), *opened["pending"].values())),
         "completed_url": links(found.since, status="completed"),
         "failed_url": links(found.since, status="failed"),
         "plots": dashboards.plots(found, links),
@@ -72,7 +72,8 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
         "overdue": promised.overdue_count(now - timedelta(days=1), projects),
         "dead_letters": overview.dead_letter_count(now - timedelta(days=1), projects),
         **({} if project else _lag()),
-        **_crew(request, now, found, links, projects),
+        "lanes": dashboards.lanes(found, opened["queued"], opened["in_progress"], links),
+        **_crew(request, now, projects),
     }
     return render(request, "console/dashboard.html", context)
 
@@ -90,15 +91,11 @@ def _ranks(period: Period, now: datetime, projects: Projects | None, project: Pr
     )
 
 
-def _crew(
-    request: HttpRequest, now: datetime, found: Any, links: dashboards.Links, projects: Projects | None
-) -> dict[str, Any]:
-    """Lanes with what waits in them of these projects, and the workers for whoever may open their page."""
-    waiting, running = overview.lane_counts(projects)
-    context: dict[str, Any] = {"lanes": dashboards.lanes(found, waiting, running, links)}
-    if opens(request.user, "workers"):
-        context["workers"] = [one for one in crews.worker_list(now, projects) if one.state != "gone"]
-    return context
+def _crew(request: HttpRequest, now: datetime, projects: Projects | None) -> dict[str, Any]:
+    """The workers, for whoever may open their page."""
+    if not opens(request.user, "workers"):
+        return {}
+    return {"workers": [one for one in crews.worker_list(now, projects) if one.state != "gone"]}
 
 
 def _lag() -> dict[str, Any]:
