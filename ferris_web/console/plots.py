@@ -54,6 +54,7 @@ class Cell:
 
     text: str
     href: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,9 @@ def plot(
         [
             Cell(label, _at(links, n)),
             *(
-                Cell(written(_at(one.values, n, None), chart.unit), _at(_at(series_links, m, ()), n))
+                Cell(
+                    written(_at(one.values, n, None), chart.unit), _at(_at(series_links, m, ()), n), one.name
+                )
                 for m, one in enumerate(chart.series)
             ),
         ]
