@@ -85,8 +85,8 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         WebhookDelivery,
     )
     from ferris_web.executions.models import Delivery, DeliveryAttempt, Event, Notice, Notification
-    from ferris_web.executions.services.values import value_set
     from ferris_web.executions.services.rollups import rollups_piece
+    from ferris_web.executions.services.values import value_set
 
     rows = Rows()
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
