@@ -43,7 +43,7 @@ class Span(serializers.Serializer):
     waited = Spread(help_text="From creation to the first start.")
 
 
-class Lane(Spread):
+class LaneWait(Spread):
     """How long executions waited in one lane."""
 
     lane = serializers.CharField()
@@ -70,7 +70,7 @@ class Dashboard(serializers.Serializer):
     trigger_types = serializers.DictField(child=serializers.IntegerField())
     took = Spread()
     waited = Spread()
-    lanes = Lane(many=True)
+    lanes = LaneWait(many=True)
     frequent = ServiceFigures(many=True, help_text="The services that ran most often.")
     slowest = ServiceFigures(many=True, help_text="Those that took longest on average.")
     spans = Span(many=True)
