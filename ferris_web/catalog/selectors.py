@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import BooleanField, Count, F, Func, Max, Q, QuerySet, Value
 
 from ferris import routing
+from ferris.adapters.prepared import Prepared
 from ferris.config import PACKAGES_BUCKET
 from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
@@ -30,6 +31,7 @@ from ferris_web.catalog.models import (
     Trigger,
 )
 
+_REVISION = Prepared(lambda pks: Revision.objects.filter(pk__in=pks).order_by().values_list("number"))
 _LONG: Final = frozenset({"description", "tags"})
 _RUNS = Q(active=True, vanished_at=None, version__isnull=False)
 _ITS_SERVICE_RUNS = Q(service__active=True, service__vanished_at=None, service__version__isnull=False)
@@ -40,7 +42,8 @@ _ITS_SERVICE_RUNS = Q(service__active=True, service__vanished_at=None, service__
 
 def revision() -> int:
     """The catalog's revision: grows with every change of what events may trigger."""
-    return Revision.objects.filter(pk=1).values_list("number", flat=True).first() or 0
+    found = _REVISION.rows([1])
+    return int(found[0][0]) if found else 0
 
 
 def triggers_all(services: Collection[UUID] | None = None) -> list[routing.Trigger]:

@@ -14,6 +14,8 @@ from django.db import transaction
 from django.db.models import F
 
 from ferris import events
+from ferris.adapters.inserts import Inserts
+from ferris.adapters.prepared import Prepared
 from ferris.events import Event
 from ferris.ports import LogRecord
 from ferris.promises import PromiseTable
@@ -41,6 +43,8 @@ from ferris_web.executions.services.runs import (
 Fresh = dict[UUID, tuple[Event, LogRecord]]
 """Events that are new, by their keys, which take some time to compute."""
 
+_EVENTS = Inserts(EventRow)
+_KNOWN = Prepared(lambda keys: EventRow.objects.filter(key__in=keys).order_by().values_list("key"))
 _ADDRESSED = frozenset((events.RUN_REQUESTED, events.RETRY_REQUESTED, events.SCHEDULE_DUE))
 
 
@@ -119,14 +123,13 @@ def events_dispatch(
             rows.append(_journal_row(key, event, record, table.revision, len(found), moment))
         known = {key: event for key, (event, _) in fresh.items()}
         known = events_of((run.event for run in runs), known)
-        flows = Flows(known.values(), now)
+        flows = Flows(known, runs, now)
         executions = execution_rows(runs, known, flows, now, room)
-        EventRow.objects.bulk_create(rows)
+        _EVENTS.save(rows)
         intakes.save()
         promises.save()
         pushes = deliveries_write(fresh, table.subscriptions, now)
         notices = notices_of_events(fresh, now)
-        flows.save()
         held = executions_save(executions)
         event_types_seen(Counter(e.type for e, _ in fresh.values()), _examples(fresh), now)
         repeated = _again(again, held) if again else []
@@ -143,7 +146,7 @@ def events_dispatch(
 
 def _split(batch: Sequence[tuple[Event, LogRecord]]) -> tuple[Fresh, list[Event]]:
     keys = [event.key for event, _ in batch]
-    known = set(EventRow.objects.filter(key__in=keys).values_list("key", flat=True))
+    known = {key for (key,) in _KNOWN.rows(keys)}
     fresh: Fresh = {}
     again = []
     for key, pair in zip(keys, batch, strict=True):

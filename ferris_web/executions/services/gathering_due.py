@@ -79,10 +79,8 @@ def gatherings_close(passed: datetime, now: datetime) -> Closed:
             runs += _pass_time(row, listeners[row.service_id], members.get(row.id, []), passed, now)
         gatherings_write(rows)
         known = events_of((run.event for run in runs), {})
-        flows = Flows((known[run.event] for run in runs), now)
+        flows = Flows(known, runs, now)
         executions = execution_rows(runs, known, flows, now, lambda lane: False)
-        if executions:
-            flows.save()
         held = executions_save(executions)
     return Closed(
         [Change.of(e, listeners[e.service_id].name) for e in executions],

@@ -119,8 +119,6 @@ def _execute(runs: Sequence[Run], now: datetime) -> list[Execution]:
     if not runs:
         return []
     known = events_of((run.event for run in runs), {})
-    flows = Flows(known.values(), now)
-    rows = execution_rows(runs, known, flows, now, lambda lane: False)
-    flows.save()
+    rows = execution_rows(runs, known, Flows(known, runs, now), now, lambda lane: False)
     executions_save(rows)
     return rows

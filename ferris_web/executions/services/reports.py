@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from ferris import lifecycle, retry
+from ferris.adapters.inserts import Inserts
 from ferris.adapters.prepared import Prepared
 from ferris.events import Event
 from ferris.lifecycle import Status
@@ -51,6 +52,8 @@ _STEP_FIELDS = [
     ),
     *("wall_ms", "cpu_ms", "memory_bytes", "memory_of", "output_bytes", "isolation"),
 ]
+_MOVED = Inserts(Execution, unique=("id",), update=_FIELDS)
+_STEPS = Inserts(Step, unique=("execution", "attempt", "index"), update=_STEP_FIELDS)
 _DUE_AT_ONCE = 1000
 _ENTRY = ("id", "lane", "project_id", "service_id", "share_key", "priority")
 
@@ -123,9 +126,7 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
                 done.runs += _run(row, event)
         steps.save()
         # An upsert of whole rows: bulk_update would build a CASE for every field of every row, ten times slower.
-        Execution.objects.bulk_create(
-            moved.values(), update_conflicts=True, unique_fields=["id"], update_fields=_FIELDS
-        )
+        _MOVED.save(list(moved.values()))
         done.notices = notices_of_failures((moved[pk] for pk in moved if pk in touched), now)
     done.changes = [
         Change.of(row, row.service_name, only_progress=row.id not in touched)
@@ -278,12 +279,7 @@ class _Steps:
             return
         if self._artifacts:
             Artifact.objects.bulk_create(self._artifacts, ignore_conflicts=True)
-        Step.objects.bulk_create(
-            self._dirty.values(),
-            update_conflicts=True,
-            unique_fields=["execution", "attempt", "index"],
-            update_fields=_STEP_FIELDS,
-        )
+        _STEPS.save(list(self._dirty.values()))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from ferris import events, lanes
+from ferris.adapters.inserts import Inserts
 from ferris.events import Event
 from ferris.execution import execution_id
 from ferris.intake import Intake
@@ -23,6 +23,9 @@ from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.models import Execution, Flow
 from ferris_web.executions.services.admission import Slots, gates_make
 from ferris_web.executions.services.turns import entry_of, turns_give
+
+_EXECUTIONS = Inserts(Execution)
+_FLOWS = Inserts(Flow, unique=("id",), update=("last_event_at",), add=("sequence",))
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def executions_save(made: Sequence[Execution]) -> Slots:
     given = turns_give([entry_of(row) for row in waiting])
     for row in waiting:
         row.turn = given[row.pk]
-    Execution.objects.bulk_create(made)
+    _EXECUTIONS.save(made)
     holds = {row.service_id for row in made if row.status == "pending"}
     if holds:
         gates_make(holds)
@@ -168,47 +171,28 @@ def executions_save(made: Sequence[Execution]) -> Slots:
 
 
 class Flows:
-    """Sequence numbers within flows, read and written once per batch.
+    """Sequence numbers within flows, taken in one statement per batch, which also enters the flows that are new.
 
     Events of one flow share a log key, so that one router at a time counts for it; but programs that write to
-    the log themselves may leave the key out. Where several routers share a database, each locks the rows.
+    the log themselves may leave the key out. Where several routers share a database, the statement locks the rows.
     """
 
-    def __init__(self, wanted: Iterable[Event], now: datetime) -> None:
-        self._now = now
-        new: dict[str, str] = {}
-        for event in wanted:
-            new.setdefault(event.flow_id or "", event.type)
-        self._rows = self._locked(new)
-        missing = [
-            Flow(id=flow, started_at=now, last_event_at=now, root_type=new[flow])
-            for flow in sorted(new.keys() - self._rows.keys())
+    def __init__(self, known: Mapping[UUID, Event], runs: Sequence[Run], now: datetime) -> None:
+        roots: dict[str, str] = {}
+        for event in known.values():
+            roots.setdefault(event.flow_id or "", event.type)
+        taken = Counter(known[run.event].flow_id or "" for run in runs)
+        rows = [
+            Flow(id=flow, started_at=now, last_event_at=now, root_type=roots[flow], sequence=taken[flow])
+            for flow in sorted(roots)
         ]
-        if missing and connection.features.has_select_for_update:
-            Flow.objects.bulk_create(missing, ignore_conflicts=True)  # waits for who makes the same
-            self._rows |= self._locked(flow.pk for flow in missing)
-        else:
-            self._rows |= {flow.pk: flow for flow in missing}
-
-    def _locked(self, flows: Iterable[str]) -> dict[str, Flow]:
-        return {
-            row.pk: row for row in Flow.objects.select_for_update().filter(pk__in=list(flows)).order_by("pk")
-        }
+        last = _FLOWS.save(rows, returning=("id", "sequence"))
+        self._next = {flow: sequence - taken[flow] for flow, sequence in last}
 
     def next(self, event: Event) -> int:
-        row = self._rows[event.flow_id or ""]
-        row.sequence += 1
-        return int(row.sequence)
-
-    def save(self) -> None:
-        for row in self._rows.values():
-            row.last_event_at = self._now
-        Flow.objects.bulk_create(
-            self._rows.values(),
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=["sequence", "last_event_at"],
-        )
+        flow = event.flow_id or ""
+        self._next[flow] += 1
+        return self._next[flow]
 
 
 def as_uuid(text: Any) -> UUID | None:
