@@ -329,6 +329,7 @@ class _Reader:
             domains=tuple(one.strip() for one in domains if one.strip()),
             newcomers=self.flag("FERRIS_OIDC_NEWCOMERS", True),
             link_by_email=self.flag("FERRIS_OIDC_LINK_EMAIL", False),
+            asks_second_factor=self.flag("FERRIS_OIDC_MFA", False),
         )
 
     def span(self, name: str, default: tuple[int, int]) -> tuple[int, int]:

@@ -26,6 +26,7 @@ class Provider:
     domains: tuple[str, ...] = ()  # of addresses that may sign in; none: all
     newcomers: bool = True  # whoever has no account gets one
     link_by_email: bool = False
+    asks_second_factor: bool = False  # so that nobody who comes from there is asked again here
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ LOGOUT_REDIRECT_URL = "console:sign-in"
 # templates shown: pages, rules and texts are the console's.
 ACCOUNT_ADAPTER = "ferris_web.accounts.adapters.AccountAdapter"
 SOCIALACCOUNT_ADAPTER = "ferris_web.accounts.adapters.ProviderAdapter"
+MFA_ADAPTER = "ferris_web.accounts.second_factors.FactorAdapter"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]

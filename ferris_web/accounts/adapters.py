@@ -38,7 +38,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_login_stages(self) -> list[str]:
         """What lies between knowing who it is and letting them in."""
-        return []
+        return ["ferris_web.accounts.second_factors.SecondFactorStage"]
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """The console asks for it itself, by its own page."""
@@ -62,6 +62,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def login(self, request: HttpRequest, user: User) -> None:
         """Begin the session, under a new key, and note where."""
+        if not user.is_active:  # disabled while the second factor was looked for
+            self.respond_user_inactive(request, user)
         super().login(request, user)
         session_began(
             user,

@@ -8,11 +8,13 @@ from urllib.parse import urlencode
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
 from ferris_web.accounts.models import (
@@ -23,6 +25,8 @@ from ferris_web.accounts.models import (
     RepeatableRequest,
     User,
 )
+from ferris_web.accounts.second_factors import factors_reset
+from ferris_web.accounts.sign_ins import sign_in_noted
 
 admin.site.site_header = "Ferris administration"
 admin.site.site_title = "Ferris administration"
@@ -54,6 +58,25 @@ class UserAdmin(DjangoUserAdmin):
 
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     readonly_fields = ("last_login", "date_joined")
+    actions = ("reset_second_factors",)
+
+    @admin.action(description="Take all second factors away and end their sessions", permissions=["change"])
+    def reset_second_factors(self, request: HttpRequest, found: QuerySet[User]) -> None:
+        """For people who lost theirs. Nobody takes one of somebody who may more than they."""
+        for user in found:
+            if user.is_superuser and not request.user.is_superuser:
+                self.message_user(request, f"{user}: only a superuser may.", messages.ERROR)
+                continue
+            gone = factors_reset(user)
+            sign_in_noted(
+                request,
+                request.user.get_username(),
+                "second-factor.reset",
+                status=200,
+                now=timezone.now(),
+                person=user.get_username(),
+            )
+            self.message_user(request, f"{user}: {gone} taken away, and signed out everywhere.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Nobody gives himself, or others, more than he has."""

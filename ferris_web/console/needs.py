@@ -129,7 +129,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "replay-resume": _of("replay", "pk", _RUN),
     # The log and the objects as they are hold what belongs to all projects.
     **dict.fromkeys(("topics", "topic", "buckets", "bucket", "object"), Need("platform")),
-    **dict.fromkeys(("account", "account-sign-in", "account-confirm"), ONESELF),
+    **dict.fromkeys(("account", "account-sign-in", "account-app", "account-confirm"), ONESELF),
     **dict.fromkeys(("audit", "audit-export"), Need("member", Action.OWN, Action.OWN)),
 }
 

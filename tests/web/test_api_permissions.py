@@ -34,6 +34,7 @@ HOOKS = {
 HARMLESS = {
     "sign-in/provider/",
     "sign-in/provider/back/",
+    "sign-in/second-factor/",
     "sign-out/",
     "admin/logout/",
     "admin/(?P<url>.*)$",

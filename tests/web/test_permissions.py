@@ -56,6 +56,7 @@ OPEN = {
     "sign-in",
     "sign-in-provider",
     "sign-in-provider-back",
+    "second-factor",
     "sign-out",
     "live",
     "ready",

@@ -1,11 +1,12 @@
-"""How one signs in oneself: accounts elsewhere that are connected. Changes need to know that it is still the same
-person."""
+"""How one signs in oneself: second factors, and accounts elsewhere that are connected. Changes need to know that it is
+still the same person."""
 
 from __future__ import annotations
 
 from urllib.parse import urlencode
 
 from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.mfa.models import Authenticator
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -13,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ferris_web import wiring
-from ferris_web.accounts import identities
+from ferris_web.accounts import identities, second_factors
 from ferris_web.accounts.refusals import SignInRefused
 from ferris_web.console.views.session import LIMIT_PER_NAME, counted, place_here
 
@@ -22,7 +23,7 @@ SURE_FOR_SECONDS = 300
 
 
 def page(request: HttpRequest) -> HttpResponseBase:
-    """The page, and what its forms do: `do` is connect or disconnect."""
+    """The page, and what its forms do: `do` is connect, disconnect, factor-remove or codes."""
     if request.method != "POST":
         return render(request, "console/account-sign-in.html", _shown(request))
     if not is_sure(request):
@@ -31,15 +32,36 @@ def page(request: HttpRequest) -> HttpResponseBase:
     if said.get("do") == "connect" and provider is not None:
         return _on_to_provider(request)
     if said.get("do") == "disconnect":
-        number = said.get("number", "")
-        pk = int(number) if number.isdecimal() and len(number) < 18 else 0
-        if identities.identity_remove(request.user, pk):
+        if identities.identity_remove(request.user, number_of(request)):
             messages.success(request, "That account does not sign you in any more.")
         else:
             messages.error(
                 request, "It is gone already, or your only way in: an administrator can set a password."
             )
+    elif said.get("do") == "factor-remove":
+        gone = second_factors.factor_remove(request.user, number_of(request))
+        if gone is not None:
+            messages.success(request, f"{label_of(gone)} is not asked for any more.")
+    elif said.get("do") == "codes" and second_factors.has_second_factor(request.user):
+        from ferris_web.console.views.second_factor import shown_once
+
+        return shown_once(request, second_factors.recovery_codes(request.user, anew=True))
     return redirect("console:account-sign-in")
+
+
+def number_of(request: HttpRequest) -> int:
+    """The row that a form names; 0 for what is no number."""
+    text = request.POST.get("number", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0
+
+
+def label_of(factor: Authenticator) -> str:
+    """What a second factor is called."""
+    return (
+        str(factor.data.get("name") or "passkey")
+        if factor.type == second_factors.PASSKEY
+        else "authenticator app"
+    )
 
 
 def _on_to_provider(request: HttpRequest) -> HttpResponse:
@@ -58,7 +80,13 @@ def _on_to_provider(request: HttpRequest) -> HttpResponse:
 
 def _shown(request: HttpRequest) -> dict[str, object]:
     links = list(identities.identity_list(request.user))
+    factors = list(second_factors.factors_of(request.user).exclude(type=second_factors.RECOVERY))
+    for row in factors:
+        row.label = label_of(row)
     return {
+        "factors": factors,
+        "has_app": any(row.type == second_factors.TOTP for row in factors),
+        "codes_left": second_factors.recovery_codes_left(request.user) if factors else 0,
         "provider": wiring.config().oidc,
         "links": links,
         "may_disconnect": request.user.has_usable_password() or len(links) > 1,
@@ -84,7 +112,13 @@ def confirm(request: HttpRequest) -> HttpResponse:
     back = place_here(request) or reverse("console:account-sign-in")
     problem, status = "", 200
     if request.method == "POST":
-        if not counted(f"confirm:{request.user.pk}", LIMIT_PER_NAME):
+        if "code" in request.POST:
+            from ferris_web.console.views.second_factor import code_problem
+
+            problem, status = code_problem(request, request.user, again=True)
+            if not problem:
+                return redirect(back)
+        elif not counted(f"confirm:{request.user.pk}", LIMIT_PER_NAME):
             problem, status = "Too many attempts. Wait five minutes and try again.", 429
         elif request.user.check_password(request.POST.get("password", "")):
             record_authentication(request, request.user, "password", reauthenticated=True)
@@ -94,6 +128,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     context = {
         "next": back,
         "problem": problem,
+        "has_factor": second_factors.has_second_factor(request.user),
         "has_password": request.user.has_usable_password(),
         **_shown(request),
     }

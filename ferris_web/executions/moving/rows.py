@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group, Permission
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
@@ -18,6 +20,7 @@ from django.db import connection, models, transaction
 from ferris_web import wiring
 from ferris_web.accounts.members import roles_begin
 from ferris_web.accounts.models import ApiToken, Membership, User
+from ferris_web.accounts.second_factors import factor_reencrypted
 from ferris_web.catalog.history import history_begin
 from ferris_web.catalog.models import (
     Connection,
@@ -68,7 +71,7 @@ from ferris_web.executions.models import (
 )
 
 MODELS: tuple[type[models.Model], ...] = (
-    *(Group, User, ApiToken),
+    *(Group, User, ApiToken, SocialAccount, Authenticator),
     *(
         Project,
         Membership,
@@ -185,6 +188,10 @@ def _new_key(kept: Any) -> None:
     kept.ciphertext = wiring.cipher().rotate(kept.ciphertext.encode()).decode()
 
 
+def _new_factor_key(row: Any) -> None:
+    row.data = factor_reencrypted(row.data)
+
+
 def _unrung(execution: Any) -> None:
     execution.rung_at = None  # its doorbell stayed behind
 
@@ -202,6 +209,7 @@ _ADJUST: dict[type[models.Model], Callable[[Any], None]] = {
     RepositorySecret: _new_key,
     Subscription: _new_key,
     NotificationRule: _new_key,
+    Authenticator: _new_factor_key,
     Execution: _unrung,
     Event: _elsewhere,
     DeadLetter: _elsewhere,

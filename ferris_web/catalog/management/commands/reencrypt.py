@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ferris_web.accounts.second_factors import factors_reencrypt
 from ferris_web.catalog.secrets import secrets_reencrypt
 
 
@@ -18,7 +19,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         done, lost = secrets_reencrypt()
-        self.stdout.write(f"{done} secrets are encrypted with the first key")
+        factors, lost_factors = factors_reencrypt()
+        lost = [*lost, *lost_factors]
+        self.stdout.write(f"{done + factors} secrets are encrypted with the first key")
         if lost:
             names = ", ".join(str(secret) for secret in lost)
             raise CommandError(

@@ -1,0 +1,29 @@
+"""`manage.py reset-mfa USER`: for who lost every second factor, the last administrator among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from ferris_web.accounts.models import AuditEntry, User
+from ferris_web.accounts.second_factors import factors_reset
+
+
+class Command(BaseCommand):
+    help = "Take all second factors of a person away and end their sessions: they sign in with the first one alone."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("user", metavar="USER")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = User.objects.filter(username=options["user"]).first()
+        if user is None:
+            raise CommandError(f"there is no user {options['user']}")
+        gone = factors_reset(user)
+        AuditEntry.objects.create(
+            at=timezone.now(), actor="manage.py", action="second-factor.reset", object=user.get_username()
+        )
+        self.stdout.write(f"{gone} taken away; {user} signs in without them")
