@@ -66,6 +66,9 @@ NEEDS: Final[Mapping[str, Need]] = {
         ),
         _of("service", "name"),
     ),
+    **dict.fromkeys(
+        ("service-files", "service-file", "service-versions", "service-restore"), _of("service", "name")
+    ),
     "service-secrets": _of("service", "name"),
     "service-secret": _of("service", "name"),
     "lanes": Need("member"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db.models import Max
 
@@ -43,15 +44,20 @@ def apply(
     outcome: Outcome,
     *,
     commit: str = "",
+    author: str = "",
+    message: str = "",
     now: datetime,
     dry: bool = False,
 ) -> None:
     """Bring the services of these names to what was prepared, and say in `outcome` what became of each.
 
-    `dry`: the caller undoes the transaction; what lies outside of it is left alone.
+    `author` and `message` are kept with each new version, as `commit` is. `dry`: the caller undoes the transaction;
+    what lies outside of it is left alone.
     """
     names = [item.name for item in items]
     known = Service.objects.select_related("project", "repository", "version").filter(name__in=names)
+    # Whoever changes one of them meanwhile waits: their versions are numbered one after the other.
+    known = known.select_for_update(of=("self",)).order_by("name")
     services = {service.name: service for service in known}
     held = service_secrets(services.values())
     for item in items:
@@ -63,7 +69,7 @@ def apply(
         else:
             service = service or Service(name=item.name, project=project)
             change = _Change(service, repository, item, outcome, now, dry)
-            change.make(commit, held.get(service.pk, {}))
+            change.make(Origin(commit, author[:255], message[:500]), held.get(service.pk, {}))
 
 
 def vanish(repository: Repository, present: Iterable[str], outcome: Outcome, now: datetime) -> None:
@@ -99,6 +105,14 @@ def _clash(service: Service, project: Project, repository: Repository | None) ->
     return None
 
 
+class Origin(NamedTuple):
+    """Where a version comes from."""
+
+    commit: str
+    author: str
+    message: str
+
+
 class _Change:
     """One service and what its folder asks of it."""
 
@@ -117,11 +131,11 @@ class _Change:
         self.ran = not service._state.adding and service.runs
         self.changed = False
 
-    def make(self, commit: str, secrets: Mapping[str, Secret]) -> None:
+    def make(self, origin: Origin, secrets: Mapping[str, Secret]) -> None:
         new, back = self.service._state.adding, self.service.vanished_at is not None
         before = self.service.version
         self._fields(before)
-        if self._version(before, commit) or not self.ran:
+        if self._version(before, origin) or not self.ran:
             self._triggers()
             self._output_events()
             self._schedule()
@@ -189,7 +203,7 @@ class _Change:
                     name,
                 )
 
-    def _version(self, before: ServiceVersion | None, commit: str) -> bool:
+    def _version(self, before: ServiceVersion | None, origin: Origin) -> bool:
         """True when there is a new version."""
         item, service = self.item, self.service
         if before and before.digest == item.digest and before.manifest == item.manifest_json:
@@ -202,7 +216,7 @@ class _Change:
             service=service,
             number=(numbers["last"] or 0) + 1,
             digest=item.digest,
-            commit=commit,
+            **origin._asdict(),
             manifest=item.manifest_json,
             parameters=item.parameters,
             files=list(item.files),
@@ -261,6 +275,8 @@ class _Change:
         row.save()
 
     def _secrets(self, held: Mapping[str, Secret]) -> None:
+        if self.item.secrets is None:
+            return
         for name, what in secrets_sync(self.service, self.item.secrets, held).items():
             if what == "kept":
                 text = "was set on the platform, and that value is kept; delete it there to use the file's"

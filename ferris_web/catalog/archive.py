@@ -80,6 +80,17 @@ def _gzip(plain: bytes) -> bytes:
     return packed.getvalue()
 
 
+def unpack(packed: BinaryIO) -> dict[str, SourceFile]:
+    """All files of an archive that `pack` made."""
+    found = {}
+    with tarfile.open(fileobj=packed, mode="r:gz") as tar:
+        for entry in tar:
+            content = tar.extractfile(entry) if entry.isfile() else None
+            if content is not None:
+                found[entry.name] = SourceFile(content.read(), bool(entry.mode & 0o100))
+    return found
+
+
 def member(packed: BinaryIO, path: str) -> bytes | None:
     """The content of one file of an archive, or None when it holds no such file."""
     with tarfile.open(fileobj=packed, mode="r:gz") as tar:

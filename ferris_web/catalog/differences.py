@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ferris.errors import NotFound
+from ferris_web.catalog.archive import SourceFile
 from ferris_web.catalog.models import ServiceVersion
 from ferris_web.catalog.selectors import version_file
 
@@ -27,7 +28,20 @@ class Change:
 
 def versions_compared(old: ServiceVersion, new: ServiceVersion) -> list[Change]:
     """The files that differ, by path. BackendError when the packages are away."""
-    before, after = _listed(old), _listed(new)
+    sides = old, new
+    return _compared(_listed(old), _listed(new), lambda side, path: _text(sides[side], path))
+
+
+def files_compared(old: Mapping[str, SourceFile], new: Mapping[str, SourceFile]) -> list[Change]:
+    """The same for files that are here."""
+    sides = old, new
+    return _compared(old, new, lambda side, path: _decoded(sides[side][path].content))
+
+
+def _compared(
+    before: Mapping[str, object], after: Mapping[str, object], text: Callable[[int, str], str | None]
+) -> list[Change]:
+    """`text` of a file on side 0 or 1; None when its lines are not to be compared."""
     differing = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     found = []
     for number, path in enumerate(differing):
@@ -35,7 +49,7 @@ def versions_compared(old: ServiceVersion, new: ServiceVersion) -> list[Change]:
         if number >= MOST_FILES:
             found.append(Change(path, kind, note="not compared: too many files differ"))
             continue
-        texts = _text(old, path) if path in before else "", _text(new, path) if path in after else ""
+        texts = text(0, path) if path in before else "", text(1, path) if path in after else ""
         if (a := texts[0]) is None or (b := texts[1]) is None:
             found.append(Change(path, kind, note="not compared: no text, or too long"))
             continue
@@ -56,6 +70,10 @@ def _text(version: ServiceVersion, path: str) -> str | None:
         content = version_file(version, path)
     except NotFound:
         return None
+    return _decoded(content)
+
+
+def _decoded(content: bytes) -> str | None:
     return None if len(content) > MOST_BYTES or b"\0" in content else content.decode("utf-8", "replace")
 
 

@@ -118,12 +118,14 @@ class Service(models.Model):
 
 
 class ServiceVersion(models.Model):
-    """What a service was at one sync: immutable, identified by the digest of its archive."""
+    """What a service was at one sync or after one edit: immutable, identified by the digest of its archive."""
 
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     digest = models.CharField(max_length=64, help_text="SHA-256 of the archive, its key in the object store.")
     commit = models.CharField(max_length=64, blank=True)
+    author = models.CharField(max_length=255, blank=True, help_text="Who made it: of the commit, or by name.")
+    message = models.CharField(max_length=500, blank=True, help_text="What the author said about it.")
     manifest = models.JSONField(default=dict)  # ferris.manifest.Manifest as plain values
     parameters = models.JSONField(default=list)  # ferris.manifest.Parameter as plain values
     files = models.JSONField(default=list)  # [{"path", "size"}]

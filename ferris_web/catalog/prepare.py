@@ -28,7 +28,7 @@ class Prepared:
     manifest_json: Mapping[str, Any]
     parameters: list[Mapping[str, Any]]
     config: Any
-    secrets: Mapping[str, Any]
+    secrets: Mapping[str, Any] | None  # None: those that it has stay
     requirements: str
     readme: str
 

@@ -200,6 +200,12 @@ def version_file(version: ServiceVersion, path: str) -> bytes:
     return content
 
 
+def version_files(version: ServiceVersion) -> dict[str, archive.SourceFile]:
+    """All files as they were in that version."""
+    with wiring.object_store().open(PACKAGES_BUCKET, package_key(version.digest)) as packed:
+        return archive.unpack(packed)
+
+
 def package_key(digest: str) -> str:
     """The key of a version's archive in the bucket of packages."""
     return f"{digest}.tar.gz"

@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ MAX_FILES = 5_000  # files of one service
 MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_SERVICE_BYTES = 100 * 1024 * 1024
 MAX_SERVICES = 5_000  # folders of one repository
+MAX_PATH, MAX_PART = 1_000, 255  # characters of a path; bytes of a name in it, as file systems have it
 MAX_NAME = 200  # characters, the width of Service.name
 
 _NAME = re.compile(r"\w(?:[\w .\-]*[\w\-])?")
@@ -141,6 +143,12 @@ def check_upload(folder: Folder) -> None:
         parts = path.split("/")
         if not path.isprintable() or "\\" in path or any(part in ("", ".", "..") for part in parts):
             folder.say("error", "is no path inside the folder: upload it under a plain name", repr(path))
+        elif len(path) > MAX_PATH or any(len(part.encode()) > MAX_PART for part in parts):
+            folder.say("error", f"is too long: {MAX_PATH} characters, {MAX_PART} bytes between two /", path)
+        elif above := next((a for a in accumulate(parts[:-1], "{}/{}".format) if a in folder.files), None):
+            folder.say(
+                "error", f"lies below {above}, which is a file and no folder: rename one of them", path
+            )
         problem = _limit(path, len(file.content), total, count)
         if problem:
             folder.say("error", problem)

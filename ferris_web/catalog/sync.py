@@ -175,7 +175,8 @@ def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: T
         if later.filter(status=SyncRun.Status.COMPLETED).exists():
             raise Conflict("a sync that began later was applied first; this one was dropped")
         present = [item.name for item in items] + outcome.refused
-        apply(repository.project, repository, items, outcome, commit=run.commit, now=now)
+        origin = {"commit": run.commit, "author": run.author, "message": run.subject}
+        apply(repository.project, repository, items, outcome, **origin, now=now)
         vanish(repository, present, outcome, now)
         if promises is not None:
             promises_apply(repository, promises, outcome, now)

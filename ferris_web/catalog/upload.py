@@ -18,7 +18,9 @@ from ferris_web.catalog.prepare import prepare
 from ferris_web.catalog.source import Folder, check_upload
 
 
-def service_upload(project: Project, name: str, files: Mapping[str, bytes], *, now: datetime) -> Outcome:
+def service_upload(
+    project: Project, name: str, files: Mapping[str, bytes], *, author: str = "", now: datetime
+) -> Outcome:
     """Make a service of these files (path -> content), or its next version; nothing is written when refused.
 
     The outcome says which, with every message, as a sync does. Conflict when a repository holds the service.
@@ -37,7 +39,7 @@ def service_upload(project: Project, name: str, files: Mapping[str, bytes], *, n
         outcome.refused.append(name)
         return outcome
     with transaction.atomic():
-        apply(project, None, [prepared], outcome, now=now)
+        apply(project, None, [prepared], outcome, author=author, now=now)
         if outcome.moved:
             revision_bump()
     return outcome

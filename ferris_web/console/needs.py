@@ -50,6 +50,12 @@ NEEDS: Final[Mapping[str, Need]] = {
     "service-pause": _of("service", "name", _RUN),
     "service-resume": _of("service", "name", _RUN),
     "service-files": _of("service", "name"),
+    "service-file": _of("service", "name"),
+    "service-new": Need("member", _EDIT, _EDIT),  # the view asks for the project
+    **dict.fromkeys(
+        ("service-edit", "service-edit-files", "service-order", "service-restore", "service-remove"),
+        _of("service", "name", _EDIT, _EDIT),
+    ),
     "service-settings": _of("service", "name"),
     "service-secret": _of("service", "name"),
     **dict.fromkeys(

@@ -47,6 +47,9 @@ _PLAIN = frozenset(
             "service",
             "strict",
             "timezone",
+            "path",
+            "to",
+            "version",
             "waiting",
             "what",
             "projects",
@@ -192,6 +195,8 @@ def _fields(request: HttpRequest) -> dict[str, Any]:
         fields = {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
     elif request.content_type == "application/json":
         fields = _json(request)
+    elif request.GET:
+        fields = request.GET.dict()
     return {
         _plain(name)[:100]: _short(value) if name in _PLAIN else "…"
         for name, value in list(fields.items())[:40]

@@ -74,7 +74,7 @@ def administrator(db: None) -> Client:
 def addresses(rows: Rows) -> list[str]:
     """Every page that shows rows."""
     services = ("make_report", "quakes_alert", "old_report", "lost_report", "hello_world")
-    pages = ("", "run/", "files/", "settings/", "versions/", "why/")
+    pages = ("", "run/", "files/", "edit/", "edit/order/", "settings/", "versions/", "why/")
     return [
         "/",
         "/help/",

@@ -24,11 +24,13 @@ class Trigger(serializers.Serializer):
 
 
 class Version(serializers.Serializer):
-    """What a service was at one sync."""
+    """What a service was at one sync, or after one edit."""
 
     number = serializers.IntegerField()
     digest = serializers.CharField(help_text="SHA-256 of its archive.")
     commit = Text()
+    author = Text(help_text="Of the commit; or the name of who saved it.")
+    message = Text(help_text="The subject of the commit; or what was said with the save.")
     created_at = Time()
 
 

@@ -20,6 +20,7 @@ from ferris_web.api.serializers import executions as execution_shapes
 from ferris_web.api.views.executions import requested
 from ferris_web.api.views.projects import project_editable
 from ferris_web.catalog import selectors
+from ferris_web.catalog.editing import service_remove
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.saved_runs import saved_run_get, saved_run_list, saved_run_remove, saved_run_set
 from ferris_web.catalog.services import project_named, service_upload
@@ -51,14 +52,20 @@ class ServiceList(ListAPIView):
         given = body_of(request, shapes.ServiceIn)
         name = given["name"]
         project_editable(request, given["project"], name)
-        outcome = service_upload(project_named(given["project"]), name, given["files"], now=datetime.now(UTC))
+        outcome = service_upload(
+            project_named(given["project"]),
+            name,
+            given["files"],
+            author=actor_of(request).get_username(),
+            now=datetime.now(UTC),
+        )
         if outcome.refused:
-            raise ValidationError({"files": _mistakes(outcome.messages)})
+            raise ValidationError({"files": mistakes(outcome.messages)})
         made = {**shapes.Service(selectors.service_get(name)).data, "messages": outcome.messages}
         return Response(made, status=201 if outcome.added else 200)
 
 
-def _mistakes(messages: list[dict[str, str]]) -> dict[str, list[str]]:
+def mistakes(messages: list[dict[str, str]]) -> dict[str, list[str]]:
     """Texts by file, of what kept the files from being a service."""
     found: dict[str, list[str]] = {}
     for said in messages:
@@ -73,6 +80,17 @@ class ServiceDetail(APIView):
     @extend_schema(summary="One service", responses=shapes.Service)
     def get(self, request: Request, name: str) -> Response:
         return Response(shapes.Service(selectors.service_get(name)).data)
+
+    @extend_schema(
+        summary="Remove a service made without git",
+        description="It is kept with its history, and triggered no more; restoring a version brings it back. 409 for "
+        "a service that a repository holds.",
+        request=None,
+        responses={204: None},
+    )
+    def delete(self, request: Request, name: str) -> Response:
+        service_remove(selectors.service_get(name), now=datetime.now(UTC))
+        return Response(status=204)
 
 
 class ServiceRun(APIView):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 
@@ -27,6 +28,7 @@ from ferris_web.executions import overview as figures
 from ferris_web.executions.listings import SERVICES
 from ferris_web.executions.models import Execution
 from ferris_web.executions.visibility import Projects, within
+from ferris_web.files import file_response
 
 _WEEK = timedelta(days=7)
 _BINARY_SAMPLE = 4096
@@ -182,6 +184,17 @@ def _shown(version: ServiceVersion, path: str) -> dict[str, Any]:
         "as_readme": path.lower().endswith(".md"),
         "text": text,
     }
+
+
+def download(request: HttpRequest, name: str) -> HttpResponseBase:
+    """One file of a version, as it is."""
+    service = catalog.service_get(name)
+    version = _version(service, request.GET.get("version", ""))
+    if version is None:
+        raise NotFound(f"{service.name} has no version")
+    path = request.GET.get("path", "") or _first_file(version.files)
+    content = catalog.version_file(version, path)
+    return file_response(BytesIO(content), path, "application/octet-stream", len(content), download=True)
 
 
 def settings(request: HttpRequest, name: str) -> HttpResponse:

@@ -1,0 +1,397 @@
+"""Services made without git: a new one, its files, the order of its scripts, earlier versions again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST
+
+from ferris.documents import Message
+from ferris.errors import Conflict, NotFound
+from ferris_web.accounts.permissions import Action, reach, require
+from ferris_web.catalog import editing
+from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.archive import SourceFile
+from ferris_web.catalog.differences import Change, files_compared
+from ferris_web.catalog.edits import NOTHING, Edit, Overtaken, fingerprint, line_of
+from ferris_web.catalog.models import Project, Service
+from ferris_web.catalog.services import project_named
+from ferris_web.catalog.source import MAX_FILE_BYTES
+from ferris_web.catalog.starters import STARTERS, starter_files
+from ferris_web.console.views.executions import actor
+from ferris_web.executions.visibility import allow, within
+
+EDITABLE: Final = 1024 * 1024  # bytes of a text that is edited in a page
+_LINE = re.compile(r"\bline (\d+)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A message, and the line of the open file at which its mistake is."""
+
+    said: Message
+    line: int | None
+
+
+def new(request: HttpRequest) -> HttpResponse:
+    """The form for a new service: from a starter, or with the files of a service there is."""
+    copied = _copied(request, request.GET.get("copy", ""))
+    values = {"project": request.GET.get("project", ""), "name": "", "starter": "python"}
+    if copied is not None:
+        values |= {"project": copied.project.name, "starter": "copy"}
+    errors: dict[str, list[str]] = {}
+    if request.method == "POST":
+        values = {field: request.POST.get(field, "").strip() for field in values}
+        made = _make(request, values, copied, errors)
+        if made is not None:
+            messages.success(
+                request, f"{made.name} is there, and runs what is written here as soon as it is saved."
+            )
+            return redirect("console:service-edit", name=made.name)
+    context = {
+        "values": values,
+        "errors": errors,
+        "starters": STARTERS,
+        "copied": copied,
+        "projects": within(Project.objects.all(), reach(request.user, Action.EDIT)),
+    }
+    return render(request, "console/service-new.html", context, status=422 if errors else 200)
+
+
+def _copied(request: HttpRequest, name: str) -> Service | None:
+    if not name:
+        return None
+    allow(request.user, Action.VIEW, "service", name)
+    return catalog.service_get(name)
+
+
+def _make(
+    request: HttpRequest, values: dict[str, str], copied: Service | None, errors: dict[str, list[str]]
+) -> Service | None:
+    """The new service; None when `errors` say by field why not."""
+    if values["starter"] == "copy" and copied is not None and copied.version is not None:
+        files = {path: file.content for path, file in catalog.version_files(copied.version).items()}
+        said = f"copied from {copied.name} v{copied.version.number}"
+    elif values["starter"] in STARTERS:
+        made = starter_files(values["starter"], values["name"])
+        files, said = {path: text.encode() for path, text in made.items()}, ""
+    else:
+        errors["starter"] = ["Choose what to start from."]
+        return None
+    project = _project(request, values["project"], errors)
+    if project is None:
+        return None
+    try:
+        saved = editing.service_make(
+            project, values["name"], files, author=actor(request), message=said, now=timezone.now()
+        )
+    except Conflict as error:
+        errors["name"] = [f"{str(error)[0].upper()}{str(error)[1:]}."]
+        return None
+    if saved.refused:
+        errors["name"] = [str(said) if said.file else said.text for said in saved.errors]
+        return None
+    return catalog.service_get(values["name"])
+
+
+def _project(request: HttpRequest, name: str, errors: dict[str, list[str]]) -> Project | None:
+    """A project that this person may change; a new one for who may make one."""
+    found = Project.objects.filter(name=name.replace("\0", "")).first()
+    try:
+        require(request.user, Action.EDIT, found.pk if found else None)
+        return found or project_named(name)
+    except PermissionDenied:
+        errors["project"] = ["There is no project of that name that you may change: choose one of the list."]
+    except ValidationError as error:
+        errors["project"] = error.message_dict["project"]
+    return None
+
+
+def edit(request: HttpRequest, name: str) -> HttpResponse:
+    """One file in an editor, beside the list of all."""
+    service = catalog.service_get(name)
+    if request.method != "POST":
+        return _page(request, service, request.GET.get("path", ""))
+    path, text = request.POST.get("path", "").strip(), request.POST.get("content", "")
+    seen = request.POST.get("seen", NOTHING)
+    change = Edit(put={path: _content(service, path, text)}, seen={path: seen})
+    kept = {"text": text, "seen": seen, "base": request.POST.get("base", "")}
+    try:
+        if request.POST.get("do") == "preview":
+            preview = editing.edit_preview(service, change)
+            found = _findings(preview.messages, path, text)
+            return _page(request, service, path, **kept, preview=preview, findings=found)
+        saved = _saved(request, service, change)
+    except Overtaken as error:
+        return _page(request, service, path, status=409, **kept, overtaken=error)
+    except Conflict as error:
+        return _page(request, service, path, status=409, **kept, problem=f"{error}.")
+    if saved.refused:
+        found = _findings(saved.messages, path, text)
+        return _page(request, service, path, status=422, **kept, findings=found)
+    _tell(request, saved)
+    if request.POST.get("do") == "run":
+        return redirect("console:service-run", name=service.name)
+    return _to(service, path)
+
+
+def _content(service: Service, path: str, text: str) -> bytes:
+    """What a form sends of a text, with the ends of lines that the file has."""
+    text = text.replace("\r\n", "\n")
+    before = _files(service).get(path)
+    return (text.replace("\n", "\r\n") if before and b"\r\n" in before.content else text).encode()
+
+
+def _files(service: Service) -> dict[str, SourceFile]:
+    return catalog.version_files(service.version) if service.version else {}
+
+
+def _saved(request: HttpRequest, service: Service, change: Edit) -> editing.Saved:
+    message = request.POST.get("message", "")
+    return editing.service_edit(service, change, author=actor(request), message=message, now=timezone.now())
+
+
+def _tell(request: HttpRequest, saved: editing.Saved) -> None:
+    if not saved.changed or saved.version is None:
+        messages.info(request, "Nothing is different: there is no new version.")
+        return
+    messages.success(request, f"Saved as v{saved.version.number}.")
+    for said in saved.messages:
+        if said.level == "warning":
+            messages.warning(request, str(said))
+
+
+def _to(service: Service, path: str = "", **more: Any) -> HttpResponse:
+    query = urlencode({**({"path": path} if path else {}), **more})
+    return redirect(f"{reverse('console:service-edit', args=[service.name])}{'?' if query else ''}{query}")
+
+
+def _findings(said: tuple[Message, ...], path: str, text: str) -> list[Finding]:
+    found = []
+    for message in said:
+        line = None
+        if message.file == path and message.level != "info":
+            named = _LINE.search(message.text)
+            line = int(named[1]) if named else line_of(text, message.key) if message.key else None
+        found.append(Finding(message, line))
+    return sorted(found, key=lambda finding: ("error", "warning", "info").index(finding.said.level))
+
+
+def _page(
+    request: HttpRequest,
+    service: Service,
+    path: str,
+    *,
+    status: int = 200,
+    overtaken: Overtaken | None = None,
+    **given: Any,
+) -> HttpResponse:
+    """`given` holds what was sent and not saved: `text`, `seen`, `base`; and what is to be told."""
+    if overtaken is not None:
+        service = catalog.service_get(service.name)  # as it is after the others
+    files = _files(service)
+    adding = "new" in request.GET and request.method != "POST"
+    if not path and not adding and "text" not in given:
+        path = _first(service, files)
+    file = files.get(path)
+    context: dict[str, Any] = {
+        "service": service,
+        "tab": "edit",
+        "read_only": editing.edit_refusal(service),
+        "files": [(name, len(found.content)) for name, found in files.items()],
+        "path": path,
+        "adding": adding or (file is None and "text" in given),
+        "known": file is not None,
+        "seen": fingerprint(file),
+        "base": service.version.number if service.version else 0,
+        "message": request.POST.get("message", "")[:500],
+        "largest": MAX_FILE_BYTES,
+        "undo": _undone(request, service),
+    }
+    if file is not None:
+        context |= _shown(file)
+    elif path and "text" not in given:
+        raise NotFound(f"{service.name} has no file {path!r}")
+    now = {"seen": context["seen"], "base": context["base"]}
+    context |= given
+    if overtaken is not None:
+        context |= {**now, "overtaken": overtaken}  # saving again is over what is shown here
+        context |= _both(service, path, str(given.get("base", "")), given["text"], files)
+    return render(request, "console/service-edit.html", context, status=status)
+
+
+def _first(service: Service, files: dict[str, SourceFile]) -> str:
+    scripts = service.version.manifest.get("scripts", ()) if service.version else ()
+    return next((path for path in (*scripts, *files) if path in files), "")
+
+
+def _shown(file: SourceFile) -> dict[str, Any]:
+    if len(file.content) > EDITABLE:
+        return {"unreadable": "It is too long to be edited here: download it, and upload it again."}
+    try:
+        text = file.content.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        return {"unreadable": "It is no text: download it, and upload it again."}
+    return {"text": text}
+
+
+def _both(
+    service: Service, path: str, base: str, text: str, files: dict[str, SourceFile]
+) -> dict[str, tuple[Change, ...] | list[Any]]:
+    """What others did to the file since `base`, and what saving ours now would."""
+    ours = {path: SourceFile(_content(service, path, text))}
+    now = {path: files[path]} if path in files else {}
+    number = int(base) if base.isdecimal() and len(base) < 10 else 0
+    version = service.versions.filter(number=number).first()
+    before = catalog.version_files(version) if version else {}
+    old = {path: before[path]} if path in before else {}
+    since = service.versions.filter(number__gt=number).order_by("-number").defer("readme", "requirements")
+    return {
+        "theirs": tuple(files_compared(old, now)),
+        "ours": tuple(files_compared(now, ours)),
+        "since": list(since[:5]),
+    }
+
+
+def _undone(request: HttpRequest, service: Service) -> int | None:
+    """The version to which a deletion that was just made can be taken back."""
+    asked = request.GET.get("undo", "")
+    latest = service.version.number if service.version else 0
+    return latest - 1 if latest > 1 and asked == str(latest - 1) else None
+
+
+@require_POST
+def files(request: HttpRequest, name: str) -> HttpResponse:
+    """Upload several files, rename one, or delete one."""
+    service = catalog.service_get(name)
+    path = request.POST.get("path", "")
+    back = path
+    try:
+        do = request.POST.get("do")
+        if do == "upload":
+            change = _uploaded(request)
+            back = next(iter(change.put), "")
+        elif do == "rename":
+            back = request.POST.get("to", "").strip()
+            change = Edit(move={path: back}, seen={path: request.POST.get("seen", NOTHING)})
+        else:
+            change, back = Edit(remove=[path], seen={path: request.POST.get("seen", NOTHING)}), ""
+        saved = _saved(request, service, change)
+    except (Conflict, NotFound) as error:
+        messages.error(request, f"{error}.")
+        return _to(service, path if path in _files(service) else "")
+    if saved.refused:
+        for said in saved.errors:
+            messages.error(request, f"Nothing was saved. {said}.")
+        return _to(service, path if path in _files(service) else "")
+    _tell(request, saved)
+    undo = {"undo": saved.version.number - 1} if do not in ("upload", "rename") and saved.version else {}
+    return _to(service, back, **undo)
+
+
+def _uploaded(request: HttpRequest) -> Edit:
+    folder = request.POST.get("folder", "").strip().strip("/")
+    sent = request.FILES.getlist("files")
+    if not sent:
+        raise Conflict("no file was chosen")
+    for file in sent:
+        if (file.size or 0) > MAX_FILE_BYTES:
+            raise Conflict(
+                f"{file.name} has {file.size:,} bytes, more than the {MAX_FILE_BYTES:,} a file may have: keep "
+                "large data in the object store"
+            )
+    put = {f"{folder}/{file.name}" if folder else str(file.name): file.read() for file in sent}
+    return Edit(put=put, seen={} if request.POST.get("replace") else dict.fromkeys(put, NOTHING))
+
+
+def order(request: HttpRequest, name: str) -> HttpResponse:
+    """The order in which the scripts run: moved by buttons or by drag, written into manifest.json."""
+    service = catalog.service_get(name)
+    files = _files(service)
+    manifest = fingerprint(files.get("manifest.json"))
+    running = list(service.version.manifest.get("scripts", ())) if service.version else []
+    context: dict[str, Any] = {
+        "service": service,
+        "tab": "edit",
+        "read_only": editing.edit_refusal(service),
+        "seen": manifest,
+    }
+    status = 200
+    if request.method == "POST":
+        running = _moved(request.POST.getlist("script"), request)
+        context["seen"] = request.POST.get("seen", NOTHING)
+        context["changed"] = True
+        change = Edit(scripts=running, seen={"manifest.json": context["seen"]})
+        try:
+            if request.POST.get("do") == "preview":
+                context["preview"] = editing.edit_preview(service, change)
+            elif request.POST.get("do") == "save":
+                saved = _saved(request, service, change)
+                if not saved.refused:
+                    _tell(request, saved)
+                    return redirect("console:service-order", name=service.name)
+                context["findings"], status = _findings(saved.messages, "", ""), 422
+        except Conflict as error:
+            context |= {"problem": f"{error}.", "seen": manifest}
+            status = 409
+    scripts = [path for path in files if path.endswith((".py", ".sql"))]
+    context |= {"running": running, "others": [path for path in scripts if path not in running]}
+    return render(request, "console/service-order.html", context, status=status)
+
+
+def _moved(scripts: list[str], request: HttpRequest) -> list[str]:
+    """The order after the button that was pressed."""
+    what, _, script = request.POST.get("move", "").partition(":")
+    if what == "add":
+        return [*scripts, script]
+    if script in scripts:
+        at = scripts.index(script)
+        scripts.pop(at)
+        if what != "drop":
+            scripts.insert(max(at - 1, 0) if what == "up" else at + 1, script)
+    return scripts
+
+
+@require_POST
+def restore(request: HttpRequest, name: str) -> HttpResponse:
+    """Make an earlier version the newest again."""
+    service = catalog.service_get(name)
+    asked = request.POST.get("version", "")
+    number = int(asked) if asked.isdecimal() and len(asked) < 10 else 0
+    try:
+        saved = editing.service_restore(service, number, author=actor(request), now=timezone.now())
+    except (Conflict, NotFound) as error:
+        messages.error(request, f"{error}.")
+        return redirect("console:service-versions", name=service.name)
+    if saved.refused:
+        for said in saved.errors:
+            messages.error(request, f"v{number} was not restored. {said}.")
+    else:
+        _tell(request, saved)
+    return _to(service)
+
+
+@require_POST
+def remove(request: HttpRequest, name: str) -> HttpResponse:
+    """Keep the service with its history, and trigger it no more."""
+    service = catalog.service_get(name)
+    try:
+        editing.service_remove(service, now=timezone.now())
+    except Conflict as error:
+        messages.error(request, f"{error}.")
+    else:
+        messages.success(
+            request, f"{service.name} is removed: nothing triggers it. It can be brought back here."
+        )
+    return redirect("console:service", name=service.name)
