@@ -23,6 +23,7 @@ from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import KeysetPagination, whole
 from ferris_web.api.serializers.catalog import FilesByPath, ServiceMade, Version
 from ferris_web.api.serializers.catalog import Service as ServiceShape
+from ferris_web.api.serializers.fields import Page
 from ferris_web.api.views.services import mistakes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.archive import SourceFile
@@ -39,6 +40,12 @@ class File(serializers.Serializer):
     path = serializers.CharField()
     size = serializers.IntegerField(help_text="Bytes.")
     sha256 = serializers.CharField()
+
+
+class FilePage(Page):
+    """All of its files."""
+
+    results = File(many=True)
 
 
 class FileQuery(serializers.Serializer):
@@ -103,7 +110,7 @@ def _overtaken(error: Overtaken) -> HttpResponse:
 class FileList(APIView):
     """All files of a service."""
 
-    @extend_schema(summary="Its files, by path", responses=File(many=True))
+    @extend_schema(summary="Its files, by path", responses=FilePage)
     def get(self, request: Request, name: str) -> Response:
         service = selectors.service_get(name)
         found = [
