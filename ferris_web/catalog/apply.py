@@ -140,7 +140,7 @@ class _Change:
             self._output_events()
             self._schedule()
         self._secrets(secrets)
-        if self._config(commit) or self.changed:
+        if self._config(origin.commit) or self.changed:
             self.service.save()
         self._connections()
         self._difference(None if back else before)

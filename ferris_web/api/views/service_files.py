@@ -155,6 +155,7 @@ class FileDetail(APIView):
     """One file of a service, as bytes."""
 
     parser_classes = (Bytes,)
+    compares = True  # with the file, as it is saved
 
     @extend_schema(
         summary="One of its files",

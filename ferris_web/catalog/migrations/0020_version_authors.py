@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("catalog", "0018_saved_runs")]
+    dependencies = [("catalog", "0019_value_changes")]
 
     operations = [
         migrations.AddField(
