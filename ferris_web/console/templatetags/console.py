@@ -14,7 +14,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ferris_web import wiring
-from ferris_web.accounts import permissions
 from ferris_web.console import addresses, ansi, flowgraph, presentation
 from ferris_web.console.needs import offers, opens
 
@@ -181,13 +180,6 @@ def help_anchor(context: Context) -> str:
     """The part of the documentation's page on the console that belongs to this page: the first part of its address."""
     request = context.get("request")
     return (request.path.split("/")[1] if request else "") or "dashboard"
-
-
-@register.simple_tag(takes_context=True)
-def may_edit(context: Context, what: Any = None) -> bool:
-    """Whether this person may change that project or service; without one, something at least."""
-    project = getattr(what, "project_id", None) or (what.pk if what is not None else None)
-    return permissions.may_edit(context["request"].user, project)
 
 
 @register.simple_tag
