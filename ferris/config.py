@@ -95,6 +95,9 @@ class Settings:
     flower_password: str = field(default="", repr=False)
     flower_url: str = ""
     kibana_url: str = ""
+    grafana_url: str = ""
+    upload_limit: int = 100 << 20  # bytes of one file that is uploaded into a bucket in the console
+    upload_types: tuple[str, ...] = ()  # empty: every type
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     api_rate: int = (
@@ -206,6 +209,9 @@ class Settings:
             flower_password=read.password("FERRIS_FLOWER_PASSWORD"),
             flower_url=read.address("FERRIS_FLOWER_URL"),
             kibana_url=read.address("FERRIS_KIBANA_URL"),
+            grafana_url=read.address("FERRIS_GRAFANA_URL"),
+            upload_limit=read.whole("FERRIS_UPLOAD_LIMIT", 100, low=1, high=500) << 20,
+            upload_types=tuple(read.text("FERRIS_UPLOAD_TYPES", "").lower().replace(",", " ").split()),
             metrics_host=read.text("FERRIS_METRICS_HOST", "127.0.0.1"),
             metrics_port=read.whole("FERRIS_METRICS_PORT", 0, low=0, high=65535),
             api_rate=read.whole("FERRIS_API_RATE", 30_000, low=0, high=10_000_000),

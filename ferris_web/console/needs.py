@@ -128,11 +128,13 @@ NEEDS: Final[Mapping[str, Need]] = {
     "backtest": Need("member", write=_VIEW),
     "gathering": _of("gathering", "pk"),
     **dict.fromkeys(("gathering-close", "gathering-discard"), _of("gathering", "pk", _RUN)),
+    "schedule-switch": _of("schedule", "pk"),
     "schedule-gaps": _of("schedule", "pk", _RUN),
     "replay-new": Need("member", _RUN, _RUN),
     "replay": _of("replay", "pk"),
     "replay-stop": _of("replay", "pk", _RUN),
     "replay-resume": _of("replay", "pk", _RUN),
+    **dict.fromkeys(("backends", "consumers"), Need("platform")),
     # The log and the objects as they are hold what belongs to all projects.
     **dict.fromkeys(("topics", "topic", "buckets", "bucket", "object"), Need("platform")),
     **dict.fromkeys(("account", "account-sign-in", "account-app", "account-confirm"), ONESELF),

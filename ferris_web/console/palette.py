@@ -45,6 +45,8 @@ _PAGES = (
     ("connections", "Connections", "database sql"),
     ("workers", "Workers and lanes", "executors drain"),
     ("topics", "Topics", "kafka lag"),
+    ("consumers", "Consumers and queues", "kafka groups lag broker rabbitmq depth"),
+    ("backends", "Backends", "health database elasticsearch minio consul away"),
     ("dead-letters", "Dead letters", "redrive"),
     ("buckets", "Objects", "files s3 minio"),
     ("audit", "Audit log", "who did what"),

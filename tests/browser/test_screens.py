@@ -45,6 +45,8 @@ PAGES = {
     "schedules": "/schedules/",
     "topics": "/topics/",
     "topic": "/topics/ferris.control/",
+    "consumers": "/consumers/",
+    "backends": "/backends/",
     "dead-letters": "/dead-letters/",
     "failures": "/failures/?since=7d",
     "search": "/search/?q=report*&since=7d",

@@ -10,7 +10,9 @@ from ferris.config import Settings
 from ferris.errors import ConfigError
 
 
-@pytest.mark.parametrize("name", ["FERRIS_FLOWER_URL", "FERRIS_KIBANA_URL", "FERRIS_BROKER_API"])
+@pytest.mark.parametrize(
+    "name", ["FERRIS_FLOWER_URL", "FERRIS_KIBANA_URL", "FERRIS_GRAFANA_URL", "FERRIS_BROKER_API"]
+)
 @pytest.mark.parametrize("value", ["javascript:alert(1)", "flower:5555", "//elsewhere"])
 def test_an_address_is_http(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"{name} does not begin with http"):

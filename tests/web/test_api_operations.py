@@ -16,6 +16,7 @@ from ferris.errors import BackendError
 from ferris.ports import Record
 from ferris_web import wiring
 from ferris_web.api import health, problems
+from ferris_web.executions.checkup import readiness as module
 from ferris_web.executions.models import DeadLetter
 from tests.web.calling import Caller, an_event, problem_of
 from tests.web.platform import NOW, append, dispatch, event, service
@@ -103,7 +104,7 @@ def test_what_is_no_event_or_was_handled_is_not_sent_again(api):
 @pytest.fixture
 def readiness(monkeypatch):
     """Health without what other tests' looks have left."""
-    fresh = health._Readiness()
+    fresh = module.Readiness()
     monkeypatch.setattr(health, "_readiness", fresh)
     return fresh
 
@@ -121,7 +122,7 @@ def test_ready_names_every_backend(anonymous, readiness):
 
 
 def test_one_backend_away_is_not_ready(anonymous, readiness):
-    def away() -> health.State:
+    def away() -> module.State:
         raise BackendError("ops store", "is away", "start it")
 
     readiness._checks["ops_store"] = away
@@ -136,9 +137,9 @@ def test_one_backend_away_is_not_ready(anonymous, readiness):
 def test_a_look_is_kept_for_a_moment(anonymous, readiness):
     looks = []
 
-    def counted() -> health.State:
+    def counted() -> module.State:
         looks.append(1)
-        return health.State(True)
+        return module.State(True)
 
     readiness._checks["ops_store"] = counted
     for _ in range(5):
@@ -149,14 +150,14 @@ def test_a_look_is_kept_for_a_moment(anonymous, readiness):
 def test_a_backend_that_hangs_is_not_asked_again(anonymous, readiness, monkeypatch):
     import threading
 
-    monkeypatch.setattr(health, "_PATIENCE", 0.05)
-    monkeypatch.setattr(health, "_CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(module, "_CACHE_SECONDS", 0.0)
     release, asked = threading.Event(), []
 
-    def hanging() -> health.State:
+    def hanging() -> module.State:
         asked.append(1)
         release.wait(20)
-        return health.State(True)
+        return module.State(True)
 
     readiness._checks = {"ops_store": hanging}
     for _ in range(3):
@@ -166,7 +167,7 @@ def test_a_backend_that_hangs_is_not_asked_again(anonymous, readiness, monkeypat
 
 
 def test_an_engine_that_takes_nothing_up_is_noticed(backends, monkeypatch):
-    look = health._Engine()
+    look = module._Engine()
     append(EVENTS, event())
     assert look().ok  # what waits may be a moment old
     assert look().ok
@@ -177,7 +178,7 @@ def test_an_engine_that_takes_nothing_up_is_noticed(backends, monkeypatch):
         def now(cls, tz=None):
             return later
 
-    monkeypatch.setattr(health, "datetime", Clock)
+    monkeypatch.setattr(module, "datetime", Clock)
     stalled = look()
     assert not stalled.ok
     assert stalled.facts["lag"]["ferris.router"] == 1

@@ -159,11 +159,12 @@ def test_a_session_reads_and_needs_a_csrf_token_to_write(user, backends):
 def test_details_of_readiness_are_for_known_users(anonymous, api, monkeypatch):
     from ferris.errors import BackendError
     from ferris_web.api import health
+    from ferris_web.executions.checkup import readiness as looks
 
-    def away() -> health.State:
+    def away() -> looks.State:
         raise BackendError("object store", "cannot use /some/private/folder", "mend it")
 
-    readiness = health._Readiness()
+    readiness = looks.Readiness()
     readiness._checks["object_store"] = away
     monkeypatch.setattr(health, "_readiness", readiness)
     told = anonymous.get("/health/ready")

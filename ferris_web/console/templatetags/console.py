@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from ferris_web import wiring
 from ferris_web.console import addresses, ansi, flowgraph, presentation
 from ferris_web.console.needs import offers, opens
+from ferris_web.executions.checkup.readiness import NAMES, READINESS
 
 register = template.Library()
 
@@ -171,8 +172,18 @@ def progress(said: dict[str, Any] | None, name: str = "", slim: bool = False) ->
 def monitors() -> list[tuple[str, str]]:
     """Name and address of what watches the servers beside the console, where the settings say there is such."""
     settings = wiring.config()
-    found = (("Flower", settings.flower_url), ("Kibana", settings.kibana_url))
+    found = (
+        ("Flower", settings.flower_url),
+        ("Kibana", settings.kibana_url),
+        ("Grafana", settings.grafana_url),
+    )
     return [(name, address) for name, address in found if address]
+
+
+@register.simple_tag
+def away() -> list[str]:
+    """The backends that did not answer when somebody last looked; nobody waits for a look here."""
+    return [NAMES.get(name, name) for name, state in READINESS.known().items() if not state.ok]
 
 
 @register.simple_tag(takes_context=True)

@@ -9,17 +9,24 @@ from __future__ import annotations
 import mimetypes
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import http_date
 
-from ferris.errors import NotFound
+from ferris import upload_checks
+from ferris.errors import Conflict, EventError, NotFound
 from ferris.ports import ObjectInfo
+from ferris.uploads import announced
 from ferris_web import wiring
+from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.console import filters
+from ferris_web.executions.services.uploads import file_upload
 from ferris_web.files import file_response
 
 SHOWN = 200
@@ -56,12 +63,21 @@ class Folder:
 
 
 def bucket(request: HttpRequest, bucket: str) -> HttpResponse:
-    """What a bucket holds below a prefix: folders first, then files."""
+    """What a bucket holds below a prefix: folders first, then files. A POST puts a file there."""
     store = wiring.object_store()
     if bucket not in store.buckets():  # before anything else looks at the name
         raise NotFound(f"there is no bucket {bucket!r}")
     prefix = filters.text(request.GET, "prefix", 1024)
     folder = prefix[: prefix.rfind("/") + 1]
+    problem = ""
+    if request.method == "POST":
+        try:
+            key = _put(request, bucket, folder)
+        except (EventError, Conflict) as error:
+            problem = error.problem if isinstance(error, EventError) else str(error)
+        else:
+            messages.success(request, f"{key} was stored.")
+            return redirect(_here(bucket, folder))
     folders, files, after = _page(bucket, prefix, folder, request.GET.get("after") or None)
     steps = folder.split("/")[:-1]
     context = {
@@ -71,8 +87,48 @@ def bucket(request: HttpRequest, bucket: str) -> HttpResponse:
         "folders": folders,
         "files": [(info, info.key[len(folder) :], address(info)) for info in files],
         "after": after,
+        "folder": folder,
+        "problem": problem,
+        "changes": _changes(request, bucket),
+        "limit": wiring.config().upload_limit,
+        "types": wiring.config().upload_types,
     }
-    return render(request, "console/bucket.html", context)
+    return render(request, "console/bucket.html", context, status=422 if problem else 200)
+
+
+def _changes(request: HttpRequest, bucket: str) -> bool:
+    """True for buckets of people and scripts, for who may put files there. The platform's own stay as they are."""
+    return announced(bucket) and access_of(request.user).may(Action.EDIT)
+
+
+def _here(bucket: str, folder: str) -> str:
+    return f"{reverse('console:bucket', args=[bucket])}?{urlencode({'prefix': folder})}"
+
+
+def _put(request: HttpRequest, bucket: str, folder: str) -> str:
+    """Store the file of the form; its key. EventError or Conflict says why not."""
+    if not announced(bucket):
+        raise Conflict("this bucket is the platform's own: nothing is put there by hand")
+    upload = request.FILES.get("file")
+    if upload is None:
+        raise EventError("file", "is missing: choose one")
+    settings = wiring.config()
+    beginning = upload.read(upload_checks.BEGINNING)
+    upload.seek(0)
+    name, kind = upload_checks.checked(
+        upload.name or "",
+        upload.size or 0,
+        beginning,
+        limit=settings.upload_limit,
+        types=settings.upload_types,
+    )
+    key = f"{folder}{name}"
+    if not _possible(bucket, key):
+        raise EventError("file", f"cannot be kept as {key[:200]!r}: rename it, or choose another folder")
+    if "replace" not in request.POST and wiring.object_store().stat(bucket, key) is not None:
+        raise Conflict(f"there is a file {key} already: rename yours, or tick that it is replaced")
+    file_upload(bucket, key, upload.file, now=timezone.now(), content_type=kind)
+    return key
 
 
 def _page(
@@ -104,11 +160,17 @@ def address(info: ObjectInfo) -> str:
 
 
 def content(request: HttpRequest, bucket: str, key: str) -> HttpResponseBase:
-    """One file: shown when that is safe, else offered as a download; `?download=1` always offers it."""
+    """One file: shown when that is safe, else offered as a download, as `?download=1` always is. A POST deletes it."""
     store = wiring.object_store()
     info = store.stat(bucket, key) if _possible(bucket, key) else None
     if info is None:
         raise NotFound(f"there is no object {key!r} in the bucket {bucket!r}")
+    if request.method == "POST":
+        if not announced(bucket):
+            raise PermissionDenied("This bucket is the platform's own: nothing is deleted there by hand")
+        store.delete(bucket, key)
+        messages.success(request, f"{key} was deleted.")
+        return redirect(_here(bucket, key[: key.rfind("/") + 1]))
     etag = f'"{info.etag.strip(chr(34))}"'
     if request.headers.get("If-None-Match") == etag:
         return HttpResponseNotModified()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
+from ferris.errors import Conflict
 from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.services import schedule_remove, schedule_switch
 from ferris_web.console import filters
 from ferris_web.console.views.services import next_times
 from ferris_web.executions.visibility import scoped
@@ -32,3 +38,24 @@ def schedule_list(request: HttpRequest) -> HttpResponse:
         "filtered": bool(q or state),
     }
     return render(request, "console/schedules.html", context)
+
+
+@require_POST
+def switch(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Pause a schedule, let it go on, or delete it."""
+    row, what, now = catalog.schedule_get(pk), request.POST.get("what"), timezone.now()
+    try:
+        if what == "remove":
+            schedule_remove(row)
+            messages.success(request, f"The schedule of {row.service.name} was deleted.")
+        elif what == "pause" and row.active:
+            schedule_switch(row, False, now=now)
+            messages.success(
+                request, "Paused. What is missed meanwhile can be made up for from its missed runs."
+            )
+        elif what == "resume" and not row.active:
+            schedule_switch(row, True, now=now)
+            messages.success(request, "It goes on from now.")
+    except Conflict as error:
+        messages.warning(request, f"{error}.")
+    return redirect("console:schedules")

@@ -1,0 +1,102 @@
+"""What the platform stands on: how each backend is, who reads the log, and what waits in the broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from ferris.errors import BackendError
+from ferris.lanes import LANES
+from ferris_web import wiring
+from ferris_web.executions.checkup.readiness import NAMES, READINESS, State
+
+_NEEDED_FOR: Final = {
+    "database": "everything",
+    "event_log": "events in and out, progress of executions",
+    "object_store": "packages of services, files, artifacts",
+    "config_store": "configuration and state of services",
+    "ops_store": "logs and search; what comes meanwhile is indexed later",
+    "broker": "starting executions; they wait, and nothing is lost",
+    "engine": "all that happens by itself: routing, recording, schedules",
+}
+_READERS: Final = {
+    "ferris.router": "finds the services that an event triggers",
+    "ferris.recorder": "writes what executors report into executions",
+    "ferris.indexer": "copies records into the search",
+    "ferris.scheduler": "hears that plans have changed",
+    "ferris.notifier": "tells people",
+}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One line of the page."""
+
+    title: str
+    kind: str
+    needed_for: str
+    state: State
+
+
+def backends(request: HttpRequest) -> HttpResponse:
+    """How each backend is, as of some seconds ago."""
+    looked_at, states = READINESS.look()
+    rows = [
+        Backend(NAMES.get(name, name), _kind(name), _NEEDED_FOR.get(name, ""), state)
+        for name, state in states.items()
+    ]
+    context = {"rows": rows, "looked_at": looked_at, "away": [row for row in rows if not row.state.ok]}
+    return render(request, "console/backends.html", context)
+
+
+def _kind(name: str) -> str:
+    """What serves it, without its address: that may hold a password."""
+    settings = wiring.config()
+    urls = {
+        "database": settings.database_url,
+        "event_log": settings.event_log_url,
+        "object_store": settings.object_store_url,
+        "config_store": settings.config_store_url,
+        "ops_store": settings.ops_store_url,
+        "broker": settings.broker_url,
+    }
+    return urlsplit(urls[name]).scheme.partition("+")[0] if name in urls else ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of consumers: how far it is behind, topic by topic."""
+
+    name: str
+    told: str
+    lags: list[tuple[str, int]]
+
+    @property
+    def lag(self) -> int:
+        """Records that it has not taken up."""
+        return sum(lag for _, lag in self.lags)
+
+
+def consumers(request: HttpRequest) -> HttpResponse:
+    """Who reads the event log and how far they are; what waits in the broker's queues."""
+    lags: dict[str, list[tuple[str, int]]] = {}
+    for topic in wiring.event_log().topics():
+        for group, lag in topic.groups.items():
+            lags.setdefault(group, []).append((topic.name, lag))
+    groups = [Group(name, _READERS.get(name, ""), sorted(found)) for name, found in sorted(lags.items())]
+    return render(request, "console/consumers.html", {"groups": groups, **_queues()})
+
+
+def _queues() -> dict[str, Any]:
+    try:
+        broker = wiring.broker()
+        waiting = broker.waiting() if broker is not None else None
+    except BackendError as error:
+        return {"broker_error": error}
+    if waiting is None:
+        return {"inside": True}
+    return {"queues": [(lane, waiting.get(lane)) for lane in LANES]}
