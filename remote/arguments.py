@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from remote import records, syncing, verbs
+from remote.client import Client
+from remote.completion import add_shell, completion
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,12 @@ def _sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="with --watch: put them there once and end")
 
 
+def _completion(client: Client, options: argparse.Namespace) -> int:
+    del client
+    sys.stdout.write(completion(options.shell, {name: parser_of(name) for name in COMMANDS}))
+    return 0
+
+
 def _none(parser: argparse.ArgumentParser) -> None:
     del parser
 
@@ -133,6 +142,7 @@ COMMANDS = {
     "why": Command("Say why services ran for an event, or did not.", verbs.why, _why),
     "sync": Command("Sync a project, or put a folder of this machine there.", syncing.sync, _sync),
     "doctor": Command("Say whether the platform is well.", verbs.doctor, _none),
+    "completion": Command("Print what makes a shell complete these commands.", _completion, add_shell),
 }
 
 

@@ -33,21 +33,24 @@ class Here(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name = f"manage.py {self.verb}"
-        user = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
-        if user is None:
-            raise CommandError(
-                "there is no administrator: `manage.py createsuperuser` makes one", returncode=2
-            )
-        token = token_create(user, name, datetime.now(UTC) + _LONGEST)
-        try:
-            client = Client(wiring.config().control_url.removesuffix("/control"), token)
-            status = COMMANDS[self.verb].run(client, Namespace(**options))
-        except Refused as error:
-            raise CommandError(str(error), returncode=2) from None
-        except KeyboardInterrupt:
-            status = 130
-        finally:
-            ApiToken.objects.filter(user=user, name=name, prefix=token[:12]).delete()
-        if status:
-            raise SystemExit(status)
+        asked_here(self.verb, options)
+
+
+def asked_here(verb: str, options: dict[str, Any]) -> None:
+    """Carry the command out; SystemExit with its status when that is not 0."""
+    name = f"manage.py {verb}"
+    user = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
+    if user is None:
+        raise CommandError("there is no administrator: `manage.py createsuperuser` makes one", returncode=2)
+    token = token_create(user, name, datetime.now(UTC) + _LONGEST)
+    try:
+        client = Client(wiring.config().control_url.removesuffix("/control"), token)
+        status = COMMANDS[verb].run(client, Namespace(**options))
+    except Refused as error:
+        raise CommandError(str(error), returncode=2) from None
+    except KeyboardInterrupt:
+        status = 130
+    finally:
+        ApiToken.objects.filter(user=user, name=name, prefix=token[:12]).delete()
+    if status:
+        raise SystemExit(status)

@@ -33,10 +33,18 @@ _SQL: Final = ROOT / "tasks" / "sql" / "__main__.py"
 TIMED_OUT: Final = 124  # as timeout(1) has it
 
 # The argument comes from a file: it has no limit there, and the list of processes does not show it.
-_START = (
-    "import os, runpy, sys; sys.argv = [sys.argv[1], open(sys.argv[2]).read()]; sys.path[0] = os.getcwd(); "
-    "runpy.run_path(sys.argv[0], run_name='__main__')"
-)
+# A traceback begins with the script's own first line: how it was started is of no interest.
+_START = """\
+import os, runpy, sys
+script = sys.argv[1]
+sys.argv, sys.path[0] = [script, open(sys.argv[2]).read()], os.getcwd()
+def told(kind, error, trace):
+    while trace and trace.tb_frame.f_code.co_filename != script:
+        trace = trace.tb_next
+    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+sys.excepthook = told
+runpy.run_path(script, run_name="__main__")
+"""
 
 
 @dataclass

@@ -89,18 +89,24 @@ def test_projects_are_listed_and_removed(source: SourceFolder) -> None:
     _, out, _ = run("project", "list")
     assert "shop  (1 services)" in out
     assert str(source.root) in out
+    told = json.loads(run("project", "list", json=True)[1])
+    assert (told["name"], told["services"], told["repositories"][0]["source"]) == (
+        "shop",
+        1,
+        str(source.root),
+    )
     status, out, _ = run("project", "remove", "shop")
     assert (status, "orders" in out) == (0, True)
-    assert run("project", "remove", "gone")[0] == 1
+    assert run("project", "remove", "gone")[0] == 2
 
 
 def test_what_cannot_be_added_says_why(tmp_path: Path) -> None:
     status, _, err = run("project", "add", "shop", tmp_path / "gone")
-    assert (status, "there is no folder" in err) == (1, True)
+    assert (status, "there is no folder" in err) == (2, True)
     status, _, err = run("project", "add", "no good", tmp_path)
-    assert (status, err.startswith("name: ")) == (1, True)
+    assert (status, err.startswith("name: ")) == (2, True)
     status, _, err = run("sync", "gone")
-    assert (status, err) == (1, "there is no project 'gone'")
+    assert (status, err) == (2, "there is no project 'gone'")
 
 
 def test_a_repository_that_cannot_be_read_fails_the_sync(source: SourceFolder) -> None:
@@ -123,6 +129,14 @@ def test_sync_in_a_process_of_its_own(source: SourceFolder) -> None:
 # ------------------------------------------------------------------------------------------ token and new
 
 
+def test_all_commands_are_completed() -> None:
+    status, script, _ = run("completion", "bash")
+    assert status == 0
+    for word in ("subscription", "redeliver", "run-local", "--deploy-key", "createsuperuser"):
+        assert word in script
+    assert "sqlmigrate" not in script
+
+
 def test_a_token_stands_alone_on_standard_output() -> None:
     user = User.objects.create_user("ada")
     made = manage("token", "ada")
@@ -130,7 +144,7 @@ def test_a_token_stands_alone_on_standard_output() -> None:
     [token] = made.stdout.splitlines()
     assert token_user(token, NOW) == user
     status, out, err = run("token", "nobody")
-    assert (status, out, "no user" in err) == (1, "", True)
+    assert (status, out, "no user" in err) == (2, "", True)
 
 
 def test_a_new_service_syncs_and_is_not_overwritten(tmp_path: Path) -> None:
@@ -143,9 +157,9 @@ def test_a_new_service_syncs_and_is_not_overwritten(tmp_path: Path) -> None:
     assert version.manifest["scripts"] == ["run.py"]
     assert [t.event_type for t in selectors.triggers_all()] == ["order_checked.requested"]
     status, _, err = run("new", "order_checked", folder=tmp_path / "shop")
-    assert (status, "there already" in err) == (1, True)
+    assert (status, "there already" in err) == (2, True)
     status, _, err = run("new", "../x", folder=tmp_path)
-    assert (status, "rename" in err) == (1, True)
+    assert (status, "rename" in err) == (2, True)
 
 
 # ----------------------------------------------------------------------------------------------- run-local
@@ -194,6 +208,15 @@ def test_the_failing_scripts_status_is_the_commands(source: SourceFolder) -> Non
     assert manage("run-local", folder).returncode == 128 + 9
     source.service("orders", {"entrypoint": "a.py", "timeout": 0.2}, a_py="import time; time.sleep(30)")
     assert manage("run-local", folder).returncode == 124
+
+
+def test_a_traceback_begins_with_the_script(source: SourceFolder) -> None:
+    folder = source.service("orders", run_py="def go():\n    return 1 / 0\n\ngo()")
+    done = manage("run-local", folder)
+    assert done.returncode == 1
+    assert "runpy" not in done.stderr
+    files = [line.strip() for line in done.stderr.splitlines() if line.strip().startswith("File ")]
+    assert files == ['File "run.py", line 4, in <module>', 'File "run.py", line 2, in go']
 
 
 def test_data_of_any_size(source: SourceFolder, capfd: pytest.CaptureFixture[str]) -> None:

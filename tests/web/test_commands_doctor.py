@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -26,7 +28,7 @@ from ferris.config import PACKAGES_BUCKET
 from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog import secrets, selectors, services
-from ferris_web.catalog.models import Secret
+from ferris_web.catalog.models import Project, Repository, Secret
 from ferris_web.executions import checkup
 from ferris_web.executions.checkup import Finding, machine, platform
 from ferris_web.executions.models import DeadLetter
@@ -189,6 +191,27 @@ def test_a_program_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("PATH", str(tmp_path))
     finding = bad(findings(), "programs")
     assert (finding.level, finding.remedy) == ("failure", "install git")
+
+
+def test_ssh_is_missed_by_those_who_need_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    git = shutil.which("git")
+    assert git is not None
+    (tmp_path / "git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert all(finding.level == "ok" for finding in findings()["programs"])
+    shop = Project.objects.create(name="shop")
+    Repository.objects.create(project=shop, source="git@git.example:shop.git")
+    finding = bad(findings(), "programs")
+    assert "ssh is missing" in finding.text
+    assert finding.remedy == "install openssh-client"
+
+
+def test_the_findings_as_json() -> None:
+    out = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("doctor", stdout=out, json=True)
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert {"level": "failure", "part": "web"}.items() <= next(r for r in rows if r["part"] == "web").items()
 
 
 @pytest.mark.parametrize("level", ["off", "basic", "best"])

@@ -16,8 +16,11 @@ from ferris.config import ROOT
 from ferris.findings import Finding, room
 from ferris.isolation import BASIC, LAYERS, NONE, OFF, REMEDIES, build_layers_of, layers_of, missing
 from ferris_web import wiring
+from ferris_web.catalog.models import Repository
+from ferris_web.catalog.repositories import scheme_of
 from ferris_web.catalog.secrets import secrets_unreadable
 
+_PACKAGES = {"ssh": "openssh-client"}  # where a program is not called as its package
 _MOST_TRIED = 20
 """Environments, the last used ones."""
 
@@ -116,10 +119,14 @@ def programs(part: str, now: datetime) -> Iterator[Finding]:
     """What syncs and environments are made with."""
     import uv
 
-    for name, find, use in (
+    used = {scheme_of(one) for one in Repository.objects.all()}
+    wanted: list[tuple[str, Callable[[], str | None], str]] = [
         ("git", lambda: shutil.which("git"), "projects from git URLs cannot be synced"),
         ("uv", uv.find_uv_bin, "services with a requirements.txt cannot run"),
-    ):
+    ]
+    if "ssh" in used:
+        wanted.append(("ssh", lambda: shutil.which("ssh"), "repositories at ssh URLs cannot be synced"))
+    for name, find, use in wanted:
         yield _program(part, name, find, use)
 
 
@@ -129,13 +136,14 @@ def _program(part: str, name: str, find: Callable[[], str | None], use: str) -> 
     except FileNotFoundError:
         path = None
     if path is None:
-        return Finding("failure", part, f"{name} is missing: {use}", f"install {name}")
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        return Finding("failure", part, f"{name} is missing: {use}", f"install {_PACKAGES.get(name, name)}")
+    asked = "-V" if name == "ssh" else "--version"
+    said = subprocess.run([path, asked], capture_output=True, text=True, timeout=20, check=False)
     if said.returncode:
         return Finding(
             "failure", part, f"{path} does not run: {said.stderr.strip()[:200]}", f"install {name} again"
         )
-    return Finding("ok", part, said.stdout.strip())
+    return Finding("ok", part, (said.stdout or said.stderr).strip())  # ssh tells it on standard error
 
 
 def isolation(part: str, now: datetime) -> Iterator[Finding]:

@@ -37,13 +37,13 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(
-                f"there is no user {options['user']!r}; make one with manage.py createsuperuser"
+                f"there is no user {options['user']!r}; make one with manage.py createsuperuser", returncode=2
             )
         if not user.is_active:
-            raise CommandError(f"user {user} is disabled: a token would open nothing")
+            raise CommandError(f"user {user} is disabled: a token would open nothing", returncode=2)
         days, names = options["days"], options["project"]
         if days is not None and not 1 <= days <= 3650:
-            raise CommandError(f"--days {days}: expected 1 to 3650")
+            raise CommandError(f"--days {days}: expected 1 to 3650", returncode=2)
         token = token_create(
             user,
             options["name"],
@@ -56,5 +56,5 @@ class Command(BaseCommand):
     def _project(self, name: str) -> int:
         found = apps.get_model("catalog", "Project").objects.filter(name=name).first()
         if found is None:
-            raise CommandError(f"there is no project {name!r}")
+            raise CommandError(f"there is no project {name!r}", returncode=2)
         return int(found.pk)

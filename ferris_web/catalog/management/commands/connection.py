@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import NotFound
+from ferris_web.accounts.printed import add_json, printed
 from ferris_web.catalog import connections, selectors
 
 
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         add.add_argument("--every-project", action="store_true", help="every project may use it")
         add.add_argument("--read-only", action="store_true", help="scripts may change nothing")
         add.add_argument("--description", default="")
-        what.add_parser("list", help="list connections and who may use them")
+        add_json(what.add_parser("list", help="list connections and who may use them"))
         for one, text in (("test", "connect from this machine"), ("remove", "forget a connection")):
             what.add_parser(one, help=text).add_argument("name", metavar="NAME")
 
@@ -41,10 +42,10 @@ class Command(BaseCommand):
         try:
             getattr(self, f"_{options['what']}")(options)
         except NotFound as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         except ValidationError as wrong:
             said = (f"{field}: {' '.join(texts)}" for field, texts in wrong.message_dict.items())
-            raise CommandError("\n".join(said)) from None
+            raise CommandError("\n".join(said), returncode=2) from None
 
     def _add(self, options: dict[str, Any]) -> None:
         url = options["url"]
@@ -58,12 +59,12 @@ class Command(BaseCommand):
             every_project=options["every_project"],
             projects=[selectors.project_get(name) for name in options["project"]],
         )
-        self._show(made)
+        self._show(made, {"json": False})
         self._try(made)
 
     def _list(self, options: dict[str, Any]) -> None:
         for one in connections.connection_list():
-            self._show(one)
+            self._show(one, options)
 
     def _test(self, options: dict[str, Any]) -> None:
         if not self._try(connections.connection_get(options["name"])):
@@ -78,11 +79,15 @@ class Command(BaseCommand):
         self.stdout.write(tried.text)
         return tried.ok
 
-    def _show(self, one: Any) -> None:
+    def _show(self, one: Any, options: dict[str, Any]) -> None:
         who = (
             "every project"
             if one.every_project
             else ", ".join(project.name for project in one.projects.all())
         )
         only = ", read only" if one.read_only else ""
-        self.stdout.write(f"{one.name}  {one.shown}{only}; for {who or 'no project yet (--project)'}")
+        values = {name: getattr(one, name) for name in ("name", "description", "read_only", "every_project")}
+        values |= {"url": one.shown, "projects": [project.name for project in one.projects.all()]}
+        printed(
+            self, options, f"{one.name}  {one.shown}{only}; for {who or 'no project yet (--project)'}", values
+        )

@@ -28,14 +28,16 @@ class Command(BaseCommand):
         name = options["service"]
         problem = name_problem(name)
         if problem:
-            raise CommandError(problem)
+            raise CommandError(problem, returncode=2)
         folder = Path(options["folder"]).expanduser() / name
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            raise CommandError(f"{folder} is there already: choose another name, or remove it") from None
+            raise CommandError(
+                f"{folder} is there already: choose another name, or remove it", returncode=2
+            ) from None
         except OSError as error:
-            raise CommandError(f"{folder} cannot be made: {error.strerror}") from None
+            raise CommandError(f"{folder} cannot be made: {error.strerror}", returncode=2) from None
         files = starter_files(options["starter"], name)
         for file, content in files.items():
             (folder / file).write_text(content)

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import Conflict, NotFound
+from ferris_web.accounts.printed import add_json, printed
 from ferris_web.catalog import repositories, selectors, services
 
 
@@ -39,7 +40,7 @@ class Command(BaseCommand):
         )
         add.add_argument("--username", default="", help="of the token, where the host asks for one")
         add.add_argument("--no-sync", action="store_true", help="only add it")
-        what.add_parser("list", help="list projects and where they come from")
+        add_json(what.add_parser("list", help="list projects and where they come from"))
         remove = what.add_parser("remove", help="forget a project's repositories and deactivate its services")
         remove.add_argument("name", metavar="NAME")
 
@@ -70,15 +71,20 @@ class Command(BaseCommand):
             self.stdout.write(f"Nothing added: {known}")
         except ValidationError as wrong:
             raise CommandError(
-                "\n".join(f"{field}: {' '.join(said)}" for field, said in wrong.message_dict.items())
+                "\n".join(f"{field}: {' '.join(said)}" for field, said in wrong.message_dict.items()),
+                returncode=2,
             ) from None
         if not options["no_sync"]:
             call_command("sync", name, stdout=self.stdout, stderr=self.stderr)
 
     def _list(self, options: dict[str, Any]) -> None:
         for project in selectors.project_list():
+            kept = list(project.repositories.all())
+            if options["json"]:
+                printed(self, options, "", _told(project, kept))
+                continue
             self.stdout.write(f"{project.name}  ({project.service_count} services)")
-            for repository in project.repositories.all():
+            for repository in kept:
                 branch = f" branch {repository.branch}" if repository.branch else ""
                 when = (
                     f"synced {repository.synced_at:%Y-%m-%d %H:%M} UTC"
@@ -91,6 +97,15 @@ class Command(BaseCommand):
         try:
             gone = services.project_remove(selectors.project_get(options["name"]), now=datetime.now(UTC))
         except (Conflict, NotFound) as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         kept = f"; deactivated, with their history kept: {', '.join(gone)}" if gone else ""
         self.stdout.write(f"Removed the repositories of {options['name']}{kept}.")
+
+
+def _told(project: Any, kept: list[Any]) -> dict[str, Any]:
+    names = ("source", "branch", "folder", "commit", "synced_at")
+    return {
+        "name": project.name,
+        "services": project.service_count,
+        "repositories": [{name: getattr(one, name) for name in names} for one in kept],
+    }

@@ -29,13 +29,25 @@ class Command(BaseCommand):
         parser.add_argument(
             "--branch", help="with --preview: of this branch or tag instead of the followed one"
         )
+        parser.add_argument(
+            "--watch",
+            metavar="FOLDER",
+            help="put the services of this folder onto the running platform, and again when they change",
+        )
+        parser.add_argument("--once", action="store_true", help="with --watch: put them there once and end")
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["watch"]:
+            from ferris_web.accounts.here import asked_here  # a client of HTTP, which no other sync needs
+
+            asked_here("sync", options)
+            return
         progress = None if options["verbosity"] < 2 else lambda line: self.stderr.write(f"{line} …")
         if options["branch"] is not None and not options["preview"]:
             raise CommandError(
-                "--branch goes with --preview: a sync reads the branch that the repository follows"
+                "--branch goes with --preview: a sync reads the branch that the repository follows",
+                returncode=2,
             )
         try:
             project = selectors.project_get(options["name"])
@@ -44,9 +56,9 @@ class Command(BaseCommand):
             else:
                 clean = self._sync(project, options, progress)
         except FerrisError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from None
+            raise CommandError(" ".join(error.messages), returncode=2) from None
         if not clean:
             raise SystemExit(1)
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ferris.errors import FerrisError
 from ferris.events import rfc3339
 from ferris.moments import moment
+from ferris_web.accounts.printed import add_json, printed
 from ferris_web.catalog.models import Schedule
 from ferris_web.catalog.selectors import schedule_get, schedule_list, service_get
 from ferris_web.executions.services.schedules import schedule_backfill, schedule_gaps, window_of
@@ -37,6 +38,8 @@ class Command(BaseCommand):
             "--at", action="append", default=[], help="with --run: only this due time; repeat it"
         )
 
+        add_json(parser)
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             self._handle(options)
@@ -62,7 +65,13 @@ class Command(BaseCommand):
         if options["run"]:
             schedule_backfill(row, times, now=now)
         for time in times:
-            self.stdout.write(rfc3339(time))
+            values = {
+                "service": row.service.name,
+                "schedule": row.pk,
+                "due": rfc3339(time),
+                "asked": options["run"],
+            }
+            printed(self, options, rfc3339(time), values)
         word = "asked for" if options["run"] else "missed"
         self.stderr.write(
             f"{len(times)} run{'' if len(times) == 1 else 's'} {word} ({row.cron}, {row.timezone})."

@@ -27,7 +27,9 @@ class Command(BaseCommand):
         name = options["flow"]
         flow = Flow.objects.filter(pk__in={name, flow_of(name)}).first()
         if flow is None:
-            raise CommandError(f"there is no flow {name!r}; its id stands on the page of each of its events")
+            raise CommandError(
+                f"there is no flow {name!r}; its id stands on the page of each of its events", returncode=2
+            )
         grown = flow_tree(flow)
         path = critical_path(grown.tree, timezone.now())
         critical = path.keys if path else ()

@@ -39,7 +39,7 @@ class Command(BaseCommand):
             self._list(group, options)
             return
         waiting = letters(group).filter(redriven_at=None).count()
-        confirm(self, f"{waiting:,} dead letters are sent on their way again", waiting, options)
+        confirm(self, f"{are(waiting, 'dead letter')} sent on the way again", waiting, options)
         now = datetime.now(UTC)
         sent, refused = work(
             self, lambda after: dead_letters_redrive(group, now=now, after=after), waiting, options
@@ -75,6 +75,11 @@ def window(options: dict[str, Any]) -> tuple[datetime | None, datetime]:
         return since, min(now, moment(options["until"], now)) if options["until"] else now
     except ValueError as error:
         raise CommandError(str(error), returncode=BAD_INPUT) from None
+
+
+def are(count: int, what: str) -> str:
+    """`1 dead letter is`, `2 dead letters are`."""
+    return f"1 {what} is" if count == 1 else f"{count:,} {what}s are"
 
 
 def confirm(command: BaseCommand, what: str, count: int, options: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from ferris.errors import FerrisError
 from ferris.moments import moment
 from ferris.replaying import Selection
 from ferris_web import wiring
+from ferris_web.accounts.printed import add_json, printed
 from ferris_web.catalog.selectors import service_get
 from ferris_web.executions import selectors
 from ferris_web.executions.models import Replay
@@ -52,13 +53,15 @@ class Command(BaseCommand):
         start.add_argument("--count", action="store_true", help="only count")
         start.add_argument("--yes", action="store_true", help="begin without asking")
         start.add_argument("--wait", action="store_true", help="follow it to its end")
-        does.add_parser("list", help="replays, newest first")
+        add_json(does.add_parser("list", help="replays, newest first"))
         for name, text in (
             ("show", "one, and what came of it"),
             ("stop", "send no more"),
             ("resume", "go on"),
         ):
-            does.add_parser(name, help=text).add_argument("replay", metavar="ID", type=UUID)
+            one = does.add_parser(name, help=text)
+            one.add_argument("replay", metavar="ID", type=UUID)
+            add_json(one)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -128,21 +131,30 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         for row in selectors.replay_list()[:100]:
-            self.stdout.write(_line(row))
+            printed(self, options, _line(row), _values(row))
 
     def _show(self, options: dict[str, Any]) -> None:
         row = replays.replay_get(options["replay"])
         outcome = selectors.replay_outcome(row)
-        self.stdout.write(_line(row))
         runs = ", ".join(f"{count} {status}" for status, count in sorted(outcome.executions.items()))
-        self.stdout.write(f"  {outcome.routed:,} of its events were taken in; executions: {runs or 'none'}")
+        line = f"{_line(row)}\n  {outcome.routed:,} of its events were taken in; executions: {runs or 'none'}"
+        came = {"routed": outcome.routed, "executions": dict(outcome.executions)}
+        printed(self, options, line, _values(row) | came)
 
     def _stop(self, options: dict[str, Any]) -> None:
         row = replays.replay_stop(replays.replay_get(options["replay"]), now=datetime.now(UTC))
-        self.stdout.write(_line(row))
+        printed(self, options, _line(row), _values(row))
 
     def _resume(self, options: dict[str, Any]) -> None:
-        self.stdout.write(_line(replays.replay_resume(replays.replay_get(options["replay"]))))
+        row = replays.replay_resume(replays.replay_get(options["replay"]))
+        printed(self, options, _line(row), _values(row))
+
+
+def _values(row: Replay) -> dict[str, Any]:
+    names = ("id", "status", "sent", "expected", "event_type", "since", "until")
+    return {name: getattr(row, name) for name in names} | {
+        "service": row.service.name if row.service else None
+    }
 
 
 def _line(row: Replay) -> str:

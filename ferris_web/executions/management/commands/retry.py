@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ferris_web.executions.failures import FailureGroup, failure_groups
-from ferris_web.executions.management.commands.redrive import add_window, conclude, confirm, window, work
+from ferris_web.executions.management.commands.redrive import add_window, are, conclude, confirm, window, work
 from ferris_web.executions.services import failures_retry
 
 _NO_LIMIT = 10**9
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             self._list(group, options)
             return
         count = sum(found.count for found in failure_groups(group, _NO_LIMIT).groups)
-        confirm(self, f"{count:,} failed executions are retried", count, options)
+        confirm(self, f"{are(count, 'failed execution')} retried", count, options)
         now = datetime.now(UTC)
         sent, refused = work(
             self,

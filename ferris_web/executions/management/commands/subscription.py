@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from ferris import pushing
 from ferris.errors import Conflict, NotFound
+from ferris_web.accounts.printed import add_json, printed
 from ferris_web.catalog import selectors, subscriptions
 from ferris_web.catalog.models import Subscription
 from ferris_web.executions.services import deliveries
@@ -41,6 +42,7 @@ class Command(BaseCommand):
         add.add_argument("--description")
         listed = what.add_parser("list", help="list subscriptions and how they fare")
         listed.add_argument("--project", default="")
+        add_json(listed)
         for one, text in (
             ("test", "send a sample and wait for what comes of it"),
             ("pause", "hold deliveries back"),
@@ -58,6 +60,7 @@ class Command(BaseCommand):
         log.add_argument("name", metavar="NAME")
         log.add_argument("--status", choices=deliveries.Delivery.Status.values, default="")
         log.add_argument("--limit", type=int, default=20)
+        add_json(log)
         again = what.add_parser("redeliver", help="send again what failed")
         again.add_argument("name", metavar="NAME")
         again.add_argument("--hours", type=float, default=24, help="of the last so many hours (24)")
@@ -66,10 +69,10 @@ class Command(BaseCommand):
         try:
             getattr(self, f"_{options['what']}")(options)
         except (NotFound, Conflict) as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         except ValidationError as wrong:
             said = (f"{field}: {' '.join(texts)}" for field, texts in wrong.message_dict.items())
-            raise CommandError("\n".join(said)) from None
+            raise CommandError("\n".join(said), returncode=2) from None
 
     def _add(self, options: dict[str, Any]) -> None:
         url = sys.stdin.readline().strip() if options["url"] == "-" else options["url"]
@@ -80,7 +83,7 @@ class Command(BaseCommand):
             try:
                 given["filter"] = json.loads(options["filter"])
             except ValueError as error:
-                raise CommandError(f"--filter is no JSON: {error}") from None
+                raise CommandError(f"--filter is no JSON: {error}", returncode=2) from None
         if options["header"] is not None:
             pairs = (text.partition(":") for text in options["header"])
             given["headers"] = {name.strip(): value.strip() for name, _, value in pairs}
@@ -97,8 +100,10 @@ class Command(BaseCommand):
         self._tell(made.secret)
 
     def _list(self, options: dict[str, Any]) -> None:
+        names = ("name", "status", "event_type", "receiver", "disabled_reason", "failing_since")
         for one in subscriptions.subscription_list(options["project"]):
-            self._show(one)
+            values = {name: getattr(one, name) for name in names}
+            printed(self, options, _line(one), {**values, "project": one.project.name})
 
     def _test(self, options: dict[str, Any]) -> None:
         row = subscriptions.subscription_get(options["name"])
@@ -135,10 +140,21 @@ class Command(BaseCommand):
     def _log(self, options: dict[str, Any]) -> None:
         row = subscriptions.subscription_get(options["name"])
         for one in deliveries.delivery_list(row, options["status"])[: options["limit"]]:
-            self.stdout.write(
+            line = (
                 f"{one.created_at:%Y-%m-%d %H:%M:%S}  {one.status:9}  {one.event_type} {one.event_id}  "
-                f"{one.attempts} attempts  {_answer(one)}".rstrip()
+                f"{one.attempts} attempt{'' if one.attempts == 1 else 's'}  {_answer(one)}"
             )
+            names = (
+                "id",
+                "created_at",
+                "status",
+                "event_type",
+                "event_id",
+                "attempts",
+                "last_status",
+                "last_problem",
+            )
+            printed(self, options, line.rstrip(), {name: getattr(one, name) for name in names})
 
     def _redeliver(self, options: dict[str, Any]) -> None:
         row = subscriptions.subscription_get(options["name"])
@@ -155,10 +171,12 @@ class Command(BaseCommand):
             self.stdout.write(f"Its secret, shown this once: {secret}")
 
     def _show(self, row: Subscription) -> None:
-        why = f" ({row.disabled_reason})" if row.disabled_reason else ""
-        self.stdout.write(
-            f"{row.name}  {row.status}{why}  {row.event_type} -> {row.receiver}; {row.project.name}"
-        )
+        self.stdout.write(_line(row))
+
+
+def _line(row: Subscription) -> str:
+    why = f" ({row.disabled_reason})" if row.disabled_reason else ""
+    return f"{row.name}  {row.status}{why}  {row.event_type} -> {row.receiver}; {row.project.name}"
 
 
 def _answer(delivery: deliveries.Delivery) -> str:

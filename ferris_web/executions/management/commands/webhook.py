@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ferris.errors import Conflict, FerrisError
 from ferris.signatures import KINDS, NONE, NotGenuine
 from ferris_web import wiring
+from ferris_web.accounts.printed import add_json, printed
 from ferris_web.catalog import webhooks
 from ferris_web.catalog.models import Webhook
 from ferris_web.executions.services.webhooks import webhook_test
@@ -32,7 +33,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_subparsers(dest="what", required=True, metavar="list|new|rotate|test")
-        what.add_parser("list", help="webhooks with their addresses, and how their senders prove themselves")
+        listed = what.add_parser(
+            "list", help="webhooks, their addresses, and how their senders prove themselves"
+        )
+        add_json(listed)
         new = what.add_parser("new", help="make one; an existing one is left alone")
         new.add_argument("name", metavar="NAME")
         new.add_argument("--kind", required=True, choices=list(KINDS), help="how requests are verified")
@@ -71,7 +75,9 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         for one in webhooks.webhook_list():
-            self.stdout.write(_line(one))
+            names = ("name", "kind", "active", "event_type", "description", "previous_until")
+            values = {name: getattr(one, name) for name in names}
+            printed(self, options, _line(one), {**values, "address": _address(one)})
 
     def _new(self, options: dict[str, Any]) -> None:
         name = options["name"]
@@ -125,9 +131,12 @@ class Command(BaseCommand):
 
 
 def _line(one: Webhook) -> str:
-    address = urljoin(wiring.config().public_url or "/", f"/hooks/{one.name}/")
     off = "" if one.active else ", switched off"
-    return f"{one.name}  {address}  {KINDS.get(one.kind, one.kind)}{off}; makes {one.event_type}"
+    return f"{one.name}  {_address(one)}  {KINDS.get(one.kind, one.kind)}{off}; makes {one.event_type}"
+
+
+def _address(one: Webhook) -> str:
+    return urljoin(wiring.config().public_url or "/", f"/hooks/{one.name}/")
 
 
 def _pair(text: str) -> tuple[str, str]:
