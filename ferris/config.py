@@ -111,6 +111,7 @@ class Settings:
     allow_private: tuple[
         Network, ...
     ] = ()  # beside public addresses, where users may make the platform send to
+    mfa_required: str = "none"  # or "administrators", or "all": who must have a second factor
     oidc: Provider | None = None  # who signs people in beside the platform itself
 
     @property
@@ -219,6 +220,9 @@ class Settings:
             source_folders=read.paths("FERRIS_SOURCE_FOLDERS"),
             repository_limit_bytes=read.size("FERRIS_REPOSITORY_LIMIT", 1 << 30) or 1 << 50,
             allow_private=read.networks("FERRIS_ALLOW_PRIVATE"),
+            mfa_required=read.choice(
+                "FERRIS_MFA_REQUIRED", "NONE", ("NONE", "ADMINISTRATORS", "ALL")
+            ).lower(),
             oidc=read.provider(),
         )
 

@@ -77,7 +77,9 @@ def groups_of(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
             found = found.get(part) if isinstance(found, Mapping) else None
     if isinstance(found, str):
         found = [found]
-    return frozenset(one for one in found if isinstance(one, str)) if isinstance(found, list) else frozenset()
+    if not isinstance(found, list):
+        return frozenset()
+    return frozenset(one for one in found if isinstance(one, str) and "\0" not in one)
 
 
 def groups_here(provider: Provider, theirs: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:

@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "ferris_web.console.middleware.ContentSecurityPolicyMiddleware",
     "ferris_web.api.repeats.IdempotencyMiddleware",
     "ferris_web.executions.auditing.AuditMiddleware",
+    "ferris_web.accounts.required.SecondFactorMiddleware",
 ]
 ROOT_URLCONF = "ferris_web.urls"
 ASGI_APPLICATION = "ferris_web.asgi.application"

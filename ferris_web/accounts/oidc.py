@@ -23,6 +23,7 @@ from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from requests import RequestException
@@ -78,7 +79,9 @@ class _Provider(OpenIDConnectProvider):
         claim = _configured().groups_claim
         said = identity_of(data, claim)
         kept = ("sub", "preferred_username", "name", "email", "email_verified")
-        return {**{name: data[name] for name in kept if name in data}, claim: sorted(said.groups)}
+        found = {name: data[name] for name in kept if isinstance(data.get(name), str | bool)}
+        plain = {name: one.replace("\0", "") if isinstance(one, str) else one for name, one in found.items()}
+        return {**plain, claim: sorted(said.groups)}
 
     def extract_email_addresses(self, data: dict[str, Any]) -> list[Any]:
         return []
@@ -115,7 +118,12 @@ def back(request: HttpRequest) -> HttpResponseBase:
     adapter = _Adapter(request, _configured().issuer)
     try:
         return _Back.adapter_view(adapter)(request)
-    except (KeyError, TypeError, ValueError) as error:  # what it answered is not what OpenID Connect says
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        ImproperlyConfigured,
+    ) as error:  # what it answered is not what OpenID Connect says
         raise refusal(_configured().name, "unknown", error) from error
 
 

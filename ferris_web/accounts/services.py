@@ -12,6 +12,7 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from ferris.errors import Conflict, NotFound
 from ferris_web.accounts.models import SCOPES, ApiToken, BrowserSession, Membership, Role, User
@@ -92,6 +93,13 @@ def token_revoke(user: User, number: int) -> ApiToken:
         raise NotFound(f"there is no token {number}")
     ApiToken.objects.filter(pk=found.pk).delete()
     return found
+
+
+def bearer(request: HttpRequest) -> str | None:
+    """The bearer token that a request brings, or None. The scheme's name has no case (RFC 9110 section 11.1)."""
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token else None
 
 
 def token_user(token: str, now: datetime) -> User | None:

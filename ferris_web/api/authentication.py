@@ -11,7 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from ferris_web.accounts.models import User
-from ferris_web.accounts.services import token_user
+from ferris_web.accounts.services import bearer, token_user
 
 REALM = 'Bearer realm="ferris"'
 
@@ -45,13 +45,6 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
             "scheme": "bearer",
             "description": "A token from `manage.py token USER`.",
         }
-
-
-def bearer(request: Request | HttpRequest) -> str | None:
-    """The bearer token that a request brings, or None. The scheme's name has no case (RFC 9110 section 11.1)."""
-    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    token = token.strip()
-    return token if scheme.lower() == "bearer" and token else None
 
 
 def known_user(request: HttpRequest) -> User | None:

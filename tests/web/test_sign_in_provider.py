@@ -387,6 +387,20 @@ def test_a_person_who_says_no(acme: IdentityProvider, client: Client) -> None:
     assert "did not let Acme ID" in answer.content.decode()
 
 
+@pytest.mark.parametrize("subject", ["s" * 300, "a b<script>", "ü" * 60])
+def test_odd_people(subject: str, acme: IdentityProvider, client: Client) -> None:
+    """Claims that no provider should send: an account or a refusal, and never a failure of ours."""
+    claims: dict[str, Any] = {
+        "preferred_username": "odd\0",
+        "name": ["x"],
+        "email": {"a": 1},
+        "groups": ["g\0", 7],
+    }
+    acme.person(subject, **claims)
+    assert acme.sign_in(client, subject).status_code in (302, 502)
+    assert bool(who(client)) == User.objects.filter(username="odd").exists()
+
+
 def test_beginning_is_limited(
     acme: IdentityProvider, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from ferris_web import wiring
 from ferris_web.accounts import identities, second_factors
 from ferris_web.accounts.refusals import SignInRefused
+from ferris_web.accounts.required import lacks
 from ferris_web.console.views.session import LIMIT_PER_NAME, counted, place_here
 
 SURE_FOR_SECONDS = 300
@@ -84,6 +85,7 @@ def _shown(request: HttpRequest) -> dict[str, object]:
     for row in factors:
         row.label = label_of(row)
     return {
+        "lacking": lacks(request),
         "factors": factors,
         "has_app": any(row.type == second_factors.TOTP for row in factors),
         "codes_left": second_factors.recovery_codes_left(request.user) if factors else 0,
