@@ -13,8 +13,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from ferris.errors import FerrisError
 from ferris_web import wiring
-from ferris_web.api import problems
 from ferris_web.accounts.services import bearer
+from ferris_web.api import problems
 from ferris_web.api.parsing import loads
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services import token_execution
