@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.utils.http import parse_etags
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.exceptions import ParseError, ValidationError
@@ -226,10 +227,10 @@ def _seen(request: Request) -> int | None:
     """The index that the conditions of a request name; None without one."""
     if request.headers.get("If-None-Match", "").strip() == "*":
         return 0
-    text = request.headers.get("If-Match")
-    if text is None or text.strip() == "*":
+    wanted = request.headers.get("If-Match")
+    if wanted is None or (tags := parse_etags(wanted)) == ["*"]:
         return None
-    number = text.strip().strip('"')
+    number = tags[0].strip('"') if len(tags) == 1 else ""
     return int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else _NO_INDEX
 
 
