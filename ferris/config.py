@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ferris.encryption_keys import Stamp, key_new, keys_stamp
 from ferris.errors import ConfigError
 from ferris.identity import Provider, mapping_of
 from ferris.isolation import BASIC, Ceiling, ResourceLimits, size_of
@@ -61,6 +62,9 @@ class Settings:
     secret_key: str = field(repr=False)
     secret_keys: tuple[str, ...] = field(repr=False)
     executor_token: str = field(repr=False)
+    keys_stamp: Stamp | None = (
+        None  # of the file that the encryption keys are from; None: they are not from it
+    )
     control_url: str = ""
     worker_concurrency: int = 8
     lease_seconds: float = 30.0
@@ -128,6 +132,7 @@ class Settings:
         read = _Reader(environ)
         home = Path(read.text("FERRIS_HOME", str(ROOT / "var"))).expanduser().resolve()
         keys = _Keys(home)
+        secret_keys, stamp = keys.encryption(environ.get("FERRIS_ENCRYPTION_KEYS", ""))
         host = read.text("FERRIS_HOST", "127.0.0.1")
         port = read.whole("FERRIS_PORT", 8000, low=1, high=65535)
         ceiling = read.ceiling()
@@ -149,9 +154,8 @@ class Settings:
             config_store_url=read.text("FERRIS_CONFIG_STORE", "database:"),
             ops_store_url=read.text("FERRIS_OPS_STORE", f"sqlite:///{home}/ops.db"),
             secret_key=environ.get("FERRIS_SECRET_KEY") or keys.lines("session.key", _token)[0],
-            secret_keys=tuple(environ["FERRIS_ENCRYPTION_KEYS"].split(","))
-            if environ.get("FERRIS_ENCRYPTION_KEYS")
-            else keys.lines("encryption.keys", _fernet_key),
+            secret_keys=secret_keys,
+            keys_stamp=stamp,
             executor_token=environ.get("FERRIS_EXECUTOR_TOKEN") or keys.lines("executor.token", _token)[0],
             control_url=read.text("FERRIS_CONTROL_URL", f"http://{local}:{port}/control").rstrip("/"),
             worker_concurrency=read.whole(
@@ -398,6 +402,14 @@ class _Keys:
             raise ConfigError("FERRIS_HOME", f"{path} is empty", "restore it from the backup of this home")
         return found
 
+    def encryption(self, given: str) -> tuple[tuple[str, ...], Stamp | None]:
+        """The encryption keys: those that are given, or those of the file with its stamp from before it was read."""
+        if given:
+            return tuple(given.split(",")), None
+        self.lines("encryption.keys", key_new)
+        stamp = keys_stamp(self._folder.parent)
+        return self.lines("encryption.keys", key_new), stamp
+
     def _create(self, path: Path, content: str) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -411,12 +423,6 @@ class _Keys:
             pass
         finally:
             part.unlink()
-
-
-def _fernet_key() -> str:
-    import base64
-
-    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def _token() -> str:

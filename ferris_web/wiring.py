@@ -7,13 +7,15 @@ opened before the fork; `reset()` is called in each child.
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 
 from ferris import adapters
 from ferris.config import CHANGES, CONTROL, Settings
+from ferris.encryption_keys import Stamp, keys_read, keys_stamp
 from ferris.findings import Broker
 from ferris.ports import ConfigStore, EventLog, ObjectStore, OpsStore, Retention
 
@@ -63,13 +65,34 @@ def broker() -> Broker | None:
     return adapters.open_broker(config().broker_url, config().broker_api_url)
 
 
-@cache
 def cipher() -> MultiFernet:
-    """Encrypts with the first key, decrypts with any: keys rotate by putting a new one in front."""
-    return MultiFernet([Fernet(key) for key in config().secret_keys])
+    """Encrypts with the first key, decrypts with any: keys rotate by putting a new one in front.
+
+    A file of keys that has changed is read again, so that a running process follows a rotation.
+    """
+    return _cipher_of(encryption_keys())
+
+
+def encryption_keys() -> tuple[str, ...]:
+    """The keys as they are now, the newest in front."""
+    known = config()
+    now_there = keys_stamp(known.home) if known.keys_stamp else None
+    if now_there in (None, known.keys_stamp):  # not from the file, or as they were at the start
+        return known.secret_keys
+    return _keys_of(known.home, now_there) or known.secret_keys
+
+
+@lru_cache(maxsize=2)
+def _keys_of(home: Path, stamp: Stamp) -> tuple[str, ...]:
+    return keys_read(home)
+
+
+@lru_cache(maxsize=2)
+def _cipher_of(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
 
 
 def reset() -> None:
     """Forget what was opened: called in a process that was just forked."""
-    for opened in (event_log, object_store, config_store, ops_store, broker, cipher):
+    for opened in (event_log, object_store, config_store, ops_store, broker):
         opened.cache_clear()

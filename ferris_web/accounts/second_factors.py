@@ -13,7 +13,6 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.stages import LoginStage
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import InvalidToken
 from django.contrib.sessions.models import Session
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -209,25 +208,12 @@ def factors_reset(user: User) -> int:
 # --- keys --------------------------------------------------------------------------------------------
 
 
+def factor_texts(data: Mapping[str, Any]) -> list[str]:
+    """What of a row's data is encrypted."""
+    return [data[name] for name in _SEALED if name in data]
+
+
 def factor_reencrypted(data: Mapping[str, Any]) -> dict[str, Any]:
     """A row's data under the first encryption key. InvalidToken when no key opens it."""
     renewed = {name: wiring.cipher().rotate(data[name].encode()).decode() for name in _SEALED if name in data}
     return {**data, **renewed}
-
-
-def factors_reencrypt() -> tuple[int, list[str]]:
-    """All of them under the first encryption key: how many now are, and those that no key opens."""
-    done, lost = 0, []
-    for pk in Authenticator.objects.exclude(type=PASSKEY).order_by("pk").values_list("pk", flat=True):
-        with transaction.atomic():
-            row = Authenticator.objects.select_for_update().select_related("user").filter(pk=pk).first()
-            if row is None:
-                continue
-            try:
-                row.data = factor_reencrypted(row.data)
-            except InvalidToken:
-                lost.append(f"second factor of {row.user}")
-                continue
-            row.save(update_fields=["data"])
-            done += 1
-    return done, lost

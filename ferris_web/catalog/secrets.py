@@ -7,7 +7,7 @@ nobody else. Nothing here logs a value or puts one into an error.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,18 +18,7 @@ from django.db.models import Q, QuerySet
 from ferris.adapters.prepared import Prepared
 from ferris.errors import BackendError, NotFound
 from ferris_web import wiring
-from ferris_web.catalog.models import (
-    Connection,
-    NotificationRule,
-    Project,
-    RepositorySecret,
-    Secret,
-    Service,
-    Subscription,
-    Webhook,
-)
-
-Sealed = Secret | Connection | Webhook | RepositorySecret | Subscription | NotificationRule
+from ferris_web.catalog.models import Project, Secret, Service
 
 _Scope = Secret.Scope
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
@@ -162,11 +151,6 @@ def secrets_sync(service: Service, wanted: Mapping[str, Any], held: Mapping[str,
     return done
 
 
-def secrets_unreadable() -> list[Sealed]:
-    """All that is kept encrypted and that no encryption key of this platform opens."""
-    return [one for one in _kept() if not _opens(one)]
-
-
 def encrypted(value: Any) -> str:
     """A JSON value as it may lie in a table."""
     return wiring.cipher().encrypt(_plain(value)).decode()
@@ -182,34 +166,6 @@ def decrypted(ciphertext: str, what: str) -> Any:
             "was encrypted with a key that is not among the encryption keys",
             "put that key back behind the first one in keys/encryption.keys, or set it again",
         ) from None
-
-
-def secrets_reencrypt() -> tuple[int, list[Sealed]]:
-    """Encrypt all that is kept encrypted anew with the first key: how many now are,
-    and those that no key opens.
-
-    One that is set at the same time keeps the newer value.
-    """
-    done = 0
-    lost: list[Sealed] = []
-    for kept in _kept():
-        try:
-            renewed = wiring.cipher().rotate(kept.ciphertext.encode()).decode()
-        except InvalidToken:
-            lost.append(kept)
-            continue
-        type(kept).objects.filter(pk=kept.pk, ciphertext=kept.ciphertext).update(ciphertext=renewed)
-        done += 1
-    return done, lost
-
-
-def _kept() -> Iterator[Sealed]:
-    yield from Secret.objects.order_by("scope", "name").iterator()
-    yield from Connection.objects.order_by("name").iterator()
-    yield from Webhook.objects.order_by("name").iterator()
-    yield from RepositorySecret.objects.order_by("repository_id", "kind").iterator()
-    yield from Subscription.objects.order_by("name").iterator()
-    yield from NotificationRule.objects.order_by("name").iterator()
 
 
 def _owner(scope: str, project: Project | None, service: Service | None) -> dict[str, Any]:
@@ -245,11 +201,3 @@ def _holds(secret: Secret, value: Any) -> bool:
         return _plain(_decrypt(secret)) == _plain(value)
     except SecretUnreadable:
         return False  # its key is lost: what the file says is then the one value there is
-
-
-def _opens(kept: Sealed) -> bool:
-    try:
-        decrypted(kept.ciphertext, kept.name)
-    except SecretUnreadable:
-        return False
-    return True

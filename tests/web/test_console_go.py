@@ -42,7 +42,7 @@ def test_names_words_and_ids(rows: Rows, person: Client) -> None:
     assert "/services/make_report/" in links(person, "make_rep")
     assert "/projects/quakes/" in links(person, "QUAKES")
     assert any(link.startswith("/event-types/") for link in links(person, "quakes.quake"))
-    assert any(link.startswith("/help/") for link in links(person, "reencrypt"))
+    assert any(link.startswith("/help/") for link in links(person, "rotate-keys"))
     run = Execution.objects.order_by("pk").first()
     assert run is not None
     assert (

@@ -52,10 +52,10 @@ def test_each_screen_has_its_part(person: Client) -> None:
 
 
 def test_words_find_their_section(person: Client) -> None:
-    hits = manual.search("REENCRYPT encryption keys")
+    hits = manual.search("ROTATE-KEYS encryption keys")
     assert "operations" in {hit.page for hit in hits}
     assert all("mark" in hit.excerpt for hit in hits)
-    assert hits == manual.search("  keys reencrypt encryption")
+    assert hits == manual.search("  keys rotate-keys encryption")
     assert manual.search("dead letters")[0].heading.casefold().startswith("dead letters")
     assert manual.search("") == manual.search("xyzzyplugh") == []
     assert "<mark>" in page(person, "/help/?q=retry").html

@@ -14,7 +14,7 @@ from django.test import Client
 from ferris.errors import Conflict
 from ferris_web import wiring
 from ferris_web.accounts.models import User
-from ferris_web.catalog import repositories, secrets, selectors, services
+from ferris_web.catalog import repositories, selectors, services
 from ferris_web.catalog.models import Repository, RepositorySecret
 from tests.git_servers import SshServer, ssh_server
 from tests.web.console_pages import Page
@@ -91,9 +91,6 @@ def test_from_the_key_to_a_changed_host(ssh: SshServer, person, api) -> None:
     assert rotated != added["public_key"]
     assert "Permission denied" in synced(repository).error
     ssh.keys[:] = [rotated]
-    assert synced(repository).status == "completed"
-    done, lost = secrets.secrets_reencrypt()
-    assert (done, lost) == (1, [])
     assert synced(repository).status == "completed"
     assert api.delete(f"{address}deploy-key/").status_code == 204
     assert RepositorySecret.objects.count() == 0

@@ -589,11 +589,3 @@ def test_the_command(receiver: Receiver) -> None:
         out = StringIO()
         call_command("subscription", *words, stdout=out)
         assert said in out.getvalue()
-
-
-def test_a_secret_is_reencrypted_with_the_others(receiver: Receiver) -> None:
-    made(receiver.url)
-    before = Subscription.objects.get().ciphertext
-    call_command("reencrypt", stdout=StringIO())
-    assert Subscription.objects.get().ciphertext != before
-    assert subscriptions.subscription_opened(Subscription.objects.get(), now()).secrets == [KEYS[0]]

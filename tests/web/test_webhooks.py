@@ -15,7 +15,7 @@ from ferris import signatures
 from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.accounts.services import token_create
-from ferris_web.catalog import secrets, webhooks
+from ferris_web.catalog import webhooks
 from ferris_web.catalog.models import Webhook, WebhookDelivery
 from ferris_web.executions.checkup import platform
 from ferris_web.executions.models import Event, Execution
@@ -194,17 +194,6 @@ def test_a_secret_is_made_told_once_and_encrypted(chief: Caller) -> None:
         assert secret not in again.content.decode()
         assert again.status_code == 200
     assert chief.put("/api/v1/webhooks/std/", {"new_secret": True}).json()["secret"] not in (None, secret)
-
-
-def test_webhooks_are_encrypted_anew_with_the_other_secrets() -> None:
-    row = made()
-    before = Webhook.objects.get().ciphertext
-    done, lost = secrets.secrets_reencrypt()
-    assert (done, lost) == (1, [])
-    assert Webhook.objects.get().ciphertext != before
-    assert webhooks.secrets_at(Webhook.objects.get(), now()) == [SECRET]
-    Webhook.objects.update(ciphertext="lost")
-    assert secrets.secrets_unreadable() == [row]
 
 
 def test_a_secret_that_no_key_opens_is_set_again_and_strangers_learn_nothing(

@@ -18,7 +18,7 @@ from ferris.isolation import BASIC, LAYERS, NONE, OFF, REMEDIES, build_layers_of
 from ferris_web import wiring
 from ferris_web.catalog.models import Repository
 from ferris_web.catalog.repositories import scheme_of
-from ferris_web.catalog.secrets import secrets_unreadable
+from ferris_web.catalog.rotation import standing
 
 _PACKAGES = {"ssh": "openssh-client"}  # where a program is not called as its package
 _MOST_TRIED = 20
@@ -54,15 +54,25 @@ def keys(part: str, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "failure", part, "the encryption keys do not work", "restore keys/encryption.keys from its backup"
         )
-    locked = [str(secret) for secret in secrets_unreadable()]
-    if locked:
+    found = standing()
+    if found.lost:
         yield Finding(
             "failure",
             part,
-            f"{len(locked)} secrets were encrypted with another key: {', '.join(locked[:5])}",
+            f"{len(found.lost)} secrets were encrypted with another key: {', '.join(found.lost[:5])}",
             "put that key back behind the first one in keys/encryption.keys, or set these secrets again",
         )
-    elif not loose:
+    if found.old:
+        yield Finding(
+            "warning",
+            part,
+            f"{found.old} of {found.total} secrets hang on an old key",
+            "manage.py rotate-keys moves them to the first one",
+        )
+    elif found.keys > 1 and not found.lost:
+        text = f"nothing hangs on {found.keys - 1} of {found.keys} keys"
+        yield Finding("warning", part, text, "manage.py rotate-keys --drop-old removes them")
+    elif not loose and not found.lost:
         yield Finding("ok", part, "private, and they open every secret")
 
 

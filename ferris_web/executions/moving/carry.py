@@ -13,7 +13,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from ferris.errors import Conflict
 from ferris_web import wiring
-from ferris_web.catalog.secrets import secrets_unreadable
+from ferris_web.catalog.rotation import standing
 from ferris_web.executions.moving import archive, rows, standstill, stores
 
 _APPS = ("accounts", "catalog", "executions")
@@ -37,7 +37,7 @@ class Counted:
 def export_to(path: Path, now: datetime) -> list[Counted]:
     """Write everything of this platform into a new archive. Conflict when something runs or waits on the log."""
     standstill.nothing_under_way()
-    if locked := secrets_unreadable():
+    if locked := standing().lost:
         raise Conflict(
             f"{len(locked)} secrets were encrypted with a key that is gone, {locked[0]} among them: put that key "
             "back behind the first one in keys/encryption.keys, or delete these secrets"

@@ -1,0 +1,73 @@
+"""`manage.py rotate-keys`: another encryption key for every secret, beside a running platform."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ferris.errors import FerrisError
+from ferris_web.catalog.rotation import AT_ONCE, Standing, key_begin, keys_drop, reencrypt, standing
+
+
+class Command(BaseCommand):
+    help = (
+        "Give all that is kept encrypted (secrets, connections, webhooks, subscriptions, deploy keys, targets of "
+        "notifications) another key: a new one is put in front of keys/encryption.keys, which running processes read "
+        "again, and everything is encrypted anew with it, some rows at a time. Interrupted, it goes on where it was. "
+        "Then remove the old keys with --drop-old. Exit status: 0 done, 1 something could not be moved."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--status", action="store_true", help="say only how many hang on which key")
+        what.add_argument(
+            "--no-new-key", action="store_true", help="only move everything to the first key there is"
+        )
+        what.add_argument(
+            "--drop-old", action="store_true", help="remove the keys on which nothing hangs any more"
+        )
+        parser.add_argument(
+            "--batch", type=int, default=AT_ONCE, metavar="N", help="rows in a transaction (%(default)s)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 1 <= options["batch"] <= 10_000:
+            raise CommandError("--batch: expected 1 to 10000")
+        try:
+            self._do(options)
+        except FerrisError as error:
+            raise CommandError(str(error)) from None
+
+    def _do(self, options: dict[str, Any]) -> None:
+        if options["status"]:
+            return self._say(standing())
+        if options["drop_old"]:
+            gone = keys_drop(datetime.now(UTC))
+            return self.stdout.write(f"{gone} old keys were removed")
+        if not options["no_new_key"]:
+            made = key_begin()
+            self.stdout.write(
+                "A new key is in front." if made else "A rotation is under way: going on with the first key."
+            )
+        left = reencrypt(batch=options["batch"], tell=self._progress)
+        self._say(left)
+        if left.old:
+            raise CommandError(
+                "something is written with an old key again and again; restart what does, and repeat"
+            )
+
+    def _progress(self, done: int, of: int) -> None:
+        self.stderr.write(f"{done} of {of} moved")
+
+    def _say(self, found: Standing) -> None:
+        self.stdout.write(
+            f"{found.by_key[0]} of {found.total} secrets hang on the first of {found.keys} keys"
+        )
+        if found.lost:
+            raise CommandError(
+                f"no key opens {len(found.lost)} more: {', '.join(found.lost[:20])}; put their key back behind the "
+                "first one and run this again, or set them anew"
+            )
