@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.browser.servers import Server, until
+from tests.browser.test_screens import AXE, FOUND_BY_AXE
 
 SLOW = """
 import sys, time
@@ -53,6 +54,23 @@ def folder(platform: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     platform.manage("project", "add", "journeys", str(folder))
     platform.manage("sync", "journeys")
     return folder
+
+
+# What people do most is done at a desk and on a phone; every page at both widths in both themes: test_screens.py.
+SCREENS = {
+    "desk": {"viewport": {"width": 1280, "height": 850}, "color_scheme": "light"},
+    "phone": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark", "has_touch": True},
+}
+
+
+@pytest.fixture(params=SCREENS)
+def page(request: pytest.FixtureRequest, platform: Server, viewer_of: Callable[..., Any]) -> Iterator[Any]:
+    """A page of the whole platform, on that screen; where the journey ends, axe finds nothing to mend."""
+    seen = viewer_of(platform, **SCREENS[request.param]).page
+    yield seen
+    seen.evaluate(AXE)
+    assert seen.evaluate(FOUND_BY_AXE) == []
+    assert seen.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def run_slow(page: Any, rounds: int) -> None:
@@ -142,8 +160,7 @@ def test_the_topics_page_keeps_itself_up_to_date(platform: Server, viewer_of: Ca
     until(page, lambda: row.inner_text() != before)
 
 
-def test_the_log_is_searched(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
-    page = viewer_of(platform).page
+def test_the_log_is_searched(folder: Path, platform: Server, page: Any) -> None:
     run_slow(page, 30)
     page.wait_for_selector("h1 .st-completed")
     page.get_by_label("Which lines").select_option("error")
@@ -162,8 +179,7 @@ def test_the_log_is_searched(folder: Path, platform: Server, viewer_of: Callable
     assert Path(download.value.path()).read_text().count("round ") == 30
 
 
-def test_a_run_is_cancelled(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
-    page = viewer_of(platform).page
+def test_a_run_is_cancelled(folder: Path, platform: Server, page: Any) -> None:
     run_slow(page, 1000)
     page.wait_for_selector("h1 .st-in_progress")
     page.get_by_role("button", name="Cancel").click()
@@ -174,8 +190,7 @@ def test_a_run_is_cancelled(folder: Path, platform: Server, viewer_of: Callable[
     assert page.get_by_role("button", name="Retry").is_visible()
 
 
-def test_why_a_service_did_not_run(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
-    page = viewer_of(platform).page
+def test_why_a_service_did_not_run(folder: Path, platform: Server, page: Any) -> None:
     page.goto("/events/send/?type=journey.round")
     page.get_by_label("Data (JSON)").fill('{"n": 100')
     page.get_by_role("button", name="Send").click()
@@ -196,12 +211,9 @@ def test_why_a_service_did_not_run(folder: Path, platform: Server, viewer_of: Ca
     assert page.locator(".graph a[aria-label*='journey_few']").count() == 1
 
 
-def test_a_failure_is_understood_and_mended(
-    folder: Path, platform: Server, viewer_of: Callable[..., Any]
-) -> None:
+def test_a_failure_is_understood_and_mended(folder: Path, platform: Server, page: Any) -> None:
     """Write a service, see it fail, read why, mend it, synchronise, run again with other values."""
     write(folder, "journey_fails", {}, "import json\nprint('before')\nopen('absent.txt')\n")
-    page = viewer_of(platform).page
     page.goto("/projects/journeys/")
     page.get_by_role("button", name="Sync now").click()
     page.wait_for_selector("#result >> text=journey_fails")
@@ -218,7 +230,7 @@ def test_a_failure_is_understood_and_mended(
     page.get_by_role("button", name="Sync now").click()
     page.wait_for_selector("#result .badge:has-text('changed')")
     page.goto("/executions/?service=journey_fails&status=failed")
-    page.locator("#results tbody th a").click()
+    page.locator("#results tbody th a").first.click()
     page.get_by_role("link", name="Run with changes").click()
     data = page.get_by_label("Data")
     assert json.loads(data.input_value()) == {"who": "<b>Ada</b>"}
@@ -226,14 +238,13 @@ def test_a_failure_is_understood_and_mended(
     page.wait_for_selector("h1 .st-completed")
     page.wait_for_selector("#log >> text=mended <b>Ada</b>")
     page.goto("/executions/?service=journey_fails&status=failed")
-    page.locator("#results tbody th a").click()
+    page.locator("#results tbody th a").first.click()
     page.get_by_role("button", name="Retry").click()
     page.wait_for_selector("h1 .st-completed")
     assert "retried" in page.locator("dl.facts").first.inner_text()
 
 
-def test_a_file_reaches_the_script(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
-    page = viewer_of(platform).page
+def test_a_file_reaches_the_script(folder: Path, platform: Server, page: Any) -> None:
     page.goto("/services/journey_slow/run/")
     page.get_by_label("Rounds").fill("100000")
     page.get_by_label("Notes").set_input_files(
@@ -254,7 +265,7 @@ def test_a_file_reaches_the_script(folder: Path, platform: Server, viewer_of: Ca
     page.wait_for_selector("text=kept")
 
 
-def test_a_secret_is_set_and_masked(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
+def test_a_secret_is_set_and_masked(folder: Path, platform: Server, page: Any) -> None:
     write(
         folder,
         "journey_secret",
@@ -262,7 +273,6 @@ def test_a_secret_is_set_and_masked(folder: Path, platform: Server, viewer_of: C
         "from ferris_ef import context\nprint('it is', context.secrets.get('door'))\n",
     )
     platform.manage("sync", "journeys")
-    page = viewer_of(platform).page
     page.goto("/services/journey_secret/settings/")
     page.get_by_label("Name").fill("door")
     page.get_by_label("Value", exact=True).fill("open-sesame-42")
