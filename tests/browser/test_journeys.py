@@ -263,6 +263,7 @@ def test_a_file_reaches_the_script(folder: Path, platform: Server, page: Any) ->
     page.get_by_role("row").nth(1).get_by_role("link").first.click()
     page.get_by_role("link", name="notes.txt", exact=True).click()
     page.wait_for_selector("text=kept")
+    page.go_back()  # from the file itself to a page of ours
 
 
 def test_a_secret_is_set_and_masked(folder: Path, platform: Server, page: Any) -> None:
