@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from ferris import events
+from ferris import events, lifecycle
 from ferris.attributes import PLATFORM_ONLY
 from ferris.content import is_json
 from ferris.errors import EventError, FerrisError
@@ -30,6 +30,15 @@ FORMS: Final = (
     (BINARY, "CloudEvents, binary: the data as the body, the rest in ce- headers"),
 )
 TEST_TYPE: Final = "ferris.subscription.test"
+ENDED: Final = {
+    "completed": lifecycle.COMPLETED,
+    "failed": lifecycle.FAILED,
+    "cancelled": lifecycle.CANCELLED,
+}
+"""The event that tells of the end of an execution, by its status."""
+ENDED_PATTERNS: Final = (*ENDED.values(), "ferris.execution.*")
+"""Event types that ask for such ends; `*` and `ferris.*` do not: that would be a message for every execution."""
+MAX_ERROR: Final = 2000
 DISABLED_TYPE: Final = "ferris.subscription.disabled"
 HOPS: Final = "Ferris-Hops"
 SIGNING: Final = Check(STANDARD)
@@ -226,6 +235,22 @@ def test_event(id: uuid.UUID, name: str, project: str, now: datetime) -> Event:
     """What the test button sends: always the same for one delivery."""
     data = {"message": "A sample, sent to test the subscription.", "subscription": name, "project": project}
     return events.new(TEST_TYPE, "ferris/subscriptions", data, now=now, id=str(id), subject=name)
+
+
+def ended_event(
+    execution: uuid.UUID, *, status: str, at: datetime, flow: str, hops: int, said: Mapping[str, Any]
+) -> Event:
+    """Tells that an execution ended."""
+    return events.new(
+        ENDED[status],
+        "ferris/executions",
+        {**said, "finished_at": events.rfc3339(at)},
+        now=at,
+        id=str(uuid.uuid5(_IDS, f"{execution}/ended")),
+        subject=str(execution),
+        correlation_id=flow,
+        hops=hops,
+    )
 
 
 def disabled_event(

@@ -23,7 +23,7 @@ from gateway import deadletter
 from gateway.admission import admit
 from gateway.deadletter import Letter
 from gateway.doorbell import ring, ring_waiting
-from gateway.notices import NOTICES, TIMED
+from gateway.notices import NOTICES, PUSHES, TIMED
 from gateway.role import Reader
 from gateway.spill import SPILL
 
@@ -93,6 +93,8 @@ class Recorder(Reader):
             self.log.append(CONTROL, [Record(TIMED)])
         if recorded.notices:
             self.log.append(CONTROL, [Record(NOTICES)])
+        if recorded.pushes:
+            self.log.append(CONTROL, [Record(PUSHES)])
 
 
 def _parse(records: list[LogRecord], now: datetime) -> tuple[list[tuple[Event, LogRecord]], list[Letter]]:

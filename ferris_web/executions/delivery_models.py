@@ -62,6 +62,11 @@ class Delivery(models.Model):
         """True for a sample of the test button."""
         return self.event_key is None
 
+    @property
+    def ending(self) -> bool:
+        """True for the end of an execution, which `event_key` then names."""
+        return self.event_type in pushing.ENDED.values()
+
 
 class DeliveryAttempt(models.Model):
     """One request, and what became of it."""

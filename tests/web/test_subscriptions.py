@@ -28,14 +28,20 @@ from ferris_web.accounts.models import Membership, User
 from ferris_web.accounts.services import token_create
 from ferris_web.catalog import subscriptions
 from ferris_web.catalog.models import Project, Subscription
-from ferris_web.executions.models import Delivery, DeliveryAttempt, Event
-from ferris_web.executions.services import deliveries, pushes
+from ferris_web.executions.models import Delivery, DeliveryAttempt, Event, Execution
+from ferris_web.executions.services import (
+    deliveries,
+    execution_cancel,
+    execution_claim,
+    pushes,
+    reports_apply,
+)
 from ferris_web.executions.services.retention import journal_prune
 from gateway.courier import Courier, sent
 from gateway.notices import Notices
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
-from tests.web.platform import dispatch, event
+from tests.web.platform import dispatch, event, report, service
 from tests.web.receivers import Receiver
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
@@ -237,6 +243,50 @@ def test_paused_it_keeps_what_comes(receiver: Receiver) -> None:
     deliveries.subscription_resume(row, waiting="skip", now=now())
     assert push() == []
     assert sorted(Delivery.objects.values_list("status", flat=True)) == ["cancelled", "delivered"]
+
+
+def test_the_end_of_an_execution_is_pushed_once(receiver: Receiver) -> None:
+    """However often it is reported; of the subscription's own project, and what its filter asks for."""
+    mine, other = service("mine", "shop.order", project="shop"), service("other", "shop.order")
+    made(receiver.url, "failures", "ferris.execution.failed", filter={"data": {"service": ["mine"]}})
+    made(receiver.url, "ends", "ferris.execution.*")
+    made(receiver.url, "good", "ferris.execution.completed")
+    made(receiver.url, "everything", "shop.none")
+    dispatch(event("shop.order"))
+    assert Execution.objects.filter(service=other).exists()
+    for row in Execution.objects.all():
+        execution_claim(row.pk, "w", now())
+        for _ in range(2):
+            reports_apply(
+                [report(row, "execution.failed", reason="script_failed", error="ValueError: x")], now()
+            )
+    assert {outcome.status for outcome in push()} == {204}
+    assert len(receiver.got) == 2
+    row = Execution.objects.get(service=mine)
+    for got in receiver.got:
+        said = json.loads(got.body)
+        assert (said["type"], said["subject"]) == ("ferris.execution.failed", str(row.pk))
+        assert said["data"]["service"] == "mine"
+        assert (said["data"]["project"], said["data"]["reason"]) == ("shop", "script_failed")
+        assert said["data"]["error"] == "ValueError: x"
+        assert got.headers["ferris-hops"] == "1"
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 2
+    assert {json.loads(got.body)["id"] for got in receiver.got} == {
+        str(d.event_id) for d in Delivery.objects.all()
+    }
+    assert push() == []
+
+
+def test_who_waits_and_is_cancelled_has_ended_too(receiver: Receiver, administrator: Client) -> None:
+    service("mine", "shop.order", project="shop")
+    made(receiver.url, "ends", "ferris.execution.cancelled")
+    dispatch(event("shop.order"))
+    row = Execution.objects.get()
+    execution_cancel(row.pk, actor="anna", now=now())
+    assert len(push()) == 1
+    assert json.loads(receiver.got[0].body)["data"]["status"] == "cancelled"
+    delivery = Delivery.objects.get()
+    assert str(row.pk) in page_of(administrator, f"/subscriptions/ends/deliveries/{delivery.pk}/").html
 
 
 def test_a_claim_that_lapses_is_taken_up_by_another(receiver: Receiver) -> None:

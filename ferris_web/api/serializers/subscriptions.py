@@ -134,7 +134,9 @@ class Delivery(serializers.Serializer):
     id = serializers.UUIDField()
     message_id = serializers.CharField(help_text="Its webhook-id, the same for every attempt.")
     event = serializers.UUIDField(
-        source="event_key", allow_null=True, help_text="The event's key in the journal; null: a sample."
+        source="event_key",
+        allow_null=True,
+        help_text="The event's key in the journal, or the id of the execution that ended; null: a sample.",
     )
     event_id = Text()
     event_type = serializers.CharField()

@@ -23,13 +23,14 @@ from ferris.isolation import EGRESS, ResourceLimits
 from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
-from ferris_web.catalog import connections, secrets
+from ferris_web.catalog import connections, secrets, subscriptions
 from ferris_web.catalog.changes import notify
 from ferris_web.catalog.secrets import SealedSecret
 from ferris_web.executions.auditing import secrets_used
 from ferris_web.executions.gathered import events_handed
 from ferris_web.executions.models import OPEN, Execution, LanePause, Worker
 from ferris_web.executions.services.dispatch import Doorbell
+from ferris_web.executions.services.endings import deliveries_of_endings
 from ferris_web.executions.services.turns import lane_next
 from ferris_web.executions.services.urgency import LANES_CHANGED
 
@@ -174,9 +175,13 @@ def _claimed(
 
 def _hopeless(row: _Claimed, now: datetime, problem: str) -> str:
     """What was just claimed can never run: it failed."""
-    Execution.objects.filter(pk=row.id, status="in_progress", attempt=row.attempt).update(
-        status="failed", finished_at=now, reason="platform", error=problem
-    )
+    mine = Execution.objects.filter(pk=row.id, status="in_progress", attempt=row.attempt)
+    with transaction.atomic():
+        pushes = bool(
+            mine.update(status="failed", finished_at=now, reason="platform", error=problem)
+        ) and deliveries_of_endings(Execution.objects.select_related("service").filter(pk=row.id), now)
+    if pushes:
+        notify(subscriptions.CHANGED)
     return "no order could be made"
 
 

@@ -35,6 +35,7 @@ from ferris_web.catalog.subscriptions import subscription_disable, subscription_
 from ferris_web.executions.journal import event_of
 from ferris_web.executions.models import Delivery, DeliveryAttempt
 from ferris_web.executions.models import Event as EventRow
+from ferris_web.executions.services.endings import endings
 
 PARALLEL: Final = 4
 """So many requests at once to one subscription; to one that fails, a single one."""
@@ -168,12 +169,14 @@ def _claim(subscription: Subscription, claim: str, now: datetime, at_most: int) 
 
 def _jobs(subscription: Subscription, rows: Sequence[Delivery], claim: str, now: datetime) -> list[Job]:
     keys = [row.event_key for row in rows if row.event_key is not None]
-    known = EventRow.objects.in_bulk(keys) if keys else {}
+    known = {pk: _again(kept) for pk, kept in EventRow.objects.in_bulk(keys).items()} if keys else {}
+    if rest := set(keys) - known.keys():
+        known |= endings(rest)
     return [_job(subscription, row, known, claim, now) for row in rows]
 
 
 def _job(
-    subscription: Subscription, row: Delivery, known: Mapping[UUID, EventRow], claim: str, now: datetime
+    subscription: Subscription, row: Delivery, known: Mapping[UUID, Event], claim: str, now: datetime
 ) -> Job:
     ids = (row.pk, subscription.pk, claim)
     try:
@@ -206,13 +209,17 @@ class _Gone(Exception):
     """The event is no longer in the journal."""
 
 
-def _event(subscription: Subscription, row: Delivery, known: Mapping[UUID, EventRow]) -> Event:
+def _event(subscription: Subscription, row: Delivery, known: Mapping[UUID, Event]) -> Event:
     if row.event_key is None:
         return pushing.test_event(row.pk, subscription.name, subscription.project.name, row.created_at)
     kept = known.get(row.event_key)
     if kept is None:
         raise _Gone("its event has left the journal; see FERRIS_JOURNAL_DAYS")
-    event = event_of(kept)
+    return kept
+
+
+def _again(row: EventRow) -> Event:
+    event = event_of(row)
     return replace(event, data=bytes_again(event))
 
 

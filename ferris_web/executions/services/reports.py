@@ -22,6 +22,7 @@ from ferris_web.executions.services.admission import Slots, gates_make
 from ferris_web.executions.services.artifacts import artifacts_of
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.dispatch import Doorbell
+from ferris_web.executions.services.endings import deliveries_of_endings
 from ferris_web.executions.services.notices import notices_of_failures
 from ferris_web.executions.services.paces import Run
 from ferris_web.executions.services.turns import Entry, turn_written, turns_give
@@ -84,6 +85,7 @@ class Recorded:
     held: Slots = field(default_factory=dict)  # whose limits may have room for another one
     runs: list[Run] = field(default_factory=list)  # that ended, and may tell that their service is slow
     notices: bool = False  # something is to be told: the notifier must look
+    pushes: bool = False  # something is to be pushed: the courier must look
 
     def add(self, other: Recorded) -> None:
         """Take in what another batch came to."""
@@ -93,6 +95,7 @@ class Recorded:
         self.lanes |= other.lanes
         self.runs += other.runs
         self.notices |= other.notices
+        self.pushes |= other.pushes
         for service, slots in other.held.items():
             self.held.setdefault(service, set()).update(slots)
 
@@ -127,7 +130,9 @@ def reports_apply(batch: Sequence[Event], now: datetime) -> Recorded:
         steps.save()
         # An upsert of whole rows: bulk_update would build a CASE for every field of every row, ten times slower.
         _MOVED.save(list(moved.values()))
-        done.notices = notices_of_failures((moved[pk] for pk in moved if pk in touched), now)
+        told = [moved[pk] for pk in moved if pk in touched]
+        done.notices = notices_of_failures(told, now)
+        done.pushes = deliveries_of_endings(told, now)
     done.changes = [
         Change.of(row, row.service_name, only_progress=row.id not in touched)
         for row in {**moved, **touched}.values()

@@ -20,10 +20,13 @@ from ferris.events import Event
 from ferris.execution import execution_id
 from ferris.ports import Record
 from ferris_web import wiring
+from ferris_web.catalog import subscriptions
+from ferris_web.catalog.changes import notify
 from ferris_web.catalog.event_schemas import schemas_enforced
 from ferris_web.catalog.models import Service
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.services.changes import Change, changes_tell
+from ferris_web.executions.services.endings import deliveries_of_endings
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,7 @@ def execution_cancel(wanted: UUID, *, actor: str, now: datetime, force: bool = F
             kind = "ferris.execution.cancelled"
             row.status, row.finished_at, row.reason = "cancelled", now, "cancelled"
         row.save(update_fields=["cancel_requested_at", "status", "finished_at", "reason"])
+        pushes = deliveries_of_endings([row], now)
     report = events.new(
         kind,
         f"ferris/person/{actor}",
@@ -209,4 +213,6 @@ def execution_cancel(wanted: UUID, *, actor: str, now: datetime, force: bool = F
     )
     wiring.event_log().append(LIFECYCLE, [Record(events.encode(report), key=str(row.id))])
     changes_tell([Change.of(row, row.service.name)])
+    if pushes:
+        notify(subscriptions.CHANGED)
     return row
