@@ -18,7 +18,7 @@ MAX_FLOW_ID: Final = 255
 
 PLATFORM_ONLY: Final = (
     "ferrisservice", "ferristrigger", "ferrishops", "ferriseventname", "ferrispriority", "ferrisjoin",
-    "ferrisgathered", "ferrisreplay", "ferrisreplayflow", "ferrismapped",
+    "ferrisgathered", "ferrisreplay", "ferrisreplayflow", "ferrismapped", "ferriscontinues",
 )  # fmt: skip
 """Extensions that nobody outside may set."""
 

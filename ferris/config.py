@@ -86,6 +86,7 @@ class Settings:
     log_archive: bool = False  # the whole output of what passes the limit goes to the object store
     artifact_limit_bytes: int = 1024 * 1024 * 1024
     artifact_limit_count: int = 200
+    snapshot_limit_bytes: int = 256 * 1024 * 1024
     environments_limit_bytes: int = 5 * 1024**3
     retention_days: int = 30
     journal_days: int = 30
@@ -190,6 +191,7 @@ class Settings:
             log_archive=read.flag("FERRIS_LOG_ARCHIVE", False),
             artifact_limit_bytes=read.whole("FERRIS_ARTIFACT_LIMIT", 1024 * 1024 * 1024, low=0, high=2**40),
             artifact_limit_count=read.whole("FERRIS_ARTIFACT_COUNT", 200, low=0, high=1000),
+            snapshot_limit_bytes=read.whole("FERRIS_SNAPSHOT_LIMIT", 256 * 1024 * 1024, low=0, high=2**30),
             environments_limit_bytes=read.whole(
                 "FERRIS_ENVIRONMENTS_LIMIT", 5 * 1024**3, low=2**20, high=2**50
             ),

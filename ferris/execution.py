@@ -29,6 +29,7 @@ class ExecutionOrder:
 
     Holds decrypted secrets and a token: never logged (both stay out of repr), never stored. `connections`: the
     databases that its .sql scripts may use, by name: {"url", "read_only"}. `sql`: what its manifest says of them.
+    `continues`: the earlier run that it takes up, as `ferris.continuing.Continuation.to_json` gives it.
     """
 
     execution_id: str
@@ -59,6 +60,7 @@ class ExecutionOrder:
     limits: Mapping[str, Any] = field(default_factory=dict)
     network: str = EGRESS
     isolation: str | None = None
+    continues: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form; `from_json` turns it back."""

@@ -254,7 +254,8 @@ def _until_there(client: Client, execution: str) -> str:
 
 def retry(client: Client, options: Options) -> int:
     """Run executions again, each as a new one in its flow."""
-    return _each(client, options, "retry", "runs again as")
+    body = {"from_failed_step": True} if options.from_failed_step else None
+    return _each(client, options, "retry", "runs again as", body)
 
 
 def cancel(client: Client, options: Options) -> int:
@@ -262,11 +263,11 @@ def cancel(client: Client, options: Options) -> int:
     return _each(client, options, "cancel", "is")
 
 
-def _each(client: Client, options: Options, verb: str, said: str) -> int:
+def _each(client: Client, options: Options, verb: str, said: str, body: Any = None) -> int:
     status = 0
     for execution in options.execution:
         try:
-            row = client.post(f"executions/{part(execution)}/{verb}/")
+            row = client.post(f"executions/{part(execution)}/{verb}/", body)
         except Refused as error:
             print(f"{execution}: {error}", file=sys.stderr)
             status = 1

@@ -110,7 +110,7 @@ class Artifacts:
     def _files(self, folder: Path) -> Iterator[tuple[str, BinaryIO]]:
         """Files that may be kept, in the order of their names, opened; the others are told of."""
         looked_at, over = 0, 0
-        for name, opened in _walk(folder):
+        for name, opened in opened_files(folder):
             looked_at += 1
             if looked_at > _MOST_LOOKED_AT:
                 self._refuse_rest("more files are not looked at")
@@ -162,7 +162,7 @@ def _is_unused(folder: Path) -> bool:
     return is_private(folder) and os.listdir(folder) == ["0"] and is_empty(folder / "0")
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, BinaryIO | str]]:
+def opened_files(folder: Path) -> Iterator[tuple[str, BinaryIO | str]]:
     """Every file below a folder with its name, opened, or why it is not: nothing outside is reached.
 
     Opened relative to its folder and without following links: a script that still runs cannot swap one in.

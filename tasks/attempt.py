@@ -29,6 +29,7 @@ from tasks.loop import Loop
 from tasks.mask import SHORTEST
 from tasks.package import PackageError
 from tasks.runner import Process
+from tasks.snapshot import Snapshots
 from tasks.step import Watch
 from tasks.steps import Failed, Steps
 
@@ -67,7 +68,12 @@ class Attempt:
             Limits(self._settings.artifact_limit_bytes, self._settings.artifact_limit_count),
             executor.workplace.spares,
         )
-        self._steps = Steps(executor, order, lease, loop, self._journal, self._artifacts, rung_at)
+        self._snapshots = Snapshots(
+            folder, executor.objects, order, self._journal.masker, self._settings.snapshot_limit_bytes
+        )
+        self._steps = Steps(
+            executor, order, lease, loop, self._journal, self._artifacts, self._snapshots, rung_at
+        )
 
     def run(self) -> str | Reason:
         """Everything, and the report about it. Raises nothing that is the execution's own."""
@@ -110,6 +116,7 @@ class Attempt:
         )
         try:
             self._fetch(folder)
+            self._resume()
             cell.own(folder, cell.temporary)
             yield cell
         finally:
@@ -128,6 +135,16 @@ class Attempt:
                 log.warning("execution %s waits for its package: %s", self._order.execution_id, error)
             self._pause(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _resume(self) -> None:
+        """What the run left that this one continues; an object store that is away is waited for."""
+        deadline = time.monotonic() + _FETCH_SECONDS
+
+        def wait(seconds: float) -> bool:
+            self._pause(seconds)
+            return time.monotonic() < deadline
+
+        self._snapshots.resume(wait)
 
     def _environment(self, cell: Cell) -> AbstractContextManager[Environment]:
         order = self._order

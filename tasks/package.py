@@ -100,8 +100,9 @@ class PackageCache:
         archive.seek(0)
 
 
-def unpack(archive: IO[bytes], folder: Path) -> None:
-    """Unpack a tar.gz into an empty folder. Everything is checked before anything is written.
+def unpack(archive: IO[bytes], folder: Path, *, over: bool = False) -> list[str]:
+    """Unpack a tar.gz into an empty folder; with `over` into one that no script has seen, in place of files of the
+    same names. Everything is checked before anything is written. The paths of all that was in it.
 
     Refused with a PackageError: paths that leave the folder, links, devices, two names that differ by case
     alone, a file that is also a folder, too many files, too many bytes.
@@ -110,7 +111,10 @@ def unpack(archive: IO[bytes], folder: Path) -> None:
         with tarfile.open(fileobj=archive, mode="r:gz") as tar:
             members = _checked(tar)
             for member, path in members:
+                if over and member.isreg():
+                    (folder / path).unlink(missing_ok=True)
                 _write(tar, member, folder / path)
+            return [path for _, path in members]
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

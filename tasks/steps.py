@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 from ferris import lifecycle
+from ferris.continuing import Continuation
 from ferris.errors import EventError
 from ferris.execution import ExecutionOrder
 from ferris.isolation import exit_words
@@ -29,6 +31,7 @@ from tasks.mask import BY_CHANCE
 from tasks.progress import Progress
 from tasks.relay import Relay
 from tasks.runner import Command
+from tasks.snapshot import Snapshots
 from tasks.step import Outcome, Watch
 from tasks.tables import Tables
 
@@ -57,11 +60,12 @@ class Steps:
         loop: Loop,
         journal: Journal,
         artifacts: Artifacts,
+        snapshots: Snapshots,
         rung_at: float,
     ) -> None:
         self._executor, self._order, self._lease, self._loop = executor, order, lease, loop
         self._settings = executor.settings
-        self._journal, self._artifacts = journal, artifacts
+        self._journal, self._artifacts, self._snapshots = journal, artifacts, snapshots
         self._progress = Progress(loop, journal.progress)
         self._error_line = ""
         self._tables = Tables(journal.masker)
@@ -92,7 +96,12 @@ class Steps:
             cell.own(Path(channel.path))
             environ = variables(order, channel.path, relay.port, self._executor.environ)
             environ |= isolation.environ(order, cell)
+            continued = Continuation.from_json(order.continues)
+            self._snapshots.begin()
             for index, script in enumerate(order.scripts):
+                if continued is not None and index < continued.step:
+                    continue  # it was done then, and what it left is in the folder
+                self._snapshots.before(index)
                 artifacts = self._artifacts.prepare(index)
                 cell.own(self._artifacts.folder)
                 started = command_of(order, script, cell.folder, environment, environ, artifacts)
@@ -158,7 +167,7 @@ class Steps:
         )
         if outcome.refused is not None:
             words = f"not started: {outcome.refused}"
-        kept, lost = self._keep(index)
+        kept, lost = self._artifacts.keep(index, self._patience())
         said: dict[str, Any] = {
             "step": index,
             "script": script,
@@ -179,6 +188,8 @@ class Steps:
         if words.startswith("killed by the") or outcome.refused is not None:
             problem = f"{script} was {words}"
         error = self._journal.error(problem)
+        if outcome.stopped != CANCELLED:
+            said |= self._snapshots.keep(index, script, self._patience())
         self._journal.report(lifecycle.STEP_FAILED, **said, error=error)
         if outcome.ok:
             raise Failed(Reason.PLATFORM, error)
@@ -190,9 +201,8 @@ class Steps:
         failure = Failure(reason.value, outcome.exit_code, outcome.signal or "", self._error_line)
         raise Failed(reason, error, failure)
 
-    def _keep(self, index: int) -> tuple[dict[str, Any], str]:
-        """Store the artifacts of a step that has ended: what its report says of them, and what went wrong."""
-
+    def _patience(self) -> Callable[[float], bool]:
+        """Waits while the store is away to which a step that has ended brings what it left; False: that was enough."""
         began = time.monotonic()
 
         def wait(seconds: float) -> bool:
@@ -203,7 +213,7 @@ class Steps:
             most = _UPLOAD_SECONDS if self._lease.why is None else _LAST_UPLOAD_SECONDS
             return time.monotonic() - began < most
 
-        return self._artifacts.keep(index, wait)
+        return wait
 
     def _problem(self, script: str, outcome: Outcome) -> str:
         if outcome.stopped == CANCELLED:

@@ -47,6 +47,8 @@ _PLAIN = frozenset(
             "service",
             "strict",
             "timezone",
+            "from",
+            "from_failed_step",
             "path",
             "to",
             "version",

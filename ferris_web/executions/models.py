@@ -303,6 +303,11 @@ class Step(models.Model):
         max_length=20, blank=True, help_text="What that counts: its largest process, or all of the execution."
     )
     output_bytes = models.BigIntegerField(null=True, blank=True, help_text="What it printed.")
+    snapshot = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Of a step that failed: what is kept of what earlier ones left (day, size, files), or `problem`.",
+    )
     isolation = models.JSONField(
         default=dict, help_text="The level, the layers, and those its executor lacks."
     )

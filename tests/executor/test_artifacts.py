@@ -40,7 +40,7 @@ def stored(ferris: Platform, result: Result) -> dict[str, bytes]:
     found = {}
     for info in ferris.executor.objects.list(BUCKET):
         _, of, rest = info.key.split("/", 2)
-        if of == execution:
+        if of == execution and "/before-" not in rest:  # what steps leave for the next ones
             with ferris.executor.objects.open(BUCKET, info.key) as content:
                 found[rest] = content.read()
     return found

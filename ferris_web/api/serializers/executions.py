@@ -142,6 +142,22 @@ class Table(serializers.Serializer):
     line = serializers.IntegerField(allow_null=True, help_text="The line of the script.")
 
 
+class Continued(serializers.Serializer):
+    """The earlier execution that one takes up."""
+
+    execution = serializers.UUIDField()
+    scripts = serializers.ListField(child=serializers.CharField(), help_text="Those that it had done.")
+
+
+class ExecutionWhole(Execution):
+    """One execution, with how it stands to earlier ones."""
+
+    continues = Continued(allow_null=True, help_text="It began at a later step; null: at the first.")
+    from_failed_step = Text(
+        help_text="Why it cannot be run again from the step that failed; null: it can (`/retry/`), or has not failed."
+    )
+
+
 class Step(serializers.Serializer):
     """One script of one attempt."""
 
@@ -255,6 +271,17 @@ class RetryParameters(Parameters):
     """Other parameters for the repetition; those of the first run if left out."""
 
     parameters = JsonObject(required=False)
+
+
+class RetryIn(RetryParameters):
+    """How it is repeated."""
+
+    from_failed_step = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Go on at the step that failed, with the files that the steps before had left; not with other "
+        "parameters.",
+    )
 
 
 # --- events ------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from ferris_web.api.log_stream import log_stream
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link
 from ferris_web.api.serializers import executions as shapes
 from ferris_web.executions import selectors
+from ferris_web.executions.continuing import continuation_of, taken_of
 from ferris_web.executions.listings import EXECUTIONS
 from ferris_web.executions.log_download import log_response
 from ferris_web.executions.log_reading import log_read
@@ -53,9 +54,13 @@ class ExecutionList(ListAPIView):
 class ExecutionDetail(APIView):
     """One execution."""
 
-    @extend_schema(summary="One execution", responses=shapes.Execution)
+    @extend_schema(summary="One execution", responses=shapes.ExecutionWhole)
     def get(self, request: Request, pk: UUID) -> Response:
-        return Response(shapes.Execution(selectors.execution_get(pk)).data)
+        row = selectors.execution_get(pk)
+        row.continues = taken_of(row)  # type: ignore[attr-defined]
+        place = continuation_of(row, datetime.now(UTC)) if row.status == "failed" else ""
+        row.from_failed_step = place if isinstance(place, str) else ""  # type: ignore[attr-defined]
+        return Response(shapes.ExecutionWhole(row).data)
 
 
 class ByIndex(KeysetPagination):
@@ -176,18 +181,26 @@ class ExecutionRetry(APIView):
     @extend_schema(
         summary="Run it again",
         description="A new execution in the same flow, of the service's current version, with the same "
-        "parameters unless others are given. 409 while it has not ended.",
-        request=shapes.RetryParameters,
+        "parameters unless others are given. 409 while it has not ended, and with `from_failed_step` when nothing is "
+        "kept of what its steps left: `detail` says why.",
+        request=shapes.RetryIn,
         responses={202: shapes.Requested},
     )
     def post(self, request: Request, pk: UUID) -> Response:
         row = selectors.execution_get(pk)
-        given = body_of(request, shapes.RetryParameters).get("parameters")
+        body = body_of(request, shapes.RetryIn)
+        given, from_failed = body.get("parameters"), body["from_failed_step"]
+        if from_failed and given is not None:
+            raise ValidationError({"parameters": "leave them out: it goes on with those that it had"})
         parameters = None if given is None else parameters_of(row.service, given)
-        actor = actor_of(request).get_username()
-        return requested(
-            request, retry_request(row, actor=actor, now=datetime.now(UTC), parameters=parameters)
+        asked = retry_request(
+            row,
+            actor=actor_of(request).get_username(),
+            now=datetime.now(UTC),
+            parameters=parameters,
+            from_failed_step=from_failed,
         )
+        return requested(request, asked)
 
 
 class ExecutionPriority(APIView):

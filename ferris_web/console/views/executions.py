@@ -28,6 +28,7 @@ from ferris_web.console.paging import page
 from ferris_web.console.views import artifacts, lists
 from ferris_web.console.views.services import visible_secrets
 from ferris_web.executions import overview, selectors, services
+from ferris_web.executions.continuing import continuation_of, taken_of
 from ferris_web.executions.listings import EXECUTIONS
 from ferris_web.executions.log_download import log_response
 from ferris_web.executions.models import OPEN, Execution
@@ -94,6 +95,8 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "attempts": [(number, list(reversed(group))) for number, group in attempts],
         "timeline": charts.timeline(row, [s for s in steps if s.attempt == row.attempt], now),
         "cause": causes.of(row, steps),
+        "again": continuation_of(row, now) if _has_several(row) and row.status == "failed" else None,
+        "taken": taken_of(row),
         "tabled": [s for s in steps if s.attempt == row.attempt and s.tables],
         "open": row.status in OPEN,
         "waiting": execution_waiting(row),
@@ -111,6 +114,10 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         **_log_context(request, row),
     }
     return render(request, "console/execution.html", context)
+
+
+def _has_several(row: Execution) -> bool:
+    return len(row.version.manifest.get("scripts", ())) > 1
 
 
 def _config(row: Execution) -> dict[str, Any]:
@@ -189,7 +196,10 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask for another execution with the same input."""
     row = _existing(pk)
     try:
-        asked = services.retry_request(row, actor=actor(request), now=timezone.now())
+        from_failed = request.POST.get("from") == "failed"
+        asked = services.retry_request(
+            row, actor=actor(request), now=timezone.now(), from_failed_step=from_failed
+        )
     except Conflict as error:
         messages.warning(request, str(error))
         return redirect("console:execution", pk=pk)

@@ -17,6 +17,7 @@ from django.db.models import Count, Exists, F, OuterRef, QuerySet
 
 from ferris.adapters import log_lines
 from ferris.adapters.prepared import Prepared
+from ferris.continuing import EXTENSION, Continuation, changed
 from ferris.errors import BackendError
 from ferris.execution import DRAINING, ExecutionOrder, params_of
 from ferris.isolation import EGRESS, ResourceLimits
@@ -62,6 +63,10 @@ _TAKE = (
     "started_at = COALESCE(started_at, %s), claimed_at = %s WHERE id = %s AND status = 'queued'"
 )
 _ID = Execution._meta.pk
+
+
+class Impossible(Exception):
+    """An order that cannot be carried out; says why."""
 
 
 class _Claimed(NamedTuple):
@@ -161,7 +166,7 @@ def _claimed(
         return DRAINING
     try:
         return _order(row, sealed, lease.total_seconds())
-    except secrets.SecretUnreadable as error:
+    except (secrets.SecretUnreadable, Impossible) as error:
         return _hopeless(row, now, str(error))
     except (BackendError, OperationalError, InterfaceError):
         raise
@@ -229,7 +234,21 @@ def _order(row: _Claimed, sealed: Sequence[SealedSecret], lease_seconds: float) 
         .to_json(),
         network=manifest.get("network") or EGRESS,
         isolation=manifest.get("isolation"),
+        continues=_continues(row),
     )
+
+
+def _continues(row: _Claimed) -> dict[str, Any] | None:
+    """The run that this one takes up. Impossible when the service has become another one since that was asked for."""
+    wanted = Continuation.of(row.extensions.get(EXTENSION))
+    if wanted is None:
+        return None
+    earlier = Execution.objects.filter(pk=wanted.execution_id)
+    manifest = earlier.values_list("version__manifest", flat=True).first() or {}
+    problem = changed(manifest.get("scripts", ()), row.manifest.get("scripts", ()), wanted.step)
+    if problem:
+        raise Impossible(problem)
+    return wanted.to_json()
 
 
 def _sql(row: _Claimed) -> dict[str, Any]:

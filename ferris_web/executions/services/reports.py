@@ -50,6 +50,7 @@ _STEP_FIELDS = [
         "error",
         "tables",
         "exit_reason",
+        "snapshot",
     ),
     *("wall_ms", "cpu_ms", "memory_bytes", "memory_of", "output_bytes", "isolation"),
 ]
@@ -260,6 +261,7 @@ class _Steps:
             step.error = str(said.get("error") or "")
             step.tables = said.get("tables")
             self._artifacts += artifacts_of(step, said)
+            step.snapshot = _snapshot(said.get("snapshot"))
             step.exit_reason = str(said.get("exit_reason") or "")[:300]
             step.wall_ms = _amount(said.get("duration_ms"))
             usage = _mapping(said.get("usage"))
@@ -285,6 +287,18 @@ class _Steps:
         if self._artifacts:
             Artifact.objects.bulk_create(self._artifacts, ignore_conflicts=True)
         _STEPS.save(list(self._dirty.values()))
+
+
+def _snapshot(said: Any) -> dict[str, Any] | None:
+    if not isinstance(said, dict):
+        return None
+    if said.get("problem"):
+        return {"problem": str(said["problem"])[:1000]}
+    return {
+        "day": str(said.get("day"))[:10],
+        "size": _amount(said.get("size")),
+        "files": _amount(said.get("files")),
+    }
 
 
 def _mapping(value: Any) -> dict[str, Any]:

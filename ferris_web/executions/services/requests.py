@@ -14,6 +14,7 @@ from django.db import transaction
 from ferris import events
 from ferris.attributes import PLATFORM_ONLY
 from ferris.config import EVENTS, LIFECYCLE
+from ferris.continuing import EXTENSION
 from ferris.errors import Conflict, EventError, NotFound
 from ferris.event_schemas import Schema, misfits
 from ferris.events import Event
@@ -24,6 +25,7 @@ from ferris_web.catalog import subscriptions
 from ferris_web.catalog.changes import notify
 from ferris_web.catalog.event_schemas import schemas_enforced
 from ferris_web.catalog.models import Service
+from ferris_web.executions.continuing import continuation_of
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.services.changes import Change, changes_tell
 from ferris_web.executions.services.endings import deliveries_of_endings
@@ -110,14 +112,27 @@ def run_request(
 
 
 def retry_request(
-    execution: Execution, *, actor: str, now: datetime, parameters: Mapping[str, Any] | None = None
+    execution: Execution,
+    *,
+    actor: str,
+    now: datetime,
+    parameters: Mapping[str, Any] | None = None,
+    from_failed_step: bool = False,
 ) -> Requested:
-    """Ask for another execution like this one, in the same flow; Conflict while the first is still open."""
+    """Ask for another execution like this one, in the same flow; Conflict while the first is still open.
+
+    `from_failed_step`: it goes on where this one failed, with what the steps before had left; Conflict when it cannot.
+    """
     if execution.status in OPEN:
         raise Conflict(
             f"execution {execution.id} is {execution.status}; cancel it or wait for its end, then retry"
         )
     event = retry_event(execution, f"ferris/person/{actor}", now=now, parameters=parameters)
+    if from_failed_step:
+        place = continuation_of(execution, now)
+        if isinstance(place, str):
+            raise Conflict(f"execution {execution.id} cannot be run again from the step that failed: {place}")
+        event = replace(event, extensions={**event.extensions, EXTENSION: place.to_text()})
     return _request(event, execution.service_id)
 
 

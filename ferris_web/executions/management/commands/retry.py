@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ferris.errors import Conflict, NotFound
 from ferris_web.executions.failures import FailureGroup, failure_groups
 from ferris_web.executions.management.commands.redrive import add_window, are, conclude, confirm, window, work
-from ferris_web.executions.services import failures_retry
+from ferris_web.executions.selectors import execution_get
+from ferris_web.executions.services import failures_retry, retry_request
 
 _NO_LIMIT = 10**9
 
@@ -19,18 +22,29 @@ class Command(BaseCommand):
     help = (
         "Failed executions that were not retried, by service, reason and kind of error; with --service, --reason or "
         "--kind those are retried, each once: done twice, or killed in the middle and done again, nothing runs "
-        "twice. Exit status: 0 done, 1 the services of some are inactive or gone, 2 an argument is wrong or nobody "
-        "said yes."
+        "twice. With EXECUTION these are run again, whenever it is said. Exit status: 0 done, 1 the services of some "
+        "are inactive or gone, or some cannot be run again so, 2 an argument is wrong or nobody said yes."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("execution", metavar="EXECUTION", nargs="*", type=UUID, help="ids of executions")
+        parser.add_argument(
+            "--from-failed-step",
+            action="store_true",
+            help="of these: go on at the step that failed, with the files that the steps before had left",
+        )
         parser.add_argument("--service", default="", help="a service's name")
         parser.add_argument("--reason", default="", help="such as script_failed, timeout, executor_lost")
         parser.add_argument("--kind", default="", help="the fingerprint of an error, as the list shows it")
         add_window(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["execution"]:
+            self._again(options)
+            return
+        if options["from_failed_step"]:
+            raise CommandError("--from-failed-step needs the ids of executions", returncode=2)
         since, until = window(options)
         group = FailureGroup(options["service"], options["reason"], options["kind"], since, until)
         if not (group.service or group.reason or group.kind):
@@ -46,6 +60,27 @@ class Command(BaseCommand):
             options,
         )
         conclude(self, "retried", sent, refused, "are of services that are inactive or gone", options)
+
+    def _again(self, options: dict[str, Any]) -> None:
+        refused = 0
+        for wanted in options["execution"]:
+            try:
+                asked = retry_request(
+                    execution_get(wanted),
+                    actor="command",
+                    now=datetime.now(UTC),
+                    from_failed_step=options["from_failed_step"],
+                )
+            except (Conflict, NotFound) as error:
+                refused += 1
+                self.stderr.write(f"{error}")
+                continue
+            if options["json"]:
+                self.stdout.write(json.dumps({"execution": str(wanted), "id": str(asked.execution_id)}))
+            else:
+                self.stdout.write(f"{wanted} runs again as {asked.execution_id}")
+        if refused:
+            raise CommandError(f"{refused} not run again", returncode=1)
 
     def _list(self, wanted: FailureGroup, options: dict[str, Any]) -> None:
         found = failure_groups(wanted)
