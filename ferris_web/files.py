@@ -6,9 +6,14 @@ content.
 
 from __future__ import annotations
 
+import re
 from typing import BinaryIO
 
 from django.http import FileResponse
+
+from ferris.errors import NotFound
+from ferris.ports import ObjectInfo
+from ferris_web import wiring
 
 # What a page of the object store may do: look as its author wrote it, and start a download. No script, no form, no
 # request.
@@ -46,3 +51,22 @@ def served_as(kind: str) -> str:
     """The content type under which a browser shows a file of this type."""
     kind = "text/plain" if kind in _AS_PLAIN_TEXT else kind
     return f"{kind}; charset=utf-8" if kind.startswith("text/") or kind == "application/json" else kind
+
+
+def object_named(bucket: str, key: str) -> ObjectInfo:
+    """What is known of an object, whatever names somebody gives. NotFound."""
+    info = wiring.object_store().stat(bucket, key) if object_possible(bucket, key) else None
+    if info is None:
+        raise NotFound(f"there is no object {key!r} in the bucket {bucket!r}")
+    return info
+
+
+def object_possible(bucket: str, key: str) -> bool:
+    """True for names that the store takes (see ferris.ports.ObjectStore): others are no fault of its."""
+    segments = key.split("/")
+    return (
+        re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) is not None
+        and len(key.encode(errors="replace")) <= 1024
+        and all(s not in ("", ".", "..") and len(s.encode(errors="replace")) <= 200 for s in segments)
+        and not re.search(r"[\\\x00-\x1f\x7f]", key)
+    )

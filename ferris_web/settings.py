@@ -214,6 +214,7 @@ SPECTACULAR_SETTINGS = {
         "ferris_web.api.schema.with_nulls",
         "ferris_web.api.schema.with_problems",
         "ferris_web.api.schema.with_headers",
+        "ferris_web.api.examples.with_examples",
     ],
     "ENUM_NAME_OVERRIDES": {
         "ExecutionStatus": "ferris_web.executions.models.STATUSES",

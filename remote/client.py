@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 _TIMEOUT = 60.0
+_LONGEST_WAIT = 60  # that the platform may ask for of one who sends too much
 _RECONNECT = 2.0  # seconds before a stream that broke is taken up again
 _BROKEN_AT_MOST = 30  # times in a row
 
@@ -140,6 +141,10 @@ class Client:
         try:
             return self._opener.open(request, timeout=_TIMEOUT)
         except urllib.error.HTTPError as error:
+            wait = error.headers.get("Retry-After", "")
+            if error.code == 429 and wait.isdecimal() and int(wait) <= _LONGEST_WAIT:
+                time.sleep(int(wait))  # one request is allowed then
+                return self._open(method, address, body, headers)
             error.said = error.read()  # type: ignore[attr-defined]
             raise Refused(_problem(error, error.said), error.code) from error
         except OSError as error:

@@ -124,6 +124,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     "replay-stop": _of("replay", "pk", _RUN),
     "replay-resume": _of("replay", "pk", _RUN),
     # The log as it is holds what belongs to all projects.
+    **dict.fromkeys(("buckets", "bucket-objects", "bucket-object"), Need("platform")),
+    "map": ANYONE,  # each sees what is theirs
     "topics": Need("platform"),
     "topic-records": Need("platform"),
     "dead-letters-redrive": Need("member", write=_RUN),

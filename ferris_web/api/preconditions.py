@@ -53,7 +53,7 @@ def _tagged(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
     response.headers["ETag"] = tag
     response.headers.setdefault("Cache-Control", "private, no-cache")
     found = get_conditional_response(request, etag=tag, response=response)
-    return _changed() if found.status_code == 412 else found
+    return changed() if found.status_code == 412 else found
 
 
 def _edited(view: View, request: HttpRequest, named: dict[str, Any]) -> HttpResponseBase:
@@ -68,8 +68,8 @@ def _edited(view: View, request: HttpRequest, named: dict[str, Any]) -> HttpResp
         return seen
     else:
         tag = _tag(seen)
-    if not _met(request, tag):
-        return _changed()
+    if not met(request, tag):
+        return changed()
     response = view(request, **named)
     if 200 <= response.status_code < 300 and request.method != "DELETE":
         tag = _tag(_seen(view, request, named))
@@ -78,7 +78,7 @@ def _edited(view: View, request: HttpRequest, named: dict[str, Any]) -> HttpResp
     return response
 
 
-def _met(request: HttpRequest, tag: str | None) -> bool:
+def met(request: HttpRequest, tag: str | None) -> bool:
     """Whether what is there (None: nothing) is as the request says."""
     match, none = request.headers.get("If-Match"), request.headers.get("If-None-Match")
     if match is not None and not (tag and {"*", tag} & set(parse_etags(match))):
@@ -86,7 +86,8 @@ def _met(request: HttpRequest, tag: str | None) -> bool:
     return not (none is not None and tag and {"*", tag} & set(parse_etags(none)))
 
 
-def _changed() -> HttpResponse:
+def changed() -> HttpResponse:
+    """412, for a condition that is not met."""
     return problems.problem(
         "precondition-failed",
         "What is there is not what the request says it is. Read it again, and send the `ETag` of that answer as it is.",

@@ -38,8 +38,9 @@ Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 
 def documented(endpoints: list[Endpoint]) -> list[Endpoint]:
-    """Each address once: with its last slash."""
-    return [endpoint for endpoint in endpoints if endpoint[0].endswith("/")]
+    """Each address once: with its last slash, if it has one."""
+    known = {endpoint[0] for endpoint in endpoints}
+    return [endpoint for endpoint in endpoints if f"{endpoint[0]}/" not in known]
 
 
 def _header(name: str, told: str) -> dict[str, Any]:

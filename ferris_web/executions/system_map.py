@@ -5,11 +5,13 @@ A fixed number of queries: declarations are read whole, what was seen from the l
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.core.cache import cache
 from django.db.models import OuterRef, Subquery
 
 from ferris.routing import type_matches
@@ -20,6 +22,7 @@ from ferris_web.executions.visibility import Projects, within
 
 SAMPLE = 5000  # latest executions that are looked at
 SENT_SAMPLE = 900  # latest events that no service took
+_SECONDS = 30
 SENDS, TRIGGERS = "sends", "triggers"
 
 
@@ -77,6 +80,15 @@ def system_map(project: str = "", reach: Projects | None = None) -> SystemMap:
         near = {bond.service for bond in bonds}
         projects = {name: of for name, of in projects.items() if of == project or name in near}
     return SystemMap(projects, bonds)
+
+
+def lately(project: str, reach: Projects | None) -> SystemMap:
+    """The same, at most half a minute old: every manifest and thousands of executions are looked at for it."""
+    whose = "" if reach is None else f":{sorted(reach)}"
+    key = hashlib.sha256(f"{project}{whose}".encode()).hexdigest()
+    found = cache.get_or_set(f"map-{key}", lambda: system_map(project, reach), _SECONDS)
+    assert found is not None
+    return found
 
 
 def _types(pattern: str, known: Iterable[str]) -> set[str]:

@@ -96,6 +96,23 @@ def test_a_stream_that_breaks_is_taken_up_where_it_was(monkeypatch: pytest.Monke
     assert asked == [None, "7"]
 
 
+def test_who_is_told_to_wait_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(remote_client.time, "sleep", waited.append)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if waited:
+            reply(handler, 200, "{}")
+            return
+        handler.send_response(429)
+        handler.send_header("Retry-After", "7")
+        handler.end_headers()
+
+    with server(answer) as address:
+        assert Client(address, "t").get("services/") == {}
+    assert waited == [7]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
 
+import jsonschema
 import pytest
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
@@ -220,7 +220,7 @@ def test_the_schema_is_complete(api):
     assert {"/api/v1/events/", "/api/v1/executions/{id}/logs/", "/api/v1/flows/{flow_id}/"} <= set(
         schema["paths"]
     )
-    assert all(path.endswith("/") for path in schema["paths"])
+    assert not any(f"{path}/" in schema["paths"] for path in schema["paths"]), "each address once"
     assert "Problem" in schema["components"]["schemas"]
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
@@ -233,8 +233,25 @@ def test_every_route_is_in_the_schema(api):
     from ferris_web.api.urls import urlpatterns
 
     schema = json.loads(api.get("/api/schema/", Accept="application/json").content)
-    routes = {str(p.pattern) for p in urlpatterns if re.fullmatch("api/v1/.*/", str(p.pattern))}
+    routes = {str(p.pattern).rstrip("/") for p in urlpatterns if str(p.pattern).startswith("api/v1/")}
     assert len(routes) == len(schema["paths"])
+
+
+def test_examples_are_what_their_fields_take(api):
+    schema = json.loads(api.get("/api/schema/", Accept="application/json").content)
+    shapes = schema["components"]["schemas"]
+    fields = [
+        (shape, name, field)
+        for shape in shapes
+        for name, field in shapes[shape].get("properties", {}).items()
+    ]
+    shown = [(shape, name, field) for shape, name, field in fields if "examples" in field]
+    for shape, name, field in shown:
+        checker = jsonschema.Draft202012Validator(field, format_checker=jsonschema.FormatChecker())
+        for example in field["examples"]:
+            assert checker.is_valid(example), (shape, name, example)
+    assert len(shown) > len(fields) / 3
+    assert shapes["Execution"]["properties"]["correlation_id"]["examples"] == ["ABCDEF1234_01"]
 
 
 # --- problem documents -------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class ArtifactContent(APIView):
             OpenApiParameter("name", OpenApiTypes.STR, location=OpenApiParameter.PATH),
             shapes.ArtifactQuery,
         ],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        responses={(200, "*/*"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, pk: UUID, name: str) -> HttpResponseBase:
         row = selectors.artifact_get(pk, name, **query_of(request, shapes.ArtifactQuery))

@@ -7,7 +7,6 @@ into an origin of its own without scripts, and nothing is guessed from the conte
 from __future__ import annotations
 
 import mimetypes
-import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -27,7 +26,7 @@ from ferris_web import wiring
 from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.console import filters
 from ferris_web.executions.services.uploads import file_upload
-from ferris_web.files import file_response
+from ferris_web.files import file_response, object_named, object_possible
 
 SHOWN = 200
 _SCANNED = 20_000  # keys looked at while folders are made of them
@@ -123,7 +122,7 @@ def _put(request: HttpRequest, bucket: str, folder: str) -> str:
         types=settings.upload_types,
     )
     key = f"{folder}{name}"
-    if not _possible(bucket, key):
+    if not object_possible(bucket, key):
         raise EventError("file", f"cannot be kept as {key[:200]!r}: rename it, or choose another folder")
     if "replace" not in request.POST and wiring.object_store().stat(bucket, key) is not None:
         raise Conflict(f"there is a file {key} already: rename yours, or tick that it is replaced")
@@ -161,10 +160,7 @@ def address(info: ObjectInfo) -> str:
 
 def content(request: HttpRequest, bucket: str, key: str) -> HttpResponseBase:
     """One file: shown when that is safe, else offered as a download, as `?download=1` always is. A POST deletes it."""
-    store = wiring.object_store()
-    info = store.stat(bucket, key) if _possible(bucket, key) else None
-    if info is None:
-        raise NotFound(f"there is no object {key!r} in the bucket {bucket!r}")
+    store, info = wiring.object_store(), object_named(bucket, key)
     if request.method == "POST":
         if not announced(bucket):
             raise PermissionDenied("This bucket is the platform's own: nothing is deleted there by hand")
@@ -185,17 +181,6 @@ def content(request: HttpRequest, bucket: str, key: str) -> HttpResponseBase:
     answer.headers["ETag"] = etag
     answer.headers["Last-Modified"] = http_date(info.modified.timestamp())
     return answer
-
-
-def _possible(bucket: str, key: str) -> bool:
-    """True for names that the store takes (see ferris.ports.ObjectStore): others are no fault of its."""
-    segments = key.split("/")
-    return (
-        re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) is not None
-        and len(key.encode(errors="replace")) <= 1024
-        and all(s not in ("", ".", "..") and len(s.encode(errors="replace")) <= 200 for s in segments)
-        and not re.search(r"[\\\x00-\x1f\x7f]", key)
-    )
 
 
 def _kind(info: ObjectInfo) -> str:

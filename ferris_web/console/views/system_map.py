@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from django.core.cache import cache
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -12,11 +9,10 @@ from django.views.decorators.http import require_GET
 
 from ferris_web.accounts.permissions import reach
 from ferris_web.console import filters, systemmap
-from ferris_web.executions import system_map
+from ferris_web.executions.system_map import lately
 from ferris_web.executions.visibility import visible_projects
 
 ROWS = 100
-_SECONDS = 30  # every manifest and thousands of executions are looked at for it
 _STATES = (
     ("", "any state"),
     ("both", "declared and seen"),
@@ -34,11 +30,7 @@ def show(request: HttpRequest) -> HttpResponse:
     ]
     project = filters.chosen(request.GET, "project", projects)
     state = filters.chosen(request.GET, "state", _STATES)
-    projects_of = reach(request.user)
-    key = f"console:map:{project}" if projects_of is None else f"console:map:{project}:{sorted(projects_of)}"
-    key = hashlib.sha256(key.encode()).hexdigest()
-    found = cache.get_or_set(f"map-{key}", lambda: system_map.system_map(project, projects_of), _SECONDS)
-    assert found is not None
+    found = lately(project, reach(request.user))
     rows = [bond for bond in found.bonds if not state or bond.state == state]
     context = {
         "map": systemmap.layout(found),

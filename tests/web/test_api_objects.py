@@ -1,0 +1,73 @@
+"""The object store and the system map over the API."""
+
+from __future__ import annotations
+
+import pytest
+
+from ferris_web import wiring
+from tests.web.calling import problem_of
+from tests.web.platform import service
+
+pytestmark = pytest.mark.django_db
+PLACE = "/api/v1/buckets/reports/objects/2026/may.csv"
+
+
+def _put(api, body=b"a,b\n", place=PLACE, **headers):
+    return api("PUT", place, body, type="text/csv", **headers)
+
+
+def test_files_are_put_listed_read_and_removed(api):
+    made = _put(api)
+    assert made.status_code == 201, made.content
+    told = made.json()
+    assert {name: told[name] for name in ("key", "size", "content_type")} == {
+        "key": "2026/may.csv", "size": 4, "content_type": "text/csv",
+    }  # fmt: skip
+    assert "reports" in [row["name"] for row in api.all("/api/v1/buckets/")]
+    listed = api.get("/api/v1/buckets/reports/objects/?prefix=2026/").json()
+    assert [row["key"] for row in listed["results"]] == ["2026/may.csv"]
+    content = api.get(PLACE)
+    assert b"".join(content.streaming_content) == b"a,b\n"
+    assert content.headers["Content-Disposition"].startswith("attachment")
+    assert content.headers["ETag"] == made.headers["ETag"]
+    assert _put(api, b"c\n").status_code == 200
+    assert api.delete(PLACE).status_code == 204
+    problem_of(api.get(PLACE), 404)
+    problem_of(api.delete(PLACE), 404)
+
+
+def test_pages_of_a_bucket(api):
+    for name in ("a", "b", "c"):
+        wiring.object_store().put("reports", name, b"x")
+    first = api.get("/api/v1/buckets/reports/objects/?limit=2").json()
+    assert [row["key"] for row in first["results"]] == ["a", "b"]
+    assert [row["key"] for row in api.all("/api/v1/buckets/reports/objects/?limit=2")] == ["a", "b", "c"]
+    problem_of(api.get("/api/v1/buckets/nothing/objects/"), 404)
+
+
+def test_nothing_of_somebody_else_is_overwritten(api):
+    tag = _put(api).headers["ETag"]
+    problem_of(_put(api, b"c\n", If_None_Match="*"), 412)
+    problem_of(_put(api, b"c\n", If_Match='"other"'), 412)
+    problem_of(api("DELETE", PLACE, If_Match='"other"'), 412)
+    changed = _put(api, b"c\n", If_Match=tag)
+    assert changed.status_code == 200
+    assert api("DELETE", PLACE, If_Match=changed.headers["ETag"]).status_code == 204
+
+
+def test_what_is_not_taken(api):
+    problem_of(_put(api, b"\x7fELFx"), 400)
+    problem_of(_put(api, b"", "/api/v1/buckets/reports/objects/a/../b"), 400)
+    problem_of(_put(api, b"x", "/api/v1/buckets/X/objects/a"), 400)
+    problem_of(_put(api, b"x", "/api/v1/buckets/packages/objects/a"), 409)
+    wiring.object_store().put("packages", "a", b"x")
+    problem_of(api.delete("/api/v1/buckets/packages/objects/a"), 409)
+
+
+def test_the_map(api):
+    service("mailer", "order.placed")
+    found = api.get("/api/v1/map/").json()
+    assert "mailer" in [row["name"] for row in found["services"]]
+    bond = next(row for row in found["bonds"] if row["service"] == "mailer")
+    assert (bond["kind"], bond["event_type"], bond["state"]) == ("triggers", "order.placed", "declared")
+    assert api.get("/api/v1/map/?project=nothing").json() == {"services": [], "bonds": []}
