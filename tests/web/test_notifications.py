@@ -3,6 +3,7 @@ nowhere they must not."""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from ferris import lifecycle
@@ -291,3 +293,47 @@ def test_only_maintainers_of_its_project(api: Caller, user: Any) -> None:
     assert api.get("/api/v1/notification-rules/pager/").status_code == 200
     problem_of(api.put("/api/v1/notification-rules/pager/", {"times": 5}), 403)
     problem_of(api.get("/api/v1/notification-rules/pager/messages/"), 403)
+
+
+# --- the command ---------------------------------------------------------------------------------------
+
+
+def command(*words: str, given: str = "", **options: Any) -> tuple[int, list[str]]:
+    """Exit status, and the lines that it printed."""
+    out, status = io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.StringIO(given))
+        try:
+            call_command("notification", *words, stdout=out, **options)
+        except CommandError as error:
+            status = error.returncode
+        except SystemExit as ended:
+            status = int(str(ended.code))
+    return status, out.getvalue().splitlines()
+
+
+def test_rules_are_made_and_listed_by_the_command() -> None:
+    Project.objects.create(name="shop")
+    words = ("add", "pager", "--project", "shop", "--kind", "failures", "--times", "3", "--targets", "-")
+    status, lines = command(*words, given="json://example.org/s3cr3t\n")
+    assert (status, lines) == (0, ["pager  failures of shop -> JSON (json://…)"])
+    told = json.loads(command("list", json=True)[1][0])
+    assert {name: told[name] for name in ("name", "project", "times", "targets")} == {
+        "name": "pager", "project": "shop", "times": 3, "targets": ["JSON (json://…)"],
+    }  # fmt: skip
+    assert command("off", "pager")[1] == ["pager  off  failures of shop -> JSON (json://…)"]
+    assert command("test", "pager")[0] == 2
+    assert command("on", "pager")[0] == 0
+    notices.rule_test(notifications.rule_get("pager"), now=now())
+    [said] = (json.loads(line) for line in command("log", "pager", json=True)[1])
+    assert (said["status"], said["target"]) == ("pending", "JSON (json://…)")
+    assert command("remove", "pager")[0] == 0
+    assert command("log", "pager")[0] == 2
+
+
+def test_the_command_takes_no_target_as_an_argument() -> None:
+    Project.objects.create(name="shop")
+    words = ("add", "pager", "--project", "shop", "--kind", "failures", "--targets")
+    assert command(*words, "json://example.org/s3cr3t")[0] == 2
+    assert command(*words, "-", given="nonsense\n")[0] == 2
+    assert NotificationRule.objects.count() == 0
