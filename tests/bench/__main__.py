@@ -30,6 +30,7 @@ QUICK = {
     "isolation": 5,
     "tables": (10, 1_000, 10_000),
     "storm": 5_000,
+    "why": (10_000, 200),
 }
 FULL = {
     "latency": 100,
@@ -42,6 +43,7 @@ FULL = {
     "isolation": 40,
     "tables": routing.SIZES,
     "storm": 100_000,
+    "why": (1_000_000, 10_000),
 }
 
 
@@ -91,7 +93,9 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
         if platform.running():
             platform.stop()
     say(f"a storm of {sizes['storm']:,} events")
-    figures["storm"] = counted(sizes["storm"])
+    figures["storm"] = asked("storm", sizes["storm"])
+    say("why, with {:,} events and {:,} services".format(*sizes["why"]))
+    figures["why"] = asked("journal", *sizes["why"])
     say("layers of isolation")
     figures["isolation"] = isolation.measure(folder / "isolation", sizes["isolation"])
     say("starts of scripts")
@@ -102,10 +106,10 @@ def measure(folder: Path, sizes: dict[str, Any]) -> dict[str, Any]:
     return figures
 
 
-def counted(events: int) -> dict[str, Any]:
-    """The storm's figures; its counts are exact, or it fails."""
-    asked = [PYTHON, "-m", "tests.bench.storm", str(events)]
-    done = subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True, timeout=1800)
+def asked(module: str, *sizes: int) -> dict[str, Any]:
+    """The figures of one that is a program of its own. The storm's counts are exact, or it fails."""
+    command = [PYTHON, "-m", f"tests.bench.{module}", *map(str, sizes)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=1800)
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
 

@@ -74,7 +74,11 @@ def _starts(figures: dict[str, Any]) -> list[str]:
 
 
 def _events(figures: dict[str, Any]) -> list[str]:
-    journal, ready, storm = figures["journal"], figures["ready"], figures["storm"]
+    journal, ready, storm, why = (figures[name] for name in ("journal", "ready", "storm", "why"))
+    tested = (
+        why["backtest_one_type"]["events_per_cpu_second"],
+        why["backtest_everything"]["events_per_cpu_second"],
+    )
     return [
         "| | |",
         "|---|---|",
@@ -85,6 +89,9 @@ def _events(figures: dict[str, Any]) -> list[str]:
         f"| a storm of {storm['events']:,} events through a filter, concurrency by key and batches, every count exact: "
         f"routed; {sum(storm['executions'].values()):,} executions claimed and ended "
         f"| {storm['routed_per_second']:,.0f}/s; {storm['ended_per_second']:,.0f}/s |",
+        f"| why, with {why['events']:,} events in the journal and {why['services']:,} services, CPU time: one service; "
+        f"the first 50 that an event concerned | {_spread(why['why_one_ms'])}; {_spread(why['why_page_of_50_ms'])} |",
+        f"| backtest over them, of one type; of every event | {tested[0]:,.0f}/s; {tested[1]:,.0f}/s of CPU time |",
         f"| past events replayed and routed, none wanted | {figures['replay']:,.0f}/s |",
         f"| services synced | {figures['services'] / figures['sync_seconds']:,.0f}/s |",
         f"| time to ready, first start / again | {ready['first']:.1f} s / {ready['again']:.1f} s |",
@@ -108,6 +115,10 @@ def _notes(figures: dict[str, Any]) -> list[str]:
         "posted; one event at a time. Milliseconds. By imports: from the order to the runner to the first output.",
         f"PSS = sum over the platform's processes; CPU = % of one core over {figures['idle']['seconds']:g} s idle.",
     ]
+
+
+def _spread(values: dict[str, float]) -> str:
+    return f"{values['p50']:.1f} ms, at most {values['max']:.1f}"
 
 
 def _pair(values: dict[str, float]) -> str:
