@@ -10,6 +10,7 @@ from ferris_web.catalog.secret_texts import hides
 from ferris_web.catalog.value_history import changes_prune, values_look
 from ferris_web.executions.services import artifacts_prune, log_archives_prune
 from ferris_web.executions.services.deliveries import deliveries_prune
+from ferris_web.executions.services.metrics import metrics_prune
 from ferris_web.executions.services.notices import notices_prune
 from ferris_web.executions.services.retention import journal_prune
 from ferris_web.executions.services.rollups import rollups_prune
@@ -46,6 +47,7 @@ class Housekeeper(Role):
         notices_prune(now - timedelta(days=self._days))
         deliveries_prune(now - timedelta(days=self._days), stopped=self.stopping.is_set)
         rollups_prune(now, stopped=self.stopping.is_set)
+        metrics_prune(now, stopped=self.stopping.is_set)
         journal_prune(now - timedelta(days=self._journal_days), stopped=self.stopping.is_set)
         values_look(now, lambda place, value: hides(place.service, value))
         changes_prune(now - timedelta(days=self._history_days), stopped=self.stopping.is_set)

@@ -14,6 +14,7 @@ from gateway.bulk import BulkWorker
 from gateway.courier import Courier
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
+from gateway.meter import Meter
 from gateway.notices import Notices
 from gateway.notifier import Notifier
 from gateway.recorder import Recorder
@@ -53,6 +54,7 @@ _ROLES: Final[dict[str, Callable[[_Process], Role | None]]] = {
     "replayer": lambda of: Replayer(wiring.event_log(), of.notices, alone=of.alone),
     "bulk": lambda of: BulkWorker(of.notices, alone=of.alone),
     "roller": lambda _: Roller(wiring.event_log()),
+    "meter": lambda _: Meter(wiring.event_log()),
     "courier": lambda of: Courier(of.notices, of.settings.allow_private, alone=of.alone),
     "notifier": lambda of: Notifier(of.notices, of.settings.allow_private, alone=of.alone),
     "rescuer": lambda of: Rescuer(

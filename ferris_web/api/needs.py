@@ -29,6 +29,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "event-why": _of("event", "event"),
     "dashboard": ANYONE,
     "project-dashboard": _of("project", "name"),
+    "service-metrics": _of("service", "name"),
     "backtests": Need("member", write=_VIEW),
     # Lists show each caller what is theirs.
     **dict.fromkeys(("executions", "failures", "flows", "gatherings", "services", "promises"), ANYONE),

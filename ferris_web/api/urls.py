@@ -147,6 +147,7 @@ urlpatterns: list[URLPattern] = [
     *route("projects", projects.ProjectList, "projects"),
     *route("projects/<str:name>", projects.ProjectDetail, "project"),
     *route("dashboard", dashboards.Dashboard, "dashboard"),
+    *route("services/<str:name>/metrics", dashboards.ServiceMetrics, "service-metrics"),
     *route("projects/<str:name>/dashboard", dashboards.ProjectDashboard, "project-dashboard"),
     *route("projects/<str:name>/sync", projects.ProjectSync, "project-sync"),
     *route("projects/<str:name>/syncs", projects.SyncList, "project-syncs"),

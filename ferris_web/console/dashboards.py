@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from ferris.charts import Chart, Series
 from ferris_web.console.plots import Plot, plot, written
 from ferris_web.executions.buckets import Bucket
 from ferris_web.executions.figures import Figures, Period, ServiceFigures, Span
+from ferris_web.executions.metrics import Recorded
 
 _OUTCOMES: Final = ("completed", "failed", "in_progress", "queued", "pending", "cancelled", "skipped")
 _COLOURS: Final = {"pending": "queued", "skipped": "cancelled"}
@@ -170,3 +171,20 @@ def lanes(found: Figures, waiting: dict[str, int], running: dict[str, int], link
         "lanes",
         series_links=per_series,
     )
+
+
+def metric(name: str, found: list[Recorded], aggregate: str, period: Period, now: datetime) -> Plot:
+    """The values of one name that a service recorded."""
+    since = period.since(now)
+    starts = [since + period.length * n for n in range(period.count)]
+    labels = [f"{one:%H:%M}" if period.span == "hour" else f"{one:%d %b}" for one in starts]
+    series = [Series(_labelled(one.series.labels) or aggregate, one.values(aggregate)) for one in found]
+    unit = "" if aggregate == "count" else found[0].series.unit
+    column = f"{period.span.capitalize()}, UTC"
+    return plot(
+        Chart("line", name, labels, series, unit=unit, first_column=column), f"metric-{found[0].series.pk}"
+    )
+
+
+def _labelled(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {text}" for key, text in sorted(labels.items()))

@@ -49,6 +49,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "service-run": _of("service", "name", _RUN, _RUN),
     "service-pause": _of("service", "name", _RUN),
     "service-resume": _of("service", "name", _RUN),
+    "service-metrics": _of("service", "name"),
     "service-files": _of("service", "name"),
     "service-file": _of("service", "name"),
     "service-new": Need("member", _EDIT, _EDIT),  # the view asks for the project

@@ -15,6 +15,9 @@ from ferris_web.catalog.models import Project, PromiseRule, Service, ServiceVers
 from ferris_web.executions.bulk_models import BulkJob as BulkJob
 from ferris_web.executions.delivery_models import Delivery as Delivery
 from ferris_web.executions.delivery_models import DeliveryAttempt as DeliveryAttempt
+from ferris_web.executions.metric_models import MetricPoint as MetricPoint
+from ferris_web.executions.metric_models import MetricRollup as MetricRollup
+from ferris_web.executions.metric_models import MetricSeries as MetricSeries
 from ferris_web.executions.notification_models import Notice as Notice
 from ferris_web.executions.notification_models import Notification as Notification
 from ferris_web.executions.rollup_models import Rollup as Rollup

@@ -1,8 +1,8 @@
 """What a script knows and can do: `from ferris_ef import context`.
 
-`params`, `config`, `secrets`, `package`, `state`, `events`, `scheduler`, `objects`, `artifacts`, `progress` and
-`logging` come to be when they are first used, so that a script pays only for what it uses. With EF_ENV=local nothing
-is asked of any platform: see `ferris_ef.local`.
+`params`, `config`, `secrets`, `package`, `state`, `events`, `scheduler`, `objects`, `artifacts`, `metrics`, `progress`
+and `logging` come to be when they are first used, so that a script pays only for what it uses. With EF_ENV=local
+nothing is asked of any platform: see `ferris_ef.local`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ferris_ef.artifacts import Artifacts
     from ferris_ef.events import Events
+    from ferris_ef.metrics import Metrics
     from ferris_ef.objects import Objects
     from ferris_ef.progress import progress as progress
     from ferris_ef.scheduler import Scheduler
@@ -33,14 +34,15 @@ if TYPE_CHECKING:
     scheduler: Scheduler
     objects: Objects
     artifacts: Artifacts
+    metrics: Metrics
     logging: _logging.Logger
 
 is_local_env = os.environ.get("EF_ENV") == "local"
 
 _OTHER_NAMES = {"parameters": "params", "configs": "config"}
 _NAMES = (
-    "params", "config", "secrets", "package", "state", "events", "scheduler", "objects", "artifacts", "progress",
-    "logging",
+    "params", "config", "secrets", "package", "state", "events", "scheduler", "objects", "artifacts", "metrics",
+    "progress", "logging",
 )  # fmt: skip
 
 
@@ -81,6 +83,10 @@ def _make(name: str) -> Any:
         from ferris_ef.events import Events
 
         return Events(values.package().name)
+    if name == "metrics":
+        from ferris_ef.metrics import Metrics
+
+        return Metrics(__getattr__("events"))
     if name == "state":
         from ferris_ef.state import State
 

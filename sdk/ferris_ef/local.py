@@ -15,6 +15,7 @@ import sys
 from ferris_ef import log, scheduler, values
 from ferris_ef.artifacts import Artifacts
 from ferris_ef.events import Events
+from ferris_ef.metrics import Metrics
 from ferris_ef.objects import content_of
 
 TYPE_CHECKING = False
@@ -41,6 +42,7 @@ def make(name: str) -> Any:
         "scheduler": lambda: LocalScheduler(package),
         "objects": LocalObjects,
         "artifacts": LocalArtifacts,
+        "metrics": lambda: Metrics(LocalEvents(package.name)),
         "logging": lambda: log.logger(package.name, _handler(), _part("config").get("LOG_LEVEL")),
     }
     return makers[name]()

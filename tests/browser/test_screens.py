@@ -17,6 +17,7 @@ PAGES = {
     "dashboard": "/",
     "services": "/services/",
     "service": "/services/make_report/",
+    "metrics": "/services/quakes_load/metrics/?view=tables",
     "run": "/services/make_report/run/",
     "files": "/services/make_report/files/?path=report.py",
     "settings": "/services/quakes_alert/settings/",

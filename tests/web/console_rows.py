@@ -172,6 +172,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         created_by="ana" + hostile,
     )
     _stores(rows, now, hostile)
+    _metrics(rows.executions["load"], now, hostile)
     while rollups_piece():
         pass
     return rows
@@ -601,6 +602,23 @@ def _stores(rows: Rows, now: datetime, hostile: str) -> None:
     )
     store.put("reports", "data.bin", bytes(range(256)))
     _artifacts(rows.executions["load"], store, now, hostile)
+
+
+def _metrics(execution: Any, now: datetime, hostile: str) -> None:
+    """What its scripts recorded."""
+    from ferris.metric_points import Point
+    from ferris_web.executions.services.metrics import metrics_take
+
+    points = [
+        Point(
+            uuid.uuid4(), execution.pk, now - timedelta(hours=n), name, value * (n % 7 + 1), unit + hostile[:50],
+            {"region": region + hostile[:50]},
+        )
+        for n in range(20)
+        for name, value, unit in (("quakes.magnitude", 1.2, ""), ("quakes.delay", 430, "ms"))
+        for region in ("asia", "europe")
+    ]  # fmt: skip
+    metrics_take(points, now)
 
 
 def _artifacts(execution: Any, store: Any, now: datetime, hostile: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ferris_web.api.serializers.fields import Number, Time
 from ferris_web.executions.figures import FIRST, PERIODS
+from ferris_web.executions.metrics import Recorded
 
 
 class DashboardQuery(serializers.Serializer):
@@ -74,3 +76,38 @@ class Dashboard(serializers.Serializer):
     frequent = ServiceFigures(many=True, help_text="The services that ran most often.")
     slowest = ServiceFigures(many=True, help_text="Those that took longest on average.")
     spans = Span(many=True)
+
+
+class MetricSpan(serializers.Serializer):
+    """The values recorded in one hour or day (UTC)."""
+
+    start = Time()
+    count = serializers.IntegerField()
+    sum = Number(source="total")
+    least = Number()
+    most = Number()
+    last = Number(source="last_value")
+
+
+class Metric(serializers.Serializer):
+    """The values of one name with the same labels."""
+
+    name = serializers.CharField(source="series.name")
+    labels = serializers.DictField(child=serializers.CharField(), source="series.labels")
+    unit = serializers.CharField(source="series.unit", allow_blank=True)
+    last = Number(source="series.last_value")
+    last_at = Time(source="series.last_at")
+    spans = serializers.SerializerMethodField(help_text="Those in which something was recorded.")
+
+    @extend_schema_field(MetricSpan(many=True))
+    def get_spans(self, found: Recorded) -> list[dict[str, object]]:
+        return [dict(MetricSpan(row).data) for row in found.spans if row is not None]
+
+
+class Metrics(serializers.Serializer):
+    """What a service recorded in a time."""
+
+    range = serializers.CharField()
+    span = serializers.ChoiceField(["hour", "day"])
+    since = Time()
+    results = Metric(many=True)

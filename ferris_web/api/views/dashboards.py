@@ -13,8 +13,9 @@ from ferris_web.accounts.permissions import reach
 from ferris_web.api.incoming import query_of
 from ferris_web.api.serializers import dashboards as shapes
 from ferris_web.catalog.models import Project
-from ferris_web.catalog.selectors import project_get
+from ferris_web.catalog.selectors import project_get, service_get
 from ferris_web.executions.figures import PERIODS, figures, service_ranks
+from ferris_web.executions.metrics import metric_list
 from ferris_web.executions.visibility import Projects
 
 _RANKED = 20
@@ -82,3 +83,20 @@ def _answer(request: Request, projects: Projects | None, project: Project | None
         "spans": found.spans,
     }
     return Response(shapes.Dashboard(said).data)
+
+
+class ServiceMetrics(APIView):
+    """What a service recorded by `context.metrics`."""
+
+    @extend_schema(
+        summary="What it recorded by context.metrics",
+        description="Added up by hour or day. A service has at most 200 of them: names times combinations of labels.",
+        parameters=[shapes.DashboardQuery],
+        responses=shapes.Metrics,
+    )
+    def get(self, request: Request, name: str) -> Response:
+        period = PERIODS[query_of(request, shapes.DashboardQuery)["range"]]
+        now = datetime.now(UTC)
+        found = metric_list(service_get(name), period, now)
+        said = {"range": period.name, "span": period.span, "since": period.since(now), "results": found}
+        return Response(shapes.Metrics(said).data)

@@ -61,6 +61,9 @@ from ferris_web.executions.models import (
     GatheredEvent,
     Gathering,
     LanePause,
+    MetricPoint,
+    MetricRollup,
+    MetricSeries,
     Notice,
     Notification,
     Pace,
@@ -89,7 +92,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(SavedRun, ValueChange, Webhook, WebhookDelivery, Subscription, NotificationRule),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay, BulkJob),
-    *(Gathering, GatheredEvent, Rollup),
+    *(Gathering, GatheredEvent, Rollup, MetricSeries, MetricPoint, MetricRollup),
     *(PromiseRule, Promise),
     *(Delivery, DeliveryAttempt, Notice, Notification),
 )
