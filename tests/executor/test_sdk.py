@@ -9,6 +9,7 @@ import pytest
 
 from ferris.config import EVENTS
 from ferris.execution import content_digest, sent_event_id
+from ferris.metric_points import point_of
 from ferris.uploads import FILE_UPLOADED
 from tests.executor.control_server import Platform, Result
 
@@ -143,6 +144,26 @@ def test_events_arrive_with_everything_that_belongs_to_them(ferris: Platform) ->
     assert (first.flow_id, first.hops) == ("ABCDEFGHIJ", 5)
     [note] = [e for e in ferris.events("ferris.notifications") if e.causation_id == first.causation_id]
     assert (note.type, note.source, note.data) == ("some.other", "a/source", {"b": [None, 1.5]})
+
+
+def test_metrics_arrive_masked_and_as_the_gateway_reads_them(ferris: Platform) -> None:
+    code = (
+        "from ferris_ef import context\n"
+        "context.metrics.put('orders.total', 129.5, unit='EUR', labels={'shop': 'north'})\n"
+        "context.metrics.put('orders.total', 2, labels={'key': context.secrets.get('key')})\n"
+        "raise SystemExit(1)"
+    )
+    result = run(ferris, code, secrets={"key": "s3cr3t-of-the-shop"})
+    assert result.types[-1] == "execution.failed"
+    first, second = map(point_of, ferris.events("ferris.metrics"))
+    assert (first.name, first.value, first.unit, first.labels) == (
+        "orders.total",
+        129.5,
+        "EUR",
+        {"shop": "north"},
+    )
+    assert first.execution == second.execution
+    assert second.labels == {"key": "***"}
 
 
 def test_event_ids_are_the_same_when_the_execution_is_run_again(ferris: Platform) -> None:
