@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0019_value_changes'),
-        ('executions', '0022_rollups'),
+        ('executions', '0023_step_snapshots'),
     ]
 
     operations = [
