@@ -138,7 +138,9 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("backends", "consumers"), Need("platform")),
     # The log and the objects as they are hold what belongs to all projects.
     **dict.fromkeys(("topics", "topic", "buckets", "bucket", "object"), Need("platform")),
-    **dict.fromkeys(("account", "account-sign-in", "account-app", "account-confirm"), ONESELF),
+    **dict.fromkeys(
+        ("account", "account-sign-in", "account-app", "account-passkey", "account-confirm"), ONESELF
+    ),
     **dict.fromkeys(("audit", "audit-export"), Need("member", Action.OWN, Action.OWN)),
 }
 

@@ -77,6 +77,8 @@ PAGES = {
     "help": "/help/",
     "help-page": "/help/flow-control/",
     "help-search": "/help/?q=retry",
+    "account-sign-in": "/account/sign-in/",
+    "account-confirm": "/account/confirm/",
     "not-found": "/nothing/",
     "nothing-fits": "/executions/?service=nothing",
 }

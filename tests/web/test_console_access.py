@@ -50,6 +50,7 @@ _CHANGES = [
     "/account/sign-in/",
     "/account/confirm/",
     "/account/sign-in/app/",
+    "/account/sign-in/passkey/",
     "/sign-out/",
 ]
 

@@ -314,3 +314,44 @@ def test_keys_of_second_factors_are_encrypted_anew(ada: User, settings: Any) -> 
     now = datetime.now(UTC)
     assert second_factors.code_counts(ada, codes[0], now) is not None
     assert second_factors.code_counts(ada, code(ada), now) is not None
+
+
+# --- passkeys (tests/browser/test_passkeys.py goes the whole way) --------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("127.0.0.1", "and not for numbers"), ("testserver", "only for https"), ("localhost", "")],
+)
+def test_where_browsers_have_passkeys(host: str, said: str, ada: User, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    client = Client(headers={"Host": host})
+    password(client)
+    text = client.get("/account/sign-in/passkey/").content.decode()
+    assert said in text
+    assert ("passkey-offer" in text) is not bool(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "x",
+        "[" * 9000,
+        '{"id": "AA", "rawId": "AA", "type": "public-key", "response": {}}',
+    ],
+)
+def test_what_is_no_passkey(said: str, ada: User, settings: Any) -> None:
+    client = Client(headers={"Host": "localhost"})
+    password(client)
+    client.get("/account/sign-in/passkey/")
+    answer = client.post("/account/sign-in/passkey/", {"name": "x", "credential": said})
+    assert answer.status_code == 422
+    assert not Authenticator.objects.filter(user=ada).exists()
+    with_app(ada)
+    password(other := Client(headers={"Host": "localhost"}))
+    assert other.post("/sign-in/second-factor/", {"credential": said}).status_code == 422
+    assert not inside(other)

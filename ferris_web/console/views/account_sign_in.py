@@ -111,12 +111,12 @@ def ask_again(request: HttpRequest) -> HttpResponse:
 
 def confirm(request: HttpRequest) -> HttpResponse:
     """Asks for the password again, or for another sign-in by the provider."""
+    from ferris_web.console.views.second_factor import challenge, code_problem
+
     back = place_here(request) or reverse("console:account-sign-in")
     problem, status = "", 200
     if request.method == "POST":
-        if "code" in request.POST:
-            from ferris_web.console.views.second_factor import code_problem
-
+        if "code" in request.POST or "credential" in request.POST:
             problem, status = code_problem(request, request.user, again=True)
             if not problem:
                 return redirect(back)
@@ -128,6 +128,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
         else:
             problem, status = "That is not your password.", 422
     context = {
+        "challenge": challenge(request, request.user),
         "next": back,
         "problem": problem,
         "has_factor": second_factors.has_second_factor(request.user),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.account.stages import LoginStageController
@@ -21,6 +22,7 @@ from ferris_web.console.views.account_sign_in import ask_again, is_sure
 
 _KEY = "app_key"  # in the session, encrypted, until a code of it was seen
 WRONG = "That code does not count. It may be mistyped, over, or used before: wait for the next one."
+WRONG_PASSKEY = "That passkey is none of yours here, or its answer came too late. Try again."
 TOO_MANY = "Too many wrong codes. Wait five minutes and try again."
 
 
@@ -40,21 +42,40 @@ def ask(request: HttpRequest) -> HttpResponse:
                 return stage.exit()  # type: ignore[no-any-return]
             except SignInRefused as refused:
                 problem, status = refused.reason, refused.status
-    context = {"who": stage.login.user.get_username(), "problem": problem}
+    context = {
+        "who": stage.login.user.get_username(),
+        "problem": problem,
+        "challenge": challenge(request, stage.login.user),
+    }
     return render(request, "console/second-factor.html", context, status=status)
 
 
+def challenge(request: HttpRequest, user: User) -> dict[str, Any] | None:
+    """What the browser needs to show a passkey of this person; None where there is none, or it could not."""
+    if not second_factors.factors_of(user).filter(type=second_factors.PASSKEY).exists():
+        return None
+    from ferris_web.accounts import passkeys  # what it imports is of use here only
+
+    return None if passkeys.unusable(request) else passkeys.passkey_challenge(user)
+
+
 def code_problem(request: HttpRequest, user: User, *, again: bool = False) -> tuple[str, int]:
-    """What is wrong with the code that was sent, and the status to say it with; nothing: it counts, and that is noted
-    in the session. `again`: of somebody who is signed in already."""
+    """What is wrong with the code or the passkey that was sent, and the status to say it with; nothing: it counts, and
+    that is noted in the session. `again`: of somebody who is signed in already."""
     now = timezone.now()
+    shown = request.POST.get("credential")
     try:
-        found = second_factors.code_counts(user, request.POST.get("code", ""), now)
+        if shown is not None:
+            from ferris_web.accounts import passkeys  # what it imports is of use here only
+
+            found = passkeys.passkey_counts(user, shown, now)
+        else:
+            found = second_factors.code_counts(user, request.POST.get("code", ""), now)
     except second_factors.TooManyCodes:
         return TOO_MANY, 429
     if found is None:
         sign_in_noted(request, user.get_username(), "second-factor.refused", status=403, now=now)
-        return WRONG, 422
+        return (WRONG if shown is None else WRONG_PASSKEY), 422
     record_authentication(request, user, "mfa", id=found.pk, type=found.type, reauthenticated=again or None)
     if found.type == second_factors.RECOVERY:
         left = second_factors.recovery_codes_left(user)
