@@ -14,6 +14,7 @@ from ferris_web.catalog.repository_models import Repository as Repository
 from ferris_web.catalog.repository_models import RepositorySecret as RepositorySecret
 from ferris_web.catalog.repository_models import SyncRun as SyncRun
 from ferris_web.catalog.run_models import SavedRun as SavedRun
+from ferris_web.catalog.secret_models import SecretUse as SecretUse
 from ferris_web.catalog.subscription_models import Subscription as Subscription
 from ferris_web.catalog.value_models import ValueChange as ValueChange
 from ferris_web.catalog.webhook_models import Webhook as Webhook
@@ -316,6 +317,8 @@ class Secret(models.Model):
     synced = models.BooleanField(
         default=False, help_text="From a secrets.json; a sync may change or remove it."
     )
+    set_by = models.CharField(max_length=200, blank=True, default="", help_text="Who, or which service.")
+    set_execution = models.UUIDField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

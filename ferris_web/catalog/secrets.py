@@ -21,6 +21,7 @@ from ferris_web import wiring
 from ferris_web.catalog.models import Project, Secret, Service
 
 _Scope = Secret.Scope
+_FILE = "secrets.json"
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
 
 
@@ -36,18 +37,19 @@ def secret_set(
     project: Project | None = None,
     service: Service | None = None,
     synced: bool = False,
+    by: str = "",
+    execution: UUID | None = None,
 ) -> Secret:
     """Set a secret of the platform, of a project or of a service to any JSON value.
 
-    `synced` marks one that came from a secrets.json. ValueError when scope and owner do not fit, or when the
-    name is empty, too long or the value is no JSON value.
+    `synced` marks one that came from a secrets.json; `by` is who sets it, a person or with `execution` a service.
+    ValueError when scope and owner do not fit, or when the name is empty, too long or the value is no JSON value.
     """
     owner = _owner(scope, project, service)
     if not name or len(name) > 255 or "\0" in name:
         raise ValueError("a secret's name has 1 to 255 characters")
-    secret, _ = Secret.objects.update_or_create(
-        **owner, name=name, defaults={"ciphertext": encrypted(value), "synced": synced}
-    )
+    said = {"ciphertext": encrypted(value), "synced": synced, "set_by": by[:200], "set_execution": execution}
+    secret, _ = Secret.objects.update_or_create(**owner, name=name, defaults=said)
     return secret
 
 
@@ -69,6 +71,7 @@ class SealedSecret:
     service_id: UUID | None
     name: str
     ciphertext: str
+    id: int
 
 
 # Read at every claim.
@@ -80,7 +83,7 @@ _SEALED = Prepared(
             | Q(scope=_Scope.PLATFORM)
         )
         .order_by()
-        .values_list("scope", "project_id", "service_id", "name", "ciphertext")
+        .values_list("scope", "project_id", "service_id", "name", "ciphertext", "id")
     )
 )
 
@@ -96,6 +99,11 @@ def secrets_sealed(services: Iterable[tuple[UUID, int]]) -> list[SealedSecret]:
 
 def secrets_opened(service: UUID, project: int, found: Iterable[SealedSecret]) -> dict[str, Any]:
     """Of those found, every one that the service sees, by name, decrypted; the nearest scope wins."""
+    return {one.name: _decrypt(one) for one in secrets_nearest(service, project, found)}
+
+
+def secrets_nearest(service: UUID, project: int, found: Iterable[SealedSecret]) -> list[SealedSecret]:
+    """The same as they lie in the table."""
     seen = [
         one
         for one in found
@@ -104,7 +112,7 @@ def secrets_opened(service: UUID, project: int, found: Iterable[SealedSecret]) -
         or (one.scope == _Scope.SERVICE and one.service_id == service)
     ]
     seen.sort(key=lambda one: _FARTHEST_FIRST.index(one.scope))
-    return {one.name: _decrypt(one) for one in seen}
+    return list({one.name: one for one in seen}.values())
 
 
 def secrets_of(service: Service) -> dict[str, Any]:
@@ -115,7 +123,7 @@ def secrets_of(service: Service) -> dict[str, Any]:
 def secret_find(service: Service, name: str) -> Any:
     """The value of the nearest secret of that name, or None."""
     found = sorted(
-        _visible(service).filter(name=name), key=lambda secret: _FARTHEST_FIRST.index(secret.scope)
+        secrets_visible(service).filter(name=name), key=lambda secret: _FARTHEST_FIRST.index(secret.scope)
     )
     return _decrypt(found[-1]) if found else None
 
@@ -142,7 +150,7 @@ def secrets_sync(service: Service, wanted: Mapping[str, Any], held: Mapping[str,
         if secret is not None and not secret.synced:
             done[name] = "kept"
         elif secret is None or not _holds(secret, value):
-            secret_set(_Scope.SERVICE, name, value, service=service, synced=True)
+            secret_set(_Scope.SERVICE, name, value, service=service, synced=True, by=_FILE)
             done[name] = "added" if secret is None else "changed"
     for name, secret in held.items():
         if secret.synced and name not in wanted:
@@ -179,7 +187,8 @@ def _owner(scope: str, project: Project | None, service: Service | None) -> dict
     return {"scope": scope, "project": project, "service": service}
 
 
-def _visible(service: Service) -> QuerySet[Secret]:
+def secrets_visible(service: Service) -> QuerySet[Secret]:
+    """Every secret that the service sees, those that a nearer one hides included."""
     return Secret.objects.filter(
         Q(scope=_Scope.SERVICE, service=service)
         | Q(scope=_Scope.PROJECT, project_id=service.project_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 
 from ferris_web.api import problems
@@ -49,10 +51,11 @@ def write(request: HttpRequest, execution: Execution) -> HttpResponse:
         raise Invalid("value", "is missing; expected any JSON value but null")
     if not _own(execution, said.get("package_id")):
         return _refusal()
+    who: dict[str, Any] = {"by": execution.service.name, "execution": execution.pk}
     if context == "project":
-        secret_set(Secret.Scope.PROJECT, name, said["value"], project=execution.service.project)
+        secret_set(Secret.Scope.PROJECT, name, said["value"], project=execution.service.project, **who)
     elif context == "platform":
-        secret_set(Secret.Scope.PLATFORM, name, said["value"])
+        secret_set(Secret.Scope.PLATFORM, name, said["value"], **who)
     else:
         raise Invalid("context", 'expected "project" or "platform"')
     return answer({"name": name, "context": context})

@@ -147,6 +147,14 @@ class ServiceIn(serializers.Serializer):
     )
 
 
+class SecretUse(serializers.Serializer):
+    """A service whose executions got a secret."""
+
+    service = serializers.CharField(source="service.name")
+    at = Time(help_text="The last time, to the minute.")
+    execution = serializers.UUIDField()
+
+
 class SecretHead(serializers.Serializer):
     """A secret's name. Its value is never shown."""
 
@@ -154,6 +162,10 @@ class SecretHead(serializers.Serializer):
     scope = serializers.CharField()
     synced = serializers.BooleanField(help_text="It came from a secrets.json.")
     updated_at = Time()
+    set_by = Text(help_text="The person, `secrets.json`, or the service whose script did.")
+    set_execution = serializers.UUIDField(allow_null=True)
+    services = serializers.IntegerField(help_text="How many services have used it.")
+    used_by = SecretUse(many=True, help_text="The latest 20 of them, the last use in front.")
 
 
 class SecretValue(serializers.Serializer):

@@ -12,11 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ferris_web.api.incoming import body_of
+from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.pagination import ByName
 from ferris_web.api.serializers import catalog as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Secret
+from ferris_web.catalog.secret_uses import with_uses
 from ferris_web.catalog.secrets import secret_delete, secret_set
 
 
@@ -41,7 +42,7 @@ class SecretList(ListAPIView):
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
         owner = _owner(self.scope, self.kwargs.get("name"))
-        return Secret.objects.filter(scope=self.scope, **owner).defer("ciphertext")
+        return with_uses(Secret.objects.filter(scope=self.scope, **owner).defer("ciphertext"))
 
 
 class SecretDetail(APIView):
@@ -54,7 +55,7 @@ class SecretDetail(APIView):
         value = body_of(request, shapes.SecretValue)["value"]
         owner = _owner(self.scope, name)
         try:
-            secret_set(self.scope, secret, value, **owner)
+            secret_set(self.scope, secret, value, **owner, by=actor_of(request).get_username())
         except ValueError as error:
             raise ValidationError({"name": str(error)}) from None
         return Response(status=204)

@@ -14,6 +14,7 @@ from ferris.errors import Conflict, FerrisError
 from ferris_web.catalog import repositories, sync_queue
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project, Secret, Service
+from ferris_web.catalog.secret_uses import with_uses
 from ferris_web.console import synced
 from ferris_web.executions.visibility import scoped
 
@@ -70,7 +71,7 @@ def project(request: HttpRequest, name: str) -> HttpResponse:
         "runs": runs,
         "run": shown,
         "result": synced.rows(shown.result) if shown else [],
-        "secrets": Secret.objects.filter(scope="project", project=found).defer("ciphertext"),
+        "secrets": with_uses(Secret.objects.filter(scope="project", project=found).defer("ciphertext")),
     }
     return render(request, "console/project.html", context)
 

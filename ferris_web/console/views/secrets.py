@@ -60,7 +60,7 @@ def _change(request: HttpRequest, scope: str, owner: dict[str, Service | Project
         messages.error(request, f"Secret {secret} was not set: the value is no JSON. Nothing was changed.")
         return
     try:
-        secrets.secret_set(scope, secret, value, **owner)  # type: ignore[arg-type]
+        secrets.secret_set(scope, secret, value, **owner, by=request.user.get_username())  # type: ignore[arg-type]
     except ValueError as error:
         messages.error(request, f"The secret was not set: {error}.")
         return

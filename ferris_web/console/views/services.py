@@ -21,6 +21,8 @@ from ferris_web.accounts.permissions import reach
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.differences import versions_compared
 from ferris_web.catalog.models import OutputEvent, Schedule, Secret, Service, ServiceVersion, Trigger
+from ferris_web.catalog.secret_uses import with_uses
+from ferris_web.catalog.secrets import secrets_visible
 from ferris_web.console import charts, filterbar, presentation
 from ferris_web.console.paging import page
 from ferris_web.console.views import lists
@@ -216,12 +218,7 @@ def settings(request: HttpRequest, name: str) -> HttpResponse:
 def visible_secrets(service: Service) -> list[tuple[Secret, bool]]:
     """The secrets a service could see, nearest scope first, with whether a nearer one hides it. Never a value."""
     order = {"service": 0, "project": 1, "platform": 2}
-    rows = Secret.objects.defer("ciphertext")
-    found = [
-        *rows.filter(scope="service", service=service),
-        *rows.filter(scope="project", project_id=service.project_id),
-        *rows.filter(scope="platform"),
-    ]
+    found = with_uses(secrets_visible(service).defer("ciphertext"), service)
     seen: set[str] = set()
     out = []
     for secret in sorted(found, key=lambda s: order[s.scope]):

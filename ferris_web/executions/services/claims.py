@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog import connections, secrets, subscriptions
 from ferris_web.catalog.changes import notify
+from ferris_web.catalog.secret_uses import uses_note
 from ferris_web.catalog.secrets import SealedSecret
 from ferris_web.executions.auditing import secrets_used
 from ferris_web.executions.gathered import events_handed
@@ -120,6 +121,7 @@ def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list
             for pk in wanted
         ]
         projects = {row.project: row.project_id for row in claimed.values()}
+        uses_note(_uses(claimed.values(), sealed), now)
         secrets_used((order for order in answers if not isinstance(order, str)), projects, worker, now)
         return answers
     except (BackendError, OperationalError, InterfaceError):
@@ -249,6 +251,12 @@ def _continues(row: _Claimed) -> dict[str, Any] | None:
     if problem:
         raise Impossible(problem)
     return wanted.to_json()
+
+
+def _uses(rows: Iterable[_Claimed], sealed: Sequence[SealedSecret]) -> Iterator[tuple[int, UUID, UUID]]:
+    for row in rows if sealed else ():
+        for one in secrets.secrets_nearest(row.service_id, row.project_id, sealed):
+            yield one.id, row.service_id, row.id
 
 
 def _sql(row: _Claimed) -> dict[str, Any]:
