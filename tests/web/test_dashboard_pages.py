@@ -26,10 +26,16 @@ NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 @pytest.fixture(autouse=True)
 def fresh(backends: Any) -> None:
+    """The hour is the test's own: the run may have begun in an earlier one."""
+    global NOW
+    NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     cache.clear()
 
 
-def ran(kind: str, count: int, status: str = "completed", seconds: float = 4, at: datetime = NOW) -> None:
+def ran(
+    kind: str, count: int, status: str = "completed", seconds: float = 4, at: datetime | None = None
+) -> None:
+    at = at or NOW
     bells = dispatch(*(event(kind) for _ in range(count)), now=at)
     for bell in bells:
         execution_claim(bell.execution_id, "w", at + timedelta(seconds=1))

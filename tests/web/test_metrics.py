@@ -28,6 +28,9 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def execution() -> Execution:
+    """The moment is the test's own: the run may have begun on another day."""
+    global NOW
+    NOW = datetime.now(UTC)
     service("shop", "a.happened", project="mine")
     (bell,) = dispatch(event())
     return Execution.objects.get(pk=bell.execution_id)
@@ -44,12 +47,19 @@ class Sent:
         self.data.append(data)
 
 
-def recorded(row: Execution, name: str, value: float, at: datetime = NOW, **labels: str) -> events.Event:
+def recorded(
+    row: Execution, name: str, value: float, at: datetime | None = None, **labels: str
+) -> events.Event:
     """The event that the executor makes of what the helper library sends."""
     sent = Sent()
     sdk.Metrics(sent).put(name, value, unit="EUR", labels=labels)  # type: ignore[arg-type]
     return events.new(
-        metric_points.TYPE, "shop", sent.data[0], now=at, correlation_id=row.flow_id, causation_id=str(row.pk)
+        metric_points.TYPE,
+        "shop",
+        sent.data[0],
+        now=at or NOW,
+        correlation_id=row.flow_id,
+        causation_id=str(row.pk),
     )
 
 
