@@ -56,10 +56,15 @@
     function indent(back) {
       const { selectionStart: from, selectionEnd: to, value } = area;
       if (from === to && !back) { put(step, from, to); number(); return; }
-      const start = value.lastIndexOf("\n", from - 1) + 1;
-      const before = value.slice(start, to);
+      const start = value.lastIndexOf("\n", from - 1) + 1, line = value.indexOf("\n", to);
+      const end = from < to ? to : line < 0 ? value.length : line;
+      const before = value.slice(start, end);
       const after = before.split("\n").map((line) => back ? line.replace(/^(\t| {1,4})/, (found) => found.slice(Math.min(step.length, found.length))) : line && step + line).join("\n");
-      if (after !== before) { put(after, start, to); area.setSelectionRange(start, start + after.length); }
+      if (after !== before) {
+        put(after, start, end);
+        const caret = Math.max(start, from - before.length + after.length);
+        if (from < to) area.setSelectionRange(start, start + after.length); else area.setSelectionRange(caret, caret);
+      }
       number();
     }
     function go(line) {
@@ -97,8 +102,12 @@
       const item = event.target.closest("li");
       if (!dragged || !item) return;
       event.preventDefault();
-      const box = item.getBoundingClientRect();
-      if (item !== dragged) event.clientY < box.top + box.height / 2 ? item.before(dragged) : item.after(dragged);
+      if (item === dragged) return;
+      // It takes the other's place once the pointer is a third into that, from whichever side it comes.
+      const box = item.getBoundingClientRect(), third = box.height / 3;
+      const down = dragged.compareDocumentPosition(item) & Node.DOCUMENT_POSITION_FOLLOWING;
+      if (down && event.clientY > box.top + third) item.after(dragged);
+      if (!down && event.clientY < box.bottom - third) item.before(dragged);
     });
     list.addEventListener("drop", (event) => { if (dragged) event.preventDefault(); });
     list.addEventListener("dragend", () => { dragged.classList.remove("dragged"); told(dragged); dragged = null; });

@@ -1,0 +1,72 @@
+"""A service made and edited in a browser: keys of the editor, the order by buttons and by drag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.browser.servers import Server
+
+
+def test_a_service_is_made_and_edited(console: Server, viewer_of: Callable[..., Any]) -> None:
+    page = viewer_of(console).page
+    page.goto("/services/-/new/")
+    page.get_by_label("Project").fill("by_hand")
+    page.get_by_label("Name").fill("typed_here")
+    page.get_by_role("button", name="Make it").click()
+    page.wait_for_url("**/services/typed_here/edit/")
+
+    page.goto("/services/typed_here/edit/?new=1")
+    page.get_by_label("Path").fill("two.py")
+    area = page.get_by_label("Content")
+    area.click()
+    page.keyboard.type("if True:\n")
+    page.keyboard.press("Tab")
+    page.keyboard.type("print(2)\n")
+    assert area.input_value() == "if True:\n    print(2)\n"
+    assert page.locator(".gutter").inner_text().split() == ["1", "2", "3"]
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+Tab")
+    assert area.input_value() == "if True:\nprint(2)\n"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "message", "the text is left by keys"
+    area.fill("print(2)\n")
+    page.keyboard.press("Control+s")
+    page.wait_for_url("**/edit/?path=two.py")
+    assert "Saved as v2" in page.get_by_role("status").first.inner_text()
+
+    page.get_by_role("link", name="manifest.json").click()
+    page.get_by_label("Content").fill('{\n  "entrypoint": "run.py",\n  "priority": 99\n}')
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="manifest.json, line 3").click()
+    chosen = "(() => { const a = document.activeElement; return a.value.slice(a.selectionStart, a.selectionEnd); })()"
+    assert page.evaluate(chosen) == '  "priority": 99'
+
+
+def test_scripts_are_ordered(console: Server, viewer_of: Callable[..., Any]) -> None:
+    page = viewer_of(console).page
+    page.goto("/services/-/new/")
+    page.get_by_label("Project").fill("by_hand")
+    page.get_by_label("Name").fill("ordered_here")
+    page.get_by_role("button", name="Make it").click()
+    page.goto("/services/ordered_here/edit/?new=1")
+    page.get_by_label("Path").fill("two.py")
+    page.get_by_label("Content").fill("print(2)\n")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/edit/?path=two.py")
+
+    page.goto("/services/ordered_here/edit/order/")
+    page.get_by_role("button", name="Add two.py").click()
+    names = page.locator("ol.order .mono")
+    assert names.all_inner_texts() == ["run.py", "two.py"]
+    page.get_by_role("button", name="Up two.py").focus()
+    page.keyboard.press("Enter")
+    assert names.all_inner_texts() == ["two.py", "run.py"]
+    assert page.evaluate("document.activeElement.value") == "up:two.py", "it kept the focus"
+    page.locator("ol.order li").nth(0).drag_to(page.locator("ol.order li").nth(1))
+    assert names.all_inner_texts() == ["run.py", "two.py"]
+    page.get_by_role("button", name="Save the order").click()
+    page.wait_for_load_state()
+    assert "Saved as v3" in page.get_by_role("status").first.inner_text()
+    assert names.all_inner_texts() == ["run.py", "two.py"]
