@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from ferris.ports import EventLog, OpsStore
 from ferris_web.accounts.repeats import repeats_prune
+from ferris_web.accounts.services import sessions_prune
 from ferris_web.catalog.secret_texts import hides
 from ferris_web.catalog.value_history import changes_prune, values_look
 from ferris_web.executions.services import artifacts_prune, log_archives_prune
@@ -41,6 +42,7 @@ class Housekeeper(Role):
         now = datetime.now(UTC)
         self._log.prune(now)
         repeats_prune(now)
+        sessions_prune(now)
         self._store.prune(now - timedelta(days=self._days))
         artifacts_prune(now - timedelta(days=self._days))
         log_archives_prune(now - timedelta(days=self._days))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from ferris.errors import Conflict, NotFound
@@ -187,3 +187,11 @@ def session_end(user: User, number: int) -> None:
     with transaction.atomic():
         Session.objects.filter(session_key=found.session_key).delete()
         found.delete()
+
+
+def sessions_prune(now: datetime) -> int:
+    """Forget sessions that are over, those of sign-ins that were begun and left among them; how many there were."""
+    gone, _ = Session.objects.filter(expire_date__lt=now).delete()
+    known = Session.objects.filter(session_key=OuterRef("session_key"))
+    BrowserSession.objects.exclude(Exists(known)).delete()
+    return gone

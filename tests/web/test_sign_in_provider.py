@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ from django.test import Client, override_settings
 
 from ferris_web import wiring
 from ferris_web.accounts.models import AuditEntry, BrowserSession, Membership, User
+from ferris_web.accounts.services import sessions_prune
 from tests.web.identity_provider import IdentityProvider, ended, started
 
 pytestmark = pytest.mark.django_db
@@ -401,6 +403,19 @@ def test_odd_people(subject: str, acme: IdentityProvider, client: Client) -> Non
     assert bool(who(client)) == User.objects.filter(username="odd").exists()
 
 
+def test_sessions_that_are_over_are_forgotten(acme: IdentityProvider, client: Client) -> None:
+    acme.person("27", preferred_username="pia")
+    acme.sign_in(client, "27")
+    Client().get("/sign-in/provider/")  # begun, and left
+    over = Client()
+    acme.sign_in(over, "27")
+    now = datetime.now(UTC)
+    Session.objects.exclude(pk=client.session.session_key).update(expire_date=now - timedelta(seconds=1))
+    assert sessions_prune(now) == 2
+    assert [row.session_key for row in BrowserSession.objects.all()] == [client.session.session_key]
+    assert who(client) == "pia"
+
+
 def test_beginning_is_limited(
     acme: IdentityProvider, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,8 +430,6 @@ def test_beginning_is_limited(
 
 @pytest.mark.parametrize("issuer", ["http://localhost:9", "{}/elsewhere", "{}/#"])
 def test_a_wrong_issuer(issuer: str, acme: IdentityProvider, client: Client) -> None:
-    from datetime import UTC, datetime
-
     from ferris_web.executions.checkup import checkup
 
     with setup(acme, issuer=issuer.format(acme.issuer)):
