@@ -35,6 +35,9 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("executions", "failures", "flows", "gatherings", "services", "promises"), ANYONE),
     **dict.fromkeys(("projects", "schedules", "dead-letters", "dead-letter-groups"), ANYONE),
     **dict.fromkeys(
+        ("saved-views", "saved-view"), Need("anyone", write=_VIEW)
+    ),  # one's own, and what one sees
+    **dict.fromkeys(
         ("search", "search-counts", "search-file", "search-record"), ANYONE
     ),  # the query is limited
     "replays": Need("anyone", write=_RUN),

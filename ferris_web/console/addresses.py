@@ -12,6 +12,7 @@ from urllib.parse import quote
 from django.urls import reverse
 
 from ferris_web.catalog.models import ValueChange
+from ferris_web.executions.models import SavedView
 
 _PLAIN = re.compile(r"(?!\.+$)[A-Za-z0-9_.:@+~ -]{1,200}", re.ASCII)
 
@@ -41,3 +42,8 @@ def service(name: object) -> str:
 def value(row: ValueChange) -> str:
     """The editor of the value that a change is of."""
     return reverse(f"console:service-{row.kind}", args=[row.service.name])
+
+
+def saved_view(row: SavedView) -> str:
+    """The list, or the search, with the filters of a view."""
+    return f"{reverse(f'console:{row.listing}')}?{row.query or 'all=1'}"

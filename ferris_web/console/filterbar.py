@@ -12,7 +12,7 @@ from django.http import HttpRequest, QueryDict
 from ferris_web.console.filters import PERIODS, Choice
 from ferris_web.executions.listings import Asked, Field, Filters
 
-_MINE = frozenset(("cursor", "page", "format", "action"))
+_MINE = frozenset(("cursor", "page", "format", "action", "all"))
 """What an address says beside its filters."""
 
 

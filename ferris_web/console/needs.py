@@ -43,6 +43,7 @@ NEEDS: Final[Mapping[str, Need]] = {
         ANYONE,
     ),
     **dict.fromkeys(("bulk-jobs", "bulk-job"), ANYONE),  # one's own
+    **dict.fromkeys(("saved-views", "saved-view"), Need("anyone", write=_VIEW)),  # those that one sees
     "list-bulk": Need("member", _RUN, _RUN),  # of what one may do that with
     "bulk-stop": Need("member", write=_RUN),
     "service": _of("service", "name"),

@@ -13,9 +13,10 @@ from django.urls import reverse
 from ferris.events import flow_of
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Service
-from ferris_web.console import manual
+from ferris_web.console import addresses, manual
 from ferris_web.console.needs import opens
 from ferris_web.executions.models import Event, Execution, Flow
+from ferris_web.executions.services.saved_views import VIEWED, view_list
 from ferris_web.executions.visibility import scoped, visible_projects
 
 _EACH = 6  # of each kind at most
@@ -113,6 +114,8 @@ def _by_name(user: Any, query: str) -> Iterator[Entry]:
         )
     for project in visible_projects(user).filter(name__icontains=query).order_by("name")[:_EACH]:
         yield Entry(project.name, "project", "", reverse("console:project", args=[project.name]))
+    for view in view_list(user).filter(name__icontains=query)[:_EACH]:
+        yield Entry(view.name, "view", VIEWED[view.listing].title, addresses.saved_view(view))
     for kind in catalog.event_type_list(query=query).order_by("name")[:_EACH]:
         yield Entry(
             kind.name,

@@ -51,6 +51,7 @@ PAGES = {
     "dead-letters": "/dead-letters/",
     "failures": "/failures/?since=7d",
     "search": "/search/?q=report*&since=7d",
+    "views": "/views/executions/?status=failed",
     "backtest": "/backtest/?service=quakes_alert",
     "why-not": "/services/quakes_alert/why/",
     "buckets": "/objects/",

@@ -53,6 +53,7 @@ from ferris_web.executions.models import (
     Artifact,
     BulkJob,
     DeadLetter,
+    DefaultView,
     Delivery,
     DeliveryAttempt,
     Event,
@@ -71,6 +72,7 @@ from ferris_web.executions.models import (
     Promise,
     Replay,
     Rollup,
+    SavedView,
     Step,
 )
 
@@ -93,6 +95,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Secret, Connection, Connection.projects.through, Schedule, Revision),
     *(SavedRun, ValueChange, SecretUse, Webhook, WebhookDelivery, Subscription, NotificationRule),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay, BulkJob),
+    *(SavedView, DefaultView),
     *(Gathering, GatheredEvent, Rollup, MetricSeries, MetricPoint, MetricRollup),
     *(PromiseRule, Promise),
     *(Delivery, DeliveryAttempt, Notice, Notification),
