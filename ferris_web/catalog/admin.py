@@ -18,6 +18,7 @@ from ferris_web.catalog import admin_notifications as admin_notifications  # reg
 from ferris_web.catalog import admin_repository_secrets as admin_repository_secrets  # registers its own
 from ferris_web.catalog import admin_runs as admin_runs  # registers its own
 from ferris_web.catalog import admin_subscriptions as admin_subscriptions  # registers its own
+from ferris_web.catalog import admin_values as admin_values  # likewise
 from ferris_web.catalog import admin_webhooks as admin_webhooks  # registers its own
 from ferris_web.catalog import services
 from ferris_web.catalog.connections import connection_try, seal

@@ -27,7 +27,7 @@ from ferris_web.console import presentation, reference
 from ferris_web.console.picture_names import picture_name
 
 _DOCS = ROOT / "docs"
-# Pages that lie elsewhere in the repository, and the one that is made from the commands themselves.
+# Pages that lie elsewhere in the repository, and the one that goes on with what the commands say themselves.
 _ELSEWHERE = {"compose": ROOT / "compose" / "README.md"}
 _COMMANDS = "commands"
 _SUFFIXES = {"python": "py", "bash": "sh"}
@@ -155,7 +155,7 @@ def _excerpt(text: str, words: list[str]) -> SafeString:
 
 @cache
 def _sources() -> dict[str, Path]:
-    """The file behind each page; behind that of the commands, the folder they would lie in."""
+    """The file behind each page."""
     pages = {
         path.relative_to(_DOCS).with_suffix("").as_posix(): path
         for path in sorted(_DOCS.rglob("*.md"))
@@ -164,11 +164,12 @@ def _sources() -> dict[str, Path]:
     elsewhere = {
         name: path for name, path in _ELSEWHERE.items() if path.exists()
     }  # an image has no compose/README
-    return {"": _DOCS / "README.md", **pages, **elsewhere, _COMMANDS: _DOCS / "commands.md"}
+    return {"": _DOCS / "README.md", **pages, **elsewhere}
 
 
 def _text(name: str) -> str:
-    return reference.commands() if name == _COMMANDS else _sources()[name].read_text()
+    text = _sources()[name].read_text()
+    return text + reference.commands() if name == _COMMANDS else text
 
 
 @cache

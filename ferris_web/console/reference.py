@@ -26,9 +26,9 @@ _GENERAL = frozenset(
 
 
 def commands() -> str:
-    """Markdown: every command of the platform with what it does and its arguments."""
+    """Markdown: every command of the platform with what it does and its arguments; a section of a page."""
     lines = [
-        "# Commands of manage.py\n",
+        "\n## Every command of manage.py\n",
         "Made from the commands themselves; `manage.py NAME --help` says the same in a terminal. They act on the "
         "platform of `FERRIS_HOME` and the other [settings](settings.md).\n",
     ]

@@ -40,7 +40,7 @@ def test_a_page_and_its_links(name: str, person: Client) -> None:
 def test_every_command_is_explained() -> None:
     ours = {name for name, app in get_commands().items() if str(app).startswith(("ferris_web.", "embedded"))}
     assert {"sync", "emit", "doctor", "ferris"} <= ours
-    assert ours == {anchor for anchor, _ in manual.page("commands").headings}
+    assert ours <= {anchor for anchor, _ in manual.page("commands").headings}
     assert "`--wait`" not in manual.page("commands").html, "Markdown was read"
     assert "--wait" in manual.page("commands").html
 

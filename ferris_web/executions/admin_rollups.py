@@ -1,0 +1,24 @@
+"""Administration of what dashboards are made of."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from ferris_web.accounts.admin_records import RecordAdmin, linked
+from ferris_web.executions.models import Rollup
+
+
+@admin.register(Rollup)
+class RollupAdmin(RecordAdmin):
+    """Sums of hours and days."""
+
+    list_display = (
+        "start", "span", "its_project", "its_service", "status", "trigger_type", "lane", "count",
+    )  # fmt: skip
+    list_filter = ("span", "status", "trigger_type", "lane")
+    list_select_related = ("project", "service")
+    search_fields = ("service__name",)
+    exclude = ("project", "service")
+    readonly_fields = ("its_project", "its_service")
+    its_project = linked("project")
+    its_service = linked("service")
