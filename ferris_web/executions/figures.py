@@ -5,12 +5,14 @@ Only executions that have not ended yet are counted as they are asked for; every
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.core.cache import cache
 from django.db.models import F, FloatField, Max, Q, QuerySet, Sum
 from django.db.models.functions import Cast
 
@@ -21,6 +23,7 @@ from ferris_web.executions.buckets import buckets
 from ferris_web.executions.models import OPEN, Execution, Rollup
 from ferris_web.executions.visibility import Projects, within
 
+_RANKS_SECONDS: Final = {"24h": 5, "7d": 30, "30d": 120, "90d": 300}
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -215,6 +218,26 @@ class ServiceFigures:
     failed: int
     average_ms: float | None
     most_ms: int
+
+
+def service_ranks_kept(
+    period: Period,
+    now: datetime,
+    most: int,
+    *,
+    projects: Projects | None = None,
+    project: Project | None = None,
+) -> tuple[list[ServiceFigures], list[ServiceFigures]]:
+    """The same as `service_ranks`, some seconds to minutes old, the older the longer the period: it is a sum over all
+    services and need not follow every execution."""
+    whose = "all" if projects is None else ":".join(map(str, sorted(projects)))
+    key = hashlib.sha256(f"{period.name} {most} {project and project.pk} {whose}".encode()).hexdigest()
+    found: tuple[list[ServiceFigures], list[ServiceFigures]] = cache.get_or_set(
+        f"service-ranks:{key}",
+        lambda: service_ranks(period, now, most, projects=projects, project=project),
+        _RANKS_SECONDS[period.name],
+    )
+    return found
 
 
 def service_ranks(

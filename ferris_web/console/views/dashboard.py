@@ -5,11 +5,9 @@ What has ended was added up in the background; a view reads sums.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -22,13 +20,11 @@ from ferris_web.catalog.models import Project, Service
 from ferris_web.console import dashboards
 from ferris_web.console.needs import opens
 from ferris_web.executions import crews, overview, promised
-from ferris_web.executions.figures import FIRST, PERIODS, Period, figures, service_ranks
+from ferris_web.executions.figures import FIRST, PERIODS, figures, service_ranks_kept
 from ferris_web.executions.visibility import Projects, within
 
 _ROWS = 6
 _RANKED = 8
-# Which services rank first is a sum over all of them; it need not follow every execution.
-_RANKS_SECONDS = {"24h": 5, "7d": 30, "30d": 120, "90d": 300}
 
 
 def dashboard(request: HttpRequest) -> HttpResponse:
@@ -46,6 +42,7 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
     now = timezone.now()
     period = PERIODS.get(request.GET.get("range", ""), PERIODS[FIRST])
     found = figures(period, now, projects=projects, project=project)
+    ranks = service_ranks_kept(period, now, _RANKED, projects=projects, project=project)
     opened = overview.open_counts(projects)
     links = dashboards.Links(project.name if project else "")
     services = within(Service.objects.filter(vanished_at=None), projects).count()
@@ -63,7 +60,7 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
         "completed_url": links(found.since, status="completed"),
         "failed_url": links(found.since, status="failed"),
         "plots": dashboards.plots(found, links),
-        "ranks": dashboards.ranks(*_ranks(period, now, projects, project), found, links),
+        "ranks": dashboards.ranks(*ranks, found, links),
         "failures": overview.failures_last(_ROWS, projects),
         "latest": overview.latest(_ROWS, projects),
         "running": overview.running_now(_ROWS, projects),
@@ -80,15 +77,6 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
 
 def _tables(request: HttpRequest) -> bool:
     return request.GET.get("view") == "tables"
-
-
-def _ranks(period: Period, now: datetime, projects: Projects | None, project: Project | None) -> Any:
-    whose = "" if projects is None else ":".join(map(str, sorted(projects)))
-    return cache.get_or_set(
-        f"console:ranks:{period.name}:{hashlib.sha256(whose.encode()).hexdigest()}",
-        lambda: service_ranks(period, now, _RANKED, projects=projects, project=project),
-        _RANKS_SECONDS[period.name],
-    )
 
 
 def _crew(request: HttpRequest, now: datetime, projects: Projects | None) -> dict[str, Any]:
