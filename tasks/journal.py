@@ -74,8 +74,8 @@ class Journal:
             subject=order.execution_id,
             correlation_id=order.flow_id,
         )
-        urgent = kind not in (lifecycle.STARTED, lifecycle.PROGRESS)
-        self._reporter.add(LIFECYCLE, Record(events.encode(event), key=order.execution_id), urgent=urgent)
+        # Where a report must be durable, a flush follows: it goes with what comes before that.
+        self._reporter.add(LIFECYCLE, Record(events.encode(event), key=order.execution_id), urgent=False)
 
     def progress(self, done: float, total: float | None, message: str) -> None:
         """How far a script is."""

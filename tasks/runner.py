@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -88,11 +88,18 @@ class Process(Protocol):
         ...
 
 
+def nothing() -> None:
+    """There is nothing to do meanwhile."""
+
+
 class Runner(Protocol):
     """Starts processes. Called from any thread."""
 
-    def start(self, command: Command) -> Process:
-        """Start it behind its gate. OSError when the system cannot (no such interpreter, too many processes)."""
+    def start(self, command: Command, meanwhile: Callable[[], None] = nothing) -> Process:
+        """Start it behind its gate. OSError when the system cannot (no such interpreter, too many processes).
+
+        `meanwhile` is called while it comes up: it should not mind to be called again, when another start is tried.
+        """
         ...
 
     def prepare(self, python: str, environment: Mapping[str, str]) -> None:
@@ -113,7 +120,7 @@ class ColdRunner:
     def close(self) -> None:
         """Nothing is kept."""
 
-    def start(self, command: Command) -> Process:
+    def start(self, command: Command, meanwhile: Callable[[], None] = nothing) -> Process:
         """Start the interpreter; it comes up while it waits at the gate."""
         handles: list[int] = []
         try:
@@ -134,6 +141,11 @@ class ColdRunner:
         for handle in passed:
             os.close(handle)
         process.said = said
+        try:
+            meanwhile()
+        except BaseException:
+            process.close()
+            raise
         return process
 
 

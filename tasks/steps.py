@@ -133,12 +133,11 @@ class Steps:
         # The process comes up while this becomes durable: only then is its gate opened.
         said = _isolation(self._executor, self._order, command)
         self._journal.report(lifecycle.STEP_STARTED, step=index, script=script, isolation=said)
-        process = self._executor.runner.start(command)
+        process = self._executor.runner.start(command, self._executor.reporter.flush)
         relay.script = process.pid
         grace = self._settings.cancel_grace_seconds
         masker = self._journal.masker
         with Watch(process, self._loop, self._lease, masker, self._say, grace, relay.adopt) as watch:
-            self._executor.reporter.flush()
             self._lease.go_on()
             watch.release()
             self._started()

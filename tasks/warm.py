@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from tasks.runner import (
     Usage,
     boot_environment,
     file_in_memory,
+    nothing,
     pipe,
     plan_line,
     said_pair,
@@ -67,15 +68,15 @@ class WarmRunner:
         self._told: set[str] = set()
         self._closed = False
 
-    def start(self, command: Command) -> Process:
+    def start(self, command: Command, meanwhile: Callable[[], None] = nothing) -> Process:
         """See Runner."""
         server = self._server(_key(command.python, command.sdk_last, command.environment), IDLE)
         if server is not None and server.suits(command):
             try:
-                return server.start(command)
+                return server.start(command, meanwhile)
             except OSError as error:
                 self._drop(server, f"its fork server failed ({error or type(error).__name__})")
-        return self._cold.start(command)
+        return self._cold.start(command, meanwhile)
 
     def prepare(self, python: str, environment: Mapping[str, str]) -> None:
         """Begin to bring up a server that stays."""
@@ -257,7 +258,7 @@ class _Server:
             return False
         return not any(name.partition(".")[0] in self._modules for name in beside)
 
-    def start(self, command: Command) -> WarmProcess:
+    def start(self, command: Command, meanwhile: Callable[[], None] = nothing) -> WarmProcess:
         """Have a child forked for the command. OSError when that failed; no user code runs then."""
         self.forks += 1
         ours: list[int] = []
@@ -281,6 +282,7 @@ class _Server:
                 for handle in theirs:
                     os.close(handle)
                 their_report.close()
+            meanwhile()
             answer, handles, _, _ = socket.recv_fds(report, 64, 1, socket.MSG_CMSG_CLOEXEC)
             if not handles:
                 if answer:

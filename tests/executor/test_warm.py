@@ -19,7 +19,7 @@ import pytest
 from tasks import runner as runners
 from tasks import warm
 from tasks.command import inherited
-from tasks.runner import ColdProcess, Command, Process
+from tasks.runner import ColdProcess, ColdRunner, Command, Process
 from tasks.warm import WarmProcess, WarmRunner
 from tests.executor.control_server import lives, platform
 from tests.executor.test_parity import built, outcome, the_end, wait_until_gone, wait_until_warm
@@ -164,6 +164,36 @@ def test_a_file_with_a_modules_name_is_imported_in_its_place(
     process = runner.start(wanted)
     assert isinstance(process, ColdProcess)
     assert outcome(process)[0] == b"mine\n"
+
+
+def test_something_else_is_done_while_a_script_comes_up(
+    runner: WarmRunner, python: str, tmp_path: Path
+) -> None:
+    wanted = command(python, tmp_path / "a", "print('ran', flush=True)")
+    done: list[str] = []
+    cold = ColdRunner().start(wanted, lambda: done.append("cold"))
+    wait_until_warm(runner, wanted)
+    warm = runner.start(wanted, lambda: done.append("warm"))
+    assert isinstance(warm, WarmProcess)
+    assert done == ["cold", "warm"]
+    assert not select.select([cold.stdout, warm.stdout], [], [], 0.1)[0]
+    assert [outcome(process)[0] for process in (cold, warm)] == [b"ran\n", b"ran\n"]
+
+
+def test_what_cannot_be_done_meanwhile_leaves_no_process(
+    runner: WarmRunner, python: str, tmp_path: Path
+) -> None:
+    wanted = command(python, tmp_path / "a", f"open({str(tmp_path / 'ran')!r}, 'w')")
+    wait_until_warm(runner, wanted)
+
+    def fails() -> None:
+        raise RuntimeError("x")
+
+    for way in (ColdRunner(), runner):
+        with pytest.raises(RuntimeError):
+            way.start(wanted, fails)
+    assert outcome(runner.start(command(python, tmp_path / "b", "print(1)"))) == (b"1\n", b"", 0)
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("length", [100, 250])

@@ -91,6 +91,38 @@ def test_what_comes_while_it_writes_goes_in_one_batch() -> None:
     mine.close()
 
 
+def test_who_waits_writes_for_all_who_wait() -> None:
+    log = Log()
+    mine = reporter(log)
+    writers: list[str] = []
+    inner = log.append
+
+    def append(topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
+        writers.append(threading.current_thread().name)
+        return inner(topic, records)
+
+    log.append = append  # type: ignore[method-assign]
+    log.gate.clear()
+
+    def report(name: bytes) -> None:
+        mine.add(LIFECYCLE, Record(name), urgent=False)
+        mine.flush()
+
+    slots = [threading.Thread(target=report, args=(b"%d" % n,), name=f"slot {n}") for n in range(3)]
+    slots[0].start()
+    assert log.entered.wait(5)
+    for slot in slots[1:]:
+        slot.start()
+    while mine.waiting < 3:
+        time.sleep(0.001)
+    log.gate.set()
+    for slot in slots:
+        slot.join()
+    assert [sorted(values) for _, values in log.appended] == [[b"0"], [b"1", b"2"]]
+    assert writers[0] in ("slot 0", "reporter")
+    mine.close()
+
+
 def test_a_log_that_is_away_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     log = Log()
     log.away = True
