@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from django.test import Client
 
+from embedded.process import die_with_parent
 from ferris.identity import Provider
 
 
@@ -60,6 +62,7 @@ def started() -> tuple[IdentityProvider, subprocess.Popen[bytes]]:
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
+        preexec_fn=partial(die_with_parent, os.getpid()),  # also when the tests are killed
     )
     provider = IdentityProvider(f"http://localhost:{port}")
     deadline = time.monotonic() + 60
