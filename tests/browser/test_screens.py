@@ -50,7 +50,7 @@ PAGES = {
     "backends": "/backends/",
     "dead-letters": "/dead-letters/",
     "failures": "/failures/?since=7d",
-    "search": "/search/?q=report*&since=7d",
+    "search": "/search/?since=7d",
     "views": "/views/executions/?status=failed",
     "backtest": "/backtest/?service=quakes_alert",
     "why-not": "/services/quakes_alert/why/",
@@ -101,6 +101,7 @@ BEHIND = {
         "#results tbody th a",
         "#artifacts a >> text=chart.svg",
     ),
+    "record": ("/search/?since=7d", "#results tbody th a"),
     "gathering": ("/gatherings/", "#results tbody th a"),
     "delivery": ("/subscriptions/partner/", "#deliveries tbody th a"),
     "replay": ("/replays/", "#results tbody th a"),
@@ -337,3 +338,12 @@ def test_the_api_is_shown_and_can_be_tried(
     assert "quakes" in operation.locator(".live-responses-table").inner_text()
     if pictures:
         page.screenshot(path=str(pictures / "api-docs.png"))
+
+
+def test_a_field_of_the_search_opens_with_its_values(console: Server, viewer_of: Callable[..., Any]) -> None:
+    page = viewer_of(console, color_scheme="light").page
+    page.goto("/search/?since=7d")
+    page.locator(".fields summary", has_text="level").click()
+    page.locator(".fields .values a", has_text="error").first.click()
+    page.wait_for_url("**/search/?*level*")
+    assert page.locator("svg.histogram").count() == 1
