@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -45,6 +46,7 @@ PERIODS: Final = (
     ("3650d", "any time"),
 )
 _LINE_FIELDS: Final = ("level", "service", "step", "stream", "attempt", "execution", "flow")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_FIELDS = 40
 _WIDEST = 300  # characters of a record in the list
 
@@ -170,7 +172,7 @@ def record(request: HttpRequest) -> HttpResponse:
 
 def _row(kind: str, record: Mapping[str, Any]) -> Row:
     if kind == "logs":
-        title, text = record["step"] or record["stream"], record["message"]
+        title, text = record["step"] or record["stream"], _COLOURS.sub("", record["message"])
     else:
         title = str(record.get("type") or "")
         skipped = {*COLUMNS, "time", "id", "specversion", "datacontenttype"}
