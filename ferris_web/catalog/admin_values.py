@@ -1,11 +1,11 @@
-"""Administration of the history of configuration and state: who changed what; the values are in the console."""
+"""Administration of what was done to configuration, state and secrets, and by whom; no value is shown here."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
-from ferris_web.catalog.models import ValueChange
+from ferris_web.catalog.models import SecretUse, ValueChange
 
 
 @admin.register(ValueChange)
@@ -18,4 +18,16 @@ class ValueChangeAdmin(RecordAdmin):
     exclude = ("value", "mark", "project", "service")
     readonly_fields = ("its_project", "its_service")
     its_project = linked("project")
+    its_service = linked("service")
+
+
+@admin.register(SecretUse)
+class SecretUseAdmin(RecordAdmin):
+    """Which service was given which secret last."""
+
+    list_display = ("secret", "its_service", "at", "execution")
+    list_select_related = ("secret", "service")
+    search_fields = ("secret__name", "service__name")
+    exclude = ("service",)
+    readonly_fields = ("its_service",)
     its_service = linked("service")

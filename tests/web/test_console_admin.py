@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -90,6 +91,39 @@ def _make_rows_of_flow_control() -> None:
     models.GatheredEvent.objects.create(
         gathering=gathering, service=service, event=event, decision="merged", at=now
     )
+    _make_rows_of_history(service, now)
+
+
+def _make_rows_of_history(service: Any, now: datetime) -> None:
+    from ferris_web.catalog.models import Secret, SecretUse, ValueChange
+    from ferris_web.executions import models
+
+    ValueChange.objects.get_or_create(
+        key="s3.state",
+        number=1,
+        until=now,
+        defaults={"since": now, "at": now, "by": "person", "value": b"s3cr3t"},
+    )
+    SecretUse.objects.create(secret=Secret.objects.first(), service=service, at=now, execution=uuid4())
+    models.Rollup.objects.create(
+        id=uuid4(),
+        span="hour",
+        start=now,
+        service=service,
+        status="completed",
+        trigger_type="event",
+        lane="slow",
+    )
+    series = models.MetricSeries.objects.create(
+        id=uuid4(), service=service, name="rows", last_value=1, last_at=now
+    )
+    models.MetricPoint.objects.create(id=uuid4(), taken_at=now)
+    models.MetricRollup.objects.create(
+        id=uuid4(), series=series, span="hour", start=now, least=1, most=1, last_value=1, last_at=now
+    )
+    user = User.objects.first()
+    view = models.SavedView.objects.create(listing="events", name="mine", owner=user, saved_at=now)
+    models.DefaultView.objects.create(user=user, listing="events", view=view)
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda m: m.__name__)
