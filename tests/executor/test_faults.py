@@ -164,6 +164,7 @@ def test_cpu_without_end(ferris: Platform) -> None:
     assert 700 <= step["usage"]["cpu_ms"] < 3000
 
 
+@pytest.mark.timeout(400)  # on a busy machine
 def test_a_gigabyte_of_output(ferris: Platform) -> None:
     writes = 1024 if best(ferris) else 16384  # of 64 KiB: once is enough
     code = f"import os\nfor n in range({writes}): os.write(1, b'%06d' % n + b'x' * 65529 + b'\\n')"
