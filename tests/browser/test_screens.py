@@ -346,4 +346,4 @@ def test_a_field_of_the_search_opens_with_its_values(console: Server, viewer_of:
     page.locator(".fields summary", has_text="level").click()
     page.locator(".fields .values a", has_text="error").first.click()
     page.wait_for_url("**/search/?*level*")
-    assert page.locator("svg.histogram").count() == 1
+    page.locator("svg.histogram").wait_for()
