@@ -40,7 +40,7 @@ def readiness(monkeypatch: pytest.MonkeyPatch) -> Readiness:
 
 
 def test_a_backend_that_is_away_is_told_on_its_page_and_on_all(rows: Rows, administrator, readiness) -> None:
-    readiness.watch()
+    readiness.look()
     assert "no answer" not in page(administrator, "/consumers/").text
 
     def away() -> State:
