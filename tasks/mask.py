@@ -10,6 +10,8 @@ import urllib.parse
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final
 
+from ferris.json_values import texts_in
+
 MASK: Final = "***"
 SHORTEST: Final = 4
 """Shorter values are not masked: they would blot out half of every log. They get a warning instead."""
@@ -128,19 +130,11 @@ def _covered(text: str, forms: Iterable[str]) -> str:
 
 def _texts(value: Any) -> Iterator[str]:
     """Every text and number inside JSON values; of texts of several lines, each line too."""
-    if isinstance(value, str):
-        yield value
-        lines = value.splitlines()
+    for text in texts_in(value):
+        yield text
+        lines = text.splitlines()
         if len(lines) > 1:
             yield from (line.strip() for line in lines)
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield repr(value)
 
 
 def _forms(text: str) -> Iterator[str]:

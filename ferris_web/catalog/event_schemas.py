@@ -16,6 +16,7 @@ from ferris.errors import Conflict
 from ferris.event_schemas import LEARN, Change, Schema, changes, shown, touches, widened
 from ferris.events import EVENT_IDS, Event
 from ferris.filters import compile_filter
+from ferris.json_values import texts_in
 from ferris.predicates import FilterError
 from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import administers
@@ -212,20 +213,9 @@ def _reads(service: Service, name: str) -> Iterator[tuple[str, str]]:
             continue  # the router leaves it out, too
     for field in service.version.parameters if service.version else ():
         yield "parameters", shown((str(field.get("name", "")),))
-    for path in _texts([service.limits, service.intake, service.precedence]):
+    for path in texts_in([service.limits, service.intake, service.precedence]):
         if path.startswith("data."):
             yield "flow control", path
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
 
 
 # --- telling of it ------------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ferris.errors import FerrisError
+from ferris.json_values import texts_in
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.secrets import secrets_of
 
@@ -24,20 +25,7 @@ def hides(service: Service, value: bytes) -> bool:
 
 def holds_secret(text: str, secrets: Mapping[str, Any]) -> bool:
     """True when one of these secrets, or a part of one, stands in the text, as it is or as JSON writes it."""
-    for secret in _texts(list(secrets.values())):
+    for secret in texts_in(list(secrets.values())):
         if len(secret) >= _SHORTEST and (secret in text or json.dumps(secret)[1:-1] in text):
             return True
     return False
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield str(value)
