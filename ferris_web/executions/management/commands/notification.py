@@ -118,7 +118,7 @@ class Command(BaseCommand):
             while row.status in _UNDER_WAY:
                 if time.monotonic() > end:
                     raise CommandError("nobody sent the sample; does the platform run?")
-                time.sleep(0.1)
+                time.sleep(0.1)  # nothing tells when a message is settled
                 row.refresh_from_db()
             self._message(row, options)
         if any(row.status != Notification.Status.SENT for row in made):
