@@ -99,7 +99,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "project-secrets": _of("project", "name"),
     "project-secret": _of("project", "name"),
     "secrets": Need("platform"),
-    "secret": Need("platform"),
+    "secret": Need("platform", write=Action.ADMINISTER),
     **dict.fromkeys(("connections", "connection", "connection-test"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhooks", "webhook", "webhook-test"), _CHANGED_BY_ADMINISTRATORS),
     "webhook-deliveries": _CHANGED_BY_ADMINISTRATORS,

@@ -29,7 +29,7 @@ def service_secret(request: HttpRequest, name: str) -> HttpResponse:
         require(request.user, Action.EDIT, service.project_id, service.project.name)
     elif scope == "platform":
         owner = {}
-        require(request.user, Action.EDIT)
+        require(request.user, Action.ADMINISTER)
     _change(request, scope, owner)
     return redirect("console:service-settings", name=service.name)
 
