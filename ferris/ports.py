@@ -278,6 +278,10 @@ class ConfigStore(Protocol):
         """The entry, or None."""
         ...
 
+    def get_many(self, keys: Collection[str]) -> dict[str, Entry]:
+        """Those of these entries that there are, by key. One round trip, up to 64 keys at a time."""
+        ...
+
     def put(self, key: str, value: bytes, *, cas: int | None = None) -> bool:
         """Set. With `cas`: only if the entry's index is still that, 0 meaning that there is no entry.
 

@@ -7,13 +7,17 @@ with "~".
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import consul
 import requests
+from consul.callback import CB
 
 from ferris.adapters import consul_checkup
 from ferris.errors import BackendError, ConfigError
@@ -27,6 +31,7 @@ _SETTING = "FERRIS_CONFIG_STORE"
 _SECONDS = 10
 _MAX_KEY = 512
 _OPTIONS = {"secure", "dc"}
+_AT_ONCE = 64  # operations of a transaction
 
 
 class ConsulConfigStore:
@@ -71,6 +76,35 @@ class ConsulConfigStore:
         _check_key(key)
         _, found = self._call(lambda kv: kv.get(self._name(key)))
         return None if found is None else Entry(key, found["Value"] or b"", found["ModifyIndex"])
+
+    def get_many(self, keys: Collection[str]) -> dict[str, Entry]:
+        """See `ConfigStore.get_many`."""
+        for key in keys:
+            _check_key(key)
+        wanted = list(keys)
+        found: dict[str, Entry] = {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            rows = self._call(partial(self._together, [self._name(key) for key in some]))
+            found |= {
+                key: Entry(key, base64.b64decode(row["Value"] or ""), row["ModifyIndex"])
+                for key, row in zip(some, rows, strict=True)
+                if row["ModifyIndex"]
+            }
+        return found
+
+    def _together(self, names: list[str], _kv: Any) -> list[dict[str, Any]]:
+        """What Consul has under these names, in their order; one that it does not have has the index 0."""
+        client = self._local.client
+        params = [("consistent", "1"), *([("dc", self._options["dc"])] if self._options["dc"] else ())]
+        asked = [{"KV": {"Verb": "get-or-empty", "Key": name}} for name in names]
+        answer = client.http.put(
+            CB.json(), "/v1/txn", params=params, data=json.dumps(asked), headers=client.prepare_headers(None)
+        )
+        rows = [row["KV"] for row in answer["Results"] or ()]
+        if len(rows) != len(names):  # what a token may not read is left out, without a word
+            raise consul.ACLPermissionDenied(f"a read of {', '.join(names)}")
+        return rows
 
     def put(self, key: str, value: bytes, *, cas: int | None = None) -> bool:
         """See `ConfigStore.put`."""

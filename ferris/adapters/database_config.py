@@ -7,7 +7,7 @@ is current. A call inside a caller's own transaction becomes part of that one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -36,7 +36,13 @@ class DatabaseConfigStore:
     def get(self, key: str) -> Entry | None:
         """See `ConfigStore.get`."""
         _check_key(key)
-        return _explained(lambda: _find(key))
+        return _explained(lambda: _find([key]).get(key))
+
+    def get_many(self, keys: Collection[str]) -> dict[str, Entry]:
+        """See `ConfigStore.get_many`."""
+        for key in keys:
+            _check_key(key)
+        return _explained(lambda: _find(list(keys)))
 
     def put(self, key: str, value: bytes, *, cas: int | None = None) -> bool:
         """See `ConfigStore.put`."""
@@ -100,8 +106,9 @@ _FOUND = Prepared(
 )
 
 
-def _find(key: str) -> Entry | None:
-    return next((Entry(name, bytes(value), index) for name, value, index in _FOUND.rows([key])), None)
+def _find(keys: list[str]) -> dict[str, Entry]:
+    rows = _FOUND.rows(keys) if keys else []
+    return {name: Entry(name, bytes(value), index) for name, value, index in rows}
 
 
 class _Unchanged(Exception):
@@ -112,7 +119,7 @@ def _change(key: str, change: Callable[[int, Entry | None], bool]) -> bool:
     try:
         with transaction.atomic():
             index = _count_up()
-            before = _find(key)
+            before = _find([key]).get(key)
             if not change(index, before):
                 raise _Unchanged
     except _Unchanged:

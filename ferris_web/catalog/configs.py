@@ -1,6 +1,6 @@
-"""How a service's config.json reaches the configuration store, where people and scripts may change it.
+"""Configuration: what services get from the three scopes, and how a service's config.json reaches the store.
 
-The rule: the store is written when config.json has changed since it was last copied, or when the store has no
+The rule of a sync: the store is written when config.json has changed since it was last copied, or when the store has no
 value at all. So an edit on the platform survives every sync until somebody changes the file; then the file
 wins, and the sync says which edits it replaced. The service remembers a digest of what was last copied.
 """
@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from ferris.errors import BackendError
 from ferris.manifest import Message
+from ferris.ports import Entry
+from ferris.scopes import Scope, merged
 from ferris_web import wiring
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.secret_texts import hides
-from ferris_web.catalog.values import By, Kind, Place, Who, value_delete, value_now, value_put
+from ferris_web.catalog.values import PLATFORM_KEY, By, Kind, Place, Who, project_key, value_now, value_put
 
 FILE = "config.json"
 
@@ -26,21 +30,59 @@ def encode_config(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, indent=2).encode()
 
 
-def config_place(service: Service) -> Place:
-    """Where a service's configuration lies."""
-    return Place(Kind.CONFIG, service)
+class ConfigUnreadable(BackendError):
+    """A configuration is no JSON; trying again does not help."""
 
 
-def config_put(service: Service, text: bytes, *, by: By, now: datetime, cas: int | None = None) -> bool:
-    """Set the service's configuration (see `encode_config`) on the platform. A sync replaces it only when config.json
-    has changed. False when `cas` does not hold (see `ConfigStore.put`)."""
-    return value_put(config_place(service), text, by=by, now=now, cas=cas, masked=hides(service, text))
+class Configs:
+    """The configurations of some services, each given by its name and its project's: read at once."""
+
+    def __init__(self, services: Iterable[tuple[str, str]]) -> None:
+        keys = {key for name, project in services for key in (name, project_key(project), PLATFORM_KEY)}
+        self._entries = wiring.config_store().get_many(keys)
+        self._read: dict[str, dict[str, Any]] = {}
+
+    def layers(self, service: str, project: str) -> dict[Scope, dict[str, Any]]:
+        """What each scope has for a service. ConfigUnreadable for what is no JSON."""
+        return {
+            Scope.PLATFORM: self._part(PLATFORM_KEY, "the platform"),
+            Scope.PROJECT: self._part(project_key(project), f"the project {project}"),
+            Scope.SERVICE: self._part(service, service),
+        }
+
+    def of(self, service: str, project: str) -> dict[str, Any]:
+        """What a service gets."""
+        return merged(self.layers(service, project))
+
+    def entry(self, service: str, project: str) -> Entry | None:
+        """The same as a script finds it in the store under its service's name: as it lies there when it is all."""
+        own = self._entries.get(service)
+        farther = [self._entries[key] for key in (PLATFORM_KEY, project_key(project)) if key in self._entries]
+        if not farther:
+            return own
+        index = max(entry.index for entry in (*farther, *((own,) if own else ())))
+        return Entry(service, encode_config(self.of(service, project)), index)
+
+    def _part(self, key: str, whose: str) -> dict[str, Any]:
+        found = self._read.get(key)
+        if found is None:
+            found = self._read[key] = self._parsed(key, whose)
+        return found
+
+    def _parsed(self, key: str, whose: str) -> dict[str, Any]:
+        entry = self._entries.get(key)
+        try:
+            value = json.loads(entry.value) if entry else {}
+        except (ValueError, RecursionError):
+            raise ConfigUnreadable(
+                f"the configuration of {whose}", "is no JSON", "write it again on its page, or PUT it"
+            ) from None
+        return value if isinstance(value, dict) else {}
 
 
-def config_delete(service: Service, *, by: By, now: datetime, cas: int | None = None) -> bool:
-    """Remove the service's configuration; the next sync copies config.json again, if there is one. False when `cas`
-    does not hold."""
-    return value_delete(config_place(service), by=by, now=now, cas=cas)
+def configs_of(service: Service) -> Configs:
+    """What one service gets."""
+    return Configs([(service.name, service.project.name)])
 
 
 def config_sync(
@@ -54,8 +96,8 @@ def config_sync(
     if value is None:
         service.config_digest = ""
         return None
-    store = wiring.config_store()
-    entry = store.get(service.name)
+    place = Place(Kind.CONFIG, service)
+    entry = wiring.config_store().get(place.key)
     now_there = _digest_of(entry.value) if entry else ""
     file, copied = _digest(value), service.config_digest
     if file == now_there:
@@ -66,10 +108,9 @@ def config_sync(
             "info", FILE, "", "was edited on the platform and has not changed here: the platform's is kept"
         )
     if not dry:
-        value_now(
-            config_place(service), now, lambda edited: hides(service, edited)
-        )  # so that it can be had back
-        config_put(service, encode_config(value), by=By(Who.SYNC, commit[:12]), now=now)
+        value_now(place, now, lambda edited: hides(service, edited))  # so that it can be had back
+        text = encode_config(value)
+        value_put(place, text, by=By(Who.SYNC, commit[:12]), now=now, masked=hides(service, text))
     service.config_digest = file
     if entry is None or now_there == copied:
         return Message("info", FILE, "", "copied to the platform")

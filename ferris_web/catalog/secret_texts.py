@@ -8,16 +8,17 @@ from typing import Any, Final
 
 from ferris.errors import FerrisError
 from ferris.json_values import texts_in
-from ferris_web.catalog.models import Service
+from ferris_web.catalog.models import Project, Service
 from ferris_web.catalog.secrets import secrets_of
 
 _SHORTEST: Final = 4  # characters; shorter texts are found by chance everywhere
 
 
-def hides(service: Service, value: bytes) -> bool:
-    """True when a secret that the service sees stands in this value, and when nobody can tell."""
+def hides(owner: Service | Project | None, value: bytes) -> bool:
+    """True when a secret that a service, a project or the platform sees stands in this value, and when nobody can
+    tell."""
     try:
-        secrets = secrets_of(service)
+        secrets = secrets_of(owner)
     except FerrisError:
         return True  # who cannot tell must not tell
     return holds_secret(value.decode(errors="replace"), secrets)

@@ -115,9 +115,10 @@ def secrets_nearest(service: UUID, project: int, found: Iterable[SealedSecret]) 
     return list({one.name: one for one in seen}.values())
 
 
-def secrets_of(service: Service) -> dict[str, Any]:
-    """Every secret the service sees, by name, decrypted."""
-    return secrets_opened(service.pk, service.project_id, secrets_sealed([(service.pk, service.project_id)]))
+def secrets_of(owner: Service | Project | None) -> dict[str, Any]:
+    """Every secret that a service, a project or the platform sees, by name, decrypted; the nearest scope wins."""
+    found = sorted(secrets_visible(owner), key=lambda secret: _FARTHEST_FIRST.index(secret.scope))
+    return {secret.name: _decrypt(secret) for secret in {one.name: one for one in found}.values()}
 
 
 def secret_find(service: Service, name: str) -> Any:
@@ -187,13 +188,14 @@ def _owner(scope: str, project: Project | None, service: Service | None) -> dict
     return {"scope": scope, "project": project, "service": service}
 
 
-def secrets_visible(service: Service) -> QuerySet[Secret]:
-    """Every secret that the service sees, those that a nearer one hides included."""
-    return Secret.objects.filter(
-        Q(scope=_Scope.SERVICE, service=service)
-        | Q(scope=_Scope.PROJECT, project_id=service.project_id)
-        | Q(scope=_Scope.PLATFORM)
-    ).order_by()
+def secrets_visible(owner: Service | Project | None) -> QuerySet[Secret]:
+    """Every secret that a service, a project or the platform sees, those that a nearer one hides included."""
+    seen = Q(scope=_Scope.PLATFORM)
+    if isinstance(owner, Service):
+        seen |= Q(scope=_Scope.SERVICE, service=owner) | Q(scope=_Scope.PROJECT, project_id=owner.project_id)
+    elif owner is not None:
+        seen |= Q(scope=_Scope.PROJECT, project=owner)
+    return Secret.objects.filter(seen).order_by()
 
 
 def _plain(value: Any) -> bytes:

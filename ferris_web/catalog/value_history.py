@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from ferris.errors import NotFound
 from ferris.text_differences import Difference, json_shown, text_difference
 from ferris_web import wiring
-from ferris_web.catalog.models import Service, ValueChange
-from ferris_web.catalog.values import Place, mark_of, value_now
+from ferris_web.catalog.models import Project, Service, ValueChange
+from ferris_web.catalog.values import PROJECTS, Kind, Place, mark_of, value_now
 
 MOST: Final = 10_000
 """Changes of one value that are kept."""
@@ -67,14 +67,25 @@ def values_look(now: datetime, hides: Callable[[Place, bytes], bool]) -> int:
     newest = ValueChange.objects.filter(until=None, removed=False).order_by()
     known = dict(newest.values_list("key", "mark"))
     differing = {key for key in entries.keys() | known.keys() if entries.get(key) != known.get(key)}
-    names = {key.removesuffix(".state") for key in differing} | differing
     noted = 0
-    for service in Service.objects.filter(name__in=names).select_related("project"):
-        for place in (Place(kind, service) for kind in ValueChange.Kind.values):
-            if place.key in differing:
-                value_now(place, now, lambda value, place=place: hides(place, value))
-                noted += 1
+    for place in _places(differing):
+        if place.key in differing:
+            value_now(place, now, lambda value, place=place: hides(place, value))
+            noted += 1
     return noted
+
+
+def _places(keys: Collection[str]) -> Iterator[Place]:
+    """Those that these keys may mean."""
+    names = {key.removesuffix(".state") for key in keys} | set(keys)
+    for service in Service.objects.filter(name__in=names).select_related("project"):
+        yield Place(Kind.STATE, service)
+        yield Place(Kind.CONFIG, service)
+    projects = [key.removeprefix(PROJECTS) for key in keys if key.startswith(PROJECTS)]
+    for project in Project.objects.filter(name__in=projects):
+        yield Place(Kind.CONFIG, project)
+    yield Place(Kind.CONFIG)
+    yield Place(Kind.ENV)
 
 
 def changes_prune(before: datetime, *, stopped: Callable[[], bool] = lambda: False) -> int:

@@ -16,6 +16,7 @@ class ValueChange(models.Model):
     class Kind(models.TextChoices):
         STATE = "state"
         CONFIG = "config"
+        ENV = "env", "ferris.env"
 
     class By(models.TextChoices):
         PERSON = "person"

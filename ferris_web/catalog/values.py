@@ -18,10 +18,16 @@ from django.utils.crypto import salted_hmac
 
 from ferris.errors import Conflict
 from ferris.ports import Entry
+from ferris.scopes import Scope
 from ferris_web import wiring
 from ferris_web.catalog.models import Project, Service, ValueChange
 
 Kind, Who = ValueChange.Kind, ValueChange.By
+
+ENV_KEY: Final = "ferris.env"
+PLATFORM_KEY: Final = "ferris/platform"
+PROJECTS: Final = "ferris/projects/"
+"""With a slash: no service's name has one, and a service's name is the key of its configuration."""
 
 CLOSE: Final = timedelta(seconds=10)
 """Writes of one execution within this time are one change."""
@@ -30,23 +36,56 @@ _TRIES: Final = 20
 
 @dataclass(frozen=True)
 class Place:
-    """One value: the state or the configuration of a service."""
+    """One value: a service's state, a configuration of a service, a project or (without an owner) the platform, or
+    `ferris.env`, the settings that every script sees."""
 
     kind: str
-    service: Service
+    owner: Service | Project | None = None
 
     @property
     def key(self) -> str:
         """Its key in the configuration store."""
-        return f"{self.service.name}.state" if self.kind == Kind.STATE else self.service.name
+        if self.kind == Kind.ENV:
+            return ENV_KEY
+        if self.owner is None:
+            return PLATFORM_KEY
+        if isinstance(self.owner, Project):
+            return project_key(self.owner.name)
+        return f"{self.owner.name}.state" if self.kind == Kind.STATE else self.owner.name
 
     @property
-    def project(self) -> Project:
+    def scope(self) -> Scope:
+        """Whose it is."""
+        if self.owner is None:
+            return Scope.PLATFORM
+        return Scope.PROJECT if isinstance(self.owner, Project) else Scope.SERVICE
+
+    @property
+    def service(self) -> Service | None:
+        """To which service it belongs."""
+        return self.owner if isinstance(self.owner, Service) else None
+
+    @property
+    def project(self) -> Project | None:
         """To which project it belongs."""
-        return self.service.project
+        return self.owner.project if isinstance(self.owner, Service) else self.owner
+
+    @property
+    def of(self) -> str:
+        """Whose it is, in words."""
+        if self.owner is None:
+            return "the platform"
+        return f"the project {self.owner.name}" if isinstance(self.owner, Project) else self.owner.name
 
     def __str__(self) -> str:
-        return f"{'state' if self.kind == Kind.STATE else 'configuration'} of {self.service.name}"
+        if self.kind == Kind.ENV:
+            return "settings of ferris.env"
+        return f"{'state' if self.kind == Kind.STATE else 'configuration'} of {self.of}"
+
+
+def project_key(name: str) -> str:
+    """Under which key a project's configuration lies."""
+    return f"{PROJECTS}{name}"
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,21 @@ def test_set_and_get(store):
     assert type(entry.value) is bytes
 
 
+def test_many_at_once(store):
+    assert store.get_many([]) == {}
+    keys = [f"key {number}" for number in range(70)]
+    for key in (*keys[::7], "/lead", "~x"):
+        store.put(key, key.encode())
+    store.put("empty", b"")
+    wanted = [*keys, "/lead", "~x", "empty", "never"]
+    assert store.get_many(wanted) == {
+        key: Entry(key, b"" if key == "empty" else key.encode(), index(store, key))
+        for key in (*keys[::7], "/lead", "~x", "empty")
+    }
+    with pytest.raises(BackendError):
+        store.get_many(["fine", "a\0"])
+
+
 @pytest.mark.parametrize(
     "data", [b"", bytes(range(256)), "äöü 日本".encode(), b"\0\0", b"x" * MAX_CONFIG_VALUE]
 )

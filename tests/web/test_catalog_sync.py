@@ -17,9 +17,9 @@ from django.conf import settings
 from ferris.config import CONTROL, PACKAGES_BUCKET
 from ferris.isolation import Ceiling, ResourceLimits
 from ferris_web import wiring
-from ferris_web.catalog import configs, selectors, services
+from ferris_web.catalog import selectors, services
 from ferris_web.catalog.models import EventType, Project, Schedule, Secret, Service, SyncRun
-from ferris_web.catalog.values import person
+from ferris_web.catalog.values import Kind, Place, person, value_delete
 from tests.web.folders import NOW, SourceFolder
 from tests.web.platform import config_set
 
@@ -491,7 +491,7 @@ def test_config_is_copied_and_edits_on_the_platform_are_not_lost_silently(
     assert said[0] == "warning"
     assert "limit" in said[3]
     assert "url" not in said[3].replace("configuration", "")
-    configs.config_delete(service, by=person("ada"), now=NOW)
+    value_delete(Place(Kind.CONFIG, service), by=person("ada"), now=NOW)
     sync(project)
     assert selectors.service_config(service) == {"limit": 7, "url": "u"}
 

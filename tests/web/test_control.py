@@ -109,7 +109,7 @@ def test_a_store_that_is_away_leaves_the_execution_to_be_claimed_later(executor,
     def away(_key: str) -> None:
         raise BackendError("Consul", "does not answer", "start it")
 
-    monkeypatch.setattr(wiring.config_store(), "get", away)
+    monkeypatch.setattr(wiring.config_store(), "get_many", away)
     problem_of(claim(executor, queued[0].pk), 503)
     several = {"executions": [str(row.pk) for row in queued], "worker": "w1"}
     problem_of(executor.post("/control/claim", several), 503)

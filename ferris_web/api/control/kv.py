@@ -1,7 +1,7 @@
 """Consul's key-value dialect (developer.hashicorp.com/consul/api-docs/kv), as far as scripts' libraries use it.
 
-An execution reads `ferris.env`, its own service's configuration and state, and writes that state. Everything else
-is 403, whether it exists or not. Sessions and locks are not offered.
+An execution reads `ferris.env`, its own service's configuration (with what project and platform give it) and state,
+and writes that state. Everything else is 403, whether it exists or not. Sessions and locks are not offered.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ferris_web.api import problems
 from ferris_web.api.answers import answer, encode
 from ferris_web.api.control.guard import Invalid, for_executions
 from ferris_web.api.control.script_settings import SCRIPT_SETTINGS, script_settings
+from ferris_web.catalog.configs import configs_of
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services.state import state_delete, state_key, state_put
 
@@ -55,7 +56,7 @@ def _read(request: HttpRequest, execution: Execution, key: str) -> HttpResponse:
         return problems.problem(
             "forbidden", f"An execution reads {', '.join(allowed)}; {key!r} is none of these."
         )
-    found = [entry for entry in map(_entry, sorted(wanted)) if entry is not None]
+    found = [entry for name in sorted(wanted) if (entry := _entry(name, execution)) is not None]
     if not found:
         return _indexed(HttpResponse(status=404))
     index = max(entry.index for entry in found)
@@ -72,7 +73,10 @@ def _read(request: HttpRequest, execution: Execution, key: str) -> HttpResponse:
     return _indexed(answer([_shown(entry) for entry in found]), index)
 
 
-def _entry(name: str) -> Entry | None:
+def _entry(name: str, execution: Execution) -> Entry | None:
+    service = execution.service
+    if name == service.name:
+        return configs_of(service).entry(name, service.project.name)
     entry = wiring.config_store().get(name)
     if name != SCRIPT_SETTINGS:
         return entry

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -26,6 +25,7 @@ from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog import connections, secrets, subscriptions
 from ferris_web.catalog.changes import notify
+from ferris_web.catalog.configs import Configs, ConfigUnreadable
 from ferris_web.catalog.secret_uses import uses_note
 from ferris_web.catalog.secrets import SealedSecret
 from ferris_web.executions.auditing import secrets_used
@@ -116,8 +116,11 @@ def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list
     claimed = dict(rows)
     try:
         sealed = secrets.secrets_sealed((row.service_id, row.project_id) for row in claimed.values())
+        configs = Configs((row.service, row.project) for row in claimed.values())
         answers = [
-            _refusal(pk) if (row := rows.pop(pk, None)) is None else _claimed(row, sealed, lease, now)
+            _refusal(pk)
+            if (row := rows.pop(pk, None)) is None
+            else _claimed(row, sealed, configs, lease, now)
             for pk in wanted
         ]
         projects = {row.project: row.project_id for row in claimed.values()}
@@ -153,7 +156,7 @@ def _refusal(wanted: UUID) -> str:
 
 
 def _claimed(
-    row: _Claimed, sealed: Sequence[SealedSecret], lease: timedelta, now: datetime
+    row: _Claimed, sealed: Sequence[SealedSecret], configs: Configs, lease: timedelta, now: datetime
 ) -> ExecutionOrder | str:
     """The order of what was just claimed. BackendError, and errors of the database, when a store is away."""
     if row.paused_at is not None:  # its row was made while the pause was
@@ -167,8 +170,8 @@ def _claimed(
         notify(LANES_CHANGED)  # for another one
         return DRAINING
     try:
-        return _order(row, sealed, lease.total_seconds())
-    except (secrets.SecretUnreadable, Impossible) as error:
+        return _order(row, sealed, configs, lease.total_seconds())
+    except (secrets.SecretUnreadable, ConfigUnreadable, Impossible) as error:
         return _hopeless(row, now, str(error))
     except (BackendError, OperationalError, InterfaceError):
         raise
@@ -203,7 +206,9 @@ def _give_back(row: _Claimed, **what: Any) -> None:
     )
 
 
-def _order(row: _Claimed, sealed: Sequence[SealedSecret], lease_seconds: float) -> ExecutionOrder:
+def _order(
+    row: _Claimed, sealed: Sequence[SealedSecret], configs: Configs, lease_seconds: float
+) -> ExecutionOrder:
     manifest = row.manifest
     return ExecutionOrder(
         execution_id=str(row.id),
@@ -221,7 +226,7 @@ def _order(row: _Claimed, sealed: Sequence[SealedSecret], lease_seconds: float) 
         retry=Retry.from_json(manifest["retry"]),
         params=_params(row),
         secrets=secrets.secrets_opened(row.service_id, row.project_id, sealed),
-        config=_config(row.service),
+        config=configs.of(row.service, row.project),
         event_id=row.event_id,
         event_type=row.extensions.get("ferriseventname") or row.event_type,
         flow_id=row.flow_id,
@@ -275,12 +280,6 @@ def _params(row: _Claimed) -> dict[str, Any]:
     params = params_of(row.data)
     gathered = events_handed(row.gathering_id) if row.gathering_id else None
     return params if gathered is None else {**params, "events": gathered}
-
-
-def _config(service: str) -> dict[str, Any]:
-    entry = wiring.config_store().get(service)
-    found = json.loads(entry.value) if entry else {}
-    return found if isinstance(found, dict) else {}
 
 
 def executions_heartbeat(

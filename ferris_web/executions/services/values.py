@@ -8,22 +8,22 @@ from typing import Any
 
 from ferris.errors import Conflict
 from ferris.ports import MAX_CONFIG_VALUE, Entry
-from ferris_web.catalog import configs
+from ferris_web.catalog.configs import encode_config
 from ferris_web.catalog.models import ValueChange
 from ferris_web.catalog.secret_texts import hides
 from ferris_web.catalog.value_history import content_of
-from ferris_web.catalog.values import Kind, Place, person, value_now
+from ferris_web.catalog.values import Kind, Place, person, value_delete, value_now, value_put
 from ferris_web.executions.services.state import state_delete, state_put
 
 
 def value_get(place: Place, now: datetime) -> Entry | None:
     """What it is now; changes that did not come through here are noted on the way."""
-    return value_now(place, now, lambda value: hides(place.service, value))
+    return value_now(place, now, lambda value: hides(place.owner, value))
 
 
 def value_set(place: Place, value: Any, *, actor: str, now: datetime, cas: int | None = None) -> bool:
     """Set it to a JSON value; False when `cas` does not hold. ValueError for what it cannot be."""
-    if place.kind == Kind.CONFIG and not isinstance(value, dict):
+    if place.kind != Kind.STATE and not isinstance(value, dict):
         raise ValueError("a configuration is a JSON object, {...}")
     text = encoded(place, value)
     if len(text) > MAX_CONFIG_VALUE:
@@ -33,9 +33,9 @@ def value_set(place: Place, value: Any, *, actor: str, now: datetime, cas: int |
 
 def value_remove(place: Place, *, actor: str, now: datetime, cas: int | None = None) -> bool:
     """Remove it; False when `cas` does not hold."""
-    if place.kind == Kind.STATE:
+    if place.kind == Kind.STATE and place.service is not None:
         return state_delete(place.service, cas=cas, actor=actor, now=now)
-    return configs.config_delete(place.service, by=person(actor), now=now, cas=cas)
+    return value_delete(place, by=person(actor), now=now, cas=cas)
 
 
 def value_restore(
@@ -54,12 +54,12 @@ def value_restore(
 
 def encoded(place: Place, value: Any) -> bytes:
     """A value as it is stored."""
-    if place.kind == Kind.CONFIG:
-        return configs.encode_config(value)
+    if place.kind != Kind.STATE:
+        return encode_config(value)
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _put(place: Place, text: bytes, *, actor: str, now: datetime, cas: int | None) -> bool:
-    if place.kind == Kind.STATE:
+    if place.kind == Kind.STATE and place.service is not None:
         return state_put(place.service, text, cas=cas, actor=actor, now=now)
-    return configs.config_put(place.service, text, by=person(actor), now=now, cas=cas)
+    return value_put(place, text, by=person(actor), now=now, cas=cas, masked=hides(place.owner, text))
