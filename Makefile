@@ -78,6 +78,10 @@ bench-real: .venv/developed  ## figures of the real stack, each beside the bare 
 pictures: .venv/developed  ## draws the diagrams of docs/ anew where they changed (needs Chromium and npm)
 	@$(PY) docs/draw.py
 
+.PHONY: messages
+messages: .venv/developed  ## collects the console's texts for translation, and compiles the translations there are
+	@$(PY) ferris_web/locale/messages.py
+
 .PHONY: lock
 lock: .venv/uv  ## pins everything below requirements*.in, with hashes
 	@$(UV) compile --quiet --generate-hashes --universal --no-header --python-version 3.11 requirements.in -o requirements.txt

@@ -23,7 +23,7 @@ _OPEN: Final = frozenset(
     f"console:{name}"
     for name in (
         *("account-sign-in", "account-app", "account-passkey", "account-confirm"),
-        *("sign-in", "sign-in-provider", "sign-in-provider-back", "second-factor", "sign-out"),
+        *("sign-in", "sign-in-provider", "sign-in-provider-back", "second-factor", "sign-out", "language"),
     )
 )
 _BY_TOKEN: Final = ("/api/", "/metrics")
