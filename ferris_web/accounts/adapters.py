@@ -10,6 +10,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ferris.identity import Provider, identity_of
 from ferris_web import wiring
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 
 OPENID_CONNECT = "openid_connect"
 _TEXTS = {
-    "connected.txt": "Connected: it signs you in from now on.",
-    "connected_updated.txt": "It was connected already.",
-    "connected_other.txt": "Not connected: that account belongs to somebody else here.",
+    "connected.txt": _("Connected: it signs you in from now on."),
+    "connected_updated.txt": _("It was connected already."),
+    "connected_other.txt": _("Not connected: that account belongs to somebody else here."),
 }
 
 
@@ -75,7 +77,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def respond_user_inactive(self, request: HttpRequest, user: User) -> NoReturn:
         """It was disabled while they signed in."""
-        raise SignInRefused("This account is disabled. Ask an administrator.")
+        raise SignInRefused(gettext("This account is disabled. Ask an administrator."))
 
 
 class ProviderAdapter(DefaultSocialAccountAdapter):
@@ -163,7 +165,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
 
     def save_user(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Accounts are made by `identities`."""
-        raise SignInRefused("There is no account for you here. Ask an administrator.")
+        raise SignInRefused(gettext("There is no account for you here. Ask an administrator."))
 
     def get_connect_redirect_url(self, request: HttpRequest, socialaccount: Any) -> str:
         """Where connecting began."""
@@ -173,5 +175,5 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
 def _provider() -> Provider:
     provider = wiring.config().oidc
     if provider is None:
-        raise SignInRefused("Sign-in by a provider is not set up here.", 404)
+        raise SignInRefused(gettext("Sign-in by a provider is not set up here."), 404)
     return provider

@@ -14,6 +14,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from ferris.identity import Identity, Provider, groups_here
 from ferris_web.accounts.models import User
@@ -52,7 +53,9 @@ def identity_arrived(provider: Provider, said: Identity, known: SocialAccount) -
     """
     if not said.in_domain(provider.domains):
         raise SignInRefused(
-            f"{provider.name} does not say that you have a verified address in {', '.join(provider.domains)}."
+            gettext("{name} does not say that you have a verified address in {domains}.").format(
+                name=provider.name, domains=", ".join(provider.domains)
+            )
         )
     if known.pk:
         return _synced(provider, said, Arrival(known.user))
@@ -64,7 +67,9 @@ def identity_arrived(provider: Provider, said: Identity, known: SocialAccount) -
             known.save()
             return _synced(provider, said, arrival)
     except IntegrityError:  # two windows at once: the other one was first
-        raise SignInRefused("Somebody signed in with this account just now. Try again.", 409) from None
+        raise SignInRefused(
+            gettext("Somebody signed in with this account just now. Try again."), 409
+        ) from None
 
 
 def _by_email(provider: Provider, said: Identity) -> User | None:
@@ -80,13 +85,17 @@ def _by_email(provider: Provider, said: Identity) -> User | None:
 def _new(provider: Provider, said: Identity) -> User:
     if not provider.newcomers:
         raise SignInRefused(
-            f"Nobody connected this account of {provider.name}. Sign in with your password, and connect it under "
-            "Your account; or ask an administrator for an account."
+            gettext(
+                "Nobody connected this account of {name}. Sign in with your password, and connect it "
+                "under Your account; or ask an administrator for an account."
+            ).format(name=provider.name)
         )
     if User.objects.filter(username__iexact=said.user_name).exists():
         raise SignInRefused(
-            f"There is an account {said.user_name} already. If it is yours, sign in with its password and connect "
-            f"{provider.name} under Your account; if not, ask an administrator.",
+            gettext(
+                "There is an account {user_name} already. If it is yours, sign in with its password "
+                "and connect {name} under Your account; if not, ask an administrator."
+            ).format(user_name=said.user_name, name=provider.name),
             409,
         )
     administrator = bool(provider.admin_group and provider.admin_group in said.groups)
@@ -109,7 +118,7 @@ def _new(provider: Provider, said: Identity) -> User:
 def _synced(provider: Provider, said: Identity, arrival: Arrival) -> Arrival:
     user = arrival.user
     if not user.is_active:
-        raise SignInRefused("This account is disabled. Ask an administrator.")
+        raise SignInRefused(gettext("This account is disabled. Ask an administrator."))
     with transaction.atomic():
         managed, wanted = groups_here(provider, said.groups)
         have = set(user.groups.filter(name__in=managed).values_list("name", flat=True))

@@ -26,6 +26,7 @@ from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
+from django.utils.translation import gettext
 from requests import RequestException
 
 from ferris.errors import BackendError
@@ -137,8 +138,10 @@ def description(provider: Provider) -> dict[str, Any]:
         except BackendError as error:
             log.error("the provider of sign-ins cannot be used: %s", error)
             raise SignInRefused(
-                f"{provider.name} cannot be used at the moment. The platform's log and `manage.py doctor` say why; "
-                "whoever has a password here signs in with it.",
+                gettext(
+                    "{name} cannot be used at the moment. The platform's log and `manage.py doctor` say "
+                    "why; whoever has a password here signs in with it."
+                ).format(name=provider.name),
                 503,
             ) from None
         cache.set(key, known, _KNOWN_FOR)
@@ -175,18 +178,26 @@ def refusal(name: str, code: str, error: Exception | None) -> SignInRefused:
     if isinstance(error, SignInRefused):
         return error
     if code == "cancelled":
-        return SignInRefused(f"You did not let {name} tell who you are.", 403)
+        return SignInRefused(gettext("You did not let {name} tell who you are.").format(name=name), 403)
     if error is None:
         return SignInRefused(
-            f"This answer of {name} belongs to no sign-in of this browser, or to one that is over. Begin again.",
+            gettext(
+                "This answer of {name} belongs to no sign-in of this browser, or to one that is over. "
+                "Begin again."
+            ).format(name=name),
             403,
         )
     log.warning("a sign-in by %s failed: %s: %.500s", name, type(error).__name__, error)
-    return SignInRefused(f"{name} did not confirm who you are. Try again; the platform's log says more.", 502)
+    return SignInRefused(
+        gettext("{name} did not confirm who you are. Try again; the platform's log says more.").format(
+            name=name
+        ),
+        502,
+    )
 
 
 def _configured() -> Provider:
     provider = wiring.config().oidc
     if provider is None:
-        raise SignInRefused("Sign-in by a provider is not set up here.", 404)
+        raise SignInRefused(gettext("Sign-in by a provider is not set up here."), 404)
     return provider

@@ -16,6 +16,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal import auth
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from ferris_web.accounts.models import User
 from ferris_web.accounts.second_factors import PASSKEY, factors_of, recovery_codes
@@ -31,12 +32,15 @@ def unusable(request: HttpRequest) -> str:
     host = request.get_host().rsplit(":", 1)[0].strip("[]")
     try:
         ipaddress.ip_address(host)
-        return "Browsers keep passkeys for names, and not for numbers: open the console by its name (localhost is one)."
+        return gettext(
+            "Browsers keep passkeys for names, and not for numbers: open the console by its name "
+            "(localhost is one)."
+        )
     except ValueError:
         pass
     if request.is_secure() or host == "localhost" or host.endswith(".localhost"):
         return ""
-    return "Browsers have passkeys only for https, and for localhost."
+    return gettext("Browsers have passkeys only for https, and for localhost.")
 
 
 def has_passkey(user: User) -> bool:

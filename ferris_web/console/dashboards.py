@@ -8,14 +8,19 @@ from typing import Final
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils import dateformat
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ferris.charts import Chart, Series
 from ferris_web.console.plots import Plot, plot, written
+from ferris_web.console.words import word
 from ferris_web.executions.buckets import Bucket
 from ferris_web.executions.figures import Figures, Period, ServiceFigures, Span
 from ferris_web.executions.metrics import Recorded
 
 _OUTCOMES: Final = ("completed", "failed", "in_progress", "queued", "pending", "cancelled", "skipped")
+_SPANS: Final = {"hour": _("Hour"), "day": _("Day")}
 _COLOURS: Final = {"pending": "queued", "skipped": "cancelled"}
 _TRIGGERS: Final = ("triggered", "scheduled", "manual", "retried")
 
@@ -23,8 +28,10 @@ _TRIGGERS: Final = ("triggered", "scheduled", "manual", "retried")
 def events_per_hour(rows: Sequence[Bucket]) -> Plot:
     """Events of one type."""
     labels = [f"{one.start:%H:%M}" for one in rows]
-    events = [Series("events", [one.total for one in rows], "in_progress")]
-    return plot(Chart("bar", "Events per hour", labels, events, first_column="Hour, UTC"), "hours")
+    events = [Series(gettext("events"), [one.total for one in rows], "in_progress")]
+    return plot(
+        Chart("bar", gettext("Events per hour"), labels, events, first_column=gettext("Hour, UTC")), "hours"
+    )
 
 
 class Links:
@@ -47,7 +54,7 @@ def _z(moment: datetime) -> str:
 
 
 def _label(span: Span, period: Period) -> str:
-    return f"{span.start:%H:%M}" if period.span == "hour" else f"{span.start:%d %b}"
+    return f"{span.start:%H:%M}" if period.span == "hour" else dateformat.format(span.start, "d M")
 
 
 def plots(found: Figures, links: Links) -> list[Plot]:
@@ -56,26 +63,30 @@ def plots(found: Figures, links: Links) -> list[Plot]:
     labels = [_label(span, found.period) for span in found.spans]
     whole = [links(span.start, span.end) for span in found.spans]
     outcomes = [
-        Series(
-            name.replace("_", " "), [span.statuses[name] for span in found.spans], _COLOURS.get(name, name)
-        )
+        Series(word(name), [span.statuses[name] for span in found.spans], _COLOURS.get(name, name))
         for name in _OUTCOMES
         if found.statuses[name]
     ]
     triggers = [
-        Series(name, [span.triggers[name] for span in found.spans])
+        Series(word(name), [span.triggers[name] for span in found.spans])
         for name in _TRIGGERS
         if found.triggers[name]
     ]
     times = [
-        Series("took, average", [span.took.average for span in found.spans]),
-        Series("took, 19 of 20 at most", [span.took.p95 for span in found.spans]),
-        Series("waited, average", [span.waited.average for span in found.spans]),
+        Series(gettext("took, average"), [span.took.average for span in found.spans]),
+        Series(gettext("took, 19 of 20 at most"), [span.took.p95 for span in found.spans]),
+        Series(gettext("waited, average"), [span.waited.average for span in found.spans]),
     ]
-    column = f"{per.capitalize()}, UTC"
+    column = gettext("{span}, UTC").format(span=_SPANS[per])
     return [
         plot(
-            Chart("bar", f"Outcomes per {per}", labels, outcomes, first_column=column),
+            Chart(
+                "bar",
+                gettext("Outcomes per {span}").format(span=word(per)),
+                labels,
+                outcomes,
+                first_column=column,
+            ),
             "outcomes",
             whole,
             series_links=[
@@ -85,7 +96,13 @@ def plots(found: Figures, links: Links) -> list[Plot]:
             ],
         ),
         plot(
-            Chart("bar", f"Trigger types per {per}", labels, triggers, first_column=column),
+            Chart(
+                "bar",
+                gettext("Trigger types per {span}").format(span=word(per)),
+                labels,
+                triggers,
+                first_column=column,
+            ),
             "triggers",
             whole,
             series_links=[
@@ -95,7 +112,16 @@ def plots(found: Figures, links: Links) -> list[Plot]:
             ],
         ),
         plot(
-            Chart("line", f"Times per {per}", labels, times, unit="ms", first_column=column), "times", whole
+            Chart(
+                "line",
+                gettext("Times per {span}").format(span=word(per)),
+                labels,
+                times,
+                unit="ms",
+                first_column=column,
+            ),
+            "times",
+            whole,
         ),
     ]
 
@@ -106,24 +132,24 @@ def ranks(
     """The services that ran most often and those that took longest."""
     return [
         _services(
-            "Most frequent services",
+            gettext("Most frequent services"),
             "frequent",
             frequent,
             [
-                Series("executions", [one.count for one in frequent]),
-                Series("failed", [one.failed for one in frequent]),
+                Series(gettext("executions"), [one.count for one in frequent]),
+                Series(gettext("failed"), [one.failed for one in frequent]),
             ],
             found,
             links,
         ),
         _services(
-            "Slowest services",
+            gettext("Slowest services"),
             "slowest",
             slow,
             [
-                Series("average", [_time(one.average_ms) for one in slow]),
-                Series("longest", [_time(one.most_ms) for one in slow]),
-                Series("executions", [one.count for one in slow]),
+                Series(gettext("average"), [_time(one.average_ms) for one in slow]),
+                Series(gettext("longest"), [_time(one.most_ms) for one in slow]),
+                Series(gettext("executions"), [one.count for one in slow]),
             ],
             found,
             links,
@@ -138,11 +164,11 @@ def _time(amount: float | None) -> str:
 def _services(
     title: str, key: str, rows: list[ServiceFigures], series: list[Series], found: Figures, links: Links
 ) -> Plot:
-    made = Chart("table", title, [one.name for one in rows], series, first_column="Service")
+    made = Chart("table", title, [one.name for one in rows], series, first_column=gettext("Service"))
     failed = [links(found.since, service=one.name, status="failed") for one in rows]
     every = [links(found.since, service=one.name) for one in rows]
     per_series = [
-        failed if one.name == "failed" else every if one.name == "executions" else [] for one in series
+        {gettext("failed"): failed, gettext("executions"): every}.get(one.name, []) for one in series
     ]
     services = [reverse("console:service", args=[one.name]) for one in rows]
     return plot(made, key, services, series_links=per_series)
@@ -153,13 +179,13 @@ def lanes(found: Figures, waiting: dict[str, int], running: dict[str, int], link
     names = list(found.lanes)
     spreads = list(found.lanes.values())
     series = [
-        Series("started", [one.count for one in spreads]),
-        Series("waited, average", [_time(one.average) for one in spreads]),
-        Series("half within", [_time(one.p50) for one in spreads]),
-        Series("19 of 20 within", [_time(one.p95) for one in spreads]),
-        Series("longest", [_time(one.most) if one.count else "" for one in spreads]),
-        Series("queued now", [waiting.get(name, 0) for name in names]),
-        Series("running now", [running.get(name, 0) for name in names]),
+        Series(gettext("started"), [one.count for one in spreads]),
+        Series(gettext("waited, average"), [_time(one.average) for one in spreads]),
+        Series(gettext("half within"), [_time(one.p50) for one in spreads]),
+        Series(gettext("19 of 20 within"), [_time(one.p95) for one in spreads]),
+        Series(gettext("longest"), [_time(one.most) if one.count else "" for one in spreads]),
+        Series(gettext("queued now"), [waiting.get(name, 0) for name in names]),
+        Series(gettext("running now"), [running.get(name, 0) for name in names]),
     ]
     started = [links(found.since, lane=name) for name in names]
     begin = datetime(2000, 1, 1, tzinfo=UTC)
@@ -167,7 +193,7 @@ def lanes(found: Figures, waiting: dict[str, int], running: dict[str, int], link
     runs = [links(begin, lane=name, status="in_progress") for name in names]
     per_series: list[list[str]] = [started, [], [], [], [], queued, runs]
     return plot(
-        Chart("table", "Queue wait by lane", names, series, first_column="Lane"),
+        Chart("table", gettext("Queue wait by lane"), names, series, first_column=gettext("Lane")),
         "lanes",
         series_links=per_series,
     )
@@ -177,10 +203,10 @@ def metric(name: str, found: list[Recorded], aggregate: str, period: Period, now
     """The values of one name that a service recorded."""
     since = period.since(now)
     starts = [since + period.length * n for n in range(period.count)]
-    labels = [f"{one:%H:%M}" if period.span == "hour" else f"{one:%d %b}" for one in starts]
-    series = [Series(_labelled(one.series.labels) or aggregate, one.values(aggregate)) for one in found]
+    labels = [f"{one:%H:%M}" if period.span == "hour" else dateformat.format(one, "d M") for one in starts]
+    series = [Series(_labelled(one.series.labels) or word(aggregate), one.values(aggregate)) for one in found]
     unit = "" if aggregate == "count" else found[0].series.unit
-    column = f"{period.span.capitalize()}, UTC"
+    column = gettext("{span}, UTC").format(span=_SPANS[period.span])
     return plot(
         Chart("line", name, labels, series, unit=unit, first_column=column), f"metric-{found[0].series.pk}"
     )

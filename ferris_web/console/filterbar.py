@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext
 
 from ferris_web.console.filters import PERIODS, Choice
+from ferris_web.console.words import word
 from ferris_web.executions.listings import Asked, Field, Filters
 
 _MINE = frozenset(("cursor", "page", "format", "action", "all"))
@@ -120,7 +122,7 @@ def _control(one: Field, asked: Asked, user: Any, extra: Sequence[Choice]) -> Co
     value, error = asked.texts.get(one.name, ""), asked.errors.get(one.name, "")
     options: list[tuple[str, str]] = []
     if one.kind == "choice":
-        options = list(one.options)
+        options = [(value, word(text)) for value, text in one.options]
     elif one.offered is not None:
         options = [(name, name) for name in one.offered(user)]
     if not options and one.kind != "choice":
@@ -129,7 +131,7 @@ def _control(one: Field, asked: Asked, user: Any, extra: Sequence[Choice]) -> Co
         )
     if value and value not in dict(options):
         options.append((value, value.replace(",", ", ").replace("_", " ")))
-    given = [Choice("", "any", not value), *(Choice(v, text, v == value) for v, text in options)]
+    given = [Choice("", gettext("any"), not value), *(Choice(v, text, v == value) for v, text in options)]
     if one.name == "status":
         given += extra
     return Control(one.shown, one.label, "select", value, error, given)
@@ -143,8 +145,14 @@ def _times(
     given = query.get("since", "")
     begin, end = asked.texts.get("since", ""), asked.texts.get("until", "")
     ends = [
-        Control(name, f"{words} (UTC)", "time", _field(asked, key), asked.errors.get(key, ""))
-        for name, words, key in (("from", "From", "since"), ("until", "Until", "until"))
+        Control(
+            name,
+            f"{words} (UTC)",
+            "time",
+            _field(asked, key),
+            asked.errors.get(key, ""),
+        )
+        for name, words, key in (("from", gettext("From"), "since"), ("until", gettext("Until"), "until"))
     ]
     if (begin and begin not in dict(known)) or end:
         return ends, []

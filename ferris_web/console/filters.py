@@ -8,14 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
 
 PERIODS = (
-    ("", "any time"),
-    ("15m", "last 15 minutes"),
-    ("1h", "last hour"),
-    ("24h", "last 24 hours"),
-    ("7d", "last 7 days"),
-    ("30d", "last 30 days"),
+    ("", _("any time")),
+    ("15m", _("last 15 minutes")),
+    ("1h", _("last hour")),
+    ("24h", _("last 24 hours")),
+    ("7d", _("last 7 days")),
+    ("30d", _("last 30 days")),
 )
 _LENGTHS = {
     "15m": timedelta(minutes=15),

@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.utils.translation import gettext_lazy as _
+
 from ferris.causality import EVENT, GATHERED, GATHERING, Node, Path, Tree
 from ferris.events import RETRY_REQUESTED, RUN_REQUESTED, SCHEDULE_DUE
 
@@ -21,7 +23,7 @@ MAX_BOXES = 400  # more boxes than this and the grouping becomes coarser
 MOST_OPENED = 100  # siblings of a box that the viewer opened; the rest stay in one
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 196, 46, 36, 14, 8
 
-_WORDS = {RUN_REQUESTED: "run by hand", RETRY_REQUESTED: "run again", SCHEDULE_DUE: "by the clock"}
+_WORDS = {RUN_REQUESTED: _("run by hand"), RETRY_REQUESTED: _("run again"), SCHEDULE_DUE: _("by the clock")}
 _ATTENTION = ("failed", "in_progress", "queued", "pending", "cancelled", "skipped")
 
 

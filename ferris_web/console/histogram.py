@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
+from django.utils import dateformat
+from django.utils.formats import number_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from ferris_web.console.charts import Bar, round_up
+from ferris_web.console.words import word
 from ferris_web.executions.buckets import Bucket
 from ferris_web.executions.listings.histogram import Histogram
 
@@ -18,8 +24,8 @@ _ORDER: Final[Mapping[str, str]] = {  # outcome to colour, from the foot of a co
     "in_progress": "in_progress", "queued": "queued", "pending": "queued", "cancelled": "cancelled",
     "skipped": "cancelled", "nothing": "cancelled",
 }  # fmt: skip
-_SAID: Final[Mapping[str, str]] = {
-    "all": "in all", "something": "triggered something", "nothing": "triggered nothing", "in_progress": "in progress",
+_SAID: Final[Mapping[str, Any]] = {
+    "all": _("in all"), "something": _("triggered something"), "nothing": _("triggered nothing"),
 }  # fmt: skip
 
 
@@ -94,22 +100,25 @@ def _z(moment: datetime) -> str:
 
 
 def _span(start: datetime, end: datetime) -> str:
+    between = gettext("{since} to {until}")
     if end - start >= timedelta(days=1):
-        return f"{start:%Y-%m-%d} to {end:%Y-%m-%d}"
+        return between.format(since=f"{start:%Y-%m-%d}", until=f"{end:%Y-%m-%d}")
     if end - start >= timedelta(minutes=1):
-        return f"{start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC"
-    return f"{start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC"
+        return between.format(since=f"{start:%Y-%m-%d %H:%M}", until=f"{end:%H:%M} UTC")
+    return between.format(since=f"{start:%Y-%m-%d %H:%M:%S}", until=f"{end:%H:%M:%S} UTC")
 
 
 def _caption(start: datetime, span: timedelta) -> str:
     if span >= timedelta(hours=6):
-        return f"{start:%d %b}"
+        return dateformat.format(start, "d M")
     return f"{start:%H:%M}" if span >= timedelta(minutes=1) else f"{start:%H:%M:%S}"
 
 
 def _said(outcome: str) -> str:
-    return _SAID.get(outcome, outcome)
+    return str(_SAID[outcome]) if outcome in _SAID else word(outcome)
 
 
 def _told(one: Bucket) -> str:
-    return ", ".join(f"{one.counts[o]:,} {_said(o)}" for o in _ORDER if one.counts.get(o)) or "none"
+    return ", ".join(
+        f"{number_format(one.counts[o], force_grouping=True)} {_said(o)}" for o in _ORDER if one.counts.get(o)
+    ) or gettext("none")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
 
 from ferris.ports import LogLine
 from ferris_web.console import filters
@@ -23,10 +24,10 @@ _LEVELS = {
     "error": ("error", "critical"),
 }
 LEVEL_OPTIONS = (
-    ("", "all lines"),
-    ("info", "info and up"),
-    ("warning", "warnings, errors"),
-    ("error", "errors only"),
+    ("", _("all lines")),
+    ("info", _("info and up")),
+    ("warning", _("warnings, errors")),
+    ("error", _("errors only")),
 )
 
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from django.utils.formats import number_format
+from django.utils.translation import gettext
+
 from ferris.charts import Chart, Series, Value
 from ferris_web.console.charts import Bar, round_up
 from ferris_web.console.presentation import milliseconds
@@ -106,7 +109,7 @@ def plot(
     made = {"kind": chart.kind, "title": chart.title, "key": key, "head": head, "rows": rows}
     if chart.kind == "kpi":
         last = chart.series[0].values[-1] if chart.series and chart.series[0].values else None
-        return Plot(**made, legend=[], figure=written(last, chart.unit) or "none")  # type: ignore[arg-type]
+        return Plot(**made, legend=[], figure=written(last, chart.unit) or gettext("none"))  # type: ignore[arg-type]
     if chart.kind == "table":
         return Plot(**made, legend=[], empty=not rows)  # type: ignore[arg-type]
     if chart.kind == "pie":
@@ -144,7 +147,8 @@ def written(value: Value, unit: str) -> str:
         return value
     if unit == "ms":
         return milliseconds(round(value))
-    text = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.3g}"
+    whole = float(value).is_integer() or abs(value) >= 1000
+    text = number_format(round(value) if whole else f"{value:.3g}", force_grouping=True)
     return f"{text}{'' if unit == '%' or not unit else ' '}{unit}"
 
 

@@ -14,8 +14,11 @@ from functools import cache
 from typing import Any
 
 import nh3
+from django.utils import dateformat
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, gettext_noop
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from pygments import highlight
@@ -34,14 +37,15 @@ def relative(moment: datetime, now: datetime) -> str:
     seconds = (now - moment).total_seconds()
     distance = abs(seconds)
     if distance < 5:
-        return "just now"
+        return gettext("just now")
     if distance > 7 * 86400:
-        return f"{moment.astimezone(UTC):%-d %b %Y}"
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        return dateformat.format(moment.astimezone(UTC), "j M Y")
+    for unit, size in ((gettext_noop("d"), 86400), ("h", 3600), ("min", 60), ("s", 1)):
         if distance >= size:
-            amount = f"{int(distance // size)} {unit}"
-            return f"{amount} ago" if seconds > 0 else f"in {amount}"
-    return "just now"
+            amount = f"{int(distance // size)} {gettext(unit)}"
+            said = gettext("{amount} ago") if seconds > 0 else gettext("in {amount}")
+            return said.format(amount=amount)
+    return gettext("just now")
 
 
 def absolute(moment: datetime) -> str:
@@ -57,13 +61,13 @@ def duration(length: timedelta | float | None) -> str:
     if seconds < 1:
         return f"{round(seconds * 1000)} ms"
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{number_format(seconds, 1)} s"
     whole = round(seconds)
     if whole < 3600:
         return _two(whole // 60, "min", whole % 60, "s")
     if whole < 2 * 86400:
         return _two(whole // 3600, "h", whole % 3600 // 60, "min")
-    return _two(whole // 86400, "d", whole % 86400 // 3600, "h")
+    return _two(whole // 86400, gettext("d"), whole % 86400 // 3600, "h")
 
 
 def milliseconds(amount: int | None) -> str:
@@ -80,9 +84,9 @@ def size(count: int) -> str:
     amount = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{number_format(amount, 1)} {unit}"
         amount /= 1024
-    return f"{amount:.1f} TiB"
+    return f"{number_format(amount, 1)} TiB"
 
 
 @dataclass(frozen=True)
@@ -100,13 +104,14 @@ def progress(said: Mapping[str, Any] | None) -> Bar | None:
         return None
     done, total, message = said["done"], said.get("total"), str(said.get("message") or "")
     if not total:
-        return Bar(None, f"{_amount(done)} done", message)
+        return Bar(None, gettext("{amount} done").format(amount=_amount(done)), message)
     percent = min(100, int(100 * done / total))
-    return Bar(percent, f"{percent} % ({_amount(done)} of {_amount(total)})", message)
+    amounts = gettext("{done} of {total}").format(done=_amount(done), total=_amount(total))
+    return Bar(percent, f"{percent} % ({amounts})", message)
 
 
 def _amount(number: float) -> str:
-    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.2f}"
+    return number_format(number, 0 if float(number).is_integer() else 2, force_grouping=True)
 
 
 def shorten(text: str, length: int) -> str:
@@ -149,7 +154,10 @@ def code_block(text: str, filename: str, *, lines: bool = True) -> SafeString:
     # A block that scrolls must be reachable by keyboard (WCAG 2.1.1).
     block = mark_safe(block.replace("<pre", '<pre tabindex="0"', 1))  # noqa: S308
     return (
-        block + format_html('<p class="muted small">Cut after {} characters.</p>', TEXT_LIMIT)
+        block
+        + format_html(
+            '<p class="muted small">{}</p>', gettext("Cut after {limit} characters.").format(limit=TEXT_LIMIT)
+        )
         if cut
         else block
     )

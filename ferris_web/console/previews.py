@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from ferris.artifacts import BUCKET
 from ferris_web import wiring
@@ -53,11 +54,14 @@ def preview_of(artifact: Artifact) -> Preview:
     """What to show."""
     kind = _kind(artifact)
     if kind in ("image", "page"):
-        return Preview(kind) if framed(artifact) else Preview("none", "It is too large to be shown.")
+        return Preview(kind) if framed(artifact) else Preview("none", gettext("It is too large to be shown."))
     if kind == "none":
-        return Preview("none", f"There is no preview of {artifact.content_type}.")
+        return Preview(
+            "none",
+            gettext("There is no preview of {content_type}.").format(content_type=artifact.content_type),
+        )
     if artifact.size > _LARGEST_TEXT:
-        return Preview("none", "It is too large to be shown.")
+        return Preview("none", gettext("It is too large to be shown."))
     with wiring.object_store().open(BUCKET, artifact.key) as source:
         content = source.read(_READ)
     cut = artifact.size > len(content)
@@ -67,7 +71,11 @@ def preview_of(artifact: Artifact) -> Preview:
     if kind == "json" and not cut:
         return Preview("text", text=presentation.json_source(text))
     shown = presentation.code_block(text, artifact.name)
-    return Preview("text", text=shown, cut=f"The first {presentation.size(len(content))}." if cut else "")
+    return Preview(
+        "text",
+        text=shown,
+        cut=gettext("The first {size}.").format(size=presentation.size(len(content))) if cut else "",
+    )
 
 
 def _kind(artifact: Artifact) -> str:
@@ -93,7 +101,12 @@ def _table(text: str, name: str, cut: bool) -> Preview:
         return Preview("text", text=presentation.code_block(text, "table.txt"))
     header, rows = (lines[0], lines[1:]) if lines else ([], [])
     more = cut or len(rows) > ROWS
-    return Preview("table", header=header, rows=rows[:ROWS], cut=f"The first {ROWS} rows." if more else "")
+    return Preview(
+        "table",
+        header=header,
+        rows=rows[:ROWS],
+        cut=gettext("The first {count} rows.").format(count=ROWS) if more else "",
+    )
 
 
 def _rows(text: str, name: str) -> list[list[str]]:

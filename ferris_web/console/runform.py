@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.text import get_valid_filename
+from django.utils.translation import gettext
 
 from ferris.parameters import Parameter, parse_parameters
 from ferris_web.console.filters import Choice
@@ -72,7 +73,7 @@ def _field(number: int, parameter: Parameter, value: Any, errors: list[str]) -> 
     )
     kept = ""
     if parameter.type == "file" and isinstance(value, Mapping):
-        kept = f"Uploaded: {value.get('key', '')}."
+        kept = gettext("Uploaded: {key}.").format(key=value.get("key", ""))
     return Field(
         id=f"p-{number}",
         kind=parameter.type,
@@ -128,7 +129,11 @@ def submitted(
     missing_files = {p.name for p in parameters if p.type == "file" and p.name not in uploads}
     for message in messages:
         if message.level == "error":
-            text = "Choose a file." if message.key in missing_files else f"This value {message.text}."
+            text = (
+                gettext("Choose a file.")
+                if message.key in missing_files
+                else gettext("This value {text}.").format(text=message.text)
+            )
             errors.setdefault(message.key, []).append(text)
     if not errors:
         for name, (parameter, upload) in uploads.items():
@@ -155,9 +160,9 @@ def submitted_json(text: str) -> tuple[dict[str, Any], str]:
     try:
         found = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError) as error:
-        return {}, f"This is no JSON: {error}"
+        return {}, gettext("This is no JSON: {error}").format(error=error)
     if not isinstance(found, dict):
-        return {}, 'Expected an object, such as {"name": "world"}'
+        return {}, gettext('Expected an object, such as {"name": "world"}')
     values, messages = parse_parameters((), found)
     wrong = [f"{message.key} {message.text}" for message in messages if message.level == "error"]
     return values, "; ".join(wrong)

@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext
+
 from ferris_web.executions.system_map import SENDS, Bond, SystemMap
 
 MOST = 240  # services that are drawn
@@ -87,9 +89,9 @@ def _ends(bond: Bond) -> tuple[Key, Key]:
 
 def _label(bond: Bond) -> str:
     said = {
-        "both": f"declared, seen {bond.seen} times",
-        "declared": "declared, not seen lately",
-        "seen": f"seen {bond.seen} times, in no manifest",
+        "both": gettext("declared, seen {seen} times").format(seen=bond.seen),
+        "declared": gettext("declared, not seen lately"),
+        "seen": gettext("seen {seen} times, in no manifest").format(seen=bond.seen),
     }[bond.state]
     return f"{' → '.join(e[1] for e in _ends(bond))}: {said}"
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from django.core.cache import cache
 from django.db.models import F, FloatField, Max, Q, QuerySet, Sum
 from django.db.models.functions import Cast
+from django.utils.translation import gettext_lazy as _
 
 from ferris import sketches
 from ferris.lanes import LANES
@@ -52,10 +53,10 @@ class Period:
 PERIODS: Final[Mapping[str, Period]] = {
     one.name: one
     for one in (
-        Period("24h", "24 hours", 24, Rollup.Span.HOUR.value),
-        Period("7d", "7 days", 7, Rollup.Span.DAY.value),
-        Period("30d", "30 days", 30, Rollup.Span.DAY.value),
-        Period("90d", "90 days", 90, Rollup.Span.DAY.value),
+        Period("24h", _("24 hours"), 24, Rollup.Span.HOUR.value),
+        Period("7d", _("7 days"), 7, Rollup.Span.DAY.value),
+        Period("30d", _("30 days"), 30, Rollup.Span.DAY.value),
+        Period("90d", _("90 days"), 90, Rollup.Span.DAY.value),
     )
 }
 """By their names in addresses; the first one holds when none is asked for."""

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from ferris import gathering, intake, joins
 from ferris.errors import NotFound
@@ -136,31 +137,38 @@ def _detail(row: GatheredEvent) -> str:
 
 
 def _for_key(decision: Decision) -> str:
-    return f" for {decision.key}" if decision.key else ""
+    return gettext(" for {key}").format(key=decision.key) if decision.key else ""
 
 
 def _gathered(word: str, decision: Decision) -> str:
     if decision.execution_id:
-        return f"{word} into {decision.execution_id}"
-    return f"{word}{_for_key(decision)}: runs at {_time(decision.until)}, or when more has come"
+        return gettext("{word} into {execution}").format(word=word, execution=decision.execution_id)
+    return gettext("{word}{of}: runs at {time}, or when more has come").format(
+        word=word, of=_for_key(decision), time=_time(decision.until)
+    )
 
 
 def _joined(decision: Decision) -> str:
     if decision.state == gathering.RAN:
-        early = (
-            f": {decision.closed_by} had it run without {', '.join(decision.missing)}"
-            if decision.missing
-            else ""
+        said = gettext("joined into {execution}").format(execution=decision.execution_id)
+        if not decision.missing:
+            return said
+        early = gettext("{who} had it run without {missing}").format(
+            who=decision.closed_by, missing=", ".join(decision.missing)
         )
-        return f"joined into {decision.execution_id}{early}"
+        return f"{said}: {early}"
     if decision.state == gathering.MET:
-        return "joined: what was awaited came in time, so nothing ran"
+        return gettext("joined: what was awaited came in time, so nothing ran")
     missing = ", ".join(decision.missing)
     if decision.state in (gathering.DUE, gathering.TOLD):
-        return f"joined: {missing} did not come, {decision.detail} says so"
+        return gettext("joined: {missing} did not come, {event} says so").format(
+            missing=missing, event=decision.detail
+        )
     if decision.state == gathering.OPEN:
-        return f"joined{_for_key(decision)}: waits for {missing} until {_time(decision.until)}"
-    return f"joined: {missing} did not come in time, so nothing ran"
+        return gettext("joined{of}: waits for {missing} until {time}").format(
+            of=_for_key(decision), missing=missing, time=_time(decision.until)
+        )
+    return gettext("joined: {missing} did not come in time, so nothing ran").format(missing=missing)
 
 
 def _time(time: datetime | None) -> str:
@@ -168,18 +176,26 @@ def _time(time: datetime | None) -> str:
 
 
 _SAID: dict[str, Any] = {
-    gathering.DEBOUNCED: lambda d: _gathered("debounced", d),
-    gathering.BATCHED: lambda d: _gathered("batched", d),
-    gathering.DUPLICATE: lambda d: f"duplicate of {d.duplicate_of.event_id if d.duplicate_of else '?'}",
-    gathering.DROPPED: lambda d: f"throttled{_for_key(d)} ({d.detail}): dropped",
-    gathering.HELD: lambda d: f"throttled{_for_key(d)} ({d.detail}): held until {_time(d.until)}",
-    gathering.RELEASED: lambda d: (
-        f"throttled{_for_key(d)} ({d.detail}): held, then let through as {d.execution_id}"
+    gathering.DEBOUNCED: lambda d: _gathered(gettext("debounced"), d),
+    gathering.BATCHED: lambda d: _gathered(gettext("batched"), d),
+    gathering.DUPLICATE: lambda d: gettext("duplicate of {event}").format(
+        event=d.duplicate_of.event_id if d.duplicate_of else "?"
     ),
+    gathering.DROPPED: lambda d: gettext("throttled{of} ({rule}): dropped").format(
+        of=_for_key(d), rule=d.detail
+    ),
+    gathering.HELD: lambda d: gettext("throttled{of} ({rule}): held until {time}").format(
+        of=_for_key(d), rule=d.detail, time=_time(d.until)
+    ),
+    gathering.RELEASED: lambda d: gettext(
+        "throttled{of} ({rule}): held, then let through as {execution}"
+    ).format(of=_for_key(d), rule=d.detail, execution=d.execution_id),
     gathering.JOINED: _joined,
-    gathering.EXPIRED: lambda d: "joined: the rest did not come in time, so it counts no more",
-    gathering.DISCARDED: lambda d: f"left out: {d.closed_by} discarded what it was gathered in",
-    gathering.UNJOINED: lambda d: f"not joined: it has no {d.detail}",
+    gathering.EXPIRED: lambda d: gettext("joined: the rest did not come in time, so it counts no more"),
+    gathering.DISCARDED: lambda d: gettext("left out: {who} discarded what it was gathered in").format(
+        who=d.closed_by
+    ),
+    gathering.UNJOINED: lambda d: gettext("not joined: it has no {field}").format(field=d.detail),
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.core.cache import cache
+from django.utils.translation import gettext_lazy as _
 
 from ferris import searching
 from ferris.errors import EventError, NotFound
@@ -35,10 +36,10 @@ _DAY: Final = timedelta(days=1)
 _AT_ONCE: Final = 1000
 
 KINDS: Final = (
-    ("logs", "log lines"),
-    ("events", "events"),
-    ("lifecycle", "reports on executions"),
-    ("metrics", "metrics"),
+    ("logs", _("log lines")),
+    ("events", _("events")),
+    ("lifecycle", _("reports on executions")),
+    ("metrics", _("metrics")),
 )
 
 
@@ -50,17 +51,17 @@ class _Form(Filters):
     time: str = ""
 
 
-def _unused(rows: Any, _: Any) -> Any:
+def _unused(rows: Any, _wanted: Any) -> Any:
     return rows
 
 
 SEARCH: Final = _Form(
     "search",
-    "Search",
+    _("Search"),
     (
-        Field("query", "Query", _unused, 'Words, "phrases", field:value, field:>5, AND, OR, NOT, (…), wor*.',
+        Field("query", _("Query"), _unused, 'Words, "phrases", field:value, field:>5, AND, OR, NOT, (…), wor*.',
               short="q", placeholder='timeout "connection refused" level:error'),
-        Field("kind", "Records", _unused, "Which records.", kind="choice", options=KINDS),
+        Field("kind", _("Records"), _unused, "Which records.", kind="choice", options=KINDS),
         *times("time", "Recorded"),
     ),
     "time",

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from ferris.limits import Limits
 from ferris.precedence import Precedence
 from ferris_web.catalog.models import Service
@@ -95,14 +97,16 @@ def _moment(time: datetime) -> str:
 
 
 def _turns(row: Execution, before: int) -> str:
-    of = f" for {row.share_key!r}" if row.share_key else ""
-    return f"this one{of} is in the {'next turn' if not before else f'turn after {before} others'}"
+    of = gettext(" for {key}").format(key=repr(row.share_key)) if row.share_key else ""
+    if not before:
+        return gettext("this one{of} is in the next turn").format(of=of)
+    return gettext("this one{of} is in the turn after {count} others").format(of=of, count=before)
 
 
 def _for_its_time(row: Execution, until: datetime) -> Waiting:
-    text = f"for its time, {_moment(until)}"
+    text = gettext("for its time, {time}").format(time=_moment(until))
     if row.reason:
-        text += f": attempt {row.attempt}, after {row.reason}"
+        text += gettext(": attempt {number}, after {reason}").format(number=row.attempt, reason=row.reason)
     return Waiting(TIME, text, until=until)
 
 
@@ -118,18 +122,24 @@ def _crewed() -> set[str] | None:
 
 def _in_lane(row: Execution, pause: LanePause | None, crewed: set[str] | None, before: int) -> Waiting:
     if row.rung_at is None and pause is not None:
-        text = f"until the lane {row.lane} goes on: {pause.paused_by} paused it at {_moment(pause.paused_at)}"
+        text = gettext("until the lane {lane} goes on: {who} paused it at {time}").format(
+            lane=row.lane, who=pause.paused_by, time=_moment(pause.paused_at)
+        )
         return Waiting(LANE_PAUSED, text, lane=row.lane, since=pause.paused_at, by=pause.paused_by)
     if row.rung_at is None:
-        text = (
-            f"for room in the lane {row.lane}, whose queue is full: projects take turns, in each the most urgent "
-            f"first, of equal priority services and their keys in turn; {_turns(row, before)}"
-        )
+        text = gettext(
+            "for room in the lane {lane}, whose queue is full: projects take turns, in each the most urgent "
+            "first, of equal priority services and their keys in turn; {turns}"
+        ).format(lane=row.lane, turns=_turns(row, before))
         return Waiting(LANE_FULL, text, lane=row.lane, share=row.share_key, turns_before=before)
     if crewed is not None and row.lane not in crewed:
-        text = f"for a worker: none serves the lane {row.lane} now, or takes anything new"
+        text = gettext("for a worker: none serves the lane {lane} now, or takes anything new").format(
+            lane=row.lane
+        )
         return Waiting(NO_WORKER, text, lane=row.lane, since=row.rung_at)
-    text = f"for an executor of the lane {row.lane} to take it: its doorbell rang at {_moment(row.rung_at)}"
+    text = gettext("for an executor of the lane {lane} to take it: its doorbell rang at {time}").format(
+        lane=row.lane, time=_moment(row.rung_at)
+    )
     return Waiting(EXECUTOR, text, lane=row.lane, since=row.rung_at)
 
 
@@ -137,7 +147,9 @@ def _at_the_gate(
     service: Service, rows: Sequence[Execution], opens_at: datetime | None
 ) -> dict[UUID, Waiting]:
     if service.paused_at is not None:
-        text = f"until {service.name} goes on: {service.paused_by} paused it at {_moment(service.paused_at)}"
+        text = gettext("until {name} goes on: {who} paused it at {time}").format(
+            name=service.name, who=service.paused_by, time=_moment(service.paused_at)
+        )
         paused = Waiting(PAUSED, text, since=service.paused_at, by=service.paused_by)
         return {row.pk: paused for row in rows}
     rules = Limits.from_json(service.limits)
@@ -156,7 +168,9 @@ def _shared(rules: Limits, key: str) -> bool:
 
 
 def _in_turn(found: Waiting, row: Execution, key: str, before: int) -> Waiting:
-    text = f"{found.text}. Each {key} has its turn: {_turns(row, before)}"
+    text = gettext("{why}. Each {key} has its turn: {turns}").format(
+        why=found.text, key=key, turns=_turns(row, before)
+    )
     return replace(found, text=text, share=row.share_key, turns_before=before)
 
 
@@ -167,19 +181,29 @@ def _at_a_limit(
     slot = row.slot or "" if concurrency and concurrency.key else ""
     behind = ahead.get(slot, [])
     if concurrency and len(behind) >= concurrency.limit:
-        of = f" with {concurrency.key} = {slot!r}" if concurrency.key else ""
-        text = f"for one of {len(behind)}{of} to end: at most {concurrency.limit} run at once"
+        of = f"{concurrency.key} = {slot!r}" if concurrency.key else ""
+        said = (
+            gettext("for one of {count} with {of} to end: at most {limit} run at once")
+            if of
+            else gettext("for one of {count} to end: at most {limit} run at once")
+        )
+        text = said.format(count=len(behind), of=of, limit=concurrency.limit)
         return Waiting(
             CONCURRENCY, text, key=slot, limit=concurrency.limit, behind=tuple(behind[:_MOST_NAMED])
         )
     if rate:
         key = row.rate_key or "" if rate.key else ""
-        of = f" with {rate.key} = {key!r}" if rate.key else ""
-        text = f"for its turn: at most {rate.limit}{of} start within {rate.per:g} s"
+        of = f"{rate.key} = {key!r}" if rate.key else ""
+        said = (
+            gettext("for its turn: at most {limit} with {of} start within {per} s")
+            if of
+            else gettext("for its turn: at most {limit} start within {per} s")
+        )
+        text = said.format(limit=rate.limit, of=of, per=f"{rate.per:g}")
         if opens_at is not None:
-            text += f"; the next may start at {_moment(opens_at)}"
+            text += gettext("; the next may start at {time}").format(time=_moment(opens_at))
         return Waiting(RATE, text, key=key, limit=rate.limit, per=rate.per, until=opens_at)
-    return Waiting(ADMISSION, "to be let in, any moment now")
+    return Waiting(ADMISSION, gettext("to be let in, any moment now"))
 
 
 def _running(service: Service, rules: Limits, slots: set[str | None]) -> Mapping[str, list[UUID]]:

@@ -29,7 +29,13 @@ _KEYWORDS: Final = {
     **dict.fromkeys(("npgettext", "npgettext_lazy"), ((1, "c"), 2, 3)),
 }
 _NO_DATE: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_DROPPED: Final = ("POT-Creation-Date", "PO-Revision-Date", "Last-Translator", "Language-Team", "Generated-By")
+_DROPPED: Final = (
+    "POT-Creation-Date",
+    "PO-Revision-Date",
+    "Last-Translator",
+    "Language-Team",
+    "Generated-By",
+)
 
 
 def sources() -> Iterator[tuple[Path, bytes]]:
@@ -62,9 +68,7 @@ def mo(language: str) -> Path:
 
 
 def read(language: str) -> Catalog:
-    """The catalogue of a language, empty when there is none yet."""
-    if not po(language).exists():
-        return Catalog(locale=language, charset="utf-8")
+    """The catalogue of a language."""
     with po(language).open("rb") as file:
         return read_po(file, locale=language, charset="utf-8", abort_invalid=True)
 
@@ -100,7 +104,6 @@ def update(language: str) -> list[str]:
     comment = catalog.header_comment
     catalog.update(template(), no_fuzzy_matching=True, update_header_comment=False)
     catalog.header_comment = comment
-    po(language).parent.mkdir(parents=True, exist_ok=True)
     po(language).write_bytes(written(catalog))
     mo(language).write_bytes(compiled(read(language)))
     return lacking(catalog)

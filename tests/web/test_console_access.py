@@ -14,7 +14,7 @@ from ferris_web import wiring
 from ferris_web.console import urls
 from ferris_web.console.views.session import LIMIT_PER_NAME
 
-_OPEN = {"sign-in", "sign-in-provider", "sign-in-provider-back", "second-factor", "sign-out"}
+_OPEN = {"language", "sign-in", "sign-in-provider", "sign-in-provider-back", "second-factor", "sign-out"}
 _VALUES = {
     UUIDConverter: "00000000-0000-4000-8000-000000000000",
     IntConverter: "1",

@@ -56,6 +56,7 @@ OPEN = {
     "sign-in",
     "sign-in-provider",
     "sign-in-provider-back",
+    "language",
     "second-factor",
     "sign-out",
     "live",

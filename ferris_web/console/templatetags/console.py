@@ -16,12 +16,13 @@ from django.utils.safestring import SafeString
 from ferris_web import wiring
 from ferris_web.console import addresses, ansi, flowgraph, presentation
 from ferris_web.console.needs import offers, opens
+from ferris_web.console.script_words import script_words
+from ferris_web.console.words import within, word
 from ferris_web.executions.checkup.readiness import NAMES, READINESS
 
 register = template.Library()
 
 THEMES = ("light", "dark")
-WORDS = {"in_progress": "in progress"}
 _ICON_OF = {
     **{"running": "in_progress", "inactive": "cancelled", "active": "completed", "stopped": "cancelled"},
     "scheduled": "schedule",
@@ -48,6 +49,8 @@ register.filter("event_type_url", addresses.event_type)
 register.filter("service_url", addresses.service)
 register.filter("value_url", addresses.value)
 register.filter("node_label", flowgraph.label)
+register.simple_tag(script_words)
+register.filter("within", within)
 
 
 @register.simple_tag
@@ -81,14 +84,14 @@ def badge(status: str) -> SafeString:
         '<span class="badge st-{}">{}{}</span>',
         status,
         icon(name, "spin" if name == "in_progress" else ""),
-        WORDS.get(status, status),
+        word(status),
     )
 
 
 @register.filter
 def words(status: str) -> str:
-    """A status or reason as words: in_progress -> in progress."""
-    return status.replace("_", " ")
+    """A status or reason in the viewer's words: in_progress -> in progress."""
+    return word(status)
 
 
 @register.filter

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from ferris.errors import NotFound
 from ferris_web.accounts import services
@@ -30,10 +31,12 @@ def account(request: HttpRequest) -> HttpResponse:
             return answer
         if said.get("do") == "revoke":
             gone = services.token_revoke(request.user, pk)
-            messages.success(request, f"The token {gone.prefix}… opens nothing any more.")
+            messages.success(
+                request, gettext("The token {prefix}… opens nothing any more.").format(prefix=gone.prefix)
+            )
         elif said.get("do") == "end":
             services.session_end(request.user, pk)
-            messages.success(request, "That browser is signed out.")
+            messages.success(request, gettext("That browser is signed out."))
     except ValidationError as error:
         return _page(request, problem="; ".join(error.messages), status=422)
     except NotFound as error:
@@ -45,7 +48,7 @@ def _token(request: HttpRequest) -> str:
     names = request.POST.getlist("projects")
     found = list(visible_projects(request.user).filter(name__in=names).values_list("pk", flat=True))
     if len(found) != len(set(names)):
-        raise ValidationError({"projects": "there is no such project"})
+        raise ValidationError({"projects": gettext("there is no such project")})
     return services.token_create_by(
         request.user,
         request.POST.get("label", "").strip()[:100] or "token",
@@ -60,7 +63,9 @@ def chosen_scopes(request: HttpRequest) -> list[str]:
     """The scopes that a form ticks; ValidationError without one."""
     chosen = request.POST.getlist("scopes")
     if not chosen:
-        raise ValidationError({"scopes": f"choose at least one of {', '.join(SCOPES)}"})
+        raise ValidationError(
+            {"scopes": gettext("choose at least one of {scopes}").format(scopes=", ".join(SCOPES))}
+        )
     return chosen
 
 

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from ferris_web import wiring
 from ferris_web.accounts import identities, second_factors
@@ -34,15 +35,18 @@ def page(request: HttpRequest) -> HttpResponseBase:
         return _on_to_provider(request)
     if said.get("do") == "disconnect":
         if identities.identity_remove(request.user, number_of(request)):
-            messages.success(request, "That account does not sign you in any more.")
+            messages.success(request, gettext("That account does not sign you in any more."))
         else:
             messages.error(
-                request, "It is gone already, or your only way in: an administrator can set a password."
+                request,
+                gettext("It is gone already, or your only way in: an administrator can set a password."),
             )
     elif said.get("do") == "factor-remove":
         gone = second_factors.factor_remove(request.user, number_of(request))
         if gone is not None:
-            messages.success(request, f"{label_of(gone)} is not asked for any more.")
+            messages.success(
+                request, gettext("{label} is not asked for any more.").format(label=label_of(gone))
+            )
     elif said.get("do") == "codes" and second_factors.has_second_factor(request.user):
         from ferris_web.console.views.second_factor import shown_once
 
@@ -61,7 +65,7 @@ def label_of(factor: Authenticator) -> str:
     return (
         str(factor.data.get("name") or "passkey")
         if factor.type == second_factors.PASSKEY
-        else "authenticator app"
+        else gettext("authenticator app")
     )
 
 
@@ -121,12 +125,12 @@ def confirm(request: HttpRequest) -> HttpResponse:
             if not problem:
                 return redirect(back)
         elif not counted(f"confirm:{request.user.pk}", LIMIT_PER_NAME):
-            problem, status = "Too many attempts. Wait five minutes and try again.", 429
+            problem, status = gettext("Too many attempts. Wait five minutes and try again."), 429
         elif request.user.check_password(request.POST.get("password", "")):
             record_authentication(request, request.user, "password", reauthenticated=True)
             return redirect(back)
         else:
-            problem, status = "That is not your password.", 422
+            problem, status = gettext("That is not your password."), 422
     context = {
         "challenge": challenge(request, request.user),
         "next": back,

@@ -10,6 +10,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from ferris_web.console import filters
 from ferris_web.console.paging import page
@@ -44,7 +45,7 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 
 def _projects(request: HttpRequest) -> list[tuple[str, str]]:
     return [
-        ("", "all projects"),
+        ("", gettext("all projects")),
         *((name, name) for name in visible_projects(request.user).values_list("name", flat=True)),
     ]
 

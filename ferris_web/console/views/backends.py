@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 
 from ferris.errors import BackendError
 from ferris.lanes import LANES
@@ -15,20 +16,20 @@ from ferris_web import wiring
 from ferris_web.executions.checkup.readiness import NAMES, READINESS, State
 
 _NEEDED_FOR: Final = {
-    "database": "everything",
-    "event_log": "events in and out, progress of executions",
-    "object_store": "packages of services, files, artifacts",
-    "config_store": "configuration and state of services",
-    "ops_store": "logs and search; what comes meanwhile is indexed later",
-    "broker": "starting executions; they wait, and nothing is lost",
-    "engine": "all that happens by itself: routing, recording, schedules",
+    "database": _("everything"),
+    "event_log": _("events in and out, progress of executions"),
+    "object_store": _("packages of services, files, artifacts"),
+    "config_store": _("configuration and state of services"),
+    "ops_store": _("logs and search; what comes meanwhile is indexed later"),
+    "broker": _("starting executions; they wait, and nothing is lost"),
+    "engine": _("all that happens by itself: routing, recording, schedules"),
 }
 _READERS: Final = {
-    "ferris.router": "finds the services that an event triggers",
-    "ferris.recorder": "writes what executors report into executions",
-    "ferris.indexer": "copies records into the search",
-    "ferris.scheduler": "hears that plans have changed",
-    "ferris.notifier": "tells people",
+    "ferris.router": _("finds the services that an event triggers"),
+    "ferris.recorder": _("writes what executors report into executions"),
+    "ferris.indexer": _("copies records into the search"),
+    "ferris.scheduler": _("hears that plans have changed"),
+    "ferris.notifier": _("tells people"),
 }
 
 

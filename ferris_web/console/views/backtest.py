@@ -9,6 +9,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ferris.backtest import Refused
 from ferris.errors import FerrisError
@@ -20,10 +22,10 @@ from ferris_web.executions.backtesting import Tested, backtest_run
 from ferris_web.executions.visibility import allow, scoped
 
 _PERIODS = (
-    ("1h", "the last hour"),
-    ("24h", "the last 24 hours"),
-    ("7d", "the last 7 days"),
-    ("30d", "the last 30 days"),
+    ("1h", _("the last hour")),
+    ("24h", _("the last 24 hours")),
+    ("7d", _("the last 7 days")),
+    ("30d", _("the last 30 days")),
 )
 
 _LENGTHS = {
@@ -102,7 +104,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
     except FerrisError as error:
         problems = [str(error)]
     except ValueError as error:
-        problems = [f"the triggers are no JSON: {error}"]
+        problems = [gettext("the triggers are no JSON: {error}").format(error=error)]
     context |= {"problems": problems, "tested": tested, "limit": _EVENTS}
     if tested is not None:
         context["tallies"] = sorted(
@@ -117,7 +119,7 @@ def _run(request: HttpRequest, said: dict[str, Any], period: str) -> Tested:
         allow(request.user, Action.VIEW, "project", said["project"])
         sides = candidate.sides_of_project(said["project"], lambda line: None)
     else:
-        name = said["service"] or "(this trigger)"
+        name = said["service"] or gettext("(this trigger)")
         if Service.objects.filter(name=name).exists():
             allow(request.user, Action.VIEW, "service", name)
         sides = candidate.sides_of_manifests({name: {"trigger_events": json.loads(said["triggers"])}})

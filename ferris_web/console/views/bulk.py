@@ -10,6 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict
@@ -22,17 +24,17 @@ from ferris_web.executions.services import bulk
 
 WORDS = {
     "cancel": (
-        "Cancel",
-        "cancelled",
-        "Those that run are stopped within some seconds; the others never start.",
+        _("Cancel"),
+        _("cancelled"),
+        _("Those that run are stopped within some seconds; the others never start."),
     ),
     "retry": (
-        "Retry",
-        "retried",
-        "Each runs once more, with the same parameters and its service's version of today.",
+        _("Retry"),
+        _("retried"),
+        _("Each runs once more, with the same parameters and its service's version of today."),
     ),
-    "send": ("Send again", "sent again", "Each event keeps its id, so that nothing runs twice."),
-    "delete": ("Delete", "deleted", "They cannot be had back."),
+    "send": (_("Send again"), _("sent again"), _("Each event keeps its id, so that nothing runs twice.")),
+    "delete": (_("Delete"), _("deleted"), _("They cannot be had back.")),
 }
 
 
@@ -57,7 +59,7 @@ def confirm(request: HttpRequest, name: str) -> HttpResponse:
                 listing, action, asked, user, now, expected=int(expected) if expected.isdecimal() else None
             )
         except Conflict as error:
-            messages.warning(request, f"Nothing was done: {error}.")
+            messages.warning(request, gettext("Nothing was done: {error}.").format(error=error))
             return redirect(back)
         return redirect("console:bulk-job", pk=job.pk)
     context = {

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -42,7 +43,7 @@ def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
     name = request.POST.get("name", "").strip()
     if request.method == "POST" and Connection.objects.filter(name=name).exists():
-        return _form(request, None, {"name": ["is taken"]})
+        return _form(request, None, {"name": [gettext("is taken")]})
     return _change(request, None, name)
 
 
@@ -66,7 +67,12 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
 def remove(request: HttpRequest, name: str) -> HttpResponse:
     """Forget it."""
     catalog.connection_remove(catalog.connection_get(name))
-    messages.success(request, f"The connection {name} was removed. Scripts that name it fail from now on.")
+    messages.success(
+        request,
+        gettext("The connection {name} was removed. Scripts that name it fail from now on.").format(
+            name=name
+        ),
+    )
     return redirect("console:connections")
 
 

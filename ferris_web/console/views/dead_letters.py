@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from ferris import events as cloudevents
@@ -85,9 +86,11 @@ def redrive(request: HttpRequest, pk: int) -> HttpResponse:
         edited = json.loads(request.POST["event"]) if "event" in request.POST else None
         sent = services.dead_letter_redrive(row, now=timezone.now(), edited=edited)
     except (Conflict, EventError) as error:
-        messages.error(request, f"It was not sent: {error}.")
+        messages.error(request, gettext("It was not sent: {error}.").format(error=error))
     except (ValueError, RecursionError) as error:
-        messages.error(request, f"It was not sent: the event is no JSON, {error}.")
+        messages.error(
+            request, gettext("It was not sent: the event is no JSON, {error}.").format(error=error)
+        )
     else:
-        messages.success(request, f"The event {sent.id} was sent again.")
+        messages.success(request, gettext("The event {id} was sent again.").format(id=sent.id))
     return redirect("console:dead-letter", pk=pk)

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from ferris.documents import Message
@@ -54,7 +55,10 @@ def new(request: HttpRequest) -> HttpResponse:
         made = _make(request, values, copied, errors)
         if made is not None:
             messages.success(
-                request, f"{made.name} is there, and runs what is written here as soon as it is saved."
+                request,
+                gettext("{name} is there, and runs what is written here as soon as it is saved.").format(
+                    name=made.name
+                ),
             )
             return redirect("console:service-edit", name=made.name)
     context = {
@@ -85,7 +89,7 @@ def _make(
         made = starter_files(values["starter"], values["name"])
         files, said = {path: text.encode() for path, text in made.items()}, ""
     else:
-        errors["starter"] = ["Choose what to start from."]
+        errors["starter"] = [gettext("Choose what to start from.")]
         return None
     project = _project(request, values["project"], errors)
     if project is None:
@@ -110,7 +114,9 @@ def _project(request: HttpRequest, name: str, errors: dict[str, list[str]]) -> P
         require(request.user, Action.EDIT, found.pk if found else None)
         return found or project_named(name)
     except PermissionDenied:
-        errors["project"] = ["There is no project of that name that you may change: choose one of the list."]
+        errors["project"] = [
+            gettext("There is no project of that name that you may change: choose one of the list.")
+        ]
     except ValidationError as error:
         errors["project"] = error.message_dict["project"]
     return None
@@ -162,9 +168,9 @@ def _saved(request: HttpRequest, service: Service, change: Edit) -> editing.Save
 
 def _tell(request: HttpRequest, saved: editing.Saved) -> None:
     if not saved.changed or saved.version is None:
-        messages.info(request, "Nothing is different: there is no new version.")
+        messages.info(request, gettext("Nothing is different: there is no new version."))
         return
-    messages.success(request, f"Saved as v{saved.version.number}.")
+    messages.success(request, gettext("Saved as v{number}.").format(number=saved.version.number))
     for said in saved.messages:
         if said.level == "warning":
             messages.warning(request, str(said))
@@ -236,13 +242,13 @@ def _first(service: Service, files: dict[str, SourceFile]) -> str:
 
 def _shown(file: SourceFile) -> dict[str, Any]:
     if len(file.content) > EDITABLE:
-        return {"unreadable": "It is too long to be edited here: download it, and upload it again."}
+        return {"unreadable": gettext("It is too long to be edited here: download it, and upload it again.")}
     try:
         text = file.content.decode()
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        return {"unreadable": "It is no text: download it, and upload it again."}
+        return {"unreadable": gettext("It is no text: download it, and upload it again.")}
     return {"text": text}
 
 
@@ -293,7 +299,7 @@ def files(request: HttpRequest, name: str) -> HttpResponse:
         return _to(service, path if path in _files(service) else "")
     if saved.refused:
         for said in saved.errors:
-            messages.error(request, f"Nothing was saved. {said}.")
+            messages.error(request, gettext("Nothing was saved. {said}.").format(said=said))
         return _to(service, path if path in _files(service) else "")
     _tell(request, saved)
     undo = {"undo": saved.version.number - 1} if do not in ("upload", "rename") and saved.version else {}
@@ -304,12 +310,14 @@ def _uploaded(request: HttpRequest) -> Edit:
     folder = request.POST.get("folder", "").strip().strip("/")
     sent = request.FILES.getlist("files")
     if not sent:
-        raise Conflict("no file was chosen")
+        raise Conflict(gettext("no file was chosen"))
     for file in sent:
         if (file.size or 0) > MAX_FILE_BYTES:
             raise Conflict(
-                f"{file.name} has {file.size:,} bytes, more than the {MAX_FILE_BYTES:,} a file may have: keep "
-                "large data in the object store"
+                gettext(
+                    "{name} has {size:,} bytes, more than the {MAX_FILE_BYTES:,} a file may have: keep "
+                    "large data in the object store"
+                ).format(name=file.name, size=file.size, MAX_FILE_BYTES=MAX_FILE_BYTES)
             )
     put = {f"{folder}/{file.name}" if folder else str(file.name): file.read() for file in sent}
     return Edit(put=put, seen={} if request.POST.get("replace") else dict.fromkeys(put, NOTHING))
@@ -376,7 +384,9 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
         return redirect("console:service-versions", name=service.name)
     if saved.refused:
         for said in saved.errors:
-            messages.error(request, f"v{number} was not restored. {said}.")
+            messages.error(
+                request, gettext("v{number} was not restored. {said}.").format(number=number, said=said)
+            )
     else:
         _tell(request, saved)
     return _to(service)
@@ -392,6 +402,9 @@ def remove(request: HttpRequest, name: str) -> HttpResponse:
         messages.error(request, f"{error}.")
     else:
         messages.success(
-            request, f"{service.name} is removed: nothing triggers it. It can be brought back here."
+            request,
+            gettext("{name} is removed: nothing triggers it. It can be brought back here.").format(
+                name=service.name
+            ),
         )
     return redirect("console:service", name=service.name)

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict
@@ -49,7 +50,12 @@ def new(request: HttpRequest) -> HttpResponse:
             catalog.event_map_add(made, actor=request.user.get_username())
         except Conflict as error:
             return render(request, "console/event-map-new.html", {**context, "error": error}, status=422)
-        messages.success(request, f"Events of {made.source} make events of {made.target} from now on.")
+        messages.success(
+            request,
+            gettext("Events of {source} make events of {target} from now on.").format(
+                source=made.source, target=made.target
+            ),
+        )
         return redirect("console:event-maps")
     context |= {"trials": event_map_trials(made), "made": made, "tried": _said(values)}
     return render(request, "console/event-map-new.html", context)
@@ -62,7 +68,12 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     row = catalog.event_map_get(pk)
     catalog.event_map_remove(row)
-    messages.success(request, f"The map from {row.source} to {row.target} was removed.")
+    messages.success(
+        request,
+        gettext("The map from {source} to {target} was removed.").format(
+            source=row.source, target=row.target
+        ),
+    )
     return redirect("console:event-maps")
 
 
@@ -76,5 +87,5 @@ def _made(values: dict[str, str]) -> EventMap:
         try:
             read[name] = json.loads(values[name]) if values[name].strip() else {}
         except (ValueError, RecursionError) as error:
-            raise MapError(name, f"is no JSON: {error}") from None
+            raise MapError(name, gettext("is no JSON: {error}").format(error=error)) from None
     return event_map(read["map"], values["strategy"], read["constants"], read["templates"])

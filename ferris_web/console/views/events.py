@@ -13,6 +13,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from ferris import events as cloudevents
 from ferris.errors import Conflict, EventError, NotFound
@@ -82,7 +83,7 @@ def send(request: HttpRequest) -> HttpResponse:
         except EventError as error:
             context = {"values": values, "errors": {error.attribute: error.problem}, **_known()}
             return render(request, "console/event-send.html", context, status=422)
-        messages.success(request, f"The event {sent.id} was sent.")
+        messages.success(request, gettext("The event {id} was sent.").format(id=sent.id))
         return redirect(
             f"{addresses.flow(sent.flow_id)}{'&' if '?' in addresses.flow(sent.flow_id) else '?'}new=1"
         )
@@ -135,13 +136,13 @@ def _send(values: dict[str, str]) -> cloudevents.Event:
     try:
         body["data"] = json.loads(text, parse_constant=_no_number) if text else None
     except (ValueError, RecursionError) as error:
-        raise EventError("data", f"is no JSON: {error}") from None
+        raise EventError("data", gettext("is no JSON: {error}").format(error=error)) from None
     parsed = cloudevents.parse(json.dumps(body).encode(), now=now)
     return services.events_accept([parsed], now=now)[0]
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(gettext("{name} is no JSON number").format(name=name))
 
 
 def type_list(request: HttpRequest) -> HttpResponse:
@@ -162,14 +163,14 @@ def _decide(request: HttpRequest, row: EventType) -> HttpResponse:
     try:
         if request.POST.get("decision") == "learn":
             event_schemas.schema_learn_anew(row, timezone.now())
-            messages.success(request, "Its schema is learned anew, from the events to come.")
+            messages.success(request, gettext("Its schema is learned anew, from the events to come."))
         else:
             strict = request.POST.get("decision") == "strict"
             event_schemas.schema_enforce(row, strict)
             said = (
-                "Events that do not fit go to the dead letters."
+                gettext("Events that do not fit go to the dead letters.")
                 if strict
-                else "Events may differ from the schema."
+                else gettext("Events may differ from the schema.")
             )
             messages.success(request, said)
     except Conflict as error:

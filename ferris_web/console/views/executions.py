@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from ferris.errors import BackendError, Conflict, NotFound
@@ -27,6 +28,7 @@ from ferris_web.console.filters import Choice
 from ferris_web.console.paging import page
 from ferris_web.console.views import artifacts, lists
 from ferris_web.console.views.services import visible_secrets
+from ferris_web.console.words import said
 from ferris_web.executions import overview, selectors, services
 from ferris_web.executions.continuing import continuation_of, taken_of
 from ferris_web.executions.listings import EXECUTIONS
@@ -45,7 +47,9 @@ def execution_list(request: HttpRequest) -> HttpResponse:
     query, now = request.GET, timezone.now()
     if query.get("status") == _SCHEDULED:
         return _to_come(request, now)
-    bar = filterbar.bar(EXECUTIONS, request, now, _MAIN, (Choice(_SCHEDULED, "scheduled, to come", False),))
+    bar = filterbar.bar(
+        EXECUTIONS, request, now, _MAIN, (Choice(_SCHEDULED, gettext("scheduled, to come"), False),)
+    )
     shown = page(selectors.executions_shown(lists.found(request, EXECUTIONS, bar.asked)), query)
     values = bar.asked.values
     soon = not bar.asked.errors and shown.first and set(values) <= {"service", "project", "since"}
@@ -62,7 +66,9 @@ def execution_list(request: HttpRequest) -> HttpResponse:
 
 def _to_come(request: HttpRequest, now: datetime) -> HttpResponse:
     """What the clock will start, the next first."""
-    bar = filterbar.bar(EXECUTIONS, request, now, _MAIN, (Choice(_SCHEDULED, "scheduled, to come", True),))
+    bar = filterbar.bar(
+        EXECUTIONS, request, now, _MAIN, (Choice(_SCHEDULED, gettext("scheduled, to come"), True),)
+    )
     service, project = (str(bar.asked.values.get(name, "")) for name in ("service", "project"))
     shown = page(upcoming(request, service, project), request.GET, order=("next_due_at", "id"))
     context = {"bar": bar, "page": shown, "scheduled": True}
@@ -83,7 +89,9 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
     if row is None:
         # Asked for a moment ago: its row appears when the router has read the event.
         if "new" in request.GET:
-            return render(request, "console/wait.html", {"what": "The run", "list": "console:executions"})
+            return render(
+                request, "console/wait.html", {"what": gettext("The run"), "list": "console:executions"}
+            )
         raise NotFound(f"there is no execution {pk}")
     allow(request.user, Action.VIEW, "execution", pk)
     now = timezone.now()
@@ -101,8 +109,8 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "open": row.status in OPEN,
         "waiting": execution_waiting(row),
         "priorities": range(1, 11),
-        "lane_reason": WHY.get(row.lane_reason, ""),
-        "priority_from": PRIORITY_FROM.get(row.priority_from, "") if row.priority_from else "",
+        "lane_reason": said(WHY.get(row.lane_reason, "")),
+        "priority_from": said(PRIORITY_FROM.get(row.priority_from, "")) if row.priority_from else "",
         "parent": _parent(request, row),
         "caused": overview.caused_by(row, reach(request.user)),
         "artifacts": artifacts.shown(row),
@@ -179,13 +187,13 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.warning(request, str(error))
     else:
         asked = (
-            "Its executor stops it within two seconds."
+            gettext("Its executor stops it within two seconds.")
             if row.status == "in_progress" and not force
-            else "It will not start."
+            else gettext("It will not start.")
             if not force
-            else "It counts as ended; should its executor come back, it ends the script."
+            else gettext("It counts as ended; should its executor come back, it ends the script.")
         )
-        messages.success(request, f"Cancelled. {asked}")
+        messages.success(request, gettext("Cancelled. {asked}").format(asked=asked))
         if request.POST.get("back") == "flow":
             return _to_flow(row.flow_id, pk)
     return redirect("console:execution", pk=pk)

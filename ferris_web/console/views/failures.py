@@ -13,6 +13,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from ferris_web.accounts.permissions import Action, reach
@@ -24,7 +26,12 @@ from ferris_web.executions.services import Piece, dead_letters_redrive, failures
 
 _READ = 5_000  # the command and the API look further back
 _SHOWN = 50
-_PERIODS = (("24h", "last 24 hours"), ("1h", "last hour"), ("7d", "last 7 days"), ("", "any time"))
+_PERIODS = (
+    ("24h", _("last 24 hours")),
+    ("1h", _("last hour")),
+    ("7d", _("last 7 days")),
+    ("", _("any time")),
+)
 
 
 def failure_list(request: HttpRequest) -> HttpResponse:
@@ -60,10 +67,10 @@ def retry(request: HttpRequest) -> HttpResponse:
     return _piece(
         request,
         until,
-        "retried",
+        gettext("retried"),
         (
             f"{reverse('console:executions')}?{retries}",
-            "The retries",
+            gettext("The retries"),
         ),
         named=bool(group.service or group.reason or group.kind),
         work=lambda after: failures_retry(
@@ -86,8 +93,8 @@ def redrive(request: HttpRequest) -> HttpResponse:
     return _piece(
         request,
         until,
-        "sent on their way again",
-        (reverse("console:dead-letters"), "Dead letters"),
+        gettext("sent on their way again"),
+        (reverse("console:dead-letters"), gettext("Dead letters")),
         named=bool(group.reason or group.topic or group.event_type is not None),
         work=lambda after: dead_letters_redrive(
             group, now=timezone.now(), after=after, projects=reach(request.user, Action.RUN)

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict
@@ -27,14 +28,19 @@ def priority(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give an execution that waits another priority."""
     wanted = request.POST.get("priority", "")
     if wanted not in PRIORITIES:
-        messages.error(request, "A priority is a number from 1 to 10.")
+        messages.error(request, gettext("A priority is a number from 1 to 10."))
         return redirect("console:execution", pk=pk)
     try:
         row = execution_prioritise(pk, int(wanted), now=timezone.now())
     except Conflict as error:
         messages.warning(request, f"{error}.")
     else:
-        messages.success(request, f"Its priority is {row.priority} now, its lane {row.lane}.")
+        messages.success(
+            request,
+            gettext("Its priority is {priority} now, its lane {lane}.").format(
+                priority=row.priority, lane=row.lane
+            ),
+        )
     return redirect("console:execution", pk=pk)
 
 
@@ -47,7 +53,7 @@ def pause(request: HttpRequest, name: str) -> HttpResponse:
     except Conflict as error:
         messages.warning(request, f"{error}.")
     else:
-        messages.success(request, "Paused. What runs runs on; what is triggered waits.")
+        messages.success(request, gettext("Paused. What runs runs on; what is triggered waits."))
     return redirect("console:service", name=name)
 
 
@@ -60,8 +66,20 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
     except Conflict as error:
         messages.warning(request, f"{error}.")
     else:
-        what = "execution that has waited" if count == 1 else "executions that have waited"
-        messages.success(request, f"It goes on. {count} {what} {'skipped' if skip else 'to run'}.")
+        said = (
+            ngettext(
+                "It goes on. {count} execution that has waited skipped.",
+                "It goes on. {count} executions that have waited skipped.",
+                count,
+            )
+            if skip
+            else ngettext(
+                "It goes on. {count} execution that has waited to run.",
+                "It goes on. {count} executions that have waited to run.",
+                count,
+            )
+        )
+        messages.success(request, said.format(count=count))
     return redirect("console:service", name=name)
 
 
@@ -90,10 +108,10 @@ def worker(request: HttpRequest, name: str) -> HttpResponse:
     try:
         if request.POST.get("what") == "resume":
             worker_resume(name)
-            messages.success(request, "It takes executions again, within 20 seconds.")
+            messages.success(request, gettext("It takes executions again, within 20 seconds."))
         else:
             worker_drain(name, actor=actor(request), now=timezone.now())
-            messages.success(request, "It finishes what it runs and takes nothing new.")
+            messages.success(request, gettext("It finishes what it runs and takes nothing new."))
     except Conflict as error:
         messages.warning(request, f"{error}.")
     return redirect("console:workers")

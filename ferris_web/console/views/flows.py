@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from ferris.causality import EVENT, critical_path
 from ferris.errors import NotFound
@@ -51,7 +52,9 @@ def flow(request: HttpRequest, flow_id: str) -> HttpResponse:
         if one is not None:  # somebody pasted an execution's correlation id
             return redirect("console:execution", pk=one.pk)
         if "new" in request.GET or selectors.flow_pending(flow_id):
-            return render(request, "console/wait.html", {"what": "The event", "list": "console:flows"})
+            return render(
+                request, "console/wait.html", {"what": gettext("The event"), "list": "console:flows"}
+            )
         raise NotFound(f"there is no flow {flow_id!r}")
     allow(request.user, Action.VIEW, "flow", found.pk)
     now, projects = timezone.now(), reach(request.user)

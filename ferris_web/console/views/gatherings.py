@@ -8,6 +8,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict
@@ -24,11 +26,11 @@ _STATES = (("", "any"), *((state, state) for state, _ in GATHERING_STATES))
 _KINDS = (("", "any"), *((kind, kind) for kind, _ in KINDS))
 _MEMBERS = 500
 CLOSES = {
-    "batch": "Run it now, with the events that have come?",
-    "debounce": "Run it now, without waiting until its key has come to rest?",
-    "join": "Close it now? It runs with what has come, complete or not; an absence is told at once.",
-    "throttle": "Let through now what it holds back, whatever its limit says?",
-    "deduplicate": "End its window now? The next event of this key runs.",
+    "batch": _("Run it now, with the events that have come?"),
+    "debounce": _("Run it now, without waiting until its key has come to rest?"),
+    "join": _("Close it now? It runs with what has come, complete or not; an absence is told at once."),
+    "throttle": _("Let through now what it holds back, whatever its limit says?"),
+    "deduplicate": _("End its window now? The next event of this key runs."),
 }
 
 
@@ -78,7 +80,7 @@ def close(request: HttpRequest, pk: UUID) -> HttpResponse:
     except Conflict as error:
         messages.warning(request, f"{error}.")
     else:
-        messages.success(request, "Closed, with what had come.")
+        messages.success(request, gettext("Closed, with what had come."))
     return redirect("console:gathering", pk=pk)
 
 
@@ -90,5 +92,12 @@ def discard(request: HttpRequest, pk: UUID) -> HttpResponse:
     except Conflict as error:
         messages.warning(request, f"{error}.")
     else:
-        messages.success(request, f"Discarded. {count} event{'' if count == 1 else 's'} run nothing here.")
+        messages.success(
+            request,
+            ngettext(
+                "Discarded. {count} event run nothing here.",
+                "Discarded. {count} events run nothing here.",
+                count,
+            ).format(count=count),
+        )
     return redirect("console:gathering", pk=pk)

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from ferris_web.accounts.permissions import access_of, reach
 from ferris_web.console import filterbar
@@ -26,7 +27,7 @@ def found(request: HttpRequest, listing: Listing, asked: Asked) -> Rows:
     return listing.found(asked, listing.visible(request.user))
 
 
-BULK: Final = {"cancel": "Cancel", "retry": "Retry", "send": "Send again", "delete": "Delete"}
+BULK: Final = {"cancel": _("Cancel"), "retry": _("Retry"), "send": _("Send again"), "delete": _("Delete")}
 
 
 def bulk_of(request: HttpRequest, listing: Listing) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, StreamingHttpResponse
 from django.template.loader import render_to_string
+from django.utils import translation
 
 from ferris.config import CHANGES
 from ferris.errors import NotFound
@@ -134,13 +135,14 @@ def execution_log(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     given = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     after = int(given) if given.isdecimal() and len(given) < 19 else 0
     subscription = live.subscribe(execution=str(pk))
-    answer = sse.response(_lines(str(pk), after, logs.Wanted.from_query(request.GET), subscription))
+    wanted = logs.Wanted.from_query(request.GET)
+    answer = sse.response(_lines(str(pk), after, wanted, subscription, translation.get_language()))
     answer._resource_closers.append(subscription.close)
     return answer
 
 
 async def _lines(
-    pk: str, after: int, wanted: logs.Wanted, subscription: live.Subscription
+    pk: str, after: int, wanted: logs.Wanted, subscription: live.Subscription, language: str
 ) -> AsyncIterator[bytes]:
     deadline = time.monotonic() + LONGEST_SECONDS
     progress: list[dict[str, Any]] = []
@@ -151,7 +153,9 @@ async def _lines(
                 if lines:
                     yield _message(logs.fitting(lines, wanted), lines[-1].seq)
                 if progress:
-                    yield _bar(progress.pop())
+                    with translation.override(language):  # the stream goes on outside of its request
+                        bar = _bar(progress.pop())
+                    yield bar
                 elif not lines:
                     yield sse.PING
                 progress.clear()

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from ferris.errors import Conflict, NotFound
 from ferris_web.accounts import members as accounts
@@ -28,7 +29,7 @@ def members(request: HttpRequest, name: str) -> HttpResponse:
     try:
         done = _ACTIONS[said.get("do", "")](request, project)
     except KeyError:
-        messages.error(request, "Nothing was changed.")
+        messages.error(request, gettext("Nothing was changed."))
         return redirect("console:members", name=name)
     except ValidationError as error:
         return _page(request, project, problem="; ".join(error.messages), status=422)
@@ -45,25 +46,25 @@ def members(request: HttpRequest, name: str) -> HttpResponse:
 def _set(request: HttpRequest, project: Project) -> str:
     kind, who, role = (request.POST.get(field, "").strip()[:150] for field in ("kind", "name", "role"))
     accounts.member_set(project.pk, kind, who, role)
-    return f"{who} is {role} of {project.name} now."
+    return gettext("{who} is {role} of {name} now.").format(who=who, role=role, name=project.name)
 
 
 def _remove(request: HttpRequest, project: Project) -> str:
     kind, who = (request.POST.get(field, "").strip()[:150] for field in ("kind", "name"))
     accounts.member_remove(project.pk, kind, who)
-    return f"{who} is no member of {project.name} any more."
+    return gettext("{who} is no member of {name} any more.").format(who=who, name=project.name)
 
 
 def _account(request: HttpRequest, project: Project) -> str:
     who, role = (request.POST.get(field, "").strip()[:150] for field in ("name", "role"))
     made = services.service_account_add(project.pk, project.name, who, role)
-    return f"The service account {made} was made. Give it a token."
+    return gettext("The service account {made} was made. Give it a token.").format(made=made)
 
 
 def _account_remove(request: HttpRequest, project: Project) -> str:
     who = request.POST.get("name", "")[:150]
     services.service_account_remove(project.pk, who)
-    return f"The service account {who} was removed; its tokens open nothing any more."
+    return gettext("The service account {who} was removed; its tokens open nothing any more.").format(who=who)
 
 
 def _token(request: HttpRequest, project: Project) -> str:
@@ -84,7 +85,7 @@ def _revoke(request: HttpRequest, project: Project) -> str:
     account = services.service_account_get(project.pk, request.POST.get("name", "")[:150])
     number = request.POST.get("token", "")
     gone = services.token_revoke(account, int(number) if number.isdecimal() and len(number) < 18 else 0)
-    return f"The token {gone.prefix}… opens nothing any more."
+    return gettext("The token {prefix}… opens nothing any more.").format(prefix=gone.prefix)
 
 
 _ACTIONS = {

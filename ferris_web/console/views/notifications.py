@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -44,7 +45,7 @@ def add(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     name = request.POST.get("name", "").strip()
     if request.method == "POST" and NotificationRule.objects.filter(name=name).exists():
-        return _form(request, None, {"name": ["is taken"]})
+        return _form(request, None, {"name": [gettext("is taken")]})
     return _change(request, None, name)
 
 
@@ -59,9 +60,16 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
     """Send a sample to each of its targets."""
     try:
         made = notices.rule_test(_managed(request, name), now=timezone.now())
-        messages.success(request, f"A sample goes to {len(made)} targets; see below what comes of it.")
+        messages.success(
+            request,
+            ngettext(
+                "A sample goes to {count} target; see below what comes of it.",
+                "A sample goes to {count} targets; see below what comes of it.",
+                len(made),
+            ).format(count=len(made)),
+        )
     except Conflict as error:
-        messages.error(request, f"No sample was sent: {error}.")
+        messages.error(request, gettext("No sample was sent: {error}.").format(error=error))
     return redirect("console:notification", name=name)
 
 
@@ -69,7 +77,7 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
 def remove(request: HttpRequest, name: str) -> HttpResponse:
     """Forget it."""
     catalog.rule_remove(_managed(request, name))
-    messages.success(request, f"The notification rule {name} was removed.")
+    messages.success(request, gettext("The notification rule {name} was removed.").format(name=name))
     return redirect("console:notifications")
 
 
@@ -93,7 +101,7 @@ def _change(request: HttpRequest, found: NotificationRule | None, name: str) -> 
     for field in _NUMBERS:
         text = said.get(field, "").strip()
         if text and not (text.isascii() and text.isdecimal() and len(text) < 6):
-            errors[field] = ["is no whole number"]
+            errors[field] = [gettext("is no whole number")]
         elif text:
             given[field] = int(text)
     targets = [line.strip() for line in said.get("targets", "").splitlines() if line.strip()]
@@ -103,7 +111,7 @@ def _change(request: HttpRequest, found: NotificationRule | None, name: str) -> 
     if found is None:
         project = Project.objects.filter(name=said.get("project", "")).first()
         if project is None:
-            errors["project"] = ["is missing"]
+            errors["project"] = [gettext("is missing")]
         elif not may_edit(request.user, project.pk):
             raise PermissionDenied
     if errors:
@@ -112,7 +120,7 @@ def _change(request: HttpRequest, found: NotificationRule | None, name: str) -> 
         made = catalog.rule_set(name, project=project, **given)
     except ValidationError as error:
         return _form(request, found, error.message_dict)
-    messages.success(request, f"The notification rule {made.name} is saved.")
+    messages.success(request, gettext("The notification rule {name} is saved.").format(name=made.name))
     return redirect("console:notification", name=made.name)
 
 

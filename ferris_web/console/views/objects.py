@@ -17,6 +17,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import http_date
+from django.utils.translation import gettext
 
 from ferris import upload_checks
 from ferris.errors import Conflict, EventError, NotFound
@@ -75,7 +76,7 @@ def bucket(request: HttpRequest, bucket: str) -> HttpResponse:
         except (EventError, Conflict) as error:
             problem = error.problem if isinstance(error, EventError) else str(error)
         else:
-            messages.success(request, f"{key} was stored.")
+            messages.success(request, gettext("{key} was stored.").format(key=key))
             return redirect(_here(bucket, folder))
     folders, files, after = _page(bucket, prefix, folder, request.GET.get("after") or None)
     steps = folder.split("/")[:-1]
@@ -107,10 +108,10 @@ def _here(bucket: str, folder: str) -> str:
 def _put(request: HttpRequest, bucket: str, folder: str) -> str:
     """Store the file of the form; its key. EventError or Conflict says why not."""
     if not announced(bucket):
-        raise Conflict("this bucket is the platform's own: nothing is put there by hand")
+        raise Conflict(gettext("this bucket is the platform's own: nothing is put there by hand"))
     upload = request.FILES.get("file")
     if upload is None:
-        raise EventError("file", "is missing: choose one")
+        raise EventError("file", gettext("is missing: choose one"))
     settings = wiring.config()
     beginning = upload.read(upload_checks.BEGINNING)
     upload.seek(0)
@@ -123,9 +124,16 @@ def _put(request: HttpRequest, bucket: str, folder: str) -> str:
     )
     key = f"{folder}{name}"
     if not object_possible(bucket, key):
-        raise EventError("file", f"cannot be kept as {key[:200]!r}: rename it, or choose another folder")
+        raise EventError(
+            "file",
+            gettext("cannot be kept as {key!r}: rename it, or choose another folder").format(key=key[:200]),
+        )
     if "replace" not in request.POST and wiring.object_store().stat(bucket, key) is not None:
-        raise Conflict(f"there is a file {key} already: rename yours, or tick that it is replaced")
+        raise Conflict(
+            gettext("there is a file {key} already: rename yours, or tick that it is replaced").format(
+                key=key
+            )
+        )
     file_upload(bucket, key, upload.file, now=timezone.now(), content_type=kind)
     return key
 
@@ -163,9 +171,11 @@ def content(request: HttpRequest, bucket: str, key: str) -> HttpResponseBase:
     store, info = wiring.object_store(), object_named(bucket, key)
     if request.method == "POST":
         if not announced(bucket):
-            raise PermissionDenied("This bucket is the platform's own: nothing is deleted there by hand")
+            raise PermissionDenied(
+                gettext("This bucket is the platform's own: nothing is deleted there by hand")
+            )
         store.delete(bucket, key)
-        messages.success(request, f"{key} was deleted.")
+        messages.success(request, gettext("{key} was deleted.").format(key=key))
         return redirect(_here(bucket, key[: key.rfind("/") + 1]))
     etag = f'"{info.etag.strip(chr(34))}"'
     if request.headers.get("If-None-Match") == etag:

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -51,7 +52,9 @@ def add(request: HttpRequest) -> HttpResponse:
             context = {"values": values, "errors": {"source": [str(error)]}}
             return render(request, "console/project-add.html", context, status=422)
         if added.public_key:
-            messages.info(request, "Give the deploy key below to the repository's host; then synchronise.")
+            messages.info(
+                request, gettext("Give the deploy key below to the repository's host; then synchronise.")
+            )
             return redirect("console:repository", name=added.project.name, pk=added.pk)
         _sync(request, added.project)
         return redirect("console:project", name=added.project.name)
@@ -88,4 +91,4 @@ def _sync(request: HttpRequest, found: Project) -> None:
     try:
         sync_queue.project_sync_request(found, actor=request.user, now=timezone.now())
     except FerrisError as error:
-        messages.error(request, f"It cannot be synchronised: {error}")
+        messages.error(request, gettext("It cannot be synchronised: {error}").format(error=error))

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict, FerrisError
@@ -33,14 +35,14 @@ from ferris_web.executions.visibility import allow, scoped
 _SECONDS = 8.0
 _FIELDS = ("service", "event_type", "filter", "cesql", "flow_id", "derived", "since", "until", "rate")
 _PERIODS = (
-    ("", "since it was made, a week at most"),
-    ("24h", "last 24 hours"),
-    ("7d", "last 7 days"),
-    ("30d", "last 30 days"),
+    ("", _("since it was made, a week at most")),
+    ("24h", _("last 24 hours")),
+    ("7d", _("last 7 days")),
+    ("30d", _("last 30 days")),
 )
 
 _LENGTHS = {"24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
-STATUSES = (("", "any status"), *Replay.Status.choices)
+STATUSES = (("", _("any status")), *((value, _(value)) for value, _label in Replay.Status.choices))
 
 
 def replay_list(request: HttpRequest) -> HttpResponse:
@@ -82,7 +84,7 @@ def new(request: HttpRequest) -> HttpResponse:
                 actor=request.user.get_username(),
                 expected=int(expected) if expected.isdecimal() and len(expected) < 10 else None,
             )
-            messages.success(request, "The replay has begun.")
+            messages.success(request, gettext("The replay has begun."))
             return redirect("console:replay", pk=begun.pk)
         # What is previewed is what is sent: the window ends where it was counted.
         form["since"], form["until"] = draft.since.isoformat(), draft.until.isoformat()
@@ -102,11 +104,11 @@ def _draft(request: HttpRequest, form: dict[str, str], now: datetime) -> Replay:
     try:
         rule = json.loads(form["filter"]) if form["filter"] else None
     except ValueError as error:
-        raise ValueError(f"filter: is no JSON: {error}") from None
+        raise ValueError(gettext("filter: is no JSON: {error}").format(error=error)) from None
     try:
         rate = float(form["rate"] or 0)
     except ValueError:
-        raise ValueError(f"rate: {form['rate']!r} is no number") from None
+        raise ValueError(gettext("rate: {form!r} is no number").format(form=form["rate"])) from None
     selection = Selection(
         event_type=form["event_type"],
         filter=rule,
@@ -165,7 +167,7 @@ def _switched(request: HttpRequest, pk: UUID, act: Callable[[Replay], Replay]) -
     try:
         act(replays.replay_get(pk))
     except Conflict as error:
-        messages.error(request, f"Nothing was changed: {error}.")
+        messages.error(request, gettext("Nothing was changed: {error}.").format(error=error))
     return redirect("console:replay", pk=pk)
 
 
@@ -177,9 +179,14 @@ def gaps(request: HttpRequest, pk: UUID) -> HttpResponse:
             times = [moment(text, now) for text in request.POST.getlist("time")[:1000]]
             made = schedule_backfill(row, times, now=now)
         except (Conflict, ValueError) as error:
-            messages.error(request, f"Nothing was run: {error}.")
+            messages.error(request, gettext("Nothing was run: {error}.").format(error=error))
         else:
-            messages.success(request, f"{len(made)} run{'' if len(made) == 1 else 's'} asked for.")
+            messages.success(
+                request,
+                ngettext("{count} run asked for.", "{count} runs asked for.", len(made)).format(
+                    count=len(made)
+                ),
+            )
         return redirect(f"{reverse('console:schedule-gaps', args=[pk])}?{request.GET.urlencode()}")
     chosen = _LENGTHS.get(request.GET.get("since", ""))
     since, until = window_of(row, now - chosen if chosen else None, None, now=now)

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -73,7 +74,7 @@ def repository(request: HttpRequest, name: str, pk: int) -> HttpResponse:
         )
     except ValidationError as error:
         return _page(request, project, found, values=given, errors=error.message_dict, status=422)
-    messages.success(request, "Saved. The next synchronisation reads it.")
+    messages.success(request, gettext("Saved. The next synchronisation reads it."))
     return redirect("console:repository", name=project.name, pk=found.pk)
 
 
@@ -87,16 +88,20 @@ def key(request: HttpRequest, name: str, pk: int) -> HttpResponse:
             catalog.deploy_key_make(found)
             messages.success(
                 request,
-                "A new deploy key was made: give it to the repository's host, and remove the old one there.",
+                gettext(
+                    "A new deploy key was made: give it to the repository's host, and remove the old one "
+                    "there."
+                ),
             )
         elif what == "drop":
             catalog.deploy_key_drop(found)
             messages.success(
-                request, "The deploy key was removed: the keys of the user who runs the platform count now."
+                request,
+                gettext("The deploy key was removed: the keys of the user who runs the platform count now."),
             )
         elif what == "accept":
             catalog.host_key_accept(found, request.POST.get("fingerprint", ""))
-            messages.success(request, "The new host key is pinned. Synchronise again.")
+            messages.success(request, gettext("The new host key is pinned. Synchronise again."))
     except FerrisError as error:
         messages.error(request, str(error))
     return redirect("console:repository", name=name, pk=pk)
@@ -109,7 +114,7 @@ def push(request: HttpRequest, name: str, pk: int) -> HttpResponse:
     found = catalog.repository_get(project, pk)
     if request.POST.get("action") == "drop":
         sync_queue.push_secret_drop(found)
-        messages.success(request, "Pushes are refused from now on.")
+        messages.success(request, gettext("Pushes are refused from now on."))
         return redirect("console:repository", name=name, pk=pk)
     return _page(request, project, found, push_secret=sync_queue.push_secret_make(found))
 
@@ -123,8 +128,13 @@ def remove(request: HttpRequest, name: str, pk: int) -> HttpResponse:
     except Conflict as error:
         messages.error(request, str(error))
         return redirect("console:repository", name=name, pk=pk)
-    kept = f" Triggered no more, with their history kept: {', '.join(gone)}." if gone else ""
-    messages.success(request, f"{found.source} was removed.{kept}")
+    kept = (
+        " "
+        + gettext("Triggered no more, with their history kept: {services}.").format(services=", ".join(gone))
+        if gone
+        else ""
+    )
+    messages.success(request, gettext("{source} was removed.").format(source=found.source) + kept)
     return redirect("console:project", name=name)
 
 
@@ -154,7 +164,7 @@ def _minutes(request: HttpRequest) -> int | None:
     if not said:
         return None
     if not said.isdecimal() or len(said) > 6:
-        raise ValidationError({"every_minutes": ["is no number of minutes"]})
+        raise ValidationError({"every_minutes": [gettext("is no number of minutes")]})
     return int(said) or None
 
 
@@ -162,7 +172,10 @@ def _told(request: HttpRequest, added: Repository) -> None:
     if added.public_key:
         messages.info(
             request,
-            "Give the deploy key below to the repository's host, with the right to read; then synchronise.",
+            gettext(
+                "Give the deploy key below to the repository's host, with the right to read; then "
+                "synchronise."
+            ),
         )
     else:
-        messages.success(request, "Added. Synchronise to read it.")
+        messages.success(request, gettext("Added. Synchronise to read it."))

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict, NotFound
@@ -78,11 +79,11 @@ def _page(
 
 def _refusal(service: Service) -> str:
     if service.vanished_at is not None or service.version_id is None:
-        return "It cannot be run: its folder is no longer in the repository."
+        return gettext("It cannot be run: its folder is no longer in the repository.")
     if not service.active:
-        return "It cannot be run: its manifest says that it is inactive."
+        return gettext("It cannot be run: its manifest says that it is inactive.")
     if not service.allow_manual_triggering:
-        return 'It may not be run by hand: its manifest says "allow_manual_triggering": false.'
+        return gettext('It may not be run by hand: its manifest says "allow_manual_triggering": false.')
     return ""
 
 
@@ -113,9 +114,9 @@ def _save(request: HttpRequest, service: Service, values: dict[str, Any]) -> Htt
             service, request.POST.get("save-as", ""), values, actor=actor(request), now=timezone.now()
         )
     except Conflict as error:
-        messages.error(request, f"It was not saved: {error}.")
+        messages.error(request, gettext("It was not saved: {error}.").format(error=error))
         return None
-    messages.success(request, f"Saved as {row.name}.")
+    messages.success(request, gettext("Saved as {name}.").format(name=row.name))
     return redirect("console:service-run", name=service.name)
 
 
@@ -131,7 +132,7 @@ def saved(request: HttpRequest, name: str) -> HttpResponse:
     form = f"{reverse('console:service-run', args=[service.name])}?{urlencode({'saved': row.name})}"
     if request.POST.get("do") == "remove":
         row.delete()
-        messages.success(request, f"{row.name} is no longer saved.")
+        messages.success(request, gettext("{name} is no longer saved.").format(name=row.name))
         return redirect("console:service-run", name=service.name)
     values = row.values
     parameters = runform.parameters_of(service.version.parameters if service.version else [])
@@ -139,7 +140,10 @@ def saved(request: HttpRequest, name: str) -> HttpResponse:
         values, said = parse_parameters(parameters, row.values)
         if any(message.level == "error" for message in said):
             messages.error(
-                request, f"It was not run: the form has changed since {row.name} was saved. Look at it."
+                request,
+                gettext("It was not run: the form has changed since {name} was saved. Look at it.").format(
+                    name=row.name
+                ),
             )
             return redirect(form)
     return _requested(request, service, values) or redirect(form)

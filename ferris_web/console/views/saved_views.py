@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict, NotFound
@@ -54,7 +55,7 @@ def views(request: HttpRequest, name: str) -> HttpResponse:
         except Conflict as error:
             problem = str(error)
         else:
-            messages.success(request, f"The view {row.name} was saved.")
+            messages.success(request, gettext("The view {name} was saved.").format(name=row.name))
             return redirect(addresses.saved_view(row))
     default = saved_views.view_default(user, name)
     context = {
@@ -85,13 +86,17 @@ def change(request: HttpRequest, pk: UUID) -> HttpResponse:
     assert isinstance(user, User)
     if what == "remove":
         row = saved_views.view_remove(user, pk)
-        messages.success(request, f"The view {row.name} was removed.")
+        messages.success(request, gettext("The view {name} was removed.").format(name=row.name))
     else:
         row = saved_views.view_get(user, pk)
         saved_views.view_default_set(user, row.listing, pk if what == "default" else None)
         title = saved_views.VIEWED[row.listing].title
-        said = f"with {row.name}" if what == "default" else "without a view"
-        messages.success(request, f"{title} opens {said}.")
+        said = (
+            gettext("{title} opens with {name}.")
+            if what == "default"
+            else gettext("{title} opens without a view.")
+        )
+        messages.success(request, said.format(title=title, name=row.name))
     return redirect("console:saved-views", name=row.listing)
 
 

@@ -9,6 +9,8 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict
@@ -18,7 +20,7 @@ from ferris_web.console import filters
 from ferris_web.console.views.services import next_times
 from ferris_web.executions.visibility import scoped
 
-STATES = (("", "active and ended"), ("active", "active"), ("ended", "ended or off"))
+STATES = (("", _("active and ended")), ("active", _("active")), ("ended", _("ended or off")))
 
 
 def schedule_list(request: HttpRequest) -> HttpResponse:
@@ -47,15 +49,17 @@ def switch(request: HttpRequest, pk: UUID) -> HttpResponse:
     try:
         if what == "remove":
             schedule_remove(row)
-            messages.success(request, f"The schedule of {row.service.name} was deleted.")
+            messages.success(
+                request, gettext("The schedule of {name} was deleted.").format(name=row.service.name)
+            )
         elif what == "pause" and row.active:
             schedule_switch(row, False, now=now)
             messages.success(
-                request, "Paused. What is missed meanwhile can be made up for from its missed runs."
+                request, gettext("Paused. What is missed meanwhile can be made up for from its missed runs.")
             )
         elif what == "resume" and not row.active:
             schedule_switch(row, True, now=now)
-            messages.success(request, "It goes on from now.")
+            messages.success(request, gettext("It goes on from now."))
     except Conflict as error:
         messages.warning(request, f"{error}.")
     return redirect("console:schedules")

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpRespo
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ferris.errors import EventError
 from ferris.events import rfc3339
@@ -38,12 +40,12 @@ from ferris_web.executions.searching import (
 )
 
 PERIODS: Final = (
-    ("24h", "last 24 hours"),
-    ("15m", "last 15 minutes"),
-    ("1h", "last hour"),
-    ("7d", "last 7 days"),
-    ("30d", "last 30 days"),
-    ("3650d", "any time"),
+    ("24h", _("last 24 hours")),
+    ("15m", _("last 15 minutes")),
+    ("1h", _("last hour")),
+    ("7d", _("last 7 days")),
+    ("30d", _("last 30 days")),
+    ("3650d", _("any time")),
 )
 _LINE_FIELDS: Final = ("level", "service", "step", "stream", "attempt", "execution", "flow")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -159,7 +161,12 @@ def record(request: HttpRequest) -> HttpResponse:
         "source": json.dumps(found, indent=2, ensure_ascii=False),
         "time": datetime.fromisoformat(str(found["time"])),
         "back": f"{reverse('console:search')}?kind={kind}",
-        "title": {"logs": "Log line", "events": "Event", "lifecycle": "Report", "metrics": "Metric"}[kind],
+        "title": {
+            "logs": gettext("Log line"),
+            "events": gettext("Event"),
+            "lifecycle": gettext("Report"),
+            "metrics": gettext("Metric"),
+        }[kind],
         "fields": [(path, str(value), _one(kind, path, value)) for path, value in leaves(found)],
         "names": belongs(request.user, found),
         "event": key if kind == "events" else "",

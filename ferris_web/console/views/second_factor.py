@@ -11,6 +11,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from ferris.errors import Conflict
@@ -21,9 +23,9 @@ from ferris_web.accounts.sign_ins import sign_in_noted
 from ferris_web.console.views.account_sign_in import ask_again, is_sure
 
 _KEY = "app_key"  # in the session, encrypted, until a code of it was seen
-WRONG = "That code does not count. It may be mistyped, over, or used before: wait for the next one."
-WRONG_PASSKEY = "That passkey is none of yours here, or its answer came too late. Try again."
-TOO_MANY = "Too many wrong codes. Wait five minutes and try again."
+WRONG = _("That code does not count. It may be mistyped, over, or used before: wait for the next one.")
+WRONG_PASSKEY = _("That passkey is none of yours here, or its answer came too late. Try again.")
+TOO_MANY = _("Too many wrong codes. Wait five minutes and try again.")
 
 
 @never_cache
@@ -79,7 +81,12 @@ def code_problem(request: HttpRequest, user: User, *, again: bool = False) -> tu
     record_authentication(request, user, "mfa", id=found.pk, type=found.type, reauthenticated=again or None)
     if found.type == second_factors.RECOVERY:
         left = second_factors.recovery_codes_left(user)
-        messages.warning(request, f"That was a recovery code; {left} left. Make new ones under Your account.")
+        messages.warning(
+            request,
+            gettext("That was a recovery code; {left} left. Make new ones under Your account.").format(
+                left=left
+            ),
+        )
     return "", 200
 
 
@@ -88,7 +95,7 @@ def app(request: HttpRequest) -> HttpResponse:
     if not is_sure(request):
         return ask_again(request)
     if second_factors.factors_of(request.user).filter(type=second_factors.TOTP).exists():
-        messages.error(request, "There is an app already. Remove it first.")
+        messages.error(request, gettext("There is an app already. Remove it first."))
         return redirect("console:account-sign-in")
     problem = ""
     sealed = request.session.get(_KEY)
@@ -102,7 +109,9 @@ def app(request: HttpRequest) -> HttpResponse:
             return redirect("console:account-sign-in")
         if codes is not None:
             del request.session[_KEY]
-            messages.success(request, "The app is set up: you are asked for a code when you sign in.")
+            messages.success(
+                request, gettext("The app is set up: you are asked for a code when you sign in.")
+            )
             return shown_once(request, codes) if codes else redirect("console:account-sign-in")
         problem = WRONG
     if not sealed:

@@ -7,6 +7,7 @@ import json
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST
 
@@ -49,7 +50,7 @@ def _change(request: HttpRequest, scope: str, owner: dict[str, Service | Project
     if request.POST.get("action") == "delete":
         try:
             secrets.secret_delete(scope, secret, **owner)  # type: ignore[arg-type]
-            messages.success(request, f"Secret {secret} was removed.")
+            messages.success(request, gettext("Secret {secret} was removed.").format(secret=secret))
         except (NotFound, ValueError) as error:
             messages.error(request, str(error))
         return
@@ -57,11 +58,19 @@ def _change(request: HttpRequest, scope: str, owner: dict[str, Service | Project
     try:
         value = json.loads(text) if request.POST.get("as_json") else text
     except ValueError:
-        messages.error(request, f"Secret {secret} was not set: the value is no JSON. Nothing was changed.")
+        messages.error(
+            request,
+            gettext("Secret {secret} was not set: the value is no JSON. Nothing was changed.").format(
+                secret=secret
+            ),
+        )
         return
     try:
         secrets.secret_set(scope, secret, value, **owner, by=request.user.get_username())  # type: ignore[arg-type]
     except ValueError as error:
-        messages.error(request, f"The secret was not set: {error}.")
+        messages.error(request, gettext("The secret was not set: {error}.").format(error=error))
         return
-    messages.success(request, f"Secret {secret} was set. Executions that start from now on get it.")
+    messages.success(
+        request,
+        gettext("Secret {secret} was set. Executions that start from now on get it.").format(secret=secret),
+    )

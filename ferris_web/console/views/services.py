@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from ferris import cron
 from ferris.errors import BackendError, FerrisError, NotFound
@@ -179,7 +180,7 @@ def _shown(version: ServiceVersion, path: str) -> dict[str, Any]:
     except BackendError as error:
         return {"problem": str(error)}
     if b"\0" in content[:_BINARY_SAMPLE]:
-        return {"problem": f"Not a text file ({presentation.size(len(content))})."}
+        return {"problem": gettext("Not a text file ({size}).").format(size=presentation.size(len(content)))}
     text = content.decode("utf-8", "replace")
     return {
         "content": presentation.code_block(text, path),

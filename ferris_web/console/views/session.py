@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 
 from ferris_web import wiring
 from ferris_web.accounts.refusals import SignInRefused
@@ -47,7 +48,7 @@ class SignIn(LoginView):
             form = self.get_form_class()(request)
             form.cleaned_data = {}
             form._errors = forms.utils.ErrorDict()
-            form.add_error(None, "Too many failed attempts. Wait five minutes and try again.")
+            form.add_error(None, gettext("Too many failed attempts. Wait five minutes and try again."))
             response = self.render_to_response(self.get_context_data(form=form), status=429)
             response.headers["Retry-After"] = str(WINDOW_SECONDS)
             return response
@@ -85,7 +86,9 @@ def provider(request: HttpRequest) -> HttpResponseBase:
         return redirect(wanted or "console:dashboard")
     key = f"sign-in-begun:{request.META.get('REMOTE_ADDR') or 'unknown'}"
     if not counted(key, LIMIT_PER_ADDRESS):  # each begins a session
-        return _refused(request, SignInRefused("Too many sign-ins were begun. Wait five minutes.", 429))
+        return _refused(
+            request, SignInRefused(gettext("Too many sign-ins were begun. Wait five minutes."), 429)
+        )
     return _by_provider(request, lambda oidc: oidc.begin(request, wanted, again=again))
 
 

@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -48,7 +49,7 @@ def add(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     name = request.POST.get("name", "").strip()
     if request.method == "POST" and Subscription.objects.filter(name=name).exists():
-        return _form(request, None, {"name": ["is taken"]})
+        return _form(request, None, {"name": [gettext("is taken")]})
     return _change(request, None, name)
 
 
@@ -72,9 +73,9 @@ def again(request: HttpRequest, name: str, pk: UUID) -> HttpResponse:
     _managed(request, name)
     try:
         deliveries.delivery_again(deliveries.delivery_get(name, pk), now=timezone.now())
-        messages.success(request, "It is sent again, under the same id.")
+        messages.success(request, gettext("It is sent again, under the same id."))
     except Conflict as error:
-        messages.error(request, f"Not sent again: {error}.")
+        messages.error(request, gettext("Not sent again: {error}.").format(error=error))
     return redirect("console:delivery", name=name, pk=pk)
 
 
@@ -85,7 +86,7 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
     try:
         made = deliveries.subscription_test(row, now=timezone.now())
     except Conflict as error:
-        messages.error(request, f"No sample was sent: {error}.")
+        messages.error(request, gettext("No sample was sent: {error}.").format(error=error))
         return redirect("console:subscription", name=name)
     return redirect("console:delivery", name=name, pk=made.pk)
 
@@ -95,7 +96,9 @@ def pause(request: HttpRequest, name: str) -> HttpResponse:
     """Hold deliveries back."""
     try:
         catalog.subscription_pause(_managed(request, name))
-        messages.success(request, f"{name} is paused. What matches waits until it is resumed.")
+        messages.success(
+            request, gettext("{name} is paused. What matches waits until it is resumed.").format(name=name)
+        )
     except Conflict as error:
         messages.error(request, f"{error}.")
     return redirect("console:subscription", name=name)
@@ -108,7 +111,7 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
     waiting = deliveries.SKIP if request.POST.get("waiting") == deliveries.SKIP else deliveries.DRAIN
     try:
         deliveries.subscription_resume(row, waiting=waiting, now=timezone.now())
-        messages.success(request, f"{name} goes on.")
+        messages.success(request, gettext("{name} goes on.").format(name=name))
     except Conflict as error:
         messages.error(request, f"{error}.")
     return redirect("console:subscription", name=name)
@@ -118,7 +121,9 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
 def remove(request: HttpRequest, name: str) -> HttpResponse:
     """Forget it."""
     catalog.subscription_remove(_managed(request, name))
-    messages.success(request, f"The subscription {name} was removed. Nothing is sent any more.")
+    messages.success(
+        request, gettext("The subscription {name} was removed. Nothing is sent any more.").format(name=name)
+    )
     return redirect("console:subscriptions")
 
 
@@ -138,7 +143,7 @@ def _change(request: HttpRequest, found: Subscription | None, name: str) -> Http
     for field in (*_NUMBERS, "overlap_hours"):
         text = said.get(field, "").strip()
         if text and not (text.isascii() and text.isdecimal() and len(text) < 6):
-            errors[field] = ["is no whole number"]
+            errors[field] = [gettext("is no whole number")]
         elif text:
             given[field] = int(text)
     given["filter"] = _filter(said.get("filter", "").strip(), errors)
@@ -149,7 +154,7 @@ def _change(request: HttpRequest, found: Subscription | None, name: str) -> Http
     if found is None:
         project = Project.objects.filter(name=said.get("project", "")).first()
         if project is None:
-            errors["project"] = ["is missing"]
+            errors["project"] = [gettext("is missing")]
         elif not may_edit(request.user, project.pk):
             raise PermissionDenied
     if errors:
@@ -170,7 +175,9 @@ def _change(request: HttpRequest, found: Subscription | None, name: str) -> Http
         answer = _form(request, made.subscription, {}, made.secret)
         answer.headers["Cache-Control"] = "no-store"
         return answer
-    messages.success(request, f"The subscription {made.subscription.name} is saved.")
+    messages.success(
+        request, gettext("The subscription {name} is saved.").format(name=made.subscription.name)
+    )
     return redirect("console:subscription", name=made.subscription.name)
 
 
@@ -180,10 +187,10 @@ def _filter(text: str, errors: dict[str, list[str]]) -> Any:
     try:
         found = json.loads(text)
     except ValueError as error:
-        errors["filter"] = [f"is no JSON: {error}"]
+        errors["filter"] = [gettext("is no JSON: {error}").format(error=error)]
         return None
     if not isinstance(found, dict):
-        errors["filter"] = ["is no JSON object"]
+        errors["filter"] = [gettext("is no JSON object")]
     return found
 
 

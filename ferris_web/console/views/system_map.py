@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
 from ferris_web.accounts.permissions import reach
@@ -14,10 +16,10 @@ from ferris_web.executions.visibility import visible_projects
 
 ROWS = 100
 _STATES = (
-    ("", "any state"),
-    ("both", "declared and seen"),
-    ("declared", "declared, not seen lately"),
-    ("seen", "seen, not declared"),
+    ("", _("any state")),
+    ("both", _("declared and seen")),
+    ("declared", _("declared, not seen lately")),
+    ("seen", _("seen, not declared")),
 )
 
 
@@ -25,7 +27,7 @@ _STATES = (
 def show(request: HttpRequest) -> HttpResponse:
     """The map, or that of one project; the same as a table."""
     projects = [
-        ("", "all projects"),
+        ("", gettext("all projects")),
         *((name, name) for name in visible_projects(request.user).values_list("name", flat=True)),
     ]
     project = filters.chosen(request.GET, "project", projects)

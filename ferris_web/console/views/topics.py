@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 
 from ferris.errors import NotFound
 from ferris.ports import LogRecord, TopicInfo
@@ -31,7 +32,7 @@ def _kept(topic: TopicInfo) -> str:
     kept = topic.retention
     parts = [presentation.duration(kept.max_age)] if kept.max_age else []
     parts += [presentation.size(kept.max_bytes)] if kept.max_bytes else []
-    return " or ".join(parts) or "for ever"
+    return gettext(" or ").join(parts) or gettext("for ever")
 
 
 @dataclass(frozen=True)

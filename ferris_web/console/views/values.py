@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from ferris.errors import Conflict, NotFound
 from ferris.json_text import JsonProblem, read_json
@@ -44,7 +45,7 @@ _KINDS = (("", "all"), *((str(kind), str(kind)) for kind in Kind))
 def value_list(request: HttpRequest) -> HttpResponse:
     """Every value whose history is known, what changed last in front."""
     query = request.GET
-    projects = [("", "all projects"), *((p.name, p.name) for p in visible_projects(request.user))]
+    projects = [("", gettext("all projects")), *((p.name, p.name) for p in visible_projects(request.user))]
     found = scoped(ValueChange.objects.filter(until=None), request.user).defer("value")
     if text := filters.text(query, "q", 200):
         found = found.filter(key__icontains=text)
@@ -97,7 +98,9 @@ def change(kind: str) -> View:
         old = change_get(shown.place, other) if other else change_before(shown.place, number)
         context = {
             "change": row,
-            "heading": f"Different from change {old.number}" if old else "It is the first that is kept",
+            "heading": gettext("Different from change {number}").format(number=old.number)
+            if old
+            else gettext("It is the first that is kept"),
             "difference": changes_compared(old, row),
             "content": _text(content_of(row)),
             "newest": row.until is None,
@@ -105,6 +108,12 @@ def change(kind: str) -> View:
         return shown.render("console/value-change.html", context)
 
     return view
+
+
+def said_of(place: Place) -> str:
+    """`configuration of NAME`, in the viewer's language."""
+    said = gettext("state of {name}") if place.kind == Kind.STATE else gettext("configuration of {name}")
+    return said.format(name=place.service.name)
 
 
 class _Shown:
@@ -128,9 +137,9 @@ class _Shown:
     def render(self, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
         place = self.place
         base = {
-            "place": place,
+            "place": said_of(place),
             "service": place.service,
-            "what": "State" if place.kind == Kind.STATE else "Configuration",
+            "what": gettext("State") if place.kind == Kind.STATE else gettext("Configuration"),
             "seen": self.seen,
             "entry": self.entry,
             "may_edit": may_edit(self.request.user, place.project.pk),
@@ -152,7 +161,9 @@ def _saved(shown: _Shown) -> HttpResponse:
     if request.POST.get("do") == "remove":
         if not value_remove(place, actor=actor, now=now, cas=seen):
             return _conflict(shown, "")
-        messages.success(request, f"The {place} was removed. Its history stays.")
+        messages.success(
+            request, gettext("The {place} was removed. Its history stays.").format(place=said_of(place))
+        )
         return redirect(shown.address())
     text = request.POST.get("value", "").replace("\r\n", "\n")
     try:
@@ -168,7 +179,12 @@ def _saved(shown: _Shown) -> HttpResponse:
         return _editor(shown, 422, text=text, problem=error)
     if not done:
         return _conflict(shown, text, encoded(place, value))
-    messages.success(request, f"The {place} was saved. Executions that start from now on get it.")
+    messages.success(
+        request,
+        gettext("The {place} was saved. Executions that start from now on get it.").format(
+            place=said_of(place)
+        ),
+    )
     return redirect(shown.address())
 
 
@@ -188,15 +204,23 @@ def _restored(shown: _Shown, row: ValueChange) -> HttpResponse:
             shown.place, row, actor=request.user.get_username(), now=timezone.now(), cas=_seen(request)
         )
     except Conflict as error:
-        messages.error(request, f"Nothing was changed: {error}.")
+        messages.error(request, gettext("Nothing was changed: {error}.").format(error=error))
         return redirect(shown.address("change", row.number))
     if not done:
         messages.error(
             request,
-            "It was changed meanwhile. Nothing was overwritten: look at what is there now, then try again.",
+            gettext(
+                "It was changed meanwhile. Nothing was overwritten: look at what is there now, then "
+                "try again."
+            ),
         )
         return redirect(shown.address("history"))
-    messages.success(request, f"The {shown.place} is again what change {row.number} made it.")
+    messages.success(
+        request,
+        gettext("The {place} is again what change {number} made it.").format(
+            place=said_of(shown.place), number=row.number
+        ),
+    )
     return redirect(shown.address())
 
 
@@ -211,7 +235,7 @@ def _then(shown: _Shown) -> dict[str, Any]:
         moment = datetime.fromisoformat(asked)
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
-        return {"at": "", "zone": zone.key, "at_problem": "Expected a date and a time."}
+        return {"at": "", "zone": zone.key, "at_problem": gettext("Expected a date and a time.")}
     found = {"at": asked, "zone": zone.key, "moment": moment}
     try:
         row = change_at(shown.place, moment)

@@ -11,6 +11,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -25,12 +27,16 @@ from ferris_web.executions.services.webhooks import webhook_test
 
 _TEXTS = ("description", "event_type", "type_from", "id_from")
 _OPTIONS = (
-    ("header", "Header", "Where the signature or the token stands."),
-    ("prefix", "Prefix", "What stands before it, such as sha256= or Bearer and a space."),
-    ("algorithm", "Algorithm", "HMAC: " + ", ".join(signatures.ALGORITHMS) + "."),
-    ("encoding", "Encoding", "HMAC: hex or base64."),
-    ("signed", "What is signed", "HMAC: {body}, or with the time of sending such as v0:{timestamp}:{body}."),
-    ("timestamp_header", "Header of the time", "HMAC: where that time stands, in seconds since 1970."),
+    ("header", _("Header"), _("Where the signature or the token stands.")),
+    ("prefix", _("Prefix"), _("What stands before it, such as sha256= or Bearer and a space.")),
+    ("algorithm", _("Algorithm"), "HMAC: " + ", ".join(signatures.ALGORITHMS) + "."),
+    ("encoding", _("Encoding"), _("HMAC: hex or base64.")),
+    (
+        "signed",
+        _("What is signed"),
+        _("HMAC: {body}, or with the time of sending such as v0:{timestamp}:{body}."),
+    ),
+    ("timestamp_header", _("Header of the time"), _("HMAC: where that time stands, in seconds since 1970.")),
 )
 
 
@@ -58,7 +64,7 @@ def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
     name = request.POST.get("name", "").strip()
     if request.method == "POST" and Webhook.objects.filter(name=name).exists():
-        return _form(request, None, {"name": ["is taken"]})
+        return _form(request, None, {"name": [gettext("is taken")]})
     return _change(request, None, name)
 
 
@@ -75,9 +81,12 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
     """Send it a sample, signed as its sender would."""
     try:
         event = webhook_test(catalog.webhook_get(name), now=timezone.now())
-        messages.success(request, f"The sample was taken: event {event.id} of type {event.type}.")
+        messages.success(
+            request,
+            gettext("The sample was taken: event {id} of type {type}.").format(id=event.id, type=event.type),
+        )
     except (signatures.NotGenuine, EventError) as error:
-        messages.error(request, f"The sample was refused: {error}.")
+        messages.error(request, gettext("The sample was refused: {error}.").format(error=error))
     return redirect("console:webhook", name=name)
 
 
@@ -86,7 +95,9 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
 def remove(request: HttpRequest, name: str) -> HttpResponse:
     """Forget it."""
     catalog.webhook_remove(catalog.webhook_get(name))
-    messages.success(request, f"The webhook {name} was removed. Its address refuses from now on.")
+    messages.success(
+        request, gettext("The webhook {name} was removed. Its address refuses from now on.").format(name=name)
+    )
     return redirect("console:webhooks")
 
 
@@ -99,7 +110,7 @@ def _change(request: HttpRequest, found: Webhook | None, name: str) -> HttpRespo
     overlap = said.get("overlap_hours", "").strip()
     window = said.get("window_seconds", "").strip() or str(signatures.WINDOW_SECONDS)
     errors = {
-        field: ["is no whole number"]
+        field: [gettext("is no whole number")]
         for field, text in (("overlap_hours", overlap or "0"), ("window_seconds", window))
         if not (text.isascii() and text.isdecimal() and len(text) < 8)
     }
@@ -126,7 +137,7 @@ def _change(request: HttpRequest, found: Webhook | None, name: str) -> HttpRespo
         answer = _form(request, made.webhook, {}, secret=made.secret)
         answer.headers["Cache-Control"] = "no-store"
         return answer
-    messages.success(request, f"The webhook {made.webhook.name} is saved.")
+    messages.success(request, gettext("The webhook {name} is saved.").format(name=made.webhook.name))
     return redirect("console:webhook", name=made.webhook.name)
 
 

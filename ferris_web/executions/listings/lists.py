@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext_lazy as _
 
 from ferris import events
 from ferris_web.accounts.permissions import reach
@@ -39,7 +40,7 @@ def _uuid(text: str) -> UUID | None:
 
 
 def _words(options: Any) -> Options:
-    return tuple((value, value.replace("_", " ")) for value, _ in options)
+    return tuple((value, value.replace("_", " ")) for value, _same in options)
 
 
 def _equal(column: str) -> Any:
@@ -50,10 +51,10 @@ def times(column: str, what: str) -> tuple[Field, Field]:
     """The two ends of a time; `what` happened in it."""
     return (
         Field(
-            "since", "From", _equal(f"{column}__gte"), f"{what} then or later. Also 15m, 24h, 7d: so long ago.",
+            "since", _("From"), _equal(f"{column}__gte"), f"{what} then or later. Also 15m, 24h, 7d: so long ago.",
             kind="moment", short="from",
         ),
-        Field("until", "Until", _equal(f"{column}__lt"), f"{what} before.", kind="moment"),
+        Field("until", _("Until"), _equal(f"{column}__lt"), f"{what} before.", kind="moment"),
     )  # fmt: skip
 
 
@@ -90,26 +91,27 @@ def _with_status(rows: Rows, wanted: tuple[str, ...]) -> Rows:
 
 EXECUTIONS = Listing(
     "executions",
-    "Executions",
+    _("Executions"),
     Execution,
     (
         Field(
-            "correlation_id", "Correlation, flow or execution id", _correlated,
+            "correlation_id", _("Correlation, flow or execution id"), _correlated,
             "An execution's correlation id or id, or a flow id: all executions of the flow.",
             short="q", placeholder="ABCDEF1234_01",
         ),
-        Field("service", "Service", _of_service, "A service's name.", placeholder="any service"),
+        Field("service", _("Service"), _of_service, "A service's name.", placeholder=_("any service")),
         Field(
-            "status", "Status", _with_status, "`open`: pending, queued or in progress.", kind="choice",
+            "status", _("Status"), _with_status, "`open`: pending, queued or in progress.", kind="choice",
             options=(("open", "open"), *_words(STATUSES)), many=True,
         ),
-        Field("project", "Project", _of_project, "A project's name.", offered=_projects),
+        Field("project", _("Project"), _of_project, "A project's name.", offered=_projects),
         Field(
-            "trigger_type", "Trigger", lambda rows, wanted: rows.filter(trigger_type__in=wanted),
+            "trigger_type", _("Trigger"), lambda rows, wanted: rows.filter(trigger_type__in=wanted),
             "What made it run.", kind="choice", options=_words(TRIGGER_TYPES), many=True, short="trigger",
         ),
-        Field("lane", "Lane", _equal("lane"), "The lane it waits or waited in.", kind="choice", options=_words(LANES)),
-        Field("reason", "Reason", _equal("reason"), "Such as script_failed, timeout, executor_lost."),
+        Field("lane", _("Lane"), _equal("lane"), "The lane it waits or waited in.", kind="choice",
+              options=_words(LANES)),
+        Field("reason", _("Reason"), _equal("reason"), "Such as script_failed, timeout, executor_lost."),
         *times("created_at", "Created"),
     ),
     ("-created_at", "-id"),
@@ -139,19 +141,19 @@ def _event_or_flow(rows: Rows, text: str) -> Rows:
 
 EVENTS = Listing(
     "events",
-    "Events",
+    _("Events"),
     Event,
     (
-        Field("flow_id", "Event or flow id", _event_or_flow,
+        Field("flow_id", _("Event or flow id"), _event_or_flow,
               "A flow's id, an execution's correlation id, or an event's id.", short="q"),
-        Field("type", "Type", _typed("type"), "An event type, or `prefix.*`.", placeholder="exact, or orders.*"),
-        Field("source", "Source", _equal("source"), "Exact."),
-        Field("subject", "Subject", _equal("subject"), "Exact."),
+        Field("type", _("Type"), _typed("type"), "An event type, or `prefix.*`.", placeholder=_("exact, or orders.*")),
+        Field("source", _("Source"), _equal("source"), "Exact."),
+        Field("subject", _("Subject"), _equal("subject"), "Exact."),
         Field(
-            "matched", "Outcome",
+            "matched", _("Outcome"),
             lambda rows, value: rows.filter(matched=0) if value == "none" else rows.filter(matched__gt=0),
             "Whether it triggered something.", kind="choice",
-            options=(("some", "triggered something"), ("none", "triggered nothing")),
+            options=(("some", _("triggered something")), ("none", _("triggered nothing"))),
         ),
         *times("received_at", "Taken in"),
     ),
@@ -169,16 +171,16 @@ def _flow(rows: Rows, text: str) -> Rows:
 
 FLOWS = Listing(
     "flows",
-    "Flows",
+    _("Flows"),
     Flow,
     (
-        Field("flow_id", "Flow id", _flow, "A flow's id, or an execution's correlation id.", short="q",
+        Field("flow_id", _("Flow id"), _flow, "A flow's id, or an execution's correlation id.", short="q",
               placeholder="ABCDEF1234"),
-        Field("root_type", "First event", _typed("root_type"), "Type of the event that began it, or `prefix.*`.",
-              short="type", placeholder="any type"),
-        Field("overdue", "Promises", lambda rows, value: flows_overdue(rows),
+        Field("root_type", _("First event"), _typed("root_type"), "Type of the event that began it, or `prefix.*`.",
+              short="type", placeholder=_("any type")),
+        Field("overdue", _("Promises"), lambda rows, value: flows_overdue(rows),
               "`true`: only those in which a promise is overdue.", kind="choice", short="promise",
-              options=(("overdue", "overdue"),), synonyms={"true": "overdue", "1": "overdue", "false": "", "0": ""}),
+              options=(("overdue", _("overdue")),), synonyms={"true": "overdue", "1": "overdue", "false": "", "0": ""}),
         *times("started_at", "Begun"),
     ),
     ("-started_at", "-id"),
@@ -196,16 +198,17 @@ def _reasons(user: Any) -> list[str]:
 
 DEAD_LETTERS = Listing(
     "dead-letters",
-    "Dead letters",
+    _("Dead letters"),
     DeadLetter,
     (
-        Field("flow_id", "Flow id", _equal("flow_id"), "Exact.", short="q"),
-        Field("reason", "Reason", _equal("reason"), "Why it was put aside.", offered=_reasons),
-        Field("topic", "Topic", _equal("topic"), "Where it came from."),
-        Field("event_type", "Event type", _typed("event_type"), "Exact, or `prefix.*`."),
+        Field("flow_id", _("Flow id"), _equal("flow_id"), "Exact.", short="q"),
+        Field("reason", _("Reason"), _equal("reason"), "Why it was put aside.", offered=_reasons),
+        Field("topic", _("Topic"), _equal("topic"), "Where it came from."),
+        Field("event_type", _("Event type"), _typed("event_type"), "Exact, or `prefix.*`."),
         Field(
-            "sent", "Sent again", lambda rows, value: rows.filter(redriven_at__isnull=value == "no"),
-            "Whether it was sent on its way again.", kind="choice", options=(("no", "not yet"), ("yes", "sent again")),
+            "sent", _("Sent again"), lambda rows, value: rows.filter(redriven_at__isnull=value == "no"),
+            "Whether it was sent on its way again.", kind="choice",
+            options=(("no", _("not yet")), ("yes", _("sent again"))),
         ),
         *times("created_at", "Put aside"),
     ),
@@ -232,16 +235,16 @@ def _runs(rows: Rows, value: str) -> Rows:
 
 SERVICES = Listing(
     "services",
-    "Services",
+    _("Services"),
     Service,
     (
-        Field("query", "Name or description",
+        Field("query", _("Name or description"),
               lambda rows, text: rows.filter(Q(name__icontains=text) | Q(description__icontains=text)),
-              "Part of a name or description.", short="q", placeholder="Search"),
-        Field("project", "Project", _equal("project__name"), "A project's name.", offered=_projects),
-        Field("tag", "Tag", lambda rows, tag: rows.filter(tagged(tag)), "One of its tags.", offered=_tags),
-        Field("runs", "State", _runs, "`true`: only those that events make run; `false`: the others.", kind="choice",
-              options=(("active", "active"), ("inactive", "inactive or gone")), short="state",
+              "Part of a name or description.", short="q", placeholder=_("Search")),
+        Field("project", _("Project"), _equal("project__name"), "A project's name.", offered=_projects),
+        Field("tag", _("Tag"), lambda rows, tag: rows.filter(tagged(tag)), "One of its tags.", offered=_tags),
+        Field("runs", _("State"), _runs, "`true`: only those that events make run; `false`: the others.", kind="choice",
+              options=(("active", _("active")), ("inactive", _("inactive or gone"))), short="state",
               synonyms={"true": "active", "1": "active", "false": "inactive", "0": "inactive"}),
     ),
     ("name",),

@@ -4,6 +4,10 @@
 (() => {
   const one = (selector, from = document) => from.querySelector(selector);
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  // Texts are English here; a page in another language brings its own (script_words.py).
+  const words = JSON.parse(document.documentElement.dataset.words || "{}");
+  const say = (text, values = {}) => (words[text] || text).replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
+  window.ferrisSay = say;
   const announce = (text) => { const box = one("#announce"); if (box && text) box.textContent = text; };
 
   // Theme: system, light, dark. A cookie, so that the server draws the right one at once.
@@ -16,8 +20,9 @@
     if (next === "system") delete root.dataset.theme; else root.dataset.theme = next;
     const secure = location.protocol === "https:" ? ";Secure" : "";
     document.cookie = `ferris_theme=${next};path=/;max-age=31536000;SameSite=Lax${secure}`;
-    one("span", button).textContent = `Theme: ${next}`;
-    announce(`Theme: ${next}`);
+    const told = { system: say("Theme: system"), light: say("Theme: light"), dark: say("Theme: dark") }[next];
+    one("span", button).textContent = told;
+    announce(told);
   });
 
   // The menu of narrow screens.
@@ -42,7 +47,7 @@
       const label = one("span", copy) || copy;
       const before = copy.dataset.label || (copy.dataset.label = label.textContent);
       const done = await writeClipboard(copy.dataset.copy);
-      label.textContent = done ? "Copied" : "Press Ctrl+C";
+      label.textContent = done ? say("Copied") : say("Press Ctrl+C");
       announce(label.textContent);
       setTimeout(() => { label.textContent = before; }, 1800);
     }
@@ -80,7 +85,7 @@
     box.setAttribute("aria-labelledby", "confirm-text");
     const text = Object.assign(document.createElement("p"), { id: "confirm-text", textContent: form.dataset.confirm });
     const actions = Object.assign(document.createElement("div"), { className: "actions" });
-    const no = Object.assign(document.createElement("button"), { type: "button", className: "btn", textContent: "Back" });
+    const no = Object.assign(document.createElement("button"), { type: "button", className: "btn", textContent: say("Back") });
     const yes = Object.assign(document.createElement("button"), { type: "button", className: "btn danger", textContent: form.dataset.confirmWord || button.textContent });
     actions.append(no, yes);
     box.append(text, actions);
@@ -138,22 +143,25 @@
   });
   document.addEventListener("htmx:after:swap", () => { tick(); announce((one("#results") || {}).dataset?.announce); });
 
+  const language = document.documentElement.lang || "en";
   // Times: relative ones are kept fresh, the absolute in both zones is shown on hover.
   function ago(moment) {
     const seconds = (Date.now() - moment) / 1000;
     const distance = Math.abs(seconds);
-    if (distance < 5) return "just now";
+    if (distance < 5) return say("just now");
     if (distance > 604800) return null;
     for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
-      if (distance >= size) return seconds > 0 ? `${Math.floor(distance / size)} ${unit} ago` : `in ${Math.floor(distance / size)} ${unit}`;
+      if (distance < size) continue;
+      const amount = `${Math.floor(distance / size)} ${unit === "d" ? say("d") : unit}`;
+      return seconds > 0 ? say("{amount} ago", { amount }) : say("in {amount}", { amount });
     }
   }
   function length(seconds) {
-    if (seconds < 60) return `${seconds.toFixed(1)} s`;
+    if (seconds < 60) return `${seconds.toLocaleString(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`;
     const whole = Math.round(seconds);
     return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} min`;
   }
-  const here = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+  const here = new Intl.DateTimeFormat(language === "en" ? undefined : language, { dateStyle: "medium", timeStyle: "long" });
   function tick() {
     for (const time of all("time[datetime]")) {
       const moment = Date.parse(time.dateTime);
@@ -186,7 +194,7 @@
       stream.addEventListener("changed", soon);
       // What changed between the drawing of the page and this moment was not told: look once.
       stream.onopen = () => { if (stale) stale.hidden = true; soon(); };
-      stream.onerror = () => { if (stale && stale.hidden) { stale.hidden = false; one("span", stale).textContent = `Not live since ${new Date().toLocaleTimeString()}: the connection was lost.`; } };
+      stream.onerror = () => { if (stale && stale.hidden) { stale.hidden = false; one("span", stale).textContent = say("Not live since {time}: the connection was lost.", { time: new Date().toLocaleTimeString(language === "en" ? undefined : language) }); } };
     };
     const close = () => { stream?.close(); stream = null; };
     // A page that takes long to draw is drawn less often.
@@ -222,7 +230,7 @@
     if (added && pill) {
       pill.hidden = false;
       const button = one("button", pill);
-      one("span", button).textContent = added >= fresh.rows.length ? `${added}+ new` : `${added} new`;
+      one("span", button).textContent = say("{amount} new", { amount: added >= fresh.rows.length ? `${added}+` : added });
       button.onclick = () => {
         const before = new Set([...old.rows].map((row) => row.id));
         old.replaceChildren(...[...fresh.rows].map((row) => document.importNode(row, true)));
@@ -255,13 +263,13 @@
     if (one("dialog[open]")) return;
     const before = document.activeElement;
     const box = Object.assign(document.createElement("dialog"), { className: "go" });
-    box.setAttribute("aria-label", "Go to");
-    const field = Object.assign(document.createElement("input"), { type: "search", maxLength: 200, autocomplete: "off", spellcheck: false, placeholder: "A page, a service, an id …" });
-    for (const [name, value] of [["role", "combobox"], ["aria-label", "Go to"], ["aria-expanded", "true"], ["aria-controls", "palette-list"], ["aria-autocomplete", "list"]]) field.setAttribute(name, value);
+    box.setAttribute("aria-label", say("Go to"));
+    const field = Object.assign(document.createElement("input"), { type: "search", maxLength: 200, autocomplete: "off", spellcheck: false, placeholder: say("A page, a service, an id …") });
+    for (const [name, value] of [["role", "combobox"], ["aria-label", say("Go to")], ["aria-expanded", "true"], ["aria-controls", "palette-list"], ["aria-autocomplete", "list"]]) field.setAttribute(name, value);
     const list = Object.assign(document.createElement("ul"), { id: "palette-list", className: "palette" });
     list.setAttribute("role", "listbox");
-    list.setAttribute("aria-label", "Found");
-    const hint = Object.assign(document.createElement("p"), { className: "muted small", textContent: "Arrow keys choose, Enter goes there, Esc closes." });
+    list.setAttribute("aria-label", say("Found"));
+    const hint = Object.assign(document.createElement("p"), { className: "muted small", textContent: say("Arrow keys choose, Enter goes there, Esc closes.") });
     box.append(field, list, hint);
     document.body.append(box);
     let at = 0, timer = 0, asked = 0;
@@ -282,7 +290,7 @@
       list.replaceChildren(...[...one("#palette-found", page).children].map((row) => document.importNode(row, true)));
       [...list.children].forEach((row, n) => { row.id = `go-${n}`; row.setAttribute("role", "option"); const link = one("a", row); if (link) link.tabIndex = -1; });
       choose(0);
-      announce(`${all("a", list).length} found`);
+      announce(say("{amount} found", { amount: all("a", list).length }));
     };
     field.oninput = () => { clearTimeout(timer); timer = setTimeout(look, 120); };
     field.onkeydown = (event) => {

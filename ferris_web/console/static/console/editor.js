@@ -25,7 +25,7 @@
     area.addEventListener("scroll", () => { gutter.scrollTop = area.scrollTop; });
     area.addEventListener("focus", () => { leaving = false; });
     area.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") { leaving = true; announce("Tab leaves the text now"); return; }
+      if (event.key === "Escape") { leaving = true; announce(ferrisSay("Tab leaves the text now")); return; }
       if (event.key === "Tab" && !leaving && !event.ctrlKey && !event.altKey && !event.metaKey) {
         event.preventDefault();
         indent(event.shiftKey);
@@ -80,7 +80,7 @@
     const list = form.querySelector("ol.order");
     if (!list) return;
     const name = (item) => item.querySelector("input").value;
-    const told = (item) => announce(`${name(item)} is number ${[...list.children].indexOf(item) + 1} of ${list.children.length}`);
+    const told = (item) => announce(ferrisSay("{name} is number {number} of {count}", { name: name(item), number: [...list.children].indexOf(item) + 1, count: list.children.length }));
     form.addEventListener("click", (event) => {
       const button = event.target.closest("button[name=move]");
       const way = button && button.value.split(":", 1)[0];

@@ -43,8 +43,8 @@
     } catch (error) {
       problem.hidden = false;
       problem.textContent = error.name === "InvalidStateError"
-        ? "This device has a passkey for you already."
-        : "No passkey was shown. Try again, or use another way.";
+        ? ferrisSay("This device has a passkey for you already.")
+        : ferrisSay("No passkey was shown. Try again, or use another way.");
     }
   });
 })();

@@ -1,0 +1,43 @@
+"""The texts that scripts of the console show, for pages in another language: the page carries them as JSON.
+
+English stands in the scripts themselves, as `say("…")`; a test sees that all of it is here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_noop as _
+
+TEXTS: Final = (
+    _("Theme: system"),
+    _("Theme: light"),
+    _("Theme: dark"),
+    _("Copied"),
+    _("Press Ctrl+C"),
+    _("Back"),
+    _("just now"),
+    _("{amount} ago"),
+    _("in {amount}"),
+    _("d"),
+    _("Not live since {time}: the connection was lost."),
+    _("{amount} new"),
+    _("Go to"),
+    _("A page, a service, an id …"),
+    _("Found"),
+    _("Arrow keys choose, Enter goes there, Esc closes."),
+    _("{amount} found"),
+    _("Tab leaves the text now"),
+    _("{name} is number {number} of {count}"),
+    _("This device has a passkey for you already."),
+    _("No passkey was shown. Try again, or use another way."),
+)
+
+
+def script_words() -> str:
+    """They, translated; nothing where the scripts' own English is right."""
+    if (get_language() or "en").startswith("en"):
+        return ""
+    return json.dumps({text: gettext(text) for text in TEXTS}, ensure_ascii=False)
