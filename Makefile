@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Without it every process compiles all our modules anew at its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 PY := .venv/bin/python
 UV := $(PY) -m uv pip
 # The newest of the supported interpreters, unless PYTHON names one.
@@ -35,7 +38,11 @@ run: .venv/installed  ## the whole platform on this machine, with the sample pro
 
 .PHONY: test
 test: .venv/developed  ## the tests that need no server
-	@$(PY) -m pytest tests/unit tests/contract tests/executor tests/web -m "not real" -n 4 --dist loadfile -q
+	@$(PY) -m pytest tests/unit tests/contract tests/web -m "not real" -n 4 --dist loadfile -q
+
+.PHONY: test-executor
+test-executor: .venv/developed  ## scripts as processes: like plain Python, confined, at fault, ended; workers of both kinds
+	@$(PY) -m pytest tests/executor -n 4 --dist loadfile -q
 
 .PHONY: test-acceptance
 test-acceptance: .venv/developed  ## boots the platform as processes and uses it from outside

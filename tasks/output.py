@@ -117,14 +117,22 @@ class Lines:
         # Looking once through all that was read is much quicker than through each of many short lines.
         plain = "\r" not in text and not self._masker.holds(text)
         for line in whole:
-            if plain and len(line) <= LONGEST_LINE:
-                self._emit(line)
+            if plain:
+                self._plain_line(line)
             else:
                 self._line(line)
         self._rest = rest[rest.rfind("\r", 0, -1) + 1 :]
         # The last characters stay: they may be the beginning of a secret.
         while len(self._rest) > LONGEST_LINE + self._masker.longest:
             self._rest = self._part(self._rest)
+
+    def _plain_line(self, line: str) -> None:
+        """Emit a line that holds neither a secret nor a carriage return, in parts if it is too long."""
+        at = 0
+        while len(line) - at > LONGEST_LINE:
+            self._emit(line[at : at + LONGEST_LINE] + CONTINUED)
+            at += LONGEST_LINE
+        self._emit(line[at:] if at else line)
 
     def _line(self, line: str) -> None:
         line = line.removesuffix("\r")
