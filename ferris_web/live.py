@@ -43,10 +43,12 @@ class Overrun(FerrisError):
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A record of a followed topic. `value` is its JSON: a log line, or from `ferris.changes` {"execution",
-    "status", "service", "flow", "attempt"}."""
+    "status", "service", "flow", "attempt"}, or {"events": keys}: these are in the journal."""
 
     topic: str
     value: dict[str, Any]
+    partition: int = 0
+    offset: int = 0
 
     @property
     def execution(self) -> str:
@@ -116,6 +118,15 @@ class Subscription:
                 pass  # its loop has ended, and it with it
 
 
+def notice_of(record: LogRecord) -> Notice | None:
+    """What a record says; None when it says nothing that could be read."""
+    try:
+        value = json.loads(record.value)
+    except ValueError:
+        return None
+    return Notice(record.topic, value, record.partition, record.offset) if isinstance(value, dict) else None
+
+
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
@@ -124,13 +135,13 @@ def _finish(future: asyncio.Future[None]) -> None:
 def subscribe(
     *, execution: str | None = None, flow: str | None = None, topics: Iterable[str] = (LOGS, CHANGES)
 ) -> Subscription:
-    """Follow one execution (its lines and changes), the changes within one flow, or else all of `topics`.
+    """Follow what `topics` say of one execution, the changes within one flow, or else all of `topics`.
 
     What was appended before this returns may or may not be handed out; what is appended after it is. Touches
     the log: call it in a thread, not in an event loop. BackendError when too many follow already.
     """
     if execution is not None:
-        routes = {(LOGS, execution), (CHANGES, execution)}
+        routes = {(topic, execution) for topic in topics}
     elif flow is not None:
         routes = {(CHANGES, f"flow {flow}")}
     else:
@@ -241,16 +252,12 @@ class _Hub:
             found |= audience.get((LOGS, record.key or ""), set())
             if not found:
                 return []  # most lines interest nobody: they are not even decoded
-        try:
-            value = json.loads(record.value)
-        except ValueError:
+        notice = notice_of(record)
+        if notice is None:
             return []
-        if not isinstance(value, dict):
-            return []
-        notice = Notice(record.topic, value)
         if record.topic == CHANGES:
             found |= audience.get((CHANGES, notice.execution), set())
-            found |= audience.get((CHANGES, f"flow {value.get('flow', '')}"), set())
+            found |= audience.get((CHANGES, f"flow {notice.value.get('flow', '')}"), set())
         return [(notice, subscription) for subscription in found]
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from ferris.config import CHANGES
 from ferris.ports import EventLog, Record
+from ferris_web.executions.services.changes import EVENTS_TOLD
 from ferris_web.executions.services.rollups import AT_ONCE, rollups_piece
 from gateway.role import Role
 
@@ -36,7 +37,7 @@ class Roller(Role):
         if counted:
             self._log.append(CHANGES, [Record(ROLLED)])
         while records := self._consumer.poll(1000, timeout=self.longest_rest):
-            if any(record.value != ROLLED for record in records):
+            if not all(record.value.startswith((ROLLED, EVENTS_TOLD)) for record in records):
                 return
 
     def wake(self) -> None:

@@ -66,7 +66,7 @@ class Router(Reader):
         put_aside(self.log, letters)
         ring(done.doorbells)
         ring_waiting(done.waiting | admit(self.log, done.held))
-        changes_tell(done.changes)
+        changes_tell(done.changes, done.events)
         if done.wakes:
             self.log.append(CONTROL, [Record(TIMED)])
         if done.pushes:

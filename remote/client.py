@@ -85,9 +85,11 @@ class Client:
                             event = value
                         elif name == "data":
                             data.append(value)
-                        elif not line and data:
-                            broken, last = 0, ident or last  # what did not come whole comes again
-                            yield event, "\n".join(data)
+                        elif not line:
+                            last = ident or last  # what did not come whole comes again
+                            if data:
+                                broken = 0
+                                yield event, "\n".join(data)
                             if event == "end":
                                 return
                             event, ident, data = "", "", []

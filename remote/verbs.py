@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from remote.client import Client, Refused, part
+from remote.following import flow_changes
 from remote.showing import clean, colour, log_line, moment, print_json, table
 
 BAD_INPUT = 2
 TIMED_OUT = 3
-_LOOK = 0.3  # seconds between looks at a flow that goes on
+_ROUTED_IN = 60.0  # seconds until one who asked for a run is told that none came
 
 Options = argparse.Namespace
 
@@ -52,26 +53,28 @@ def emit(client: Client, options: Options) -> int:
 
 
 def _follow(client: Client, flow_id: str, options: Options) -> dict[str, Any]:
-    """Look at the flow until it has settled or the time is up; tells of what ended meanwhile."""
-    deadline, told = time.monotonic() + options.timeout, set[str]()
-    while True:
-        try:
-            found = client.get(f"flows/{part(flow_id)}/")
-        except Refused as error:
-            if error.status != 404:  # the router has not seen its event yet
-                raise
-            found = {"settled": False, "nodes": []}
-        runs = [node for node in found["nodes"] if node["kind"] == "execution"]
-        for run in runs:
-            if run.get("finished_at") and run["id"] not in told and not options.json:
-                told.add(run["id"])
-                print(_run_line(run), flush=True)
-        if found["settled"] or time.monotonic() > deadline:
-            rows = [{name: run.get(name) for name in _ROW} for run in runs]
-            if not options.json:
-                print(*_counts(rows), sep="\n")
-            return {"settled": found["settled"], "executions": rows}
-        time.sleep(_LOOK)
+    """Follow the flow until it has settled or the time is up; tells of what ended meanwhile."""
+    settled, told = False, set[str]()
+    for run in flow_changes(client, flow_id, time.monotonic() + options.timeout):
+        if run is None:
+            settled = True
+        elif run.get("finished_at") and run["id"] not in told and not options.json:
+            told.add(run["id"])
+            print(_run_line(run), flush=True)
+    rows = [{name: run.get(name) for name in _ROW} for run in _runs(client, flow_id)]
+    if not options.json:
+        print(*_counts(rows), sep="\n")
+    return {"settled": settled, "executions": rows}
+
+
+def _runs(client: Client, flow_id: str) -> list[dict[str, Any]]:
+    try:
+        found = client.get(f"flows/{part(flow_id)}/")
+    except Refused as error:
+        if error.status != 404:  # nothing of it that one may see
+            raise
+        return []
+    return [node for node in found["nodes"] if node["kind"] == "execution"]
 
 
 _ROW = ("id", "service", "correlation_id", "status", "reason", "error")
@@ -235,20 +238,15 @@ def run(client: Client, options: Options) -> int:
         print(f"Asked for {asked['id']}, flow {asked['flow_id']}", file=sys.stderr, flush=True)
     if not options.follow:
         return 0
-    options.what = _until_there(client, asked["id"])
+    options.what = _until_there(client, asked)
     return logs(client, options)
 
 
-def _until_there(client: Client, execution: str) -> str:
+def _until_there(client: Client, asked: dict[str, Any]) -> str:
     """Wait until the router has made the execution."""
-    for _ in range(200):
-        try:
-            client.get(f"executions/{part(execution)}/")
-            return execution
-        except Refused as error:
-            if error.status != 404:
-                raise
-        time.sleep(_LOOK)
+    for run in flow_changes(client, asked["flow_id"], time.monotonic() + _ROUTED_IN):
+        if run is None or run["id"] == asked["id"]:
+            return str(asked["id"])
     raise Refused("the platform took the request, but no execution came of it in a minute: `doctor` says why")
 
 

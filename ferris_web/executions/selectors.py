@@ -162,9 +162,7 @@ def flow_graph(wanted: str, projects: Projects | None = None) -> FlowGraph:
     executions and promises those in these projects."""
     flow = _flow(wanted)
     if flow is None:
-        flow_id = events.flow_of(wanted)
-        if not flow_pending(flow_id):
-            raise NotFound(f"there is no flow {wanted!r}")
+        flow_id = flow_name(wanted)
         return FlowGraph(flow_id, None, [], [], [], settled=False, truncated=False)
     settled = flow_at_rest(flow.pk)  # before the rows: what is settled then is whole in them
     heads = Event.objects.filter(flow_id=flow.pk).defer("data", "extensions").order_by("received_at", "key")
@@ -178,6 +176,18 @@ def flow_graph(wanted: str, projects: Projects | None = None) -> FlowGraph:
     path = critical_path(tree, timezone.now())
     promises = flow_promises(flow.pk, projects)
     return FlowGraph(flow.pk, flow, found, runs, edges, settled, truncated, promises, path)
+
+
+def flow_name(wanted: str) -> str:
+    """The id of the flow that is so called, or that the execution with that correlation id belongs to; NotFound. Its
+    first event may still wait for the router."""
+    flow = _flow(wanted)
+    if flow is not None:
+        return flow.pk
+    flow_id = events.flow_of(wanted)
+    if not flow_pending(flow_id):
+        raise NotFound(f"there is no flow {wanted!r}")
+    return flow_id
 
 
 def _flow(wanted: str) -> Flow | None:

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from remote import client as remote_client
-from remote import showing
+from remote import following, showing
 from remote.client import Client, Refused, part
 from remote.folders import files_of, fingerprint, services_of
 
@@ -193,3 +194,50 @@ def test_nothing_but_the_standard_library_is_imported() -> None:
             words = line.split()
             if words[:1] in (["import"], ["from"]):
                 assert words[1].split(".")[0] in names, line
+
+
+def _flow_of(status: str, **more: object) -> str:
+    run = {"kind": "execution", "id": "e1", "service": "s", "status": status, "finished_at": None, **more}
+    return json.dumps({"settled": status == "completed", "nodes": [run]})
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["streams", "a platform of before them"])
+def test_a_flow_is_followed(streams: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_LOOK", 0.0)
+    asked: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        if len(asked) == 1 and streams:
+            reply(handler, 404, '{"detail": "there is no flow"}')
+        elif handler.headers["Accept"] != "text/event-stream":
+            reply(handler, 200, _flow_of("completed" if len(asked) > 3 else "queued"))
+        elif streams:
+            said = (
+                f"retry: 1\nid: 0-1\n\ndata: {json.dumps({'id': 'e1', 'status': 'completed'})}\nid: 0-2\n\n"
+            )
+            reply(handler, 200, f"{said}event: gap\ndata: {{}}\n\nevent: end\ndata: {{}}\n\n")
+        else:
+            reply(handler, 406, '{"detail": "not acceptable"}')
+
+    with server(answer) as address:
+        found = list(following.flow_changes(Client(address, "t"), "F", time.monotonic() + 30))
+    assert [run and run["status"] for run in found] == (
+        ["completed", None] if streams else ["queued", "completed", None]
+    )
+    assert len(asked) == (2 if streams else 4)
+
+
+def test_a_stream_that_says_nothing_keeps_nobody_waiting() -> None:
+    silent = threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        silent.wait(20)
+
+    with server(answer) as address:
+        try:
+            assert not list(following.flow_changes(Client(address, "t"), "F", time.monotonic() + 0.3))
+        finally:
+            silent.set()

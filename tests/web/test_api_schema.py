@@ -58,6 +58,7 @@ def asked(rows: Rows, db: None, one_connection: None, tmp_path: Path, monkeypatc
     """The schema as an administrator sees it, and by address the objects that stand in it."""
     for place in ("ferris_web.api.views.executions", "ferris_web.executions.services"):
         monkeypatch.setattr(f"{place}.wait_visible", lambda *a, **k: None)  # nobody routes here
+    monkeypatch.setattr("ferris_web.api.streams.LONGEST_SECONDS", 0.1)
     objects = _objects(Project.objects.get(name="reports"))
     Repository.objects.filter(pk=objects["repository"]).update(source=str(tmp_path))
     places = {}

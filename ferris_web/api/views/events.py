@@ -11,12 +11,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris import events
-from ferris_web.api import metrics, problems
+from ferris_web.api import metrics, problems, streams
+from ferris_web.api.following import EventStreamRenderer, follows
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import MOST, ByReceived
 from ferris_web.api.serializers import executions as shapes
@@ -46,7 +48,14 @@ class AnyBody(BaseParser):
 
 
 @extend_schema_view(
-    get=extend_schema(parameters=filters_of(EVENTS), summary="Events, newest first"),
+    get=extend_schema(
+        parameters=[*filters_of(EVENTS), *streams.PARAMETERS],
+        summary="Events, newest first",
+        description=streams.TOLD.format(
+            "Each event that fits the filters, once it is in the journal; again when it came again (its `copies`)."
+        ),
+        responses=streams.and_stream(shapes.Event(many=True)),
+    ),
 )
 class EventList(ListAPIView):
     """Events of the journal, and the way in for new ones."""
@@ -55,6 +64,12 @@ class EventList(ListAPIView):
     serializer_class = shapes.Event
     pagination_class = ByReceived
     parser_classes = [AnyBody]
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    def get(self, request: Request) -> HttpResponseBase:
+        if follows(request):
+            return streams.list_stream(request, EVENTS, shapes.Event)
+        return super().get(request)
 
     def get_queryset(self) -> QuerySet[Event]:
         return found(self.request, EVENTS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,12 +13,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris_web import sse
+from ferris_web.api import streams
+from ferris_web.api.following import EventStreamRenderer, follows
 from ferris_web.api.incoming import actor_of, body_of, parameters_of
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.log_stream import log_stream
@@ -38,7 +39,14 @@ _LARGEST_SEQ = 2**63 - 1
 
 
 @extend_schema_view(
-    get=extend_schema(parameters=filters_of(EXECUTIONS), summary="Executions, newest first"),
+    get=extend_schema(
+        parameters=[*filters_of(EXECUTIONS), *streams.PARAMETERS],
+        summary="Executions, newest first",
+        description=streams.TOLD.format(
+            "Each execution that fits the filters, when it is new and whenever it has changed."
+        ),
+        responses=streams.and_stream(shapes.Execution(many=True)),
+    ),
 )
 class ExecutionList(ListAPIView):
     """Executions."""
@@ -46,6 +54,12 @@ class ExecutionList(ListAPIView):
     queryset = Execution.objects.none()
     serializer_class = shapes.Execution
     pagination_class = KeysetPagination
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    def get(self, request: Request) -> HttpResponseBase:
+        if follows(request):
+            return streams.list_stream(request, EXECUTIONS, shapes.Execution, selectors.with_names)
+        return super().get(request)
 
     def get_queryset(self) -> QuerySet[Execution]:
         return selectors.with_names(found(self.request, EXECUTIONS))
@@ -54,13 +68,28 @@ class ExecutionList(ListAPIView):
 class ExecutionDetail(APIView):
     """One execution."""
 
-    @extend_schema(summary="One execution", responses=shapes.ExecutionWhole)
-    def get(self, request: Request, pk: UUID) -> Response:
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    @extend_schema(
+        summary="One execution",
+        description=streams.TOLD.format(
+            "It as it is, and again whenever it has changed; at the end the event `end` with its status."
+        ),
+        parameters=streams.PARAMETERS,
+        responses=streams.and_stream(shapes.ExecutionWhole),
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        if follows(request):
+            selectors.execution_get(pk)
+            return streams.execution_stream(request, pk, lambda: self._shown(pk))
+        return Response(self._shown(pk))
+
+    def _shown(self, pk: UUID) -> dict[str, Any]:
         row = selectors.execution_get(pk)
         row.continues = taken_of(row)  # type: ignore[attr-defined]
         place = continuation_of(row, datetime.now(UTC)) if row.status == "failed" else ""
         row.from_failed_step = place if isinstance(place, str) else ""  # type: ignore[attr-defined]
-        return Response(shapes.ExecutionWhole(row).data)
+        return dict(shapes.ExecutionWhole(row).data)
 
 
 class ByIndex(KeysetPagination):
@@ -81,16 +110,6 @@ class StepList(ListAPIView):
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
         return selectors.execution_steps(selectors.execution_get(self.kwargs["pk"]))
-
-
-class EventStreamRenderer(BaseRenderer):
-    """Lets a client ask for `text/event-stream`; what it then gets is written by the stream itself."""
-
-    media_type = "text/event-stream"
-    format = "events"
-
-    def render(self, data: Any, media: str | None = None, context: Mapping[str, Any] | None = None) -> bytes:
-        return JSONRenderer().render(data, media, context)  # type: ignore[no-any-return]
 
 
 class ExecutionLog(APIView):
@@ -119,10 +138,9 @@ class ExecutionLog(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         row = selectors.execution_get(pk)
         after = _whole(request.query_params.get("after", ""), "after")
-        streams = request.accepted_renderer.format == EventStreamRenderer.format
-        if streams or request.query_params.get("follow", "").lower() in ("1", "true", "yes"):
+        if follows(request):
             last = _whole(request.headers.get("Last-Event-ID", ""), "Last-Event-ID")
-            return log_stream(row, max(after, last))
+            return log_stream(request, row, max(after, last))
         limit = limit_of(request)
         piece = log_read(str(row.pk), after=after, limit=limit)
         last = piece.lines[-1].seq if piece.lines else after

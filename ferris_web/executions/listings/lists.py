@@ -25,7 +25,7 @@ from ferris_web.executions.models import (
     Flow,
 )
 from ferris_web.executions.promised import flows_overdue
-from ferris_web.executions.visibility import scoped, visible_projects
+from ferris_web.executions.visibility import scoped, visible_projects, within
 
 
 def _projects(user: Any) -> list[str]:
@@ -139,6 +139,12 @@ def _event_or_flow(rows: Rows, text: str) -> Rows:
     return rows.filter(pk__in=own.union(of_flow))
 
 
+def _of_projects_flow(rows: Rows, name: str) -> Rows:
+    """Of the flows that run through it."""
+    found = Project.objects.filter(name=name).values_list("pk", flat=True).first()
+    return rows.none() if found is None else within(rows, frozenset((found,)))
+
+
 EVENTS = Listing(
     "events",
     _("Events"),
@@ -147,6 +153,8 @@ EVENTS = Listing(
         Field("flow_id", _("Event or flow id"), _event_or_flow,
               "A flow's id, an execution's correlation id, or an event's id.", short="q"),
         Field("type", _("Type"), _typed("type"), "An event type, or `prefix.*`.", placeholder=_("exact, or orders.*")),
+        Field("project", _("Project"), _of_projects_flow,
+              "A project's name: the events of flows that ran services of it.", offered=_projects),
         Field("source", _("Source"), _equal("source"), "Exact."),
         Field("subject", _("Subject"), _equal("subject"), "Exact."),
         Field(

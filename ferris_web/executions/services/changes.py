@@ -1,4 +1,5 @@
-"""Notices that executions changed, for who watches: live screens, `emit --wait`.
+"""Notices that executions changed and which events were taken in, for who watches: live screens, streams of the API,
+`emit --wait`.
 
 Appended after the commit: whoever reads the row on a notice sees the change.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -16,6 +17,9 @@ from ferris.config import CHANGES
 from ferris.ports import Record
 from ferris_web import wiring
 from ferris_web.executions.models import Execution
+
+EVENTS_TOLD: Final = b'{"events":'
+"""How a notice begins that is about events only."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,10 @@ class Change:
         return cls(row.id, row.status, service, row.flow_id, row.attempt, progress)
 
 
-def changes_tell(changes: Sequence[Change]) -> None:
-    """Append the notices to `ferris.changes`, keyed by flow."""
-    if changes:
-        wiring.event_log().append(CHANGES, [Record(orjson.dumps(c), key=c.flow) for c in changes])
+def changes_tell(changes: Sequence[Change], events: Sequence[UUID] = ()) -> None:
+    """Append the notices to `ferris.changes`, keyed by flow; one for all `events` that are in the journal by now."""
+    notices = [Record(orjson.dumps(c), key=c.flow) for c in changes]
+    if events:
+        notices.append(Record(orjson.dumps({"events": events})))
+    if notices:
+        wiring.event_log().append(CHANGES, notices)

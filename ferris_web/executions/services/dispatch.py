@@ -70,12 +70,14 @@ class Catalog:
 @dataclass
 class Dispatched:
     """What a batch of events came to: doorbells to ring now, the lanes in which others wait for room, those who
-    wait to be admitted, and the executions that are new."""
+    wait to be admitted, the executions that are new, and the keys of the events, those that came again included: nobody
+    may have been told when they came first."""
 
     doorbells: list[Doorbell] = field(default_factory=list)
     waiting: set[str] = field(default_factory=set)
     held: Slots = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    events: list[UUID] = field(default_factory=list)
     wakes: bool = False  # something now waits for a time: the scheduler must look
     pushes: bool = False  # something is to be sent: the courier must look
     notices: bool = False  # something is to be told: the notifier must look
@@ -87,6 +89,7 @@ class Dispatched:
         for service, slots in other.held.items():
             self.held.setdefault(service, set()).update(slots)
         self.changes += other.changes
+        self.events += other.events
         self.wakes |= other.wakes
         self.pushes |= other.pushes
         self.notices |= other.notices
@@ -138,6 +141,7 @@ def events_dispatch(
         waiting={e.lane for e in executions if e.status == "queued" and not e.rung_at},
         held=held,
         changes=[Change.of(e, table.listeners[str(e.service_id)].name) for e in executions],
+        events=[*fresh, *{e.key for e in again}],
         wakes=intakes.wakes or promises.wakes,
         pushes=pushes,
         notices=notices,
