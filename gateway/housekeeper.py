@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from ferris.ports import EventLog, OpsStore
+from ferris_web.accounts.allowances import allowances_prune
 from ferris_web.accounts.repeats import repeats_prune
 from ferris_web.accounts.services import sessions_prune
 from ferris_web.catalog.secret_texts import hides
@@ -42,6 +43,7 @@ class Housekeeper(Role):
         now = datetime.now(UTC)
         self._log.prune(now)
         repeats_prune(now)
+        allowances_prune(now)
         sessions_prune(now)
         self._store.prune(now - timedelta(days=self._days))
         artifacts_prune(now - timedelta(days=self._days))

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
 from ferris_web.accounts.models import (
+    Allowance,
     ApiToken,
     AuditEntry,
     BrowserSession,
@@ -149,6 +150,14 @@ class AuditEntryAdmin(RecordAdmin):
     list_display_links = ("at",)
     list_filter = ("at",)
     search_fields = ("actor", "action", "object")
+
+
+@admin.register(Allowance)
+class AllowanceAdmin(RecordAdmin):
+    """What is limited for all web processes together, and how much of it is used."""
+
+    list_display = ("key", "used", "until")
+    search_fields = ("key",)
 
 
 @admin.register(RepeatableRequest)

@@ -149,6 +149,22 @@ class RepeatableRequest(models.Model):
         return self.key
 
 
+class Allowance(models.Model):
+    """How often something was done of late, counted for all web processes: tries of passwords, requests of a caller."""
+
+    key = models.CharField(
+        max_length=60, primary_key=True, help_text="What is counted, and a digest of whose it is."
+    )
+    used = models.PositiveIntegerField(default=0)
+    until = models.DateTimeField(db_index=True, help_text="From then on it counts for nothing.")
+
+    class Meta:
+        ordering = ["key"]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class BrowserSession(models.Model):
     """A session that began with a sign-in: where from, and with what. It ends with Django's own session."""
 

@@ -67,3 +67,23 @@ def test_counting_asks_the_database_nothing(api, django_assert_num_queries, monk
         answer = api.get(PLACE)
     assert len(counted) == len(free)
     assert "RateLimit" not in answer.headers
+
+
+def test_several_web_processes_count_together(api, monkeypatch):
+    monkeypatch.setattr(throttle, "_shares", lambda: True)
+    left = []
+    for process in ({}, {}, {}):  # each remembers what it has answered itself
+        monkeypatch.setattr(throttle, "_whole_at", process)
+        left += [api.get(PLACE).headers["RateLimit"].partition(";t=")[0] for _ in range(2)]
+    assert left == [f'"caller";r={n}' for n in (4, 3, 4, 1, 4, 0)]
+    problem_of(api.get(PLACE), 429)
+
+
+def test_a_large_limit_is_told_in_pieces(monkeypatch, user):
+    monkeypatch.setattr(throttle, "_shares", lambda: True)
+    told = []
+    real = throttle.allowance_put_off
+    monkeypatch.setattr(throttle, "allowance_put_off", lambda *given: (told.append(given), real(*given))[1])
+    for _ in range(900):
+        assert throttle._count(throttle.Rate(30_000, 60.0), user.pk, 1_800_000_000.0).allowed
+    assert len(told) == 3

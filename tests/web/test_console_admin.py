@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from ferris_web.accounts.models import ApiToken, AuditEntry, BrowserSession, Membership, User
+from ferris_web.accounts.models import Allowance, ApiToken, AuditEntry, BrowserSession, Membership, User
 from tests.web.console_rows import Rows
 
 OURS = [
@@ -56,6 +56,8 @@ def any_row(model: type[Model]) -> Model | None:
         token_create(User.objects.first(), "test")  # type: ignore[arg-type]
     if model is AuditEntry:
         AuditEntry.objects.create(at=datetime.now(UTC), actor="ada", action="console:project-sync")
+    if model is Allowance:
+        Allowance.objects.get_or_create(key="sign-in:a1", used=1, until=datetime.now(UTC))
     if model is BrowserSession:
         BrowserSession.objects.get_or_create(
             user=User.objects.first(), session_key="a-key", created_at=datetime.now(UTC)

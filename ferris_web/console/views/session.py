@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from allauth.account.internal.flows.login import perform_password_login
@@ -10,26 +11,27 @@ from allauth.account.models import Login
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
-from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 
 from ferris_web import wiring
+from ferris_web.accounts.allowances import allowance_forget, allowance_give_back, allowance_take
 from ferris_web.accounts.refusals import SignInRefused
 
 WINDOW_SECONDS = 300
 # Failures within the window after which an address is refused: for one user name, and for all of them. Counted by
-# address too, so that nobody can lock another person out from elsewhere.
+# address too, so that nobody can lock another person out from elsewhere. All web processes count together.
 LIMIT_PER_NAME = 8
 LIMIT_PER_ADDRESS = 60
 
 
-def _counters(request: HttpRequest) -> tuple[tuple[str, int], tuple[str, int]]:
+def _counters(request: HttpRequest) -> tuple[str, str]:
+    """What tries are counted of: this name from this address, and whatever name from there."""
     address = request.META.get("REMOTE_ADDR") or "unknown"
-    name = request.POST.get("username", "")[:150].lower().encode().hex()
-    return (f"sign-in:{address}:{name}", LIMIT_PER_NAME), (f"sign-in:{address}", LIMIT_PER_ADDRESS)
+    return f"sign-in:{address}:{request.POST.get('username', '')[:150].lower()}", f"sign-in:{address}"
 
 
 class SignIn(LoginView):
@@ -43,8 +45,10 @@ class SignIn(LoginView):
         return {**super().get_context_data(**kwargs), "provider": wiring.config().oidc}
 
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        """Check the limit first: a refused attempt does not even look at the password."""
-        if any(cache.get(key, 0) >= limit for key, limit in _counters(request)):
+        """Count first: an attempt that is refused does not even look at the password, nor do many at once."""
+        name, address = _counters(request)
+        limits = {name: LIMIT_PER_NAME, address: LIMIT_PER_ADDRESS}
+        if not allowance_take(limits, timedelta(seconds=WINDOW_SECONDS), timezone.now()):
             form = self.get_form_class()(request)
             form.cleaned_data = {}
             form._errors = forms.utils.ErrorDict()
@@ -54,15 +58,11 @@ class SignIn(LoginView):
             return response
         return super().post(request, *args, **kwargs)  # type: ignore[no-any-return]
 
-    def form_invalid(self, form: forms.Form) -> HttpResponse:
-        """Count the failure."""
-        for key, limit in _counters(self.request):
-            counted(key, limit)
-        return super().form_invalid(form)  # type: ignore[no-any-return]
-
     def form_valid(self, form: forms.Form) -> HttpResponse:
         """Forget the failures of this name; let them in, or on to their second factor."""
-        cache.delete(_counters(self.request)[0][0])
+        name, address = _counters(self.request)
+        allowance_forget(name)
+        allowance_give_back(address, timezone.now())
         login = Login(user=form.get_user(), redirect_url=self.get_success_url())
         return perform_password_login(self.request, {}, login)  # type: ignore[no-any-return]
 
@@ -132,11 +132,7 @@ def _refused(request: HttpRequest, refused: SignInRefused) -> HttpResponse:
 
 def counted(key: str, limit: int) -> bool:
     """Count one more; False past the limit."""
-    cache.add(key, 0, WINDOW_SECONDS)
-    try:
-        return bool(cache.incr(key) <= limit)
-    except ValueError:  # it expired in between
-        return True
+    return allowance_take({key: limit}, timedelta(seconds=WINDOW_SECONDS), timezone.now())
 
 
 _form = SignIn.as_view()
