@@ -57,8 +57,8 @@ class SqliteFile:
 
     def _reset(self) -> None:
         self._state = threading.Condition()
-        self._idle: list[sqlite3.Connection] = []
-        self._lent: set[sqlite3.Connection] = set()
+        self._idle: list[_Connection] = []
+        self._lent: set[_Connection] = set()
         self._inode: int | None = None
         self._lock_fd: int | None = None
         self._preparing = threading.Lock()
@@ -124,14 +124,14 @@ class SqliteFile:
         with self._queue_lock:
             jobs = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP_LIMIT))]
         try:
+            if len(jobs) == 1:
+                self._commit_alone(jobs[0])
+                return
             try:
                 self._commit(jobs)
-            except (sqlite3.Error, OSError) as error:
-                if len(jobs) == 1:
-                    jobs[0].error = self._explain(error)
-                else:  # one that cannot be written must not fail the others
-                    for job in jobs:
-                        self._commit_alone(job)
+            except Exception:  # one that cannot be written must not fail the others
+                for job in jobs:
+                    self._commit_alone(job)
         except BaseException as error:
             for job in jobs:
                 job.error = job.error or self._explain(error)
@@ -160,22 +160,27 @@ class SqliteFile:
             self._pass_on()
 
     def _commit_alone(self, job: _Job[Any]) -> None:
-        job.error = None
         try:
             self._commit([job])
         except (sqlite3.Error, OSError) as error:
             job.error = self._explain(error)
+        except Exception as error:  # the job's own
+            job.error = error
 
     def _commit(self, jobs: Sequence[_Job[Any]]) -> None:
+        """All or nothing. Of few statements: at each one the thread gives up the interpreter, and when others are
+        busy waits to have it back, while who waits for this commit waits, too."""
         connection = self._borrow()
         try:
             with self._write_lock():
                 lasting = any(job.lasting for job in jobs)
-                connection.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
+                if connection.lasting is not lasting:
+                    connection.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
+                    connection.lasting = lasting
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     for job in jobs:
-                        _run(connection, job)
+                        job.result = job.work(connection)
                     connection.execute("COMMIT")
                 finally:
                     if connection.in_transaction:
@@ -195,7 +200,7 @@ class SqliteFile:
 
     # ----------------------------------------------------------------------------------- connections
 
-    def _borrow(self) -> sqlite3.Connection:
+    def _borrow(self) -> _Connection:
         if self._inode is None:
             self._prepare()
         with self._state:
@@ -204,7 +209,7 @@ class SqliteFile:
             self._lent.add(connection)
             return connection
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def _give_back(self, connection: _Connection) -> None:
         with self._state:
             self._lent.discard(connection)
             keep = len(self._idle) < _IDLE_CONNECTIONS and self._inode is not None
@@ -214,9 +219,13 @@ class SqliteFile:
         if not keep:
             connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> _Connection:
         connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self.path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Connection,
         )
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA journal_size_limit=67108864")
@@ -320,6 +329,11 @@ class SqliteFile:
         self._reset()
 
 
+class _Connection(sqlite3.Connection):
+    lasting = True
+    """Whether its commits wait for the disk, as it was last told."""
+
+
 class _Job(Generic[T]):
     """One thread's work, waiting for a transaction."""
 
@@ -337,18 +351,6 @@ class _Job(Generic[T]):
         if self.error is not None:
             raise self.error
         return self.result  # type: ignore[return-value]
-
-
-def _run(connection: sqlite3.Connection, job: _Job[Any]) -> None:
-    connection.execute("SAVEPOINT job")
-    try:
-        job.result = job.work(connection)
-    except sqlite3.Error:
-        raise  # the file is in trouble, not the job: decided by whoever commits
-    except Exception as error:
-        job.error = error
-        connection.execute("ROLLBACK TO job")
-    connection.execute("RELEASE job")
 
 
 def _shrink(connection: sqlite3.Connection) -> bool:
@@ -373,7 +375,7 @@ _REMEDIES: dict[int | None, str] = {
 
 _files: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
 _forking: list[SqliteFile] = []
-_never_freed: list[sqlite3.Connection] = []  # closing another process's connection would break its locks
+_never_freed: list[_Connection] = []  # closing another process's connection would break its locks
 
 
 def _before_fork() -> None:

@@ -233,22 +233,22 @@ class SqliteConsumer:
 
     def _fetch(self, max_records: int) -> list[LogRecord]:
         found: list[LogRecord] = []
-        for topic in self._order:
-            if topic in self._positions and len(found) < max_records:
-                found += self._fetch_topic(topic, max_records - len(found))
+        with self._file.reading() as connection:
+            for topic in self._order:
+                if topic in self._positions and len(found) < max_records:
+                    found += self._fetch_topic(connection, topic, max_records - len(found))
         if found:  # let the next topic go first: a long backlog must not hold up the others
             self._order.append(self._order.pop(0))
         return found
 
-    def _fetch_topic(self, topic: str, limit: int) -> list[LogRecord]:
+    def _fetch_topic(self, connection: sqlite3.Connection, topic: str, limit: int) -> list[LogRecord]:
         position = self._positions[topic]
-        with self._file.reading() as connection:
-            if topic not in self._numbers:
-                place = rows.place_of(connection, topic)
-                if place is None:
-                    return []
-                self._numbers[topic] = place.id
-            found = rows.read(connection, self._numbers[topic], position, limit)
+        if topic not in self._numbers:
+            place = rows.place_of(connection, topic)
+            if place is None:
+                return []
+            self._numbers[topic] = place.id
+        found = rows.read(connection, self._numbers[topic], position, limit)
         records = [rows.decode(topic, row) for row in found]
         if not records:
             return []

@@ -35,6 +35,9 @@ SCHEMA = (
     ),
 )
 _COLUMNS = "id, timestamp, key, headers, value"
+_INSERT = f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - a constant
+_ROWS_AT_ONCE = 64
+_TAKE = 'UPDATE topics SET "end" = "end" + ?, bytes = bytes + ? WHERE name = ? RETURNING id, "end"'
 _SIZE = (  # of a row, as counted in topics.bytes
     "32 + length(value) + coalesce(length(CAST(key AS BLOB)), 0) + coalesce(length(CAST(headers AS BLOB)), 0)"
 )
@@ -77,16 +80,25 @@ def make_topic(connection: sqlite3.Connection, topic: str) -> Place:
 
 
 def append(connection: sqlite3.Connection, topic: str, encoded: Sequence[Encoded]) -> int:
-    number, first = make_topic(connection, topic)
-    start, now = (number << _OFFSET_BITS) + first, time.time_ns() // 1_000_000
-    connection.executemany(
-        f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - a constant
-        ((start + index, now, row.key, row.headers, row.value) for index, row in enumerate(encoded)),
-    )
-    connection.execute(
-        'UPDATE topics SET "end" = "end" + ?, bytes = bytes + ? WHERE id = ?',
-        (len(encoded), sum(row.size for row in encoded), number),
-    )
+    """In as few statements as there can be, whatever the number of rows: see `SqliteFile`."""
+    count, size = len(encoded), sum(row.size for row in encoded)
+    taken = connection.execute(_TAKE, (count, size, topic)).fetchall()
+    if not taken:
+        make_topic(connection, topic)
+        taken = connection.execute(_TAKE, (count, size, topic)).fetchall()
+    number, end = taken[0]
+    first: int = end - count
+    now = time.time_ns() // 1_000_000
+    at, place = 0, (number << _OFFSET_BITS) + first
+    while at < count:
+        some = min(
+            _ROWS_AT_ONCE, 1 << ((count - at).bit_length() - 1)
+        )  # few lengths: each is a statement, kept
+        values: list[int | str | bytes | None] = []
+        for index, row in enumerate(encoded[at : at + some], place + at):
+            values += (index, now, row.key, row.headers, row.value)
+        connection.execute(_INSERT + ", (?, ?, ?, ?, ?)" * (some - 1), values)
+        at += some
     return first
 
 

@@ -12,10 +12,19 @@ from datetime import datetime
 from uuid import UUID
 
 from ferris import pushing
+from ferris.adapters.prepared import Prepared
 from ferris.events import Event
 from ferris.routing import RoutingTable, Trigger
 from ferris_web.catalog.models import Subscription
 from ferris_web.executions.models import Delivery, Execution
+
+_LISTENING = (
+    Subscription.objects.exclude(status=Subscription.Status.DISABLED)
+    .filter(event_type__in=pushing.ENDED_PATTERNS)
+    .order_by("name")
+)
+# Asked for whenever executions end; most projects have none.
+_LISTENED_TO = Prepared(lambda projects: _LISTENING.filter(project__in=projects).values_list("project_id"))
 
 
 def deliveries_of_endings(rows: Iterable[Execution], now: datetime) -> bool:
@@ -24,14 +33,11 @@ def deliveries_of_endings(rows: Iterable[Execution], now: datetime) -> bool:
     ended = [row for row in rows if row.status in pushing.ENDED]
     if not ended:
         return False
-    found = (
-        Subscription.objects.exclude(status=Subscription.Status.DISABLED)
-        .filter(event_type__in=pushing.ENDED_PATTERNS, project__in={row.project_id for row in ended})
-        .select_related("project")
-        .order_by("name")
-    )
+    projects = [project for project in {row.project_id for row in ended} if project is not None]
+    if not projects or not _LISTENED_TO.rows(projects):
+        return False
     by_project: dict[UUID | None, list[Subscription]] = {}
-    for one in found:
+    for one in _LISTENING.filter(project__in=projects).select_related("project"):
         by_project.setdefault(one.project_id, []).append(one)
     made: list[Delivery] = []
     for row in ended:
