@@ -32,3 +32,5 @@ class Chart:
     series: Sequence[Series] = field(default_factory=tuple)
     unit: str = ""
     first_column: str = ""
+    adds: bool = True
+    """Whether the values of a series come to something when they are added: counts do, averages don't."""

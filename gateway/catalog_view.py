@@ -12,6 +12,7 @@ from ferris.routing import FilterError, RoutingTable, Trigger
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.subscriptions import subscription_triggers
 from ferris_web.executions.services import Catalog, Listener
+from ferris_web.executions.services.charts import chart_triggers
 from ferris_web.executions.services.runs import listener_of
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class CatalogView:
         self._promised: dict[str, dict[str, Any]] = {}
         self._subscriptions: RoutingTable | None = None
         self._subscribed: list[Trigger] = []
+        self._charts: RoutingTable | None = None
+        self._charted: list[Trigger] = []
 
     def current(self) -> Catalog:
         """The catalog of now: an event is matched with what was synced before it was read."""
@@ -52,6 +55,7 @@ class CatalogView:
                 listeners=self._listeners,
                 promises=self._promises,
                 subscriptions=self._subscriptions,
+                charts=self._charts,
             )
             revision = catalog.revision()
         return self._held
@@ -78,6 +82,7 @@ class CatalogView:
         self._marks = marks
         self._bring_promises()
         self._bring_subscriptions()
+        self._bring_charts()
         if len(changed) > _MANY:
             gc.freeze()  # it stays: from now on, looks for garbage need not walk through it
 
@@ -93,6 +98,12 @@ class CatalogView:
         if triggers != self._subscribed:
             self._subscriptions = RoutingTable(triggers, _refused) if triggers else None
             self._subscribed = triggers
+
+    def _bring_charts(self) -> None:
+        triggers = chart_triggers()
+        if triggers != self._charted:
+            self._charts = RoutingTable(triggers, _refused) if triggers else None
+            self._charted = triggers
 
 
 def _refused(trigger: Trigger, error: FilterError | ValueError) -> None:

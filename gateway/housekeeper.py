@@ -11,6 +11,7 @@ from ferris_web.accounts.services import sessions_prune
 from ferris_web.catalog.secret_texts import hides
 from ferris_web.catalog.value_history import changes_prune, values_look
 from ferris_web.executions.services import artifacts_prune, log_archives_prune
+from ferris_web.executions.services.chart_counting import charts_prune
 from ferris_web.executions.services.deliveries import deliveries_prune
 from ferris_web.executions.services.metrics import metrics_prune
 from ferris_web.executions.services.notices import notices_prune
@@ -51,6 +52,7 @@ class Housekeeper(Role):
         notices_prune(now - timedelta(days=self._days))
         deliveries_prune(now - timedelta(days=self._days), stopped=self.stopping.is_set)
         rollups_prune(now, stopped=self.stopping.is_set)
+        charts_prune(now, stopped=self.stopping.is_set)
         metrics_prune(now, stopped=self.stopping.is_set)
         journal_prune(now - timedelta(days=self._journal_days), stopped=self.stopping.is_set)
         values_look(now, lambda place, value: hides(place.owner, value))

@@ -15,7 +15,9 @@ PUSHES: Final = b'{"changed":"deliveries"}'
 """Something is to be sent: for the courier."""
 NOTICES: Final = b'{"changed":"notices"}'
 """There is something to tell: for the notifier."""
-ADDRESSED: Final = frozenset({TIMED, PUSHES, NOTICES})
+CHARTS: Final = b'{"changed":"chart entries"}'
+"""There is something to count: for the charter."""
+ADDRESSED: Final = frozenset({TIMED, PUSHES, NOTICES, CHARTS})
 """What concerns one role only; any other notice concerns all."""
 
 

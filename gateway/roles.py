@@ -10,7 +10,9 @@ from typing import Final
 from ferris.config import Settings
 from ferris.uploads import teller
 from ferris_web import wiring
+from gateway.asker import Asker
 from gateway.bulk import BulkWorker
+from gateway.charter import Charter
 from gateway.courier import Courier
 from gateway.housekeeper import Housekeeper
 from gateway.indexer import Indexer
@@ -55,6 +57,8 @@ _ROLES: Final[dict[str, Callable[[_Process], Role | None]]] = {
     "bulk": lambda of: BulkWorker(of.notices, alone=of.alone),
     "roller": lambda _: Roller(wiring.event_log()),
     "meter": lambda _: Meter(wiring.event_log()),
+    "charter": lambda of: Charter(wiring.event_log(), of.notices),
+    "asker": lambda of: Asker(wiring.event_log(), of.notices, of.settings.allow_private, alone=of.alone),
     "courier": lambda of: Courier(of.notices, of.settings.allow_private, alone=of.alone),
     "notifier": lambda of: Notifier(of.notices, of.settings.allow_private, alone=of.alone),
     "rescuer": lambda of: Rescuer(

@@ -1,13 +1,15 @@
-"""Adds up executions that have ended, soon after they have, and says so."""
+"""Adds up executions that have ended, soon after they have, looks at what they left for charts, and says so."""
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Final
 
 from ferris.config import CHANGES
 from ferris.ports import EventLog, Record
 from ferris_web.executions.services.changes import EVENTS_TOLD
+from ferris_web.executions.services.chart_answers import artifacts_look
 from ferris_web.executions.services.rollups import AT_ONCE, rollups_piece
 from gateway.role import Role
 
@@ -34,7 +36,7 @@ class Roller(Role):
         while found == AT_ONCE and not self.stopping.wait(time.monotonic() - began):
             began = time.monotonic()
             found = rollups_piece()
-        if counted:
+        if artifacts_look(datetime.now(UTC)) or counted:
             self._log.append(CHANGES, [Record(ROLLED)])
         while records := self._consumer.poll(1000, timeout=self.longest_rest):
             if not all(record.value.startswith((ROLLED, EVENTS_TOLD)) for record in records):

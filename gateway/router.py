@@ -27,7 +27,7 @@ from gateway.catalog_view import CatalogView
 from gateway.deadletter import Letter, put_aside
 from gateway.doorbell import Room, ring, ring_waiting
 from gateway.mapped import Maps
-from gateway.notices import NOTICES, PUSHES, TIMED
+from gateway.notices import CHARTS, NOTICES, PUSHES, TIMED
 from gateway.role import Reader
 from gateway.strict_types import StrictTypes
 
@@ -73,6 +73,8 @@ class Router(Reader):
             self.log.append(CONTROL, [Record(PUSHES)])
         if done.notices:
             self.log.append(CONTROL, [Record(NOTICES)])
+        if done.charts:
+            self.log.append(CONTROL, [Record(CHARTS)])
 
     def settle(self) -> None:
         self._behind.settle()

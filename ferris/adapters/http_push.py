@@ -1,4 +1,4 @@
-"""Sends one HTTP request to a receiver that the platform does not trust.
+"""Sends one HTTP request to a server that the platform does not trust, and reads what it answers.
 
 The host is resolved once, every address it has is judged, and the connection goes to an address that was: a name that
 answers otherwise a moment later changes nothing. Redirects are not followed, proxies of the environment not asked,
@@ -38,11 +38,31 @@ def post(
     target: Target, headers: Mapping[str, str], body: bytes, *, seconds: float, allowed: Sequence[Network]
 ) -> Answer:
     """Send it and read the beginning of the answer. Never raises for what the receiver or the network does."""
+    return _asked("POST", target, headers, body, seconds, allowed, MAX_ANSWER)
+
+
+def get(
+    target: Target, headers: Mapping[str, str], *, seconds: float, allowed: Sequence[Network], most: int
+) -> Answer:
+    """Ask for it, and read the whole answer of at most so many bytes. A longer one, or one that breaks off, is a
+    problem. Never raises for what the server or the network does."""
+    return _asked("GET", target, headers, None, seconds, allowed, most)
+
+
+def _asked(
+    method: str,
+    target: Target,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    seconds: float,
+    allowed: Sequence[Network],
+    most: int,
+) -> Answer:
     begun = time.monotonic()
     deadline = begun + seconds
     problem = ""
     try:
-        status, said, content = _exchange(target, headers, body, deadline, allowed)
+        status, said, content = _exchange(method, target, headers, body, deadline, allowed, most)
         return Answer(status, said, content, time.monotonic() - begun)
     except Refused as error:
         problem = str(error)
@@ -79,7 +99,13 @@ def addresses(host: str, port: int, allowed: Sequence[Network]) -> list[tuple[An
 
 
 def _exchange(
-    target: Target, headers: Mapping[str, str], body: bytes, deadline: float, allowed: Sequence[Network]
+    method: str,
+    target: Target,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    deadline: float,
+    allowed: Sequence[Network],
+    most: int,
 ) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection(target.host, target.port)
     raw = _connected(addresses(target.host, target.port, allowed), deadline)
@@ -90,23 +116,35 @@ def _exchange(
         connection.sock = _Timed(raw, deadline)
         name = f"[{target.host}]" if ":" in target.host else target.host
         usual = target.port == (443 if target.secure else 80)
-        connection.putrequest("POST", target.path, skip_host=True, skip_accept_encoding=True)
+        connection.putrequest(method, target.path, skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", name if usual else f"{name}:{target.port}")
         for header, value in headers.items():
             connection.putheader(header, value)
-        connection.putheader("Content-Length", str(len(body)))
+        if body is not None:
+            connection.putheader("Content-Length", str(len(body)))
         connection.putheader("Connection", "close")
         connection.endheaders(body)
         answer = connection.getresponse()
         said = {header.lower(): value for header, value in answer.getheaders()}
+        if body is None:
+            return answer.status, said, _whole(answer, most)
         content = b""
         try:
-            content = answer.read(MAX_ANSWER)
+            content = answer.read(most)
         except (OSError, http.client.HTTPException):
             pass  # it has said its status: that decides
         return answer.status, said, content
     finally:
         raw.close()
+
+
+def _whole(answer: http.client.HTTPResponse, most: int) -> bytes:
+    content = answer.read(most + 1)
+    if len(content) > most:
+        raise Refused(f"the answer is longer than {most // 1024} KiB")
+    if answer.length:  # http.client reads so much at most, and says nothing of what did not come
+        raise http.client.IncompleteRead(content, answer.length)
+    return content
 
 
 def _connected(places: Sequence[tuple[Any, Any]], deadline: float) -> socket.socket:

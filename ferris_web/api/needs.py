@@ -103,6 +103,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("connections", "connection", "connection-test"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhooks", "webhook", "webhook-test"), _CHANGED_BY_ADMINISTRATORS),
     "webhook-deliveries": _CHANGED_BY_ADMINISTRATORS,
+    **dict.fromkeys(("charts", "charts-order", "chart-preview"), Need("anyone", write=_EDIT)),  # likewise
+    **dict.fromkeys(("chart", "chart-data"), _of("chart", "pk")),
     "notification-rules": Need("anyone", write=_EDIT),  # likewise
     "notification-rule": _of("notification rule", "name"),
     **dict.fromkeys(

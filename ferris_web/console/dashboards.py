@@ -208,7 +208,8 @@ def metric(name: str, found: list[Recorded], aggregate: str, period: Period, now
     unit = "" if aggregate == "count" else found[0].series.unit
     column = gettext("{span}, UTC").format(span=_SPANS[period.span])
     return plot(
-        Chart("line", name, labels, series, unit=unit, first_column=column), f"metric-{found[0].series.pk}"
+        Chart("line", name, labels, series, unit, column, aggregate in ("sum", "count")),
+        f"metric-{found[0].series.pk}",
     )
 
 

@@ -91,6 +91,9 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("connection-test", "connection-remove"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhooks", "webhook", "webhook-add"), _CHANGED_BY_ADMINISTRATORS),
     **dict.fromkeys(("webhook-test", "webhook-remove"), _CHANGED_BY_ADMINISTRATORS),
+    "charts": Need("anyone", write=_EDIT),  # the view asks for the project that the address names
+    "chart-add": Need("member", _EDIT, _EDIT),  # likewise
+    **dict.fromkeys(("chart", "chart-remove"), _of("chart", "pk", _EDIT, _EDIT)),
     "notification-add": Need("member", _EDIT, _EDIT),
     **dict.fromkeys(
         ("notification", "notification-test", "notification-remove"),

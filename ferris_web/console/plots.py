@@ -76,6 +76,12 @@ class Plot:
     grid: list[tuple[float, str]] = field(default_factory=list)  # y and what is written at it
     figure: str = ""
     empty: bool = False
+    wide: bool = False
+    description: str = ""
+    problem: str = ""
+    note: str = ""
+    nothing: str = ""
+    href: str = ""  # where it is changed
     width: int = WIDTH
     height: int = HEIGHT
     base: int = HEIGHT - FOOT
@@ -102,7 +108,11 @@ def plot(
         for n, label in enumerate(chart.labels)
     ]
     legend = [
-        (colour, one.name, "" if chart.unit in ("ms", "%") else written(_sum(one), chart.unit))
+        (
+            colour,
+            one.name,
+            "" if chart.unit in ("ms", "%") or not chart.adds else written(_sum(one), chart.unit),
+        )
         for colour, one in zip(colours, chart.series, strict=True)
     ]
     empty = not any(number(value) for one in chart.series for value in one.values)
@@ -116,18 +126,15 @@ def plot(
         slices, legend = _pie(chart, links)
         return Plot(**made, legend=legend, slices=slices, empty=empty)  # type: ignore[arg-type]
     stacked = chart.kind == "bar"
-    top = _top(chart.series, stacked)
+    scale = _scale(chart.series, stacked)
     return Plot(
         **made,  # type: ignore[arg-type]
         legend=legend,
-        columns=_columns(chart, colours, top, links, stacked),
+        columns=_columns(chart, colours, scale, links, stacked),
         lines=[]
         if stacked
-        else [_line(one, colour, top) for one, colour in zip(chart.series, colours, strict=True)],
-        grid=[
-            (round(HEIGHT - FOOT - _space() * part, 1), written(top * part, chart.unit))
-            for part in (0.5, 1.0)
-        ],
+        else [_line(one, colour, scale) for one, colour in zip(chart.series, colours, strict=True)],
+        grid=[(round(scale.y(value), 1), written(value, chart.unit)) for value in scale.marks()],
         empty=empty,
     )
 
@@ -136,7 +143,7 @@ def number(value: Value) -> float:
     """The height of a value; nothing, and what is no number, has none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return 0.0
-    return max(0.0, float(value))
+    return float(value)
 
 
 def written(value: Value, unit: str) -> str:
@@ -156,27 +163,61 @@ def _space() -> int:
     return HEIGHT - FOOT - HEAD
 
 
-def _top(series: Sequence[Series], stacked: bool) -> int:
-    columns = zip(*([number(v) for v in one.values] for one in series), strict=False) if series else ()
-    return round_up(math.ceil(max((sum(c) if stacked else max(c) for c in columns), default=0.0)))
+@dataclass(frozen=True)
+class _Scale:
+    """From the least to the most that is drawn, with zero between them or at the foot."""
+
+    top: float
+    bottom: float = 0.0
+
+    def y(self, value: float) -> float:
+        return HEIGHT - FOOT - (value - self.bottom) / (self.top - self.bottom) * _space()
+
+    def marks(self) -> list[float]:
+        if not self.bottom:
+            return [self.top * 0.5, self.top]
+        return [self.bottom, 0.0, *([self.top] if self.top else [])]
+
+
+def _scale(series: Sequence[Series], stacked: bool) -> _Scale:
+    most = max((len(one.values) for one in series), default=0)
+    columns = [[number(_at(one.values, n, None)) for one in series] for n in range(most)]
+    if stacked:
+        ups = [sum(v for v in column if v > 0) for column in columns]
+        downs = [sum(v for v in column if v < 0) for column in columns]
+    else:
+        ups = downs = [value for column in columns for value in column]
+    highest, lowest = max(ups, default=0.0), min(downs, default=0.0)
+    bottom = -_round(-lowest) if lowest < 0 else 0.0
+    return _Scale(_round(highest) if highest > 0 or not bottom else 0.0, bottom)
+
+
+def _round(amount: float) -> float:
+    """The next value to end a scale with, also below one."""
+    if not 0 < amount < 1:
+        return round_up(math.ceil(amount))
+    factor = 10.0 ** min(300, math.ceil(-math.log10(amount)))
+    return round_up(math.ceil(amount * factor)) / factor
 
 
 def _columns(
-    chart: Chart, colours: Sequence[str], top: float, links: Sequence[str], stacked: bool
+    chart: Chart, colours: Sequence[str], scale: _Scale, links: Sequence[str], stacked: bool
 ) -> list[Column]:
     step = WIDTH / max(1, len(chart.labels))
     every = max(1, -(-len(chart.labels) // CAPTIONS))
     found = []
     for n, label in enumerate(chart.labels):
-        x, y, bars, told = n * step, float(HEIGHT - FOOT), [], []
+        x, bars, told = n * step, [], []
+        ends = {True: scale.y(0), False: scale.y(0)}  # of the bars above zero, and of those below
         gap = min(2.0, step / 8)
         for one, colour in zip(chart.series, colours, strict=True):
             value = _at(one.values, n, None)
             if value not in (None, 0):
                 told.append(f"{written(value, chart.unit)} {one.name}")
             if stacked and (amount := number(value)):
-                tall = max(2.0, amount / top * _space())
-                y -= tall
+                tall = max(2.0, abs(amount) / (scale.top - scale.bottom) * _space())
+                y = ends[amount > 0] - (tall if amount > 0 else 0)
+                ends[amount > 0] += -tall if amount > 0 else tall
                 bars.append(
                     Bar(round(x + gap, 1), round(y, 1), round(step - 2 * gap, 1), round(tall, 1), colour)
                 )
@@ -186,21 +227,21 @@ def _columns(
     return found
 
 
-def _line(series: Series, colour: str, top: float) -> Line:
+def _line(series: Series, colour: str, scale: _Scale) -> Line:
     step = WIDTH / max(1, len(series.values))
     parts: list[list[tuple[float, float]]] = [[]]
     for n, value in enumerate(series.values):
         if value is None or isinstance(value, str):
             parts.append([])
             continue
-        y = HEIGHT - FOOT - number(value) / top * _space()
+        y = scale.y(number(value))
         parts[-1].append((round((n + 0.5) * step, 1), round(y, 1)))
     path = " ".join("M" + " L".join(f"{x} {y}" for x, y in part) for part in parts if len(part) > 1)
     return Line(colour, path, [part[0] for part in parts if len(part) == 1])
 
 
 def _pie(chart: Chart, links: Sequence[str]) -> tuple[list[Slice], list[tuple[str, str, str]]]:
-    values = [number(v) for v in chart.series[0].values] if chart.series else []
+    values = [max(0.0, number(v)) for v in chart.series[0].values] if chart.series else []
     total, turned, slices, legend = sum(values), 0.0, [], []
     for n, (label, value) in enumerate(zip(chart.labels, values, strict=False)):
         colour = f"c c{n % COLOURS + 1}"

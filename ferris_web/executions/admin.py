@@ -11,7 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
-from ferris_web.executions import admin_deliveries as admin_deliveries  # registers its own
+from ferris_web.executions import admin_charts as admin_charts  # registers its own
+from ferris_web.executions import admin_deliveries as admin_deliveries  # likewise
 from ferris_web.executions import admin_metrics as admin_metrics  # likewise
 from ferris_web.executions import admin_notifications as admin_notifications  # likewise
 from ferris_web.executions import admin_rollups as admin_rollups  # likewise

@@ -62,6 +62,7 @@ def journal_chunks(
         "datacontenttype",
         "data",
         "extensions",
+        "replay_id",
     )
     if types is not None:
         rows = rows.annotate(kind=Concat("type", Value(""))).filter(types)

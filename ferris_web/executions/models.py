@@ -13,6 +13,10 @@ from ferris_web.catalog.models import Project, PromiseRule, Service, ServiceVers
 
 # Models of an app are found in this module.
 from ferris_web.executions.bulk_models import BulkJob as BulkJob
+from ferris_web.executions.chart_models import Chart as Chart
+from ferris_web.executions.chart_models import ChartEntry as ChartEntry
+from ferris_web.executions.chart_models import ChartFeed as ChartFeed
+from ferris_web.executions.chart_models import ChartSum as ChartSum
 from ferris_web.executions.delivery_models import Delivery as Delivery
 from ferris_web.executions.delivery_models import DeliveryAttempt as DeliveryAttempt
 from ferris_web.executions.metric_models import MetricPoint as MetricPoint

@@ -29,6 +29,7 @@ from ferris_web.catalog.models import (
     ValueChange,
 )
 from ferris_web.executions.models import (
+    Chart,
     DeadLetter,
     Event,
     Execution,
@@ -84,6 +85,7 @@ _OWNERS: Final[Mapping[type[Model], str]] = {
     Subscription: "project",
     NotificationRule: "project",
     ValueChange: "project",
+    Chart: "project",
     Trigger: "service__project",
     OutputEvent: "service__project",
     GatheredEvent: "service__project",
@@ -112,6 +114,11 @@ def _subscription(name: str) -> Iterable[int]:
 
 def _rule(name: str) -> Iterable[int]:
     return NotificationRule.objects.filter(name=name).values_list("project_id", flat=True)
+
+
+def _chart(pk: UUID) -> Iterable[int]:
+    found = Chart.objects.filter(pk=pk, project__isnull=False)
+    return found.values_list("project_id", flat=True)
 
 
 def _execution(pk: UUID) -> Iterable[int]:
@@ -153,6 +160,7 @@ _FINDERS: Final[Mapping[str, Callable[[Any], Iterable[int]]]] = {
     "service": _service,
     "subscription": _subscription,
     "notification rule": _rule,
+    "chart": _chart,
     "execution": _execution,
     "flow": _flow,
     "event": _event,

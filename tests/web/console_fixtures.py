@@ -97,6 +97,13 @@ def addresses(rows: Rows) -> list[str]:
         "/webhooks/",
         "/subscriptions/",
         "/notifications/",
+        "/charts/",
+        "/charts/?project=quakes",
+        *(
+            f"/charts/add/?project=quakes&source={source}"
+            for source in ("events", "metrics", "artifact", "url")
+        ),
+        f"/charts/{rows.chart.pk}/",
         "/executions/",
         "/executions/?status=failed&service=make_report&since=24h&trigger=triggered&project=reports",
         f"/executions/?q={rows.flow}",

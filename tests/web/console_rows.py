@@ -67,6 +67,7 @@ class Rows:
     replay: Any = None
     schedule: Any = None
     gathering: Any = None
+    chart: Any = None
 
 
 def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
@@ -175,7 +176,53 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     _metrics(rows.executions["load"], now, hostile)
     while rollups_piece():
         pass
+    _charts(rows, now, hostile)
     return rows
+
+
+def _charts(rows: Rows, now: datetime, hostile: str) -> None:
+    """One for each source, drawn in each way: counted, answered, and one that cannot be fetched."""
+    from ferris_web.catalog.models import Project, Service
+    from ferris_web.executions.models import ChartFeed
+    from ferris_web.executions.services.chart_counting import fill_piece
+    from ferris_web.executions.services.charts import chart_save
+
+    project, service = Project.objects.get(name="quakes"), Service.objects.get(name="quakes_load")
+    events = {"source": "events", "event_type": "*", "description": ("About quakes." + hostile)[:300]}
+    for kind in ("line", "bar", "pie", "table", "kpi"):
+        said = {**events, "title": f"Events as {kind}{hostile}"[:100], "kind": kind, "group_path": "type"}
+        rows.chart = chart_save(said, now=now, project=project, actor="ada" + hostile[:100])
+    while fill_piece(now + timedelta(minutes=1)).read:
+        pass
+    metric = {
+        "source": "metrics",
+        "service": service,
+        "metric": "quakes.magnitude",
+        "title": "Magnitude",
+        "kind": "line",
+    }
+    left = {
+        "source": "artifact",
+        "service": service,
+        "artifact": "chart.json",
+        "title": "Left",
+        "kind": "pie",
+    }
+    asked = {
+        "source": "url",
+        "url": "https://example.org/t0k3n",
+        "title": "Asked",
+        "kind": "bar",
+        "width": "full",
+    }
+    for given in (metric, left, asked):
+        chart_save(given, now=now, project=project)
+    last = chart_save({**asked, "title": "Of the platform"}, now=now)
+    text = ("north" + hostile)[:200]
+    ChartFeed.objects.filter(chart__source="url").exclude(pk=last.pk).update(
+        answer={"labels": [text, "south"], "series": [{"name": text, "values": [3, 4]}], "unit": ""},
+        answered_at=now, problem="HTTP 503" + hostile[:400], failing_since=now,
+    )  # fmt: skip
 
 
 def _own_project(now: datetime, hostile: str) -> None:

@@ -107,6 +107,7 @@ def _make_rows_of_history(service: Any, now: datetime) -> None:
         defaults={"since": now, "at": now, "by": "person", "value": b"s3cr3t"},
     )
     SecretUse.objects.create(secret=Secret.objects.first(), service=service, at=now, execution=uuid4())
+    models.ChartEntry.objects.create(key=uuid4())
     models.Rollup.objects.create(
         id=uuid4(),
         span="hour",

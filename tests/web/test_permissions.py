@@ -46,6 +46,7 @@ from ferris_web.executions.models import (
     Gathering,
     Replay,
 )
+from ferris_web.executions.services.charts import chart_save
 from ferris_web.executions.services.values import value_set
 from tests.web.console_rows import Rows
 
@@ -155,6 +156,9 @@ def test_every_route_says_what_it_needs() -> None:
         assert not gone, f"there are no such routes of {space}: {gone}"
 
 
+_CHART = {"title": "Orders", "kind": "kpi", "source": "events", "event_type": "a"}
+
+
 def _objects(project: Project) -> dict[str, Any]:
     """One of everything, of this project alone."""
     service = project.services.filter(executions__isnull=False).order_by("name").first()
@@ -201,8 +205,10 @@ def _objects(project: Project) -> dict[str, Any]:
         subscription=pushed, event_type="a", event_key=uuid4(), created_at=now, due_at=now
     )
     rule = NotificationRule.objects.create(name=f"of_{project.name}", project=project, kind="failures")
+    chart = chart_save(_CHART, now=now, project=project)
     repository = Repository.objects.create(project=project, source="/")  # a folder: nobody is asked
     return {
+        "chart": chart.pk,
         "notification rule": rule.name,
         "subscription": pushed.name,
         "subscription pk": delivery.pk,
@@ -259,6 +265,11 @@ def _bodies(objects: dict[str, Any]) -> dict[str, Any]:
         "api:services": {"project": objects["project"], "name": "new_one", "files": {"run.py": "eA=="}},
         "api:projects": {"name": objects["project"], "source": "https://git.example/a"},
         "api:schedules": {"service": objects["service"], "schedule": "0 0 * * *"},
+        "api:charts": {"project": objects["project"], **_CHART},
+        "api:chart-preview": {"project": objects["project"], **_CHART},
+        "api:charts-order": {"project": objects["project"], "charts": []},
+        "console:charts": {"project": objects["project"]},
+        "console:chart-add": {"project": objects["project"], **_CHART},
         "api:notification-rules": {
             "name": "new",
             "project": objects["project"],

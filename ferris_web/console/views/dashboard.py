@@ -17,7 +17,7 @@ from ferris_web import wiring
 from ferris_web.accounts.permissions import reach
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project, Service
-from ferris_web.console import dashboards
+from ferris_web.console import custom_charts, dashboards
 from ferris_web.console.needs import opens
 from ferris_web.executions import crews, overview, promised
 from ferris_web.executions.figures import FIRST, PERIODS, figures, service_ranks_kept
@@ -60,6 +60,7 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
         "completed_url": links(found.since, status="completed"),
         "failed_url": links(found.since, status="failed"),
         "plots": dashboards.plots(found, links),
+        **custom_charts.section(request.user, project, period, now),
         "ranks": dashboards.ranks(*ranks, found, links),
         "failures": overview.failures_last(_ROWS, projects),
         "latest": overview.latest(_ROWS, projects),

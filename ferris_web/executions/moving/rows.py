@@ -52,6 +52,10 @@ from ferris_web.catalog.models import (
 from ferris_web.executions.models import (
     Artifact,
     BulkJob,
+    Chart,
+    ChartEntry,
+    ChartFeed,
+    ChartSum,
     DeadLetter,
     DefaultView,
     Delivery,
@@ -97,6 +101,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay, BulkJob),
     *(SavedView, DefaultView),
     *(Gathering, GatheredEvent, Rollup, MetricSeries, MetricPoint, MetricRollup),
+    *(Chart, ChartFeed, ChartEntry, ChartSum),
     *(PromiseRule, Promise),
     *(Delivery, DeliveryAttempt, Notice, Notification),
 )

@@ -26,6 +26,7 @@ from ferris_web.executions.models import DeadLetter, Execution
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.services.admission import Slots
 from ferris_web.executions.services.changes import Change
+from ferris_web.executions.services.chart_counting import entries_write
 from ferris_web.executions.services.gathering import Intakes
 from ferris_web.executions.services.notices import notices_of_events
 from ferris_web.executions.services.promises import Promises
@@ -65,6 +66,7 @@ class Catalog:
     listeners: Mapping[str, Listener]
     promises: PromiseTable | None = None
     subscriptions: RoutingTable | None = None
+    charts: RoutingTable | None = None
 
 
 @dataclass
@@ -81,6 +83,7 @@ class Dispatched:
     wakes: bool = False  # something now waits for a time: the scheduler must look
     pushes: bool = False  # something is to be sent: the courier must look
     notices: bool = False  # something is to be told: the notifier must look
+    charts: bool = False  # some chart counts it: the charter must look
 
     def add(self, other: Dispatched) -> None:
         """Take in what another batch came to."""
@@ -93,6 +96,7 @@ class Dispatched:
         self.wakes |= other.wakes
         self.pushes |= other.pushes
         self.notices |= other.notices
+        self.charts |= other.charts
 
 
 def _always(lane: str) -> bool:
@@ -133,6 +137,7 @@ def events_dispatch(
         promises.save()
         pushes = deliveries_write(fresh, table.subscriptions, now)
         notices = notices_of_events(fresh, now)
+        charts = entries_write(fresh, table.charts)
         held = executions_save(executions)
         event_types_seen(Counter(e.type for e, _ in fresh.values()), _examples(fresh), now)
         repeated = _again(again, held) if again else []
@@ -145,6 +150,7 @@ def events_dispatch(
         wakes=intakes.wakes or promises.wakes,
         pushes=pushes,
         notices=notices,
+        charts=charts,
     )
 
 

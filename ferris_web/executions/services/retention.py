@@ -28,6 +28,8 @@ from ferris_web.executions.models import (
     Promise,
     Step,
 )
+from ferris_web.executions.services.chart_counting import AT_ONCE as ENTRIES_AT_ONCE
+from ferris_web.executions.services.chart_counting import entries_piece
 from ferris_web.executions.services.pushes import deliveries_open
 from ferris_web.executions.services.rollups import AT_ONCE as COUNTED_AT_ONCE
 from ferris_web.executions.services.rollups import rollups_piece
@@ -41,9 +43,11 @@ def journal_prune(before: datetime, *, stopped: Callable[[], bool] = lambda: Fal
     """Remove what is older, some at a time, each time in a short transaction; how many events.
 
     Whoever is interrupted finds the rest the next time. Two at once disturb each other no more than that. What goes
-    is in the roll-ups before.
+    is in the roll-ups, and in the charts that count it, before.
     """
     while not stopped() and rollups_piece() == COUNTED_AT_ONCE:
+        pass
+    while not stopped() and entries_piece() == ENTRIES_AT_ONCE:
         pass
     waiting = Execution.objects.filter(event=OuterRef("key"), status__in=OPEN)
     became = Execution.objects.filter(gathering_id=OuterRef("gathering_id"), status__in=OPEN)

@@ -79,7 +79,7 @@
   function arrange(form) {
     const list = form.querySelector("ol.order");
     if (!list) return;
-    const name = (item) => item.querySelector("input").value;
+    const name = (item) => item.dataset.name || item.querySelector("input").value;
     const told = (item) => announce(ferrisSay("{name} is number {number} of {count}", { name: name(item), number: [...list.children].indexOf(item) + 1, count: list.children.length }));
     form.addEventListener("click", (event) => {
       const button = event.target.closest("button[name=move]");
