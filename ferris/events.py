@@ -33,7 +33,15 @@ from ferris.attributes import (
     time_of,
 )
 from ferris.bindings import http_attributes, kafka_attributes
-from ferris.content import check_value, content, decode_twice_encoded, from_base64, load, media_type
+from ferris.content import (
+    check_value,
+    content,
+    decode_twice_encoded,
+    from_base64,
+    is_harmless,
+    load,
+    media_type,
+)
 from ferris.errors import EventError
 
 MAX_EVENT_BYTES: Final = 1024 * 1024
@@ -224,7 +232,7 @@ def from_record(value: bytes, headers: Mapping[str, bytes], *, now: datetime) ->
         if not media.startswith("application/cloudevents") and any(name.startswith("ce_") for name in lower):
             attributes = kafka_attributes(lower)
             return _build(attributes, content(value, attributes.get("datacontenttype"), "data"), now)
-    return _from_document(load(value, "body"), now)
+    return _from_document(load(value, "body"), now, harmless=is_harmless(value))
 
 
 # --- out -------------------------------------------------------------------------------------------
@@ -306,8 +314,8 @@ def new(
 # --- checked ---------------------------------------------------------------------------------------
 
 
-def _from_document(document: Any, now: datetime) -> Event:
-    """From the JSON format's object."""
+def _from_document(document: Any, now: datetime, *, harmless: bool = False) -> Event:
+    """From the JSON format's object. `harmless`: its values need no look, see `is_harmless`."""
     if not isinstance(document, dict):
         raise EventError("body", f"is {kind_of(document)}; expected an object, the CloudEvent")
     version = document.get("specversion")
@@ -317,7 +325,8 @@ def _from_document(document: Any, now: datetime) -> Event:
     if data is not None:
         if document.get("data_base64") is not None:
             raise EventError("data_base64", "stands beside data; expected one of the two")
-        check_value(data, 2, "data")
+        if not harmless:
+            check_value(data, 2, "data")
         if type(data) is str:
             data = decode_twice_encoded(data, document.get("datacontenttype"))
     elif document.get("data_base64") is not None:

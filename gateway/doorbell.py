@@ -35,9 +35,18 @@ def ring(doorbells: Iterable[Doorbell]) -> None:
     if not bells:
         return
     with _connected() as connection, app.amqp.Producer(connection) as producer:
+        declared: set[str] = set()
         for bell in bells:
+            # The first one of a lane declares its queue, which a broker may have lost.
+            declare = () if bell.lane in declared else [app.amqp.queues[bell.lane]]
+            declared.add(bell.lane)
             app.send_task(
-                EXECUTE, args=[str(bell.execution_id)], queue=bell.lane, producer=producer, retry=False
+                EXECUTE,
+                args=[str(bell.execution_id)],
+                queue=bell.lane,
+                producer=producer,
+                retry=False,
+                declare=declare,
             )
     for lane, count in Counter(bell.lane for bell in bells).items():
         metrics.DOORBELLS.labels(lane).inc(count)

@@ -20,6 +20,7 @@ APPLICATION_ID = 0x4645524F  # "FERO"; marks the file as ours
 SEQ_BITS = 40  # as in log_cursor
 _MAX_ATTEMPT = 1 << 22
 _PRUNE_BATCH = 1000
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 _VALUES = "(SELECT group_concat(atom, ' ') FROM json_tree($.body) WHERE type IN ('text', 'integer', 'real'))"
 _TOKENS = "tokenize = 'unicode61 remove_diacritics 2'"
@@ -87,7 +88,7 @@ def line(record: Mapping[str, Any]) -> Line:
 def document(kind: str, record: Mapping[str, Any]) -> Document:
     """A record of another kind as a row; EventError names what is wrong with it."""
     try:
-        body = json.dumps(dict(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        body = _ENCODER.encode(dict(record))
     except (TypeError, ValueError, RecursionError) as error:
         raise EventError("record", f"is no JSON: {error}") from error
     columns = [_optional(record, name) for name in DOCUMENT_COLUMNS]
@@ -196,4 +197,4 @@ def _whole(record: Mapping[str, Any], name: str, end: int) -> int:
 
 def _clean(text: str) -> str:
     """Without half surrogates, which no UTF-8 can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -13,6 +13,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from ferris import events
+from ferris.content import is_harmless
 from ferris.errors import EventError
 from ferris.events import Event
 
@@ -423,3 +424,15 @@ def test_on_the_log_the_correlation_is_the_flow() -> None:
 )
 def test_reserved_types(event_type: str, reserved: bool) -> None:
     assert events.is_reserved(event_type) is reserved
+
+
+@pytest.mark.parametrize(
+    "data",
+    ['"a\\u0000"', '["\\ud800"]', f'{{"n": {2**64}}}', str(-(2**63) - 1), "[1e400]", "1E+999", "[" * 70 + "]" * 70],
+)  # fmt: skip
+def test_what_no_database_can_hold_is_refused_from_the_log_as_well(data: str) -> None:
+    body = f'{{"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": {data}}}'.encode()
+    assert not is_harmless(body)
+    with pytest.raises(EventError, match="data"):
+        events.from_record(body, {}, now=NOW)
+    assert is_harmless(body.replace(data.encode(), b'{"n": [1, 2.5e10, "3e12"]}'))

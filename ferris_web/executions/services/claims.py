@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -61,7 +60,7 @@ _ROWS = Prepared(
 
 _TAKE = (
     "UPDATE executions_execution SET status = 'in_progress', worker = %s, lease_until = %s, "
-    "started_at = COALESCE(started_at, %s), claimed_at = %s WHERE id = %s AND status = 'queued'"
+    "started_at = COALESCE(started_at, %s), claimed_at = %s WHERE id IN ({}) AND status = 'queued' RETURNING id"
 )
 _ID = Execution._meta.pk
 
@@ -106,12 +105,11 @@ def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list
     """Give executions to `worker`, each once: for each its order, or the reason why not.
 
     A compare-and-set from `queued` to `in_progress`: of several claimants one gets the order. The lease runs
-    from `now` and is kept by heartbeats. All are claimed in one transaction, and when the order of one cannot be
+    from `now` and is kept by heartbeats. All are claimed in one statement, and when the order of one cannot be
     made because a store is away, none is.
     """
     lease = timedelta(seconds=wiring.config().lease_seconds)
-    with transaction.atomic() if len(wanted) > 1 else nullcontext():
-        won = [pk for pk in sorted(set(wanted)) if _take(pk, worker, now, lease)]
+    won = _take(sorted(set(wanted)), worker, now, lease) if wanted else []
     rows = {row.id: row for row in map(_Claimed._make, _ROWS.rows(won) if won else ())}
     claimed = dict(rows)
     try:
@@ -134,20 +132,25 @@ def executions_claim(wanted: Sequence[UUID], worker: str, now: datetime) -> list
         raise
 
 
-def _take(wanted: UUID, worker: str, now: datetime, lease: timedelta) -> bool:
+def _take(wanted: Sequence[UUID], worker: str, now: datetime, lease: timedelta) -> list[UUID]:
+    """Those of them that were to be had, in one statement."""
     adapted = connection.ops.adapt_datetimefield_value
+    places = ", ".join(["%s"] * len(wanted))
+    if len(wanted) > 1 and connection.features.has_select_for_update:
+        # Locked in one order: of two who want the same ones, one waits for the other, and not each for each.
+        places = f"SELECT id FROM executions_execution WHERE id IN ({places}) ORDER BY id FOR UPDATE"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(
-            _TAKE,
+            _TAKE.format(places),
             (
                 worker,
                 adapted(now + lease),
                 adapted(now),
                 adapted(now),
-                _ID.get_db_prep_value(wanted, connection),
+                *(_ID.get_db_prep_value(pk, connection) for pk in wanted),
             ),
         )
-        return bool(cursor.rowcount)
+        return [pk if isinstance(pk, UUID) else UUID(pk) for (pk,) in cursor.fetchall()]
 
 
 def _refusal(wanted: UUID) -> str:
