@@ -13,11 +13,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ferris.encryption_keys import Stamp, key_new, keys_stamp
 from ferris.errors import ConfigError
-from ferris.identity import Provider, mapping_of
+from ferris.identity import Provider, is_safe, keys_of, mapping_of
 from ferris.isolation import BASIC, Ceiling, ResourceLimits, size_of
 from ferris.public_addresses import Network, networks
 
@@ -117,7 +116,7 @@ class Settings:
         Network, ...
     ] = ()  # beside public addresses, where users may make the platform send to
     mfa_required: str = "none"  # or "administrators", or "all": who must have a second factor
-    oidc: Provider | None = None  # who signs people in beside the platform itself
+    providers: tuple[Provider, ...] = ()  # who sign people in beside the platform itself
 
     @property
     def embedded(self) -> bool:
@@ -229,7 +228,7 @@ class Settings:
             mfa_required=read.choice(
                 "FERRIS_MFA_REQUIRED", "NONE", ("NONE", "ADMINISTRATORS", "ALL")
             ).lower(),
-            oidc=read.provider(),
+            providers=read.providers(),
         )
 
 
@@ -314,38 +313,58 @@ class _Reader:
                 name, f"holds what is no network: {error}", "write networks divided by commas"
             ) from None
 
-    def provider(self) -> Provider | None:
-        issuer = self.address("FERRIS_OIDC_ISSUER")
-        if not issuer:
-            return None
-        parts = urlsplit(issuer)
-        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-            raise ConfigError(
-                "FERRIS_OIDC_ISSUER", "is not https", "sign-ins travel encrypted: write https://"
-            )
-        client = self.text("FERRIS_OIDC_CLIENT_ID", "")
-        if not client:
-            raise ConfigError("FERRIS_OIDC_CLIENT_ID", "is missing", "set what the provider calls Ferris")
+    def providers(self) -> tuple[Provider, ...]:
+        """The provider of FERRIS_OIDC_ISSUER, if there is one, and those that FERRIS_OIDC_PROVIDERS names."""
         try:
-            groups = mapping_of(self.text("FERRIS_OIDC_GROUPS", ""))
+            keys = keys_of(self.text("FERRIS_OIDC_PROVIDERS", ""))
         except ValueError as error:
             raise ConfigError(
-                "FERRIS_OIDC_GROUPS", f"holds {str(error)!r}", "write there=here, divided by semicolons"
+                "FERRIS_OIDC_PROVIDERS",
+                f"holds {str(error)!r}",
+                "name each provider once, by up to 20 small letters and digits, divided by commas",
             ) from None
-        domains = self.text("FERRIS_OIDC_DOMAINS", "").lower().split(",")
+        found: list[Provider] = []
+        for key in ("", *keys):
+            prefix = f"FERRIS_OIDC_{key.upper()}_" if key else "FERRIS_OIDC_"
+            if not key and not self.text(f"{prefix}ISSUER", ""):
+                continue
+            provider = self._provider(key, prefix)
+            if any(provider.issuer.rstrip("/") == other.issuer.rstrip("/") for other in found):
+                raise ConfigError(f"{prefix}ISSUER", "is another provider's as well", "name each issuer once")
+            found.append(provider)
+        return tuple(found)
+
+    def _provider(self, key: str, prefix: str) -> Provider:
+        issuer = self.address(f"{prefix}ISSUER")
+        if not issuer:
+            raise ConfigError(f"{prefix}ISSUER", "is missing", "set the provider's issuer")
+        if not is_safe(issuer):
+            raise ConfigError(f"{prefix}ISSUER", "is not https", "sign-ins travel encrypted: write https://")
+        client = self.text(f"{prefix}CLIENT_ID", "")
+        if not client:
+            raise ConfigError(f"{prefix}CLIENT_ID", "is missing", "set what the provider calls Ferris")
+        try:
+            groups = mapping_of(self.text(f"{prefix}GROUPS", ""))
+        except ValueError as error:
+            raise ConfigError(
+                f"{prefix}GROUPS", f"holds {str(error)!r}", "write there=here, divided by semicolons"
+            ) from None
+        domains = self.text(f"{prefix}DOMAINS", "").lower().split(",")
         return Provider(
             issuer=issuer.removesuffix("/.well-known/openid-configuration"),
             client_id=client,
-            client_secret=self.text("FERRIS_OIDC_CLIENT_SECRET", ""),
-            name=self.text("FERRIS_OIDC_NAME", "single sign-on")[:40],
-            scopes=tuple(self.text("FERRIS_OIDC_SCOPES", "openid profile email").split()),
-            groups_claim=self.text("FERRIS_OIDC_GROUPS_CLAIM", "groups"),
+            client_secret=self.text(f"{prefix}CLIENT_SECRET", ""),
+            name=self.text(f"{prefix}NAME", key or "single sign-on")[:40],
+            scopes=tuple(self.text(f"{prefix}SCOPES", "openid profile email").split()),
+            groups_claim=self.text(f"{prefix}GROUPS_CLAIM", "groups"),
             groups=groups,
-            admin_group=self.text("FERRIS_OIDC_ADMIN_GROUP", ""),
+            admin_group=self.text(f"{prefix}ADMIN_GROUP", ""),
             domains=tuple(one.strip() for one in domains if one.strip()),
-            newcomers=self.flag("FERRIS_OIDC_NEWCOMERS", True),
-            link_by_email=self.flag("FERRIS_OIDC_LINK_EMAIL", False),
-            asks_second_factor=self.flag("FERRIS_OIDC_MFA", False),
+            newcomers=self.flag(f"{prefix}NEWCOMERS", True),
+            link_by_email=self.flag(f"{prefix}LINK_EMAIL", False),
+            asks_second_factor=self.flag(f"{prefix}MFA", False),
+            signs_out=self.flag(f"{prefix}SIGN_OUT", False),
+            key=key,
         )
 
     def span(self, name: str, default: tuple[int, int]) -> tuple[int, int]:

@@ -6,14 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 _LONGEST_NAME = 150
+_KEY = re.compile(r"[a-z][a-z0-9]{0,19}")
 _NOT_IN_NAMES = re.compile(r"[^\w.@+-]+")
 
 
 @dataclass(frozen=True)
 class Provider:
-    """Who signs people in, and by which rules. `groups`: pairs of a group there and the group here."""
+    """Who signs people in, and by which rules. `groups`: pairs of a group there and the group here.
+
+    `key` is its part of addresses and of its settings; the one whose settings have none has none.
+    """
 
     issuer: str
     client_id: str
@@ -27,6 +32,8 @@ class Provider:
     newcomers: bool = True  # whoever has no account gets one
     link_by_email: bool = False
     asks_second_factor: bool = False  # so that nobody who comes from there is asked again here
+    signs_out: bool = False  # whoever signs out here is signed out there as well
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,28 @@ def mapping_of(text: str) -> tuple[tuple[str, str], ...]:
         if part:
             pairs.append((there, here))
     return tuple(pairs)
+
+
+def keys_of(text: str) -> tuple[str, ...]:
+    """The further providers' keys, divided by commas. ValueError names the one that is none, or stands there twice."""
+    keys = [one.strip() for one in text.split(",") if one.strip()]
+    for n, key in enumerate(keys):
+        # `back` is where the provider without a key answers.
+        if not _KEY.fullmatch(key) or key == "back" or key in keys[:n]:
+            raise ValueError(key)
+    return tuple(keys)
+
+
+def is_safe(address: str) -> bool:
+    """True for where sign-ins may travel: https, or a provider on this machine itself."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (
+        parts.scheme == "https" or (parts.scheme == "http" and host in ("localhost", "127.0.0.1", "::1"))
+    )
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

@@ -37,5 +37,5 @@ def response(messages: AsyncIterator[bytes]) -> StreamingHttpResponse:
         messages,
         content_type="text/event-stream",
         # no-transform and X-Accel-Buffering: proxies pass every message on at once
-        headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
+        headers={"Cache-Control": "private, no-cache, no-transform", "X-Accel-Buffering": "no"},
     )

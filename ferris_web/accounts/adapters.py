@@ -13,12 +13,13 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ferris.identity import Provider, identity_of
-from ferris_web import wiring
+from ferris.identity import identity_of
 from ferris_web.accounts.models import User
+from ferris_web.accounts.providers import provider_at, provider_list
 from ferris_web.accounts.refusals import SignInRefused
 from ferris_web.accounts.services import session_began
 from ferris_web.accounts.sign_ins import sign_in_noted
+from ferris_web.accounts.sign_outs import only_its_own, session_of_provider
 
 if TYPE_CHECKING:
     from allauth.socialaccount.models import SocialApp, SocialLogin
@@ -66,6 +67,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Begin the session, under a new key, and note where."""
         if not user.is_active:  # disabled while the second factor was looked for
             self.respond_user_inactive(request, user)
+        only_its_own(request, user)
         super().login(request, user)
         session_began(
             user,
@@ -81,25 +83,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class ProviderAdapter(DefaultSocialAccountAdapter):
-    """Sign-in by the provider of the settings, and by no other."""
+    """Sign-in by the providers of the settings, and by no other."""
 
     def list_apps(
         self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
     ) -> list[SocialApp]:
-        """The provider as allauth wants it. Its id is its issuer: a subject means something there alone."""
+        """The providers as allauth wants them. Their id is their issuer: a subject means something there alone."""
         from allauth.socialaccount.models import SocialApp
 
-        known = wiring.config().oidc
-        if known is None or provider not in (None, OPENID_CONNECT, known.issuer):
-            return []
-        if client_id not in (None, known.client_id):
-            return []
-        said = {
-            "server_url": known.issuer,
-            "scope": list(known.scopes),
-            "oauth_pkce_enabled": True,
-            "uid_field": "sub",
-        }
         return [
             SocialApp(
                 provider=OPENID_CONNECT,
@@ -107,8 +98,15 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
                 name=known.name,
                 client_id=known.client_id,
                 secret=known.client_secret,
-                settings=said,
+                settings={
+                    "server_url": known.issuer,
+                    "scope": list(known.scopes),
+                    "oauth_pkce_enabled": True,
+                    "uid_field": "sub",
+                },
             )
+            for known in provider_list()
+            if provider in (None, OPENID_CONNECT, known.issuer) and client_id in (None, known.client_id)
         ]
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
@@ -118,7 +116,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         sociallogin.token = None  # of no use here: it is not kept, in the session neither
         if sociallogin.state.get("process") == "connect":
             return
-        provider = _provider()
+        provider = provider_at(sociallogin.account.provider)
         said = identity_of(sociallogin.account.extra_data, provider.groups_claim)
         now = timezone.now()
         try:
@@ -136,6 +134,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
             )
             raise
         sociallogin.user = arrival.user
+        session_of_provider(request, provider, sociallogin.account.uid, getattr(sociallogin, "id_token", ""))
         sign_in_noted(
             request,
             arrival.user.username,
@@ -170,10 +169,3 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
     def get_connect_redirect_url(self, request: HttpRequest, socialaccount: Any) -> str:
         """Where connecting began."""
         return reverse("console:account-sign-in")
-
-
-def _provider() -> Provider:
-    provider = wiring.config().oidc
-    if provider is None:
-        raise SignInRefused(gettext("Sign-in by a provider is not set up here."), 404)
-    return provider

@@ -31,7 +31,7 @@ from requests import RequestException
 
 from ferris.errors import BackendError
 from ferris.identity import Provider, identity_of
-from ferris_web import wiring
+from ferris_web.accounts.providers import provider_at
 from ferris_web.accounts.refusals import SignInRefused
 
 log = logging.getLogger(__name__)
@@ -44,10 +44,10 @@ class _Adapter(OpenIDConnectOAuth2Adapter):
 
     @property
     def openid_config(self) -> dict[str, Any]:
-        return description(_configured())
+        return description(provider_at(self.provider_id))
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:
-        return request.build_absolute_uri(reverse("console:sign-in-provider-back"))
+        return request.build_absolute_uri(_answers_at(provider_at(self.provider_id)))
 
     def complete_login(self, request: HttpRequest, app: Any, token: Any, **kwargs: Any) -> SocialLogin:
         response = kwargs["response"]
@@ -59,14 +59,16 @@ class _Adapter(OpenIDConnectOAuth2Adapter):
         more = self._fetch_user_info(token.token) if "userinfo_endpoint" in self.openid_config else {}
         if more and more.get("sub") != said["sub"]:
             raise OAuth2Error("userinfo is about somebody else than the ID token")
-        return self.get_provider().sociallogin_from_response(request, {**more, **said})
+        login = self.get_provider().sociallogin_from_response(request, {**more, **said})
+        login.id_token = response["id_token"]  # for `sign_outs`; it is not stored with the account
+        return login
 
 
 class _Provider(OpenIDConnectProvider):
     oauth2_adapter_class = _Adapter
 
     def get_callback_url(self) -> str:
-        return reverse("console:sign-in-provider-back")
+        return _answers_at(provider_at(self.app.provider_id))
 
     def redirect(
         self, request: HttpRequest, process: str, next_url: str | None = None, data: Any = None, **kwargs: Any
@@ -77,7 +79,7 @@ class _Provider(OpenIDConnectProvider):
 
     def extract_extra_data(self, data: dict[str, Any]) -> dict[str, Any]:
         """What is kept of the claims: what is needed, and no more."""
-        claim = _configured().groups_claim
+        claim = provider_at(self.app.provider_id).groups_claim
         said = identity_of(data, claim)
         kept = ("sub", "preferred_username", "name", "email", "email_verified")
         found = {name: data[name] for name in kept if isinstance(data.get(name), str | bool)}
@@ -102,21 +104,21 @@ class _Back(OAuth2CallbackView):
 
 
 def begin(
-    request: HttpRequest, next_url: str, *, connect: bool = False, again: bool = False
+    request: HttpRequest, known: Provider, next_url: str, *, connect: bool = False, again: bool = False
 ) -> HttpResponseBase:
     """The way to the provider, as a redirect. `next_url` must have been checked. SignInRefused.
 
     `connect`: not to sign in, but to let whoever is signed in come by the provider from now on. `again`: the provider
     is to ask who it is even of somebody whom it knows already.
     """
-    provider = get_adapter(request).get_provider(request, provider=_configured().issuer)
+    provider = get_adapter(request).get_provider(request, provider=known.issuer)
     asked = {"prompt": "login"} if again or connect else {}
     return provider.redirect(request, "connect" if connect else "login", next_url or None, auth_params=asked)
 
 
-def back(request: HttpRequest) -> HttpResponseBase:
-    """The provider's answer: signed in, or on to the next step. SignInRefused."""
-    adapter = _Adapter(request, _configured().issuer)
+def back(request: HttpRequest, known: Provider) -> HttpResponseBase:
+    """That provider's answer: signed in, or on to the next step. SignInRefused."""
+    adapter = _Adapter(request, known.issuer)
     try:
         return _Back.adapter_view(adapter)(request)
     except (
@@ -125,7 +127,7 @@ def back(request: HttpRequest) -> HttpResponseBase:
         ValueError,
         ImproperlyConfigured,
     ) as error:  # what it answered is not what OpenID Connect says
-        raise refusal(_configured().name, "unknown", error) from error
+        raise refusal(known.name, "unknown", error) from error
 
 
 def description(provider: Provider) -> dict[str, Any]:
@@ -170,7 +172,11 @@ def described(provider: Provider) -> dict[str, Any]:
 
 
 def _wrong(address: str, problem: str) -> BackendError:
-    return BackendError(address, problem, "set FERRIS_OIDC_ISSUER to the issuer as the provider writes it")
+    return BackendError(
+        address,
+        problem,
+        "set FERRIS_OIDC_ISSUER (or FERRIS_OIDC_…_ISSUER) to the issuer as the provider writes it",
+    )
 
 
 def refusal(name: str, code: str, error: Exception | None) -> SignInRefused:
@@ -196,8 +202,6 @@ def refusal(name: str, code: str, error: Exception | None) -> SignInRefused:
     )
 
 
-def _configured() -> Provider:
-    provider = wiring.config().oidc
-    if provider is None:
-        raise SignInRefused(gettext("Sign-in by a provider is not set up here."), 404)
-    return provider
+def _answers_at(provider: Provider) -> str:
+    """Each provider answers at an address of its own (RFC 9700 section 4.4.2.2)."""
+    return reverse("console:sign-in-provider-back", args=[provider.key] if provider.key else [])

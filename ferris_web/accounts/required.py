@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from allauth.account.internal.flows.login import get_authentication_records
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 
 from ferris_web import wiring
 from ferris_web.accounts.models import User
+from ferris_web.accounts.providers import asked_there
 from ferris_web.accounts.second_factors import has_second_factor
 from ferris_web.accounts.services import bearer
 
@@ -40,10 +40,7 @@ def lacks(request: HttpRequest) -> bool:
     user = request.user
     if not isinstance(user, User) or not is_required(user) or has_second_factor(user):
         return False
-    provider = wiring.config().oidc
-    if provider is None or not provider.asks_second_factor:
-        return True
-    return not any(one["method"] == "socialaccount" for one in get_authentication_records(request, user))
+    return not asked_there(request, user)
 
 
 class SecondFactorMiddleware:

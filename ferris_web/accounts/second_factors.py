@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.stages import LoginStage
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -22,6 +21,7 @@ from django.shortcuts import redirect
 from ferris.errors import Conflict
 from ferris_web import wiring
 from ferris_web.accounts.models import BrowserSession, User
+from ferris_web.accounts.providers import asked_there
 
 TOTP, RECOVERY, PASSKEY = (
     Authenticator.Type.TOTP,
@@ -74,15 +74,9 @@ class SecondFactorStage(LoginStage):
     def handle(self) -> tuple[HttpResponse | None, bool]:
         """The page that asks, or nothing to ask."""
         user = self.login.user
-        if user is None or not has_second_factor(user) or self._asked_elsewhere():
+        if user is None or not has_second_factor(user) or asked_there(self.request, user, last=True):
             return None, True
         return redirect("console:second-factor"), True
-
-    def _asked_elsewhere(self) -> bool:
-        provider = wiring.config().oidc
-        records = get_authentication_records(self.request, self.login.user)
-        by_provider = bool(records) and records[-1]["method"] == "socialaccount"
-        return by_provider and provider is not None and provider.asks_second_factor
 
 
 def factors_of(user: User) -> QuerySet[Authenticator]:

@@ -51,7 +51,6 @@ def _tagged(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
     if tag is None:
         return response
     response.headers["ETag"] = tag
-    response.headers.setdefault("Cache-Control", "private, no-cache")
     found = get_conditional_response(request, etag=tag, response=response)
     return changed() if found.status_code == 412 else found
 

@@ -28,6 +28,8 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # What one person sees is kept by no proxy, and by the browser only until it has asked again.
+    "Cache-Control": "private, no-cache",
 }
 
 

@@ -79,10 +79,7 @@ def screen(route: str, view: Callable[..., HttpResponseBase], name: str) -> URLP
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             check(request.user, need, request.method, kwargs)
-            answer = view(request, *args, **kwargs)
-            # What one person sees is kept by no proxy, and by the browser only until it has asked again.
-            answer.headers.setdefault("Cache-Control", "private, no-cache")
-            return answer
+            return view(request, *args, **kwargs)
         except NotFound as error:
             raise Http404(str(error)) from error
         except BackendError as error:
@@ -104,6 +101,8 @@ urlpatterns = [
     path("sign-in/", session.sign_in, name="sign-in"),
     path("sign-in/provider/", session.provider, name="sign-in-provider"),
     path("sign-in/provider/back/", session.provider_back, name="sign-in-provider-back"),
+    path("sign-in/provider/<slug:key>/", session.provider, name="sign-in-provider"),
+    path("sign-in/provider/<slug:key>/back/", session.provider_back, name="sign-in-provider-back"),
     path("sign-in/second-factor/", second_factor.ask, name="second-factor"),
     path("sign-out/", session.sign_out, name="sign-out"),
     path("language/", set_language, name="language"),

@@ -98,6 +98,45 @@ def test_a_provider_that_is_set_up_wrong(issuer: str, client: str, named: str, t
         Settings.from_env(given)
 
 
+def test_several_providers(tmp_path: Path) -> None:
+    given = {
+        "FERRIS_HOME": str(tmp_path),
+        "FERRIS_OIDC_ISSUER": "https://id.example",
+        "FERRIS_OIDC_CLIENT_ID": "ferris",
+        "FERRIS_OIDC_GROUPS": "dev=Developers",
+        "FERRIS_OIDC_PROVIDERS": "partner, google",
+        "FERRIS_OIDC_PARTNER_ISSUER": "https://partner.example",
+        "FERRIS_OIDC_PARTNER_CLIENT_ID": "of-partner",
+        "FERRIS_OIDC_PARTNER_GROUPS": "crew=Operators",
+        "FERRIS_OIDC_PARTNER_SIGN_OUT": "1",
+        "FERRIS_OIDC_GOOGLE_ISSUER": "https://accounts.google.com",
+        "FERRIS_OIDC_GOOGLE_CLIENT_ID": "of-google",
+        "FERRIS_OIDC_GOOGLE_NAME": "Google",
+    }
+    main, partner, google = Settings.from_env(given).providers
+    assert [(one.key, one.name) for one in (main, partner, google)] == [
+        ("", "single sign-on"), ("partner", "partner"), ("google", "Google"),
+    ]  # fmt: skip
+    assert (main.groups, partner.groups, google.groups) == (
+        (("dev", "Developers"),),
+        (("crew", "Operators"),),
+        (),
+    )
+    assert (main.signs_out, partner.signs_out) == (False, True)
+    wrong = [
+        ({"FERRIS_OIDC_PROVIDERS": "partner,back"}, "FERRIS_OIDC_PROVIDERS holds 'back'"),
+        ({"FERRIS_OIDC_PROVIDERS": "partner,partner"}, "FERRIS_OIDC_PROVIDERS holds 'partner'"),
+        ({"FERRIS_OIDC_PROVIDERS": "Acme ID"}, "FERRIS_OIDC_PROVIDERS holds 'Acme ID'"),
+        ({"FERRIS_OIDC_PROVIDERS": "acme"}, "FERRIS_OIDC_ACME_ISSUER is missing"),
+        ({"FERRIS_OIDC_PARTNER_CLIENT_ID": ""}, "FERRIS_OIDC_PARTNER_CLIENT_ID is missing"),
+        ({"FERRIS_OIDC_PARTNER_ISSUER": "http://partner.example"}, "FERRIS_OIDC_PARTNER_ISSUER is not https"),
+        ({"FERRIS_OIDC_PARTNER_ISSUER": "https://id.example/"}, "FERRIS_OIDC_PARTNER_ISSUER is another"),
+    ]
+    for changed, named in wrong:
+        with pytest.raises(ConfigError, match=named):
+            Settings.from_env({**given, **changed})
+
+
 def test_a_provider_and_its_secret(tmp_path: Path) -> None:
     given = {
         "FERRIS_OIDC_ISSUER": "https://id.example/.well-known/openid-configuration",
@@ -106,8 +145,8 @@ def test_a_provider_and_its_secret(tmp_path: Path) -> None:
         "FERRIS_OIDC_DOMAINS": "A.example, b.example",
     }
     settings = Settings.from_env({"FERRIS_HOME": str(tmp_path), **given})
-    assert settings.oidc is not None
-    assert settings.oidc.issuer == "https://id.example"
-    assert settings.oidc.domains == ("a.example", "b.example")
+    (provider,) = settings.providers
+    assert provider.issuer == "https://id.example"
+    assert provider.domains == ("a.example", "b.example")
     assert "not to be printed" not in repr(settings)
-    assert Settings.from_env({"FERRIS_HOME": str(tmp_path)}).oidc is None
+    assert Settings.from_env({"FERRIS_HOME": str(tmp_path)}).providers == ()

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,9 +45,9 @@ class IdentityProvider:
         back = urlsplit(answer.headers["Location"])
         return f"{back.path}?{back.query}"
 
-    def sign_in(self, client: Client, subject: str, **query: str) -> Any:
+    def sign_in(self, client: Client, subject: str, at: str = "/sign-in/provider/", **query: str) -> Any:
         """The whole way, in that browser; the answer that it ends with."""
-        begun = client.get("/sign-in/provider/", query)
+        begun = client.get(at, query)
         assert begun.status_code == 302, begun.content.decode()[:500]
         return client.get(self.answer(begun["Location"], subject))
 
@@ -57,7 +58,8 @@ def started() -> tuple[IdentityProvider, subprocess.Popen[bytes]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce"],
+        [sys.executable, "-W", "ignore", "-m", "tests.web.strict_provider", str(port)],
+        cwd=Path(__file__).resolve().parents[2],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

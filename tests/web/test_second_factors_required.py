@@ -87,11 +87,18 @@ def test_tokens_go_on_and_open_no_page() -> None:
 
 def test_who_was_asked_by_the_provider_is_not_asked_here() -> None:
     provider = Provider("https://id.example", "ferris", asks_second_factor=True)
-    with required("all", oidc=provider):
+    with required("all", providers=(provider,)):
         client = browser("ada")
         assert client.get("/account/").status_code == 302, "by password they are"
         session = client.session
-        session["account_authentication_methods"] = [{"method": "socialaccount", "at": 0}]
+        session["account_authentication_methods"] = [
+            {"method": "socialaccount", "at": 0, "provider": "https://other.example"}
+        ]
+        session.save()
+        assert client.get("/account/").status_code == 302, "by another provider as well"
+        session["account_authentication_methods"] = [
+            {"method": "socialaccount", "at": 0, "provider": provider.issuer}
+        ]
         session.save()
         assert client.get("/account/").status_code == 200
 

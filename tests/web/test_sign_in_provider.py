@@ -38,7 +38,7 @@ def acme(running: IdentityProvider) -> Iterator[IdentityProvider]:
 
 
 def setup(provider: IdentityProvider, **changed: Any) -> Any:
-    return override_settings(FERRIS=replace(wiring.config(), oidc=provider.settings(**changed)))
+    return override_settings(FERRIS=replace(wiring.config(), providers=(provider.settings(**changed),)))
 
 
 def who(client: Client) -> str:

@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from ferris_web import wiring
+from ferris.identity import Provider
 from ferris_web.accounts import identities, second_factors
+from ferris_web.accounts.providers import provider_list, provider_of
 from ferris_web.accounts.refusals import SignInRefused
 from ferris_web.accounts.required import lacks
 from ferris_web.console.views.session import LIMIT_PER_NAME, counted, place_here
@@ -30,9 +31,9 @@ def page(request: HttpRequest) -> HttpResponseBase:
         return render(request, "console/account-sign-in.html", _shown(request))
     if not is_sure(request):
         return ask_again(request)
-    said, provider = request.POST, wiring.config().oidc
+    said, provider = request.POST, provider_of(request.POST.get("provider", ""))
     if said.get("do") == "connect" and provider is not None:
-        return _on_to_provider(request)
+        return _on_to_provider(request, provider)
     if said.get("do") == "disconnect":
         if identities.identity_remove(request.user, number_of(request)):
             messages.success(request, gettext("That account does not sign you in any more."))
@@ -69,16 +70,18 @@ def label_of(factor: Authenticator) -> str:
     )
 
 
-def _on_to_provider(request: HttpRequest) -> HttpResponse:
+def _on_to_provider(request: HttpRequest, provider: Provider) -> HttpResponse:
     """A page that leads there: the answer to a form may not (form-action of the Content-Security-Policy)."""
     from ferris_web.accounts import oidc  # what it imports is of use here only
 
     try:
-        way = oidc.begin(request, reverse("console:account-sign-in"), connect=True)
+        way = oidc.begin(request, provider, reverse("console:account-sign-in"), connect=True)
     except SignInRefused as refused:
         messages.error(request, refused.reason)
         return redirect("console:account-sign-in")
-    answer = render(request, "console/account-onward.html", {"address": way["Location"], **_shown(request)})
+    answer = render(
+        request, "console/account-onward.html", {"address": way["Location"], "provider": provider}
+    )
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
@@ -93,7 +96,8 @@ def _shown(request: HttpRequest) -> dict[str, object]:
         "factors": factors,
         "has_app": any(row.type == second_factors.TOTP for row in factors),
         "codes_left": second_factors.recovery_codes_left(request.user) if factors else 0,
-        "provider": wiring.config().oidc,
+        "providers": provider_list(),
+        "connected": [one for one in provider_list() if one.issuer in {row.provider for row in links}],
         "links": links,
         "may_disconnect": request.user.has_usable_password() or len(links) > 1,
     }

@@ -17,9 +17,11 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 
-from ferris_web import wiring
+from ferris.identity import Provider
 from ferris_web.accounts.allowances import allowance_forget, allowance_give_back, allowance_take
+from ferris_web.accounts.providers import provider_list, provider_of
 from ferris_web.accounts.refusals import SignInRefused
+from ferris_web.accounts.sign_outs import way_out
 
 WINDOW_SECONDS = 300
 # Failures within the window after which an address is refused: for one user name, and for all of them. Counted by
@@ -41,8 +43,8 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """With the provider, if there is one."""
-        return {**super().get_context_data(**kwargs), "provider": wiring.config().oidc}
+        """With the providers, if there are some."""
+        return {**super().get_context_data(**kwargs), "providers": provider_list()}
 
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         """Count first: an attempt that is refused does not even look at the password, nor do many at once."""
@@ -75,12 +77,11 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return _refused(request, refused)
 
 
-def provider(request: HttpRequest) -> HttpResponseBase:
+def provider(request: HttpRequest, key: str = "") -> HttpResponseBase:
     """On to the provider. GET, as it is where others begin a sign-in (their portals link to this address)."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
-    if wiring.config().oidc is None:
-        raise Http404("Sign-in by a provider is not set up")
+    known = _known(key)
     wanted, again = place_here(request), "again" in request.GET
     if request.user.is_authenticated and not again:
         return redirect(wanted or "console:dashboard")
@@ -89,16 +90,22 @@ def provider(request: HttpRequest) -> HttpResponseBase:
         return _refused(
             request, SignInRefused(gettext("Too many sign-ins were begun. Wait five minutes."), 429)
         )
-    return _by_provider(request, lambda oidc: oidc.begin(request, wanted, again=again))
+    return _by_provider(request, lambda oidc: oidc.begin(request, known, wanted, again=again))
 
 
-def provider_back(request: HttpRequest) -> HttpResponseBase:
+def provider_back(request: HttpRequest, key: str = "") -> HttpResponseBase:
     """The provider's answer."""
-    if wiring.config().oidc is None:
-        raise Http404("Sign-in by a provider is not set up")
+    known = _known(key)
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
-    return _by_provider(request, lambda oidc: oidc.back(request))
+    return _by_provider(request, lambda oidc: oidc.back(request, known))
+
+
+def _known(key: str) -> Provider:
+    found = provider_of(key)
+    if found is None:
+        raise Http404("Sign-in by that provider is not set up")
+    return found
 
 
 def place_here(request: HttpRequest) -> str:
@@ -125,7 +132,7 @@ def _refused(request: HttpRequest, refused: SignInRefused) -> HttpResponse:
     context = {
         "form": SignIn.form_class(request),
         "refused": refused.reason,
-        "provider": wiring.config().oidc,
+        "providers": provider_list(),
     }
     return render(request, SignIn.template_name, context, status=refused.status)
 
@@ -135,5 +142,20 @@ def counted(key: str, limit: int) -> bool:
     return allowance_take({key: limit}, timedelta(seconds=WINDOW_SECONDS), timezone.now())
 
 
+class SignOut(LogoutView):
+    """Ends the session here, and where the settings say so leads on to the provider, which ends its own."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """A page leads there: the answer to a form may not (form-action of the Content-Security-Policy)."""
+        onward = way_out(request)
+        answer: HttpResponseBase = super().post(request, *args, **kwargs)
+        if onward is None:
+            return answer
+        known, address = onward
+        answer = render(request, "console/signed-out.html", {"provider": known, "address": address})
+        answer.headers["Cache-Control"] = "no-store"  # the address holds the ID token
+        return answer
+
+
 _form = SignIn.as_view()
-sign_out = LogoutView.as_view()
+sign_out = SignOut.as_view()

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 from django.db.models import Q
 
 from ferris.config import CONTROL
+from ferris.errors import BackendError
 from ferris.findings import Finding
 from ferris.ports import Record
 from ferris.signatures import NONE
@@ -115,12 +116,22 @@ def webhooks(part: str, now: datetime) -> Iterator[Finding]:
 
 
 def sign_in(part: str, now: datetime) -> Iterator[Finding]:
-    """Does the provider of sign-ins, if there is one, say of itself what the settings say of it?"""
-    provider = wiring.config().oidc
-    if provider is None:
+    """Do the providers of sign-ins, if there are some, say of themselves what the settings say of them?"""
+    providers = wiring.config().providers
+    if not providers:
         yield Finding("ok", part, "by password; no provider is set up (FERRIS_OIDC_ISSUER)")
         return
     from ferris_web.accounts.oidc import described  # the HTTP client that comes with it takes its time
 
-    described(provider)
-    yield Finding("ok", part, f"by password and {provider.name}: {provider.issuer} answers")
+    for provider in providers:
+        try:
+            said = described(provider)
+        except BackendError as error:
+            yield Finding("failure", part, f"{provider.name}: {error.backend} {error.problem}", error.remedy)
+            continue
+        yield Finding("ok", part, f"by password and {provider.name}: {provider.issuer} answers")
+        if provider.signs_out and not said.get("end_session_endpoint"):
+            yield Finding(
+                "warning", part, f"{provider.name} names no address for signing out there (end_session_endpoint)",
+                "take its …_SIGN_OUT out of the settings",
+            )  # fmt: skip
