@@ -26,8 +26,8 @@ ELSEWHERE = ("https://evil.example/x", "//evil.example/x", "/\\evil.example/x", 
 # Whatever an address or a form may call the place to go to next.
 TO = "next back to return return_to redirect redirect_uri redirect_url url continue target goto from place referer"
 _WRITES = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"(?P<table>\w+)\"", re.IGNORECASE)
-# Written while somebody only looks: the session that is at work, and that an audited secret was looked at by whom.
-_NOTED = {"django_session", "accounts_browsersession", "accounts_auditentry"}
+# Written while somebody only looks: the session that is at work, how much is asked for, who looked at what secret.
+_NOTED = {"accounts_allowance", "django_session", "accounts_browsersession", "accounts_auditentry"}
 _UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 
 
