@@ -325,7 +325,7 @@ class _Reader:
             ) from None
         found: list[Provider] = []
         for key in ("", *keys):
-            prefix = f"FERRIS_OIDC_{key.upper()}_" if key else "FERRIS_OIDC_"
+            prefix = f"FERRIS_OIDC_{key.upper()}{'_' if key else ''}"
             if not key and not self.text(f"{prefix}ISSUER", ""):
                 continue
             provider = self._provider(key, prefix)
