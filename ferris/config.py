@@ -29,7 +29,7 @@ METRICS = "ferris.metrics"
 NOTIFICATIONS = "ferris.notifications"
 DEAD_LETTER = "ferris.dead-letter"
 CONTROL = "ferris.control"  # wakes the scheduler: plans changed
-CHANGES = "ferris.changes"  # which executions changed: what live screens follow
+CHANGES = "ferris.changes"  # which executions changed, which events came: what screens and streams follow
 UPLOADS = "ferris.uploads"  # what an S3 store tells by itself
 TOPICS = (EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS, DEAD_LETTER, CONTROL, CHANGES, UPLOADS)
 

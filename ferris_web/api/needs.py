@@ -33,9 +33,10 @@ NEEDS: Final[Mapping[str, Need]] = {
     "backtests": Need("member", write=_VIEW),
     # Lists show each caller what is theirs.
     **dict.fromkeys(("executions", "failures", "flows", "gatherings", "services", "promises"), ANYONE),
+    **dict.fromkeys(("list-histogram", "list-file"), ANYONE),
     **dict.fromkeys(("projects", "schedules", "dead-letters", "dead-letter-groups"), ANYONE),
     **dict.fromkeys(
-        ("saved-views", "saved-view"), Need("anyone", write=_VIEW)
+        ("saved-views", "saved-view", "list-default-view"), Need("anyone", write=_VIEW)
     ),  # one's own, and what one sees
     **dict.fromkeys(
         ("search", "search-counts", "search-file", "search-record"), ANYONE
@@ -71,7 +72,8 @@ NEEDS: Final[Mapping[str, Need]] = {
         _of("service", "name"),
     ),
     **dict.fromkeys(
-        ("service-files", "service-file", "service-versions", "service-restore"), _of("service", "name")
+        ("service-files", "service-file", "service-versions", "service-version", "service-restore"),
+        _of("service", "name"),
     ),
     "service-secrets": _of("service", "name"),
     "service-secret": _of("service", "name"),
@@ -94,7 +96,7 @@ NEEDS: Final[Mapping[str, Need]] = {
         ("service-accounts", "service-account", "service-account-tokens", "service-account-token"),
         _of("project", "name", _OWN),
     ),
-    "audit": Need("member", _OWN, _OWN),
+    **dict.fromkeys(("audit", "audit-file"), Need("member", _OWN, _OWN)),
     **dict.fromkeys(("tokens", "token", "sessions", "session"), ONESELF),
     "project-secrets": _of("project", "name"),
     "project-secret": _of("project", "name"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
 from django.core.exceptions import SuspiciousOperation
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
@@ -14,6 +15,7 @@ from django.utils import timezone
 from ferris_web.accounts.models import AuditEntry, Membership, User
 from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog.models import Project, Schedule, Service
+from ferris_web.executions.listings.export import csv_lines, safe_cell
 from ferris_web.executions.models import Execution, Replay
 
 SECRETS_USED: Final = "secrets.used"
@@ -211,7 +213,6 @@ def _length(request: HttpRequest) -> int:
 
 
 def _json(request: HttpRequest) -> Mapping[str, Any]:
-    import orjson
     from django.http import RawPostDataException
 
     try:
@@ -301,3 +302,14 @@ def audit_rows(found: QuerySet[AuditEntry]) -> Iterator[dict[str, Any]]:
     for row in found.order_by("at", "id").iterator(chunk_size=500):
         said = {name: getattr(row, name) for name in COLUMNS}
         yield {**said, "at": row.at.astimezone(UTC).isoformat()}
+
+
+def audit_written(found: QuerySet[AuditEntry], form: str) -> Iterator[bytes]:
+    """Entries as a file, oldest first: `form` is csv or jsonl."""
+    if form == "csv":
+        yield csv_lines([COLUMNS])
+    for row in audit_rows(found):
+        if form == "csv":
+            yield csv_lines([[safe_cell(row[name]) for name in COLUMNS]])
+        else:
+            yield orjson.dumps(row) + b"\n"

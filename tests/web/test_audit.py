@@ -111,6 +111,14 @@ def test_it_is_searched_and_exported(owner):
     table = b"".join(browser.get("/audit/export/?format=csv&q=two")).decode().splitlines()
     assert len(table) == 2
     assert table[0].startswith("at,actor,via,address,action")
+    for form in ("jsonl", "csv"):
+        there = b"".join(browser.get(f"/audit/export/?format={form}&q=two"))
+        answer = owner.get(f"/api/v1/audit/file/?form={form}&query=two")
+        assert b"".join(answer.streaming_content) == there
+    assert answer["Content-Disposition"].startswith('attachment; filename="ferris-audit-')
+    assert owner.get("/api/v1/audit/file/?form=xls").status_code == 400
+    other = Caller(token_create(User.objects.get(username="owner-of-other")))
+    assert b"".join(other.get("/api/v1/audit/file/").streaming_content) == b""
 
 
 def test_no_entry_is_changed_or_deleted(owner):

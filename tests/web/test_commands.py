@@ -5,24 +5,31 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+from argparse import _SubParsersAction
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from django.core.management import call_command
+from django.core.management import call_command, get_commands, load_command_class
 from django.core.management.base import CommandError
 
 from ferris import environments
 from ferris.config import EVENTS, ROOT
 from ferris_web import wiring
-from ferris_web.accounts.models import User
-from ferris_web.accounts.services import token_user
+from ferris_web.accounts.models import ApiToken, User
+from ferris_web.accounts.services import token_create, token_user
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Project, Service
+from remote.__main__ import main as remotely
+from remote.arguments import COMMANDS, parser_of
 from tests.web.folders import NOW, SourceFolder
 from tests.wheels import wheel
 
@@ -407,3 +414,70 @@ def test_a_platform_that_is_down_is_3_when_the_time_is_up() -> None:
     assert status == 3
     assert "not running" in err
     assert "not settled after 0.3 s" in err
+
+
+# ------------------------------------------------------------------------------------------ the page of commands
+
+# They change one thing and say so, print what is no data (a token, a shell's script), or are JSON whatever is asked.
+_NO_DATA = {
+    "ferris", "web", "gateway", "new", "run-local", "match", "token", "reset-mfa", "rotate-keys", "export", "import",
+    "completion",
+}  # fmt: skip
+
+
+def test_the_page_of_commands_is_what_there_is() -> None:
+    """Each command stands in docs/commands.md, *also* where a platform elsewhere takes it; what lists has --json."""
+    rows = [
+        line.split("|")[1:-1]
+        for line in (ROOT / "docs/commands.md").read_text().splitlines()
+        if line[:3] == "| `"
+    ]
+    told = {name: remote.strip() for names, _, remote in rows for name in re.findall(r"`([\w-]+)`", names)}
+    ours = {name: app for name, app in get_commands().items() if app.startswith(("ferris_web.", "embedded"))}
+    assert told.keys() == ours.keys() - {"seed_large"}  # fills a platform for measurements
+    assert {
+        name for name, remote in told.items() if remote == "also" or f"`{name}` also" in remote
+    } == COMMANDS.keys()
+    for name, app in ours.items():
+        if name in _NO_DATA or name == "seed_large":
+            continue
+        parser = load_command_class(app, name).create_parser("manage.py", name)
+        below = [p for a in parser._actions if isinstance(a, _SubParsersAction) for p in a.choices.values()]
+        assert any("--json" in one.format_usage() for one in (parser, *below)), name
+    for name in COMMANDS.keys() - {"completion"}:
+        assert "--json" in parser_of(name).format_usage(), name
+
+
+def test_search_here_and_from_afar(live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    now, lines = datetime.now(UTC).isoformat(), []
+    for n, (level, message) in enumerate((("error", "the till is empty"), ("info", "all is well"))):
+        lines.append(
+            {
+                "execution": str(uuid4()), "attempt": 1, "seq": 1, "time": now, "step": "run.py", "stream": "stdout",
+                "level": level, "message": message, "service": f"s{n}", "flow": "F",
+            }
+        )  # fmt: skip
+    wiring.ops_store().write("logs", lines)
+    root = User.objects.create_superuser("root")
+    settings = replace(wiring.config(), control_url=f"{live_server.url}/control")
+    monkeypatch.setattr(wiring, "config", lambda: settings)
+
+    def here(*arguments: str) -> int:
+        return run("search", *arguments)[0]
+
+    def afar(*arguments: str) -> int:
+        environ = {"FERRIS_URL": live_server.url, "FERRIS_TOKEN": token_create(root)}
+        return remotely(["search", *arguments], environ)
+
+    for search in (here, afar):
+        assert search("level:error", "--since", "24h", "--json") == 0
+        [found] = map(json.loads, capsys.readouterr().out.splitlines())
+        assert (found["service"], found["message"]) == ("s0", "the till is empty")
+        assert search("till OR well", "--by", "level", "--json") == 0
+        counts = map(json.loads, capsys.readouterr().out.splitlines())
+        assert {row["value"]: row["count"] for row in counts} == {"error": 1, "info": 1}
+        assert search("till") == 0
+        assert "s0  run.py  the till is empty" in capsys.readouterr().out
+        assert search("nothing-of-that") == 1
+        assert search("level:(") == 2
+    assert not ApiToken.objects.filter(name="manage.py search").exists()

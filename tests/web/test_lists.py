@@ -182,3 +182,16 @@ def test_a_file_and_a_histogram_hold_only_what_one_may_see(rows: Rows, client: C
     chart = client.get("/lists/executions/histogram/?since=24h").context["chart"]
     assert chart.total == recent > 0
     assert '<option value="quakes"' not in page(client, "/executions/").html
+    assert b"".join(client.get("/api/v1/lists/executions/file/").streaming_content) == text
+    cache.clear()
+    spans = client.get("/api/v1/lists/executions/histogram/?since=24h").json()
+    assert spans["total"] == recent == sum(sum(span["counts"].values()) for span in spans["spans"])
+    empty = client.get("/api/v1/lists/executions/histogram/?service=nothing").json()
+    assert (empty["since"], empty["total"], empty["spans"]) == (None, 0, [])
+    for wrong, status in (
+        ("services/histogram/", 404),
+        ("nothing/file/", 404),
+        ("events/file/?form=xls", 400),
+    ):
+        assert client.get(f"/api/v1/lists/{wrong}").status_code == status
+    assert client.get("/api/v1/lists/executions/histogram/?status=lost").status_code == 400

@@ -73,6 +73,7 @@ ROLES = ["nobody", *(str(role) for role in Role), *(f"{role} everywhere" for rol
 ASKED_BY_VIEW = {"console:execution": "execution", "console:flow": "flow"}
 OTHERS = {
     "saved": "weekly",
+    "listing": "executions",
     "secret": "token", "lane": "slow", "topic": "ferris.events", "number": 1, "bucket": "reports", "key": "a.txt",
 }  # fmt: skip
 

@@ -132,6 +132,24 @@ def test_views_over_the_api(ada) -> None:
     assert ada.delete(f"/api/v1/views/{uuid4()}/").status_code == 404
 
 
+def test_the_view_a_list_opens_with_over_the_api(ada) -> None:
+    def put(listing: str, view: object) -> int:
+        body = {"view": str(view)}
+        return ada.put(
+            f"/api/v1/lists/{listing}/default-view/", body, content_type="application/json"
+        ).status_code
+
+    body = {"list": "executions", "name": "Late", "query": QUERY}
+    kept = ada.post("/api/v1/views/", body, content_type="application/json").json()["id"]
+    place = "/api/v1/lists/executions/default-view/"
+    assert ada.get(place).status_code == 404
+    assert put("executions", kept) == 200
+    assert ada.get(place).json()["name"] == "Late"
+    assert (put("events", kept), put("executions", uuid4()), put("nothing", kept)) == (404, 404, 404)
+    assert ada.delete(place).status_code == 204
+    assert ada.get(place).status_code == 404
+
+
 def test_hostile_names_are_text(ada) -> None:
     _save(ada, '"><script>alert(1)</script>', "q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E")
     assert not page(ada, "/views/executions/").dangers

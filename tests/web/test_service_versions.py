@@ -49,6 +49,19 @@ def test_files_are_compared(service: Service) -> None:
     assert not found["data.bin"].lines
 
 
+def test_files_are_compared_over_the_api(service: Service, api: Any) -> None:
+    place = "/api/v1/services/compared/versions"
+    said = api.get(f"{place}/2/").json()
+    assert (said["version"]["number"], said["to"]["number"], said["manifest_differs"]) == (2, 1, False)
+    kinds = {one["path"]: one["kind"] for one in said["files"]}
+    assert kinds == {"data.bin": "changed", "new.txt": "added", "old.txt": "removed", "run.py": "changed"}
+    assert "+print(3)" in said["files"][-1]["lines"]
+    assert api.get(f"{place}/1/").json()["to"] is None
+    assert "+print(2)" in api.get(f"{place}/1/?to=2").json()["files"][-1]["lines"]
+    assert (api.get(f"{place}/3/").status_code, api.get(f"{place}/{2**40}/").status_code) == (404, 404)
+    assert api.get(f"{place}/2/?to=x").status_code == 400
+
+
 def test_what_is_too_long_is_named(service: Service) -> None:
     last = upload({"run.py": b"x\n" * MOST_BYTES})
     [change] = [c for c in versions_compared(service.version, last.version) if c.path == "run.py"]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from ferris_web.accounts.models import AuditEntry as Row
+from ferris_web.api.answers import attachment, form_of
 from ferris_web.api.incoming import query_of
 from ferris_web.api.pagination import KeysetPagination
 from ferris_web.api.serializers.fields import JsonObject, Text, Time
-from ferris_web.executions.auditing import audit_list
+from ferris_web.executions.auditing import audit_list, audit_written
+from ferris_web.executions.listings.export import FORMS
 
 
 class AuditQuery(serializers.Serializer):
@@ -45,6 +51,20 @@ class ByTime(KeysetPagination):
     """Newest first."""
 
     ordering = ("-at", "-id")
+
+
+class AuditFile(APIView):
+    """The audit log as a file."""
+
+    @extend_schema(
+        summary="The audit log as a file, oldest first",
+        description="What the caller may read of it and fits, however long it is.",
+        parameters=[AuditQuery, OpenApiParameter("form", str, enum=list(FORMS))],
+        responses={(200, FORMS["jsonl"]): OpenApiTypes.BINARY, (200, FORMS["csv"]): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        rows, form = audit_list(request.user, **query_of(request, AuditQuery)), form_of(request)
+        return attachment(audit_written(rows, form), "audit", form)
 
 
 @extend_schema_view(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import StreamingHttpResponse
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -15,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.ports import OPS_KINDS
+from ferris_web.api.answers import attachment, form_of
 from ferris_web.api.listed import asked_of, filters_of
 from ferris_web.api.pagination import limit_of, next_link
 from ferris_web.executions import searched
@@ -117,14 +115,6 @@ class SearchFile(APIView):
         parameters=[*_FILTERS, OpenApiParameter("form", str, enum=list(FORMS))],
         responses={(200, FORMS["jsonl"]): OpenApiTypes.BINARY, (200, FORMS["csv"]): OpenApiTypes.BINARY},
     )
-    def get(self, request: Request, kind: str) -> Any:
-        form = request.query_params.get("form", "jsonl")
-        if form not in FORMS:
-            raise ValidationError({"form": f"is {form[:40]!r}; expected {' or '.join(FORMS)}"})
-        answer = StreamingHttpResponse(
-            searched.written(_asked(request, kind), form), content_type=FORMS[form]
-        )
-        name = f"ferris-{kind}-{timezone.now():%Y%m%d-%H%M%S}.{form}"
-        answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        return answer
+    def get(self, request: Request, kind: str) -> StreamingHttpResponse:
+        form = form_of(request)
+        return attachment(searched.written(_asked(request, kind), form), kind, form)

@@ -23,10 +23,11 @@ from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import KeysetPagination, whole
 from ferris_web.api.serializers.catalog import FilesByPath, ServiceMade, Version
 from ferris_web.api.serializers.catalog import Service as ServiceShape
-from ferris_web.api.serializers.fields import Page
+from ferris_web.api.serializers.fields import Page, Text
 from ferris_web.api.views.services import mistakes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.archive import SourceFile
+from ferris_web.catalog.differences import versions_compared
 from ferris_web.catalog.editing import Saved, service_edit, service_restore
 from ferris_web.catalog.edits import NOTHING, Edit, Overtaken, fingerprint
 from ferris_web.catalog.models import Service, ServiceVersion
@@ -260,6 +261,63 @@ class VersionList(ListAPIView):
             return self.queryset
         long = ("manifest", "parameters", "files", "requirements", "readme")
         return selectors.service_get(self.kwargs["name"]).versions.defer(*long)
+
+
+class ComparedQuery(serializers.Serializer):
+    """With which version."""
+
+    to = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        help_text="The version that it is compared with; the one before it if not given.",
+    )
+
+
+class ChangedFile(serializers.Serializer):
+    """One file that differs."""
+
+    path = serializers.CharField()
+    kind = serializers.ChoiceField(["added", "removed", "changed"])
+    lines = serializers.ListField(child=serializers.CharField(), help_text="A unified difference.")
+    note = Text(help_text="Why its lines are not compared, or not all.")
+
+
+class VersionCompared(serializers.Serializer):
+    """A version, and what it changed. `to` is null for the first one: it changed nothing."""
+
+    version = Version()
+    to = Version(allow_null=True)
+    manifest_differs = serializers.BooleanField()
+    files = ChangedFile(many=True)
+
+
+class VersionDetail(APIView):
+    """One version of a service."""
+
+    @extend_schema(
+        summary="One version, and how its files differ from another's",
+        parameters=[ComparedQuery],
+        responses=VersionCompared,
+    )
+    def get(self, request: Request, name: str, number: int) -> Response:
+        versions = selectors.service_get(name).versions.order_by("-number")
+        asked = query_of(request, ComparedQuery).get("to")
+        new = _version_get(versions, number)
+        old = _version_get(versions, asked) if asked else versions.filter(number__lt=number).first()
+        said = {
+            "version": new,
+            "to": old,
+            "manifest_differs": old is not None and old.manifest != new.manifest,
+            "files": versions_compared(old, new) if old is not None else [],
+        }
+        return Response(VersionCompared(said).data)
+
+
+def _version_get(versions: QuerySet[ServiceVersion], number: int) -> ServiceVersion:
+    found = versions.filter(number=number).first() if number < 2**31 else None
+    if found is None:
+        raise NotFound(f"the service has no version {number}")
+    return found
 
 
 class ServiceRestore(APIView):

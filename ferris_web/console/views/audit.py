@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -14,7 +11,8 @@ from django.utils.translation import gettext
 
 from ferris_web.console import filters
 from ferris_web.console.paging import page
-from ferris_web.executions.auditing import COLUMNS, audit_list, audit_rows
+from ferris_web.executions.auditing import audit_list, audit_written
+from ferris_web.executions.listings.export import FORMS
 from ferris_web.executions.visibility import visible_projects
 
 
@@ -34,11 +32,9 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 def export(request: HttpRequest) -> StreamingHttpResponse:
     """All of them that the filter finds, oldest first: `format` is csv or jsonl."""
-    rows = audit_rows(_found(request, _projects(request)))
     form = "jsonl" if request.GET.get("format") == "jsonl" else "csv"
-    lines = (json.dumps(row) + "\n" for row in rows) if form == "jsonl" else _csv(rows)
-    kind = "application/x-ndjson" if form == "jsonl" else "text/csv; charset=utf-8"
-    answer = StreamingHttpResponse(lines, content_type=kind)
+    written = audit_written(_found(request, _projects(request)), form)
+    answer = StreamingHttpResponse(written, content_type=FORMS[form])
     answer.headers["Content-Disposition"] = f'attachment; filename="audit.{form}"'
     return answer
 
@@ -58,20 +54,3 @@ def _found(request: HttpRequest, projects: list[tuple[str, str]]) -> Any:
         project=filters.chosen(query, "project", projects),
         since=filters.since(query, timezone.now()),
     )
-
-
-class _Echo:
-    def write(self, text: str) -> str:
-        return text
-
-
-def _csv(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
-    write = csv.writer(_Echo()).writerow
-    yield str(write(COLUMNS))
-    for row in rows:
-        yield str(write([_cell(row[name]) for name in COLUMNS]))
-
-
-def _cell(value: Any) -> str:
-    text = json.dumps(value) if isinstance(value, dict) else str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text  # no formula for a spreadsheet
