@@ -40,7 +40,7 @@ def _listing(name: str, *, timed: bool = False) -> Listing:
     return LISTINGS[name]
 
 
-class Span(serializers.Serializer):
+class HistogramSpan(serializers.Serializer):
     """What lies in one span of time."""
 
     start = Time()
@@ -59,7 +59,7 @@ class Histogram(serializers.Serializer):
     until = Time(allow_null=True)
     span_seconds = serializers.FloatField(allow_null=True)
     total = serializers.IntegerField()
-    spans = Span(many=True)
+    spans = HistogramSpan(many=True)
 
 
 class ListHistogram(APIView):
