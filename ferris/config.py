@@ -159,7 +159,7 @@ class Settings:
             executor_token=environ.get("FERRIS_EXECUTOR_TOKEN") or keys.lines("executor.token", _token)[0],
             control_url=read.text("FERRIS_CONTROL_URL", f"http://{local}:{port}/control").rstrip("/"),
             worker_concurrency=read.whole(
-                "FERRIS_CONCURRENCY", max(8, 4 * (os.cpu_count() or 2)), low=1, high=1000
+                "FERRIS_CONCURRENCY", max(16, 4 * (os.cpu_count() or 2)), low=1, high=1000
             ),
             lease_seconds=read.seconds("FERRIS_LEASE", 30.0, low=2.0),
             heartbeat_seconds=read.seconds("FERRIS_HEARTBEAT", 1.0, low=0.1),

@@ -14,7 +14,7 @@ from tests.acceptance.client import OPEN, Refused, Unreachable, event, until
 from tests.acceptance.services import Project
 
 EVENTS = 250  # two executions each
-CONCURRENCY = max(8, 4 * (os.cpu_count() or 2))  # of one executor, by default (docs/settings.md)
+CONCURRENCY = max(16, 4 * (os.cpu_count() or 2))  # of one executor, by default (docs/settings.md)
 EXECUTORS = 2  # on the real stack; embedded there is one
 
 WORK = """
