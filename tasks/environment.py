@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -83,11 +84,14 @@ class Environments:
 
         `pause` waits, and raises when it is not needed any more. EnvironmentFailed.
         """
-        wanted = normalised(requirements or "")
         python = None if python == _OWN_VERSION else python
-        there = self._folder / _name(wanted, python, digest)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        handle = environments.open_lock(there)
+        wanted, name, published = _wanted(requirements or "", python, digest)
+        there = self._folder / name
+        try:
+            handle = environments.open_lock(there)
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            handle = environments.open_lock(there)
         try:
             while True:
                 _lock(handle, fcntl.LOCK_SH, pause)
@@ -97,18 +101,18 @@ class Environments:
                 if not environments.python_of(there).exists():
                     self._build(there, wanted, python, build)
             self._stamp(there)
-            yield Environment(str(environments.python_of(there)), any(map(_PUBLISHED.match, wanted)))
+            yield Environment(str(environments.python_of(there)), published)
         finally:
             os.close(handle)
 
-    def _build(self, there: Path, wanted: list[str], python: str | None, build: Build) -> None:
+    def _build(self, there: Path, wanted: Sequence[str], python: str | None, build: Build) -> None:
         """Called by who holds the lock alone, so whatever lies there half built is nobody's."""
         environments.sweep_parts(there)
         environments.discard(there)
         part = environments.new_part(there)
         try:
             build(_commands(part, bool(wanted), python))
-            environments.write_about(part, wanted)
+            environments.write_about(part, list(wanted))
             part.rename(there)
         except EnvironmentFailed as error:
             if python is not None and not environments.python_of(part).exists():
@@ -159,6 +163,13 @@ def uv() -> str:
     from uv import find_uv_bin
 
     return str(find_uv_bin())
+
+
+@lru_cache(maxsize=256)
+def _wanted(requirements: str, python: str | None, digest: str) -> tuple[tuple[str, ...], str, bool]:
+    """The lines of an environment, its name, and whether the published helper library is among them."""
+    wanted = normalised(requirements)
+    return tuple(wanted), _name(wanted, python, digest), any(map(_PUBLISHED.match, wanted))
 
 
 def _name(wanted: list[str], python: str | None, digest: str) -> str:

@@ -121,8 +121,8 @@ class Isolation:
 
     def limits(self, order: ExecutionOrder) -> ResourceLimits:
         """The limits of an execution's scripts."""
-        asked = ResourceLimits(**order.limits).over(self._settings.limits)
-        return asked.within(self._settings.ceiling.limits)
+        settings = self._settings
+        return _limits(tuple(order.limits.items()), settings.limits, settings.ceiling.limits)
 
     def layers(self, order: ExecutionOrder) -> tuple[str, dict[str, str]]:
         """The level that counts for an execution, and the layers it lacks, with the reasons. IsolationMissing."""
@@ -315,6 +315,13 @@ class Isolation:
             "writes": [*map(str, cell.folders), *shared, *opened.writes],
             "devices": list(_DEVICES),
         }
+
+
+@lru_cache(maxsize=256)
+def _limits(
+    asked: tuple[tuple[str, Any], ...], defaults: ResourceLimits, most: ResourceLimits
+) -> ResourceLimits:
+    return ResourceLimits(**dict(asked)).over(defaults).within(most)
 
 
 def probed() -> dict[str, dict[str, Any]]:

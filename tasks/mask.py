@@ -20,6 +20,8 @@ BY_CHANCE: Final = 8
 _CHUNK: Final = 1024 * 1024
 _BASE64_LINE: Final = 57
 """Bytes that one line of MIME's base64 holds."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
+"""What URLs, JSON, Python and HTML spell as it is."""
 _LOWER: Final = re.compile("%[0-9A-F]{2}")
 
 
@@ -149,6 +151,8 @@ def _forms(text: str) -> Iterator[str]:
         yield from base64.encodebytes(raw).decode().splitlines()
     yield raw.hex()
     yield raw.hex().upper()
+    if _PLAIN.fullmatch(text):
+        return
     for safe in ("", "/"):
         quoted = urllib.parse.quote(raw, safe=safe)
         for spelled in (quoted, _LOWER.sub(lambda found: found[0].lower(), quoted)):

@@ -49,7 +49,7 @@ class PackageCache:
         if not _DIGEST.fullmatch(digest):
             raise PackageError(f"{digest!r} is no SHA-256 digest")
         there = self._folder / digest
-        if not there.is_dir():
+        if not os.path.isdir(there):
             with self._lock:
                 fetching = self._fetching.setdefault(digest, threading.Lock())
             with fetching:

@@ -47,7 +47,7 @@ class Spares:
                 return False
             spare = kept.pop()
         try:
-            spare.rename(path)
+            os.rename(spare, path)
         except OSError:  # another file system, say
             return False
         return True
@@ -68,7 +68,7 @@ class Spares:
         try:
             if not unchanged(path):
                 return False
-            path.rename(spare)
+            os.rename(path, spare)
         except OSError:
             return False
         old: list[Path] = []

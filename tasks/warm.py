@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -243,12 +244,10 @@ class _Server:
     def suits(self, command: Command) -> bool:
         """False if a child would not be what a fresh start is, or there is no room for what it is told."""
         script = os.path.join(command.folder, command.script)
-        if len(os.path.join(os.path.realpath(command.folder), command.script)) > LONGEST_PATH:
+        if len(os.path.join(_real(command.folder), command.script)) > LONGEST_PATH:
             return False
-        size = sum(
-            len(os.fsencode(name)) + len(os.fsencode(value)) + 2
-            for name, value in command.environment.items()
-        )
+        environment = command.environment
+        size = len(os.fsencode("".join((*environment, *environment.values())))) + 2 * len(environment)
         if size > ROOM - 256:
             return False
         try:
@@ -365,6 +364,16 @@ def _key(python: str, sdk_last: bool, environment: Mapping[str, str]) -> _Key:
         if name in _AT_START_TOO or name.startswith(_AT_START)
     )
     return python, sdk_last, tuple(sorted(seen))
+
+
+def _real(folder: Path) -> str:
+    parent, name = os.path.split(folder)
+    return os.path.realpath(folder) if os.path.islink(folder) else os.path.join(_real_parent(parent), name)
+
+
+@lru_cache(maxsize=64)
+def _real_parent(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _order(command: Command) -> bytes:
