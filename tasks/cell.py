@@ -23,6 +23,7 @@ from tasks.nursery import Namespace
 
 log = logging.getLogger(__name__)
 
+_READ: Final = 64 * 1024
 _ROUNDS: Final = 200
 
 
@@ -126,7 +127,7 @@ class Groups:
         """Who is in them."""
         for folder in self.folders:
             with contextlib.suppress(OSError):
-                yield from map(int, Path(folder, "cgroup.procs").read_text().split())
+                yield from map(int, content_of(f"{folder}/cgroup.procs").split())
 
     def remove(self) -> None:
         """Take them away; nobody is in them any more."""
@@ -246,15 +247,35 @@ def make_groups(found: Mapping[str, Mapping[str, Any]], name: str, limits: Mappi
             os.mkdir(folder)
         v1 = bool(here["v1"])
         file = "pids.max" if controller == "pids" else "memory.limit_in_bytes" if v1 else "memory.max"
-        Path(folder, file).write_text(str(most) if most else "-1" if file.endswith("bytes") else "max")
+        _write(f"{folder}/{file}", str(most) if most else "-1" if file.endswith("bytes") else "max")
         if controller == "memory":
             with contextlib.suppress(OSError):  # no swapping instead; not every kernel counts swap
                 swap, limit = ("memory.memsw.limit_in_bytes", str(most)) if v1 else ("memory.swap.max", "0")
                 if most:
-                    Path(folder, swap).write_text(limit)
+                    _write(f"{folder}/{swap}", limit)
         setattr(groups, controller, folder)
         groups.v1 = v1
     return groups
+
+
+def content_of(path: str) -> bytes:
+    """The whole of a file in /proc or of control groups, in as few system calls as can be. OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = b""
+        while part := os.read(handle, _READ):
+            content += part
+        return content
+    finally:
+        os.close(handle)
+
+
+def _write(path: str, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(handle, text.encode())
+    finally:
+        os.close(handle)
 
 
 def _processes_of(uid: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tasks.cell import Cell
+from tasks.cell import Cell, content_of
 from tasks.spares import Spares
 
 log = logging.getLogger(__name__)
@@ -110,8 +110,7 @@ def _end_if_left(pid: int, wanted: list[bytes]) -> bool:
 
 
 def _carries(pid: int, wanted: list[bytes]) -> bool:
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        environ = b"\0" + file.read()
+    environ = b"\0" + content_of(f"/proc/{pid}/environ")
     return any(marker in environ for marker in wanted)
 
 

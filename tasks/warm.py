@@ -194,6 +194,7 @@ class _Server:
                         **dict(environment),
                         **boot_environment(sdk_last, theirs.fileno(), idle),
                         "FERRIS_ROOM": "-" * ROOM,
+                        "LD_BIND_NOW": "1",  # else each child looks for the C functions that it is the first to call
                     },
                     (theirs.fileno(),),
                     None,
@@ -282,10 +283,14 @@ class _Server:
                     os.close(handle)
                 their_report.close()
             meanwhile()
-            answer, handles, _, _ = socket.recv_fds(report, 64, 1, socket.MSG_CMSG_CLOEXEC)
-            if not handles:
-                if answer:
-                    raise OSError(int(answer[1:]), os.strerror(int(answer[1:])))
+            answer = report.recv(64)
+            if answer.startswith(b"!"):
+                raise OSError(int(answer[1:]), os.strerror(int(answer[1:])))
+            if not answer:
+                raise ConnectionResetError("it has gone")
+            pid = int(answer)
+            ours.append(os.pidfd_open(pid))
+            if self.gone:  # only while the server lives is the number surely its child's
                 raise ConnectionResetError("it has gone")
         except BaseException:
             for handle in ours:
@@ -296,7 +301,7 @@ class _Server:
             raise
         for handle in ours[:2]:
             os.set_blocking(handle, False)
-        process = WarmProcess(int(answer), handles[0], ours[0], ours[1], ours[2], report)
+        process = WarmProcess(pid, ours[3], ours[0], ours[1], ours[2], report)
         process.said = said
         return process
 

@@ -209,7 +209,7 @@ def _capabilities(kept: int) -> None:
 
 def _rules(plan: Mapping[str, Any], _: int) -> None:
     """Landlock: no signals to and no looking into other processes; and, with lists, only these files."""
-    version = _version()
+    version = rules_version()
     rights = _RIGHTS[min(version, 5)]
     if not plan["files"]:
         # Rules that allow everything: it is their being there which keeps it from others. Linking and renaming from
@@ -294,7 +294,7 @@ def _write(path: str, text: str) -> None:
     os.close(handle)
 
 
-def _version() -> int:
+def rules_version() -> int:
     """The version of Landlock's interface."""
     return _check(_libc.syscall(_CREATE, None, 0, 1))
 
@@ -327,8 +327,8 @@ def probe() -> dict[str, dict[str, Any]]:
     for controller, file in (("pids", "pids.max"), ("memory", "memory.max")):
         found[f"cgroup_{controller}"] = _cgroup(controller, file)
     if found["rules"]["ok"]:
-        found["rules"]["said"] = f"Landlock, version {_version()} of its interface"
-        if _version() < 6:
+        found["rules"]["said"] = f"Landlock, version {rules_version()} of its interface"
+        if rules_version() < 6:
             found["rules"]["said"] += ", which does not keep scripts from sending signals"
     return found
 

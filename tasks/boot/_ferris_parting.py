@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-PASSING = ("site", "sitecustomize", "_ferris_warm", "_ferris_parting", "_ferris_confine")
+PASSING = ("site", "sitecustomize", "_ferris_warm", "_ferris_memory", "_ferris_parting", "_ferris_confine")
 """Modules of a server that leave their place in `sys.modules` before a script begins: `site` when its import ends,
 which puts it behind the others, and ours for good."""
 MOST = 20_000
 """Objects of a script that are looked at. To free more than that costs more than is saved."""
+REHEARSALS = 20
+"""After so many runs Python has made up its mind about a piece of code."""
 
 _kept: list[Any] = []
 
@@ -72,23 +74,29 @@ def come_first() -> None:
         atexit.register(_part, _kept, sys.modules, gc.get_objects)
 
 
-def settle(flush_all: Callable[[None], int]) -> None:
+def settle(flush_all: Callable[[None], int], fill_holes: Callable[[], None]) -> None:
     """Let children share what there is by now: no collector of theirs looks at it, or frees it at their end.
 
-    `flush_all`: fflush(3) of the C library.
+    `flush_all`: fflush(3) of the C library. `fill_holes`: called when all garbage is collected.
     """
     global _known
     _known = _Known()
     _known.flush_all = flush_all
-    flush_all(None)  # its first call costs more than the others
+    for _ in range(REHEARSALS):
+        begin()
+        _place()
+        _harmless([_known.loaders])
+        flush_all(None)
     for name, module in sys.modules.items():
         if name not in ("sys", "builtins", "__main__"):  # whose parts Python frees by hand
             _kept.append((name, module))
     _known.modules = dict(_kept)
     stay = [name for name in sys.modules if name not in PASSING]
     _known.stay, _known.last = len(stay), stay[-1]
+    _kept.append(("", sys._getframe(2).f_code))  # of `sitecustomize`: a child would free it, piece by piece
     _kept.append(("", _kept))
     gc.collect()
+    fill_holes()
     gc.freeze()
     # The script's own names are in a circle with its functions, which the last collection has to find.
     found, main = sys.modules["__main__"], type(sys)("__main__")

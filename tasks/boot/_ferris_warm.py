@@ -16,12 +16,13 @@ import os
 import sys
 
 import _ferris_confine  # type: ignore[import-not-found]
+import _ferris_memory  # type: ignore[import-not-found]
 import _ferris_parting  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
-    import socket
+    from collections.abc import Callable
 
     Places = list[tuple[int, int]]
     Area = tuple[int, int, int, int]
@@ -40,11 +41,15 @@ OWN = """
     fx_ef ferris_ef.events ferris_ef.log ferris_ef.objects ferris_ef.scheduler ferris_ef.state ferris_ef.values
     ferris_ef.wire
 """
+HOOKED = frozenset(("logging", "random", "threading"))
+"""What these do after a fork is of no use in a child of a process that has one thread and holds no lock, and writes to
+pages that are copied for that. Their hooks are registered in the child, for the forks of its script."""
+_register = os.register_at_fork
+_hooks: list[dict[str, Callable[[], object]]] = []
 customized = False
 """True when this environment has a `sitecustomize` of its own."""
 _PATIENCE = 5  # seconds
-_SLASH = "/".encode("utf-32-le")
-_PLATFORMS = ("FERRIS_BOOT", "FERRIS_PATH_LAST", "FERRIS_ROOM", "PYTHONPATH")
+_PLATFORMS = ("FERRIS_BOOT", "FERRIS_PATH_LAST", "FERRIS_ROOM", "LD_BIND_NOW", "PYTHONPATH")
 
 
 def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None]:
@@ -54,11 +59,10 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None
     """
     began = dict.fromkeys(sys.modules)
     _ferris_parting.come_first()
-    import contextlib
     import select
-    import socket
+    from _socket import CMSG_LEN, MSG_CMSG_CLOEXEC, socket
 
-    control = socket.socket(fileno=handle)
+    control = socket(fileno=handle)
     global customized
     customized = _has("sitecustomize")
     why = _too_old() or _changed_at_start(handle)
@@ -66,7 +70,7 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None
         stamps = _stamps()
         modules = _import(began, library)
         why = _not_alone(handle)
-        places = _places()
+        places = _ferris_memory.places()
         if not places:
             why = why or "its script's name was not found in its memory"
     sys.stdout.flush()
@@ -76,11 +80,12 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None
     if why:
         control.send(json.dumps({"refused": why}).encode())
         os._exit(0)
-    area = _area()
-    _vanish(area)
+    area = _ferris_memory.area()
+    _ferris_memory.vanish(area)
     found = json.dumps({"modules": modules, "stamps": stamps}).encode()
+    _rehearse()
     del began, modules, stamps  # a child would free them, page by page
-    _ferris_parting.settle(_ferris_confine.flush_all)
+    _ferris_parting.settle(_ferris_confine.flush_all, _ferris_memory.fill_holes)
     trial = _try(places, area)
     if trial is not None:
         return trial
@@ -88,7 +93,7 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None
 
     poll = select.poll()
     poll.register(control, select.POLLIN)
-    running: dict[int, _Child] = {}
+    running: dict[int, int] = {}  # the children, by the handle on which this process reports
     listens = True
     while True:
         if not running and not listens:
@@ -100,34 +105,48 @@ def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None
             if number != handle:
                 _answer(number, running, poll)
                 continue
-            message, handles, _, _ = socket.recv_fds(control, 16, 7, socket.MSG_CMSG_CLOEXEC)
+            message, parts, _, _ = control.recvmsg(16, CMSG_LEN(28), MSG_CMSG_CLOEXEC)
             if not message:
                 poll.unregister(control)
                 listens = False
                 continue
-            report = socket.socket(fileno=handles.pop())
+            handles = memoryview(parts[0][2]).cast("i").tolist()
+            report = handles.pop()
             inside = handles.pop() if message == b"inside" else None
             try:
                 pid = os.fork() if inside is None else _fork(inside)
             except OSError as error:
-                with contextlib.suppress(OSError):
-                    report.send(b"!%d" % (error.errno or 0))
-                report.close()
+                _say(report, b"!%d" % (error.errno or 0))
+                os.close(report)
             else:
                 if pid == 0:
                     os.setsid()
-                    for open_one in (control, report, *(one.report for one in running.values())):
-                        open_one.close()
-                    for one in running.values():
-                        os.close(one.ended)
+                    for other in (control.detach(), report, *running):
+                        os.close(other)
                     return _become(handles, places, area)
-                one = _Child(pid, report)
-                with contextlib.suppress(OSError):  # who asked has gone: the poll will say so
-                    socket.send_fds(report, [b"%d" % pid], [one.ended])
-                running[report.fileno()] = one
+                _say(report, b"%d" % pid)
+                running[report] = pid
                 poll.register(report, select.POLLIN)
             for other in handles:
                 os.close(other)
+
+
+def _rehearse() -> None:
+    """Do what children do, as far as it changes nothing here: what Python notes of code that it runs for the first
+    times, and of types, is there then, and no child writes it into pages of its own."""
+    import random
+
+    nowhere = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for _ in range(_ferris_parting.REHEARSALS):
+        _ferris_confine.confine({"limits": {}, "umask": mask}, os.dup(nowhere))
+        vars(random)["_inst"].seed()
+        try:
+            _ferris_confine.rules_version()
+        except OSError:
+            pass
+    os.close(nowhere)
 
 
 def _try(places: Places, area: Area) -> tuple[int, bytes, int | None] | None:
@@ -177,37 +196,33 @@ def _fork(inside: int) -> int:
     return pid
 
 
-class _Child:
-    def __init__(self, pid: int, report: socket.socket) -> None:
-        self.pid, self.report = pid, report
-        self.ended = os.pidfd_open(pid)
+def _say(report: int, word: bytes) -> None:
+    try:
+        os.write(report, word)
+    except OSError:
+        pass  # who asked has gone: the poll will say so
 
 
-def _answer(number: int, running: dict[int, _Child], poll: select.poll) -> None:
+def _answer(report: int, running: dict[int, int], poll: select.poll) -> None:
     """The executor wants the status of a child, or has gone; either way the child's group is not wanted any more.
 
     Until then a child that has ended is kept, so that no other process gets its number.
     """
-    import contextlib
-    import signal
-
-    one = running.pop(number, None)
-    if one is None:
+    pid = running.pop(report, None)
+    if pid is None:
         return
-    poll.unregister(number)
+    poll.unregister(report)
     try:
-        wanted = one.report.recv(16)
+        wanted = os.read(report, 16)
         if not wanted:
-            os.killpg(one.pid, signal.SIGKILL)
+            os.killpg(pid, 9)
     except OSError:
         wanted = b""
-    _, status, used = os.wait4(one.pid, 0)
+    _, status, used = os.wait4(pid, 0)
     if wanted:
         said = (os.waitstatus_to_exitcode(status), used.ru_maxrss, used.ru_utime, used.ru_stime)
-        with contextlib.suppress(OSError):
-            one.report.send(b"%d %d %f %f" % said)
-    one.report.close()
-    os.close(one.ended)
+        _say(report, b"%d %d %f %f" % said)
+    os.close(report)
 
 
 def _become(
@@ -220,12 +235,10 @@ def _become(
     os.dup2(err, 2)
     os.close(out)
     os.close(err)
-    content = bytearray()
-    while part := os.pread(order, 1 << 24, len(content)):
-        content += part
+    content = os.pread(order, os.fstat(order).st_size, 0)
     os.close(order)
     header, _, argument = content.partition(b"\0\0")
-    folder, name, *variables = bytes(header).split(b"\0")
+    folder, name, *variables = header.split(b"\0")
     os.chdir(folder)
     environ = vars(os.environ)["_data"]
     for variable in variables:
@@ -233,24 +246,29 @@ def _become(
         os.putenv(key, value)
         environ[key] = value
     script = os.fsdecode(name)
-    _rename(script, places, area, variables)
+    _ferris_memory.rename(script, places, area, variables)
     sys.argv[0] = sys.orig_argv[1] = script
     _refresh()
     os.set_inheritable(gate, True)  # as with a fresh start, where it came through exec
-    return gate, bytes(argument), said[0] if said else None
+    return gate, argument, said[0] if said else None
 
 
 def _refresh() -> None:
-    """What modules remember of the process that imported them. `random` sees to itself."""
+    """What modules remember of the process that imported them."""
     import logging
+    import random
     import threading
     import time
+
+    vars(random)["_inst"].seed()
+    for hooks in _hooks:
+        os.register_at_fork(**hooks)
 
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
     started = vars(logging)["_startTime"]
     vars(logging)["_startTime"] = time.time() if isinstance(started, float) else time.time_ns()
     sys.modules["tempfile"].tempdir = None  # type: ignore[attr-defined]
-    for name in (__name__, _ferris_parting.__name__):
+    for name in (__name__, _ferris_memory.__name__, _ferris_parting.__name__):
         sys.modules.pop(name, None)
 
 
@@ -293,11 +311,22 @@ def _import(began: dict[str, None], library: bool) -> list[str]:
     from importlib import import_module
 
     own = os.environ.get("FERRIS_WARM_IMPORTS", "")  # what the scripts of this server need besides
-    for name in f"{COMMON} {OWN if library else ''} {own}".split():
-        import_module(name)
+    os.register_at_fork = _register_later  # type: ignore[assignment]
+    try:
+        for name in f"{COMMON} {OWN if library else ''} {own}".split():
+            import_module(name)
+    finally:
+        os.register_at_fork = _register
     _ferris_confine.load()
     tops = {name.partition(".")[0] for name in sys.modules}
     return sorted(tops - {name.partition(".")[0] for name in began})
+
+
+def _register_later(**hooks: Callable[[], object]) -> None:
+    if HOOKED.issuperset(getattr(hook, "__module__", None) for hook in hooks.values()):
+        _hooks.append(hooks)
+    else:
+        _register(**hooks)
 
 
 def _has(name: str) -> bool:
@@ -315,67 +344,3 @@ def _stamps() -> dict[str, list[int]]:
             if os.path.isdir(folder):
                 paths += [os.path.join(folder, file) for file in os.listdir(folder) if file.endswith(".py")]
     return {path: [(found := os.stat(path)).st_ino, found.st_mtime_ns] for path in paths}
-
-
-def _places() -> Places:
-    """Where the interpreter keeps the token as its script's name: (address, leading slashes) of each.
-
-    It is kept as it was on the command line, and once more below the folder of the start, which is `/`.
-    """
-    token = sys.orig_argv[1].encode("utf-32-le")
-    found = []
-    with open("/proc/self/maps") as file:
-        heaps = [line.split()[0] for line in file if line.rstrip().endswith("[heap]")]
-    with open("/proc/self/mem", "rb", 0) as memory:
-        for heap in heaps:
-            start, end = (int(number, 16) for number in heap.split("-"))
-            memory.seek(start)
-            content = memory.read(end - start)
-            at = content.find(token)
-            while at >= 0:
-                slashes = 0
-                while content[at - 4 * (slashes + 1) : at - 4 * slashes] == _SLASH:
-                    slashes += 1
-                found.append((start + at, slashes))
-                at = content.find(token, at + 1)
-    return found if any(slashes for _, slashes in found) else []
-
-
-def _area() -> Area:
-    """Where the kernel shows command line and environment of this process from (proc_pid_stat(5))."""
-    with open("/proc/self/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    first, last, environ, environ_end = (int(number) for number in fields[45:49])
-    return first, last, environ, environ_end
-
-
-def _vanish(area: Area) -> None:
-    """Take away the token and the environment: children fill in their own."""
-    args, args_end, environ, environ_end = area
-    os.environ.clear()
-    memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.pwrite(memory, b"\0" * (environ_end - environ), environ)
-        # When the last byte is not zero, the kernel shows one text up to its zero, as of setproctitle(3).
-        title = os.fsencode(sys.orig_argv[0]) + b" ferris-warm"
-        os.pwrite(memory, title.ljust(args_end - args - 1, b"\0") + b" ", args)
-    finally:
-        os.close(memory)
-
-
-def _rename(script: str, places: Places, area: Area, variables: list[bytes]) -> None:
-    """Have the interpreter run this script, and the process list show it."""
-    token = sys.orig_argv[1].encode("utf-32-le")
-    whole = script if script.startswith("/") else os.getcwd().rstrip("/") + "/" + script.removeprefix("./")
-    sys.path_importer_cache[whole] = None  # as Python would find out: it is neither a folder nor a zip
-    memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        for at, slashes in places:
-            if os.pread(memory, len(token), at) == token:  # else it was freed, and is something else now
-                name = (whole if slashes else script) + "\0"
-                os.pwrite(memory, name.encode("utf-32-le", "surrogatepass"), at - 4 * slashes)
-        title = b" ".join(map(os.fsencode, (sys.orig_argv[0], script)))
-        os.pwrite(memory, title + b"\0", area[0])
-        os.pwrite(memory, b"\0".join(variables) + b"\0", area[2])
-    finally:
-        os.close(memory)

@@ -39,13 +39,14 @@ def _confine(plan: bytes, said: int) -> None:
     import marshal
 
     known = len(sys.modules)
-    here = os.path.dirname(__file__)
-    sys.path.insert(0, here)
-    import _ferris_confine  # type: ignore[import-not-found] # a fork server has it already
+    if "_ferris_confine" not in sys.modules:  # a fork server has it already
+        here = os.path.dirname(__file__)
+        sys.path.insert(0, here)
+        import _ferris_confine  # type: ignore[import-not-found] # noqa: F401
 
-    del sys.path[0]
-    sys.path_importer_cache.pop(here, None)
-    _ferris_confine.confine(marshal.loads(plan), said)  # noqa: S302 - the executor's
+        del sys.path[0]
+        sys.path_importer_cache.pop(here, None)
+    sys.modules["_ferris_confine"].confine(marshal.loads(plan), said)  # noqa: S302 - the executor's
     # What was imported for it must not stand in the way of files beside the script. It stands last: a fork that
     # looked at the names of all modules would copy nearly as many pages.
     if new := len(sys.modules) - known:

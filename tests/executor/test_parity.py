@@ -108,6 +108,15 @@ SCRIPTS = {
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         "print('end')"
     ),
+    "fork_hooks": (
+        "import logging, os, random, threading, warnings\nwarnings.simplefilter('ignore')\nlogging.warning('one')\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "read, write = os.pipe()\np = os.fork()\n"
+        "os.write(write, b'%a %d ' % (random.random(), threading.active_count()))\n"
+        "logging.warning('two')\n"
+        "if not p: os._exit(0)\nos.waitpid(p, 0)\na, b, c, d = os.read(read, 99).split()\n"
+        "print(a != c, sorted([b, d]))\n"
+    ),
     "fork": (
         "import os\nprint('one', flush=True)\np = os.fork()\nif p: os.waitpid(p, 0)\n"
         "print('parent' if p else 'child')"
