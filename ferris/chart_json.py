@@ -112,7 +112,7 @@ def drawn(said: Any) -> Drawn:
     unit = said.get("unit")
     unit = "" if unit is None else _text("unit", unit, LONGEST_UNIT)
     if "value" in said:
-        return Drawn(("",), (Series("", (_value("value", said["value"]),)),), unit)
+        return Drawn(("value",), (Series("value", (_value("value", said["value"]),)),), unit)
     if "series" in said:
         return _several_of(said, "series", "name", "values", unit)
     if "datasets" in said:

@@ -94,10 +94,11 @@ def plot(
     colours = [
         f"fill-{one.colour}" if one.colour else f"c c{n % COLOURS + 1}" for n, one in enumerate(chart.series)
     ]
-    head = [chart.first_column or "", *(one.name for one in chart.series)]
+    # A header that says nothing is none to who hears the table.
+    head = [chart.first_column or "Label", *(one.name or "value" for one in chart.series)]
     rows = [
         [
-            Cell(label, _at(links, n)),
+            Cell(label or "–", _at(links, n)),
             *(
                 Cell(
                     written(_at(one.values, n, None), chart.unit), _at(_at(series_links, m, ()), n), one.name

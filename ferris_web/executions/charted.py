@@ -104,7 +104,7 @@ def _of_answer(row: Row, answer: object) -> Chart:
         said = chart_json.drawn(answer)
     except ChartProblem:  # there is none
         return Chart(row.kind, row.title, unit=row.unit)
-    return Chart(row.kind, row.title, said.labels, said.series, row.unit or said.unit, adds=False)
+    return Chart(row.kind, row.title, said.labels, said.series, row.unit or said.unit, "Label", adds=False)
 
 
 def _event_sums(rows: Sequence[Row], asked: Period, now: datetime) -> dict[UUID, _Sums]:
