@@ -18,7 +18,7 @@ def examine(backend: str, get: Any) -> Iterator[Finding]:
     asked = datetime.now(UTC)
     leader = get("/v1/status/leader")
     date = leader.headers.get("Date")
-    if leader.status_code != 200 or not leader.json():
+    if leader.status != 200 or not leader.json():
         yield Finding(
             "failure", backend, "Consul has no leader", "start enough of its servers: a majority must run"
         )
@@ -34,13 +34,13 @@ def examine(backend: str, get: Any) -> Iterator[Finding]:
 def _version(backend: str, get: Any, peers: int) -> Iterator[Finding]:
     told = get("/v1/agent/self")
     servers = f"{peers} server{'s' if peers != 1 else ''} with a leader"
-    if told.status_code == 403:
+    if told.status == 403:
         yield Finding(
             "ok", backend, f"Consul, {servers} (its version is told to tokens with agent:read only)"
         )
         return
-    if told.status_code != 200:
-        raise BackendError(backend, f"answered {told.status_code}", "see Consul's log")
+    if told.status != 200:
+        raise BackendError(backend, f"answered {told.status}", "see Consul's log")
     version = str(told.json()["Config"]["Version"])
     numbers = tuple(int(part) for part in version.split("-")[0].split("+")[0].split(".")[:2])
     if numbers < _OLDEST:

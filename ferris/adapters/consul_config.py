@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import consul
-import requests
 from consul.callback import CB
+from urllib3.exceptions import HTTPError
 
 from ferris.adapters import consul_checkup
+from ferris.adapters.consul_http import Consul
 from ferris.errors import BackendError, ConfigError
 from ferris.findings import Finding
 from ferris.ports import MAX_CONFIG_VALUE, Entry
@@ -69,7 +70,7 @@ class ConsulConfigStore:
             "consistency": "consistent",
             "connections_timeout": _SECONDS,
         }
-        self._local = threading.local()  # the client's HTTP session belongs to one thread
+        self._local = threading.local()  # a client belongs to one thread
 
     def get(self, key: str) -> Entry | None:
         """See `ConfigStore.get`."""
@@ -153,14 +154,11 @@ class ConsulConfigStore:
         """See `findings.Examined`."""
         return consul_checkup.examine(_BACKEND, self._get)
 
-    def _get(self, path: str) -> requests.Response:
-        token = self._options["token"]
-        headers = {"X-Consul-Token": token} if token else {}
+    def _get(self, path: str) -> Any:
+        client = self._connected()
         try:
-            return requests.get(
-                f"{self._options['scheme']}://{self._address}{path}", headers=headers, timeout=_SECONDS
-            )
-        except requests.RequestException as error:
+            return client.http.ask("GET", path, headers=client.prepare_headers())
+        except HTTPError as error:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> BackendError:
@@ -174,9 +172,7 @@ class ConsulConfigStore:
         return self._prefix + _escaped(key)
 
     def _call(self, call: Callable[[Any], T]) -> T:
-        client = getattr(self._local, "client", None)
-        if client is None:
-            client = self._local.client = consul.Consul(**self._options)
+        client = self._connected()
         try:
             return call(client.kv)
         except (consul.ACLPermissionDenied, consul.ACLDisabled) as error:
@@ -191,8 +187,14 @@ class ConsulConfigStore:
                 f"answered {str(error).strip()[:300]}",
                 f"see Consul's log (has it a leader?), or correct {_SETTING}",
             ) from error
-        except (requests.RequestException, ValueError) as error:
+        except (HTTPError, ValueError) as error:
             raise self._unreachable(error) from error
+
+    def _connected(self) -> Consul:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = Consul(**self._options)
+        return client
 
 
 def _check_key(key: str) -> None:
