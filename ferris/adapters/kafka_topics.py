@@ -40,6 +40,7 @@ REACH_SECONDS = 5.0
 SESSION_SECONDS = 10.0  # a member that died is missed after this; Kafka's default would be 45
 _INTERNAL = "__"
 _BROWSE_SECONDS = 5.0
+_NEVER = (1 << 63) - 1  # records: Kafka's default
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,10 @@ class Topics:
             settings["retention.ms"] = str(int(kept.max_age.total_seconds() * 1000))
         if kept.max_bytes is not None:
             settings["retention.bytes"] = str(max(1, kept.max_bytes // self.address.partitions))
+        if (
+            not kept.lasting
+        ):  # also where the broker is told to bring each record to the disk before it answers
+            settings["flush.messages"] = str(_NEVER)
         wanted = {
             "num_partitions": self.address.partitions,
             "replication_factor": self.address.replicas,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from ferris import adapters
 from ferris.adapters.elasticsearch_checkup import version_findings
@@ -16,6 +16,7 @@ from ferris.config import PACKAGES_BUCKET, TOPICS
 from ferris.errors import BackendError, FerrisError
 from ferris.findings import Examined, Finding, clock
 from ferris.lanes import LANES
+from ferris.ports import Record, Retention
 
 
 def examined(backend: object) -> list[Finding]:
@@ -56,6 +57,27 @@ def test_kafka_makes_its_topics_and_counts_their_partitions(
     few = [finding for finding in examined(more) if finding.level == "warning"]
     assert len(few) == len(TOPICS)
     assert "--partitions 3" in few[0].remedy
+
+
+@pytest.mark.real
+def test_kafka_need_not_bring_to_the_disk_what_is_of_use_for_moments(
+    real: Callable[[str], str], request: pytest.FixtureRequest
+) -> None:
+    name = f"lasting-{uuid.uuid4().hex[:8]}"
+    url = urlsplit(prefixed(real("FERRIS_EVENT_LOG"), name))
+    log = adapters.open_event_log(url.geturl(), retention={"notices": Retention(lasting=False)})
+    request.addfinalizer(lambda: _forget(url.netloc, name))
+    log.append("notices", [Record(b"soon forgotten")])
+    log.append("events", [Record(b"kept")])
+    admin = KafkaAdminClient(bootstrap_servers=url.netloc)
+    topics = [f"{name}.notices", f"{name}.events"]
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic, {"flush.messages": None}) for topic in topics]
+    found = admin.describe_configs(asked, config_filter="all")["topic"]
+    admin.close()
+    never = str((1 << 63) - 1)
+    assert [found[topic]["flush.messages"]["value"] for topic in topics] == [never, "1"], (
+        "each record is on the disk when it is answered, but for those that need not last"
+    )
 
 
 def _forget(server: str, prefix: str) -> None:
