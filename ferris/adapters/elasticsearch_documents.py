@@ -55,7 +55,8 @@ def template(prefix: str, kind: str) -> dict[str, Any]:
         "index_patterns": [f"{prefix}-{NAMES[kind]}-*"],
         "priority": 200,
         "template": {
-            "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1", "refresh_interval": "1s"},
+            # No `refresh_interval`: without one Elasticsearch refreshes only what is searched, every second.
+            "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1"},
             "mappings": {
                 "dynamic": False,
                 "_source": {"excludes": [WORDS, FACTS, NUMBERS]},
