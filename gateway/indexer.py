@@ -30,6 +30,7 @@ class Indexer(Reader):
     group = "ferris.indexer"
     topics = tuple(KINDS)
     at_once = 2000
+    commit_within = 0.25
     breath = _BREATH
 
     def __init__(self, event_log: EventLog, ops_store: OpsStore) -> None:

@@ -41,6 +41,7 @@ class Recorder(Reader):
 
     group = "ferris.recorder"
     topics = (LIFECYCLE, DEAD_LETTER)
+    commit_within = 0.25
     breath = _BREATH
 
     def handle(self, records: list[LogRecord]) -> None:

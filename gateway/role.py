@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
@@ -16,6 +17,9 @@ from ferris.ports import EventLog, FencedError, LogRecord
 from gateway import metrics
 
 log = logging.getLogger(__name__)
+
+_MOST_UNCOMMITTED: Final = 2000
+"""Records."""
 
 
 class Role(ABC, threading.Thread):
@@ -78,17 +82,25 @@ class Role(ABC, threading.Thread):
 
 
 class Reader(Role):
-    """A role that reads topics as one consumer group: what it handled is committed, what failed is handled again."""
+    """A role that reads topics as one consumer group: what it handled is committed, what failed is handled again.
+
+    Where nobody goes by the group's offset, one commit may follow several turns (`commit_within`): each is an append
+    and a wait for the log, and all that one too few costs is that after a crash a moment's records are handled again.
+    """
 
     group: ClassVar[str]
     topics: ClassVar[Sequence[str]]
     at_once: ClassVar[int] = 1000
+    commit_within: ClassVar[float] = 0.0
+    """Seconds from the first turn that is not committed; sooner when nothing more comes."""
 
     def __init__(self, event_log: EventLog) -> None:
         super().__init__()
         self.log = event_log
         self._consumer = event_log.subscribe(self.group, self.topics)
         self._unfinished: list[LogRecord] = []  # read, but their turn failed: taken up again before new ones
+        self._handled: list[LogRecord] = []  # not committed yet
+        self._due = 0.0
 
     @abstractmethod
     def handle(self, records: list[LogRecord]) -> None:
@@ -98,19 +110,38 @@ class Reader(Role):
         """Make durable what `handle` left for later; the offset moves behind it."""
 
     def turn(self) -> None:
-        self._unfinished = self._unfinished or self._consumer.poll(self.at_once)
+        self._unfinished = self._unfinished or self._consumer.poll(self.at_once, self._patience())
         if self._unfinished:
             self.handle(self._unfinished)
-            self.settle()
-            try:
-                self._consumer.commit(self._unfinished)
-            except FencedError as error:  # they are another gateway's now, and harmless to handle twice
-                log.warning("%s: %s", self.name, error)
             metrics.HANDLED.labels(self.name).inc(len(self._unfinished))
+            if not self._handled:
+                self._due = time.monotonic() + self.commit_within
+            self._handled += self._unfinished
             self._unfinished = []
+            if len(self._handled) < _MOST_UNCOMMITTED and time.monotonic() < self._due:
+                return
+        self._commit()
+
+    def _patience(self) -> float | None:
+        """How long to wait for records: until what was handled is to be committed."""
+        return max(0.0, self._due - time.monotonic()) if self._handled else None
+
+    def _commit(self) -> None:
+        if not self._handled:
+            return
+        self.settle()
+        try:
+            self._consumer.commit(self._handled)
+        except FencedError as error:  # they are another gateway's now, and harmless to handle twice
+            log.warning("%s: %s", self.name, error)
+        self._handled = []
 
     def wake(self) -> None:
         self._consumer.wake()
 
     def close(self) -> None:
+        try:
+            self._commit()
+        except (BackendError, OperationalError, InterfaceError) as error:
+            log.warning("%s: %s", self.name, error)
         self._consumer.close()

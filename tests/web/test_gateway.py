@@ -94,6 +94,30 @@ def test_the_offset_moves_only_when_the_rows_are_durable(role, monkeypatch):
     assert done == ["ring 1", "wal", "offset"]
 
 
+def test_turns_that_follow_each_other_share_a_commit_and_none_is_left_out(role, monkeypatch):
+    monkeypatch.setattr(Recorder, "commit_within", 60.0)
+    service("one", "a.happened")
+    dispatch(event(), event(), event())
+    recording, done = role(Recorder), []
+    commit = recording._consumer.commit
+    monkeypatch.setattr(
+        recording._consumer, "commit", lambda records: (done.append(len(records)), commit(records))
+    )
+    first, *others = Execution.objects.all()
+    for some in ([first], others):
+        for row in some:
+            execution_claim(row.pk, "w1", NOW)
+        append(LIFECYCLE, *(report(row, "execution.started") for row in some))
+        recording.turn()
+    assert done == []
+    recording.close()
+    assert done == [3]
+    later = Recorder(wiring.event_log())
+    found = later._consumer.poll(10, timeout=0)
+    later.close()
+    assert found == []
+
+
 def _synchronous() -> int:
     with connection.cursor() as cursor:
         return cursor.execute("PRAGMA synchronous").fetchone()[0]
