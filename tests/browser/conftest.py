@@ -69,7 +69,7 @@ class Viewer:
     def __init__(self, browser: sync_api.Browser, server: Server, **context: object) -> None:
         self.server = server
         self.context = browser.new_context(base_url=server.url, **context)
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(40_000)
         self.page = self.tab()
 
     def tab(self) -> sync_api.Page:

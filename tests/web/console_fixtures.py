@@ -140,3 +140,47 @@ def addresses(rows: Rows) -> list[str]:
         "/map/?project=quakes&state=both",
         *(f"/executions/{row.pk}/" for row in rows.executions.values()),
     ]
+
+
+# Texts that code reads, and that only code writes; or that the forms check, and addresses are made of.
+_READ_BY_CODE = frozenset(
+    (
+        "action", "address", "branch", "bucket", "cause", "ciphertext", "code", "commit", "content_type",
+        "cron", "day", "digest", "event_type", "fingerprint", "flow_id", "folder", "group", "job", "kind",
+        "known_hosts", "lane", "level", "listing", "method", "mode", "password", "pinned", "prefix",
+        "private_key", "public_key", "query", "reason", "root_type", "script", "sealed", "session_key",
+        "shown", "source", "state", "status", "strategy", "target", "timezone", "token", "topic",
+        "trigger_type", "type", "unit", "url", "username", "via", "path", "place", "filter",
+    )
+)  # fmt: skip
+
+
+def plant(hostile: str) -> int:
+    """Put the text into each column of text there is whose content is a person's, a script's or a sender's, and is
+    read by nobody but people: new columns too. How many columns."""
+    from django.apps import apps
+    from django.db import models
+    from django.db.models.functions import Concat, Left
+
+    planted = 0
+    for model in apps.get_models():
+        if not model.__module__.startswith("ferris_web."):
+            continue
+        for column in model._meta.concrete_fields:
+            room = column.max_length or 100_000
+            if (
+                not isinstance(column, models.CharField | models.TextField)
+                or column.unique
+                or column.choices
+                or column.name in _READ_BY_CODE
+                or room < 2 * len(hostile)
+                or any(column.name in getattr(one, "fields", ()) for one in model._meta.constraints)
+            ):
+                continue
+            name = column.name
+            text = Concat(
+                Left(name, room - len(hostile)), models.Value(hostile), output_field=models.TextField()
+            )
+            rows = model._default_manager.exclude(**{f"{name}__contains": hostile})
+            planted += bool(models.QuerySet(model).filter(pk__in=rows.values("pk")).update(**{name: text}))
+    return planted

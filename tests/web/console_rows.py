@@ -1,13 +1,14 @@
 """A platform that has been in use for a day, for the console's tests and for looking at it: the sample projects,
 a long flow, failures of every kind, schedules, dead letters, log lines, files.
 
-`python -m tests.web.console_rows` fills the home of FERRIS_HOME.
+`python -m tests.web.console_rows [TEXT]` fills the home of FERRIS_HOME, with that text wherever users' texts go.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import sys
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -690,4 +691,4 @@ if __name__ == "__main__":
     import django
 
     django.setup()
-    fill(datetime.now(UTC))
+    fill(datetime.now(UTC), hostile="".join(sys.argv[1:]))

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from ferris_web.console import ansi, presentation
-from tests.web.console_fixtures import HOSTILE, addresses
+from tests.web.console_fixtures import HOSTILE, addresses, plant
 from tests.web.console_pages import Page, page
 from tests.web.console_rows import Rows
 
@@ -19,6 +19,66 @@ def test_no_page_runs_what_users_wrote(hostile_rows: Rows, person: Client) -> No
         assert not found.unclosed, (address, found.unclosed[:3])
         shown += "alert(1)" in found.text or "alert(1)" in found.html
     assert shown > 20, "the texts are on the pages, as texts"
+
+
+MORE = """/account/ /account/sign-in/ /admin/ /audit/ /bulk/ /connections/warehouse/ /consumers/ /backends/ /event-maps/
+    /event-maps/new/ /gatherings/ /members/ /notifications/pager/ /projects/quakes/dashboard/ /projects/quakes/members/
+    /projects/reports/members/ /search/?since=7d /search/?kind=events&since=7d
+    /services/quakes_load/metrics/?view=tables
+    /services/quakes_load/metrics/ /subscriptions/partner/ /views/executions/ /webhooks/github/ /workers/
+    /flows/LATEFLOW26/ /flows/?promise=overdue /lists/executions/histogram/ /go/?q=quakes /values/"""
+
+
+@pytest.fixture
+def planted(hostile_rows: Rows, db: None) -> Rows:
+    """The same with names that people give (views, groups, accounts, tokens, browsers), and in every text that code
+    does not read."""
+    from django.contrib.auth.models import Group
+    from django.utils import timezone
+
+    from ferris_web.accounts.models import ApiToken, AuditEntry, BrowserSession, Membership, User
+    from ferris_web.catalog.models import Project
+    from ferris_web.executions.models import SavedView
+
+    mallory = User.objects.create_user("m" + HOSTILE, first_name=HOSTILE[:150], email="m@example.org")
+    group = Group.objects.create(name="g" + HOSTILE)
+    for project in Project.objects.order_by("pk"):
+        Membership.objects.create(user=mallory, project=project, role="owner")
+        Membership.objects.create(group=group, project=project, role="viewer")
+        SavedView.objects.create(
+            listing="executions", name="v" + HOSTILE[:90], owner=mallory, project=project, query="status=failed",
+            saved_at=timezone.now(),
+        )  # fmt: skip
+    for who in (mallory, User.objects.get(username="admin")):
+        ApiToken.objects.create(user=who, name="t" + HOSTILE[:90], digest=f"{who.pk:064}", prefix="ferris_x")
+        BrowserSession.objects.create(
+            user=who, session_key=f"{who.pk:040}", agent=HOSTILE, created_at=timezone.now()
+        )
+    AuditEntry.objects.create(
+        at=timezone.now(), actor=mallory.username, action="service.run", method="POST", status=200,
+        object="/" + HOSTILE, said={"name": HOSTILE}, before={"a": HOSTILE}, after={"a" + HOSTILE: 1},
+    )  # fmt: skip
+    assert plant(HOSTILE) > 30
+    return hostile_rows
+
+
+def test_no_page_runs_what_is_in_any_column(planted: Rows, client: Client) -> None:
+    """Every column of every table that people read, as an administrator sees it all."""
+    from ferris_web.accounts.models import User
+
+    client.force_login(User.objects.get(username="admin"))
+    faults = []
+    for address in (*addresses(planted), *MORE.split()):
+        answer = client.get(address)
+        if answer.status_code in (302, 404):
+            continue
+        found = Page(answer.content.decode())
+        faults += [(address, answer.status_code)] if answer.status_code >= 500 else []
+        if not address.startswith("/admin/"):  # Django's own, looked at below
+            faults += [(address, one) for one in found.dangers[:2]]
+        assert "<script>alert" not in found.html, address
+        assert "<img src=x" not in found.html, address
+    assert not faults
 
 
 def test_a_readme_keeps_its_form_and_loses_its_teeth() -> None:
