@@ -1,0 +1,87 @@
+"""The console in German: every page, nothing left in English; what programs read and what is stored stays English."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from ferris_web.accounts.models import AuditEntry
+from ferris_web.locale import messages
+from tests.web.console_fixtures import addresses
+from tests.web.console_pages import Page, page
+from tests.web.console_rows import Rows
+
+_NUMERIC = re.compile(
+    r" (?:x|y|x1|x2|y1|y2|cx|cy|r|rx|dy|d|width|height|viewBox|transform|points|value|min|max|step|data-[a-z-]+)"
+    r'="[^"]*?\d,\d'
+)
+_GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de-AT,de;q=0.9,en;q=0.5"}
+_WORDS = 4  # shorter texts may be names, or stand in what people wrote
+
+
+def _english() -> list[str]:
+    """Texts that must not be on a German page."""
+    return [
+        one.id
+        for one in messages.read("de")
+        if isinstance(one.id, str)
+        and len(one.id.split()) >= _WORDS
+        and one.id != one.string
+        and not re.search(r"[<%{]", one.id)
+    ]
+
+
+@pytest.mark.timeout(600)
+def test_every_page_in_german(rows: Rows, person: Client) -> None:
+    person.defaults.update(_GERMAN)
+    english = _english()
+    assert len(english) > 500
+    for address in addresses(rows):
+        shown = page(person, address)
+        assert '<html lang="de"' in shown.html, address
+        assert not shown.unclosed, (address, shown.unclosed[:5])
+        if not address.startswith("/help/"):  # the documentation is English, and says so
+            text = " ".join(shown.text.split())
+            assert [said for said in english if said in text] == [], address
+        drawn = re.sub(r"<(time|pre|code)\b.*?</\1>", "", shown.html, flags=re.S)
+        assert _NUMERIC.findall(drawn) == [], address
+
+
+def test_the_language_is_asked_by_the_browser_and_chosen_by_the_person(client: Client) -> None:
+    answer = client.get("/sign-in/", **_GERMAN)
+    assert answer.headers["Content-Language"] == "de"
+    assert {"Accept-Language", "Cookie"} <= set(re.split(r",\s*", answer.headers["Vary"]))
+    assert "Bei Ferris anmelden" in answer.content.decode()
+    assert Page(answer.content.decode()).dangers == []
+
+    chosen = client.post("/language/", {"language": "en", "next": "/sign-in/?next=/flows/"}, **_GERMAN)
+    assert chosen["Location"] == "/sign-in/?next=/flows/"
+    assert "Sign in to Ferris" in client.get("/sign-in/", **_GERMAN).content.decode()
+
+    elsewhere = client.post("/language/", {"language": "xx", "next": "https://example.org/"}, **_GERMAN)
+    assert not elsewhere["Location"].startswith("https:")
+    assert "Sign in to Ferris" in client.get("/sign-in/", **_GERMAN).content.decode(), "nothing was chosen"
+
+
+def test_programs_are_answered_in_english(rows: Rows, person: Client) -> None:
+    person.defaults.update(_GERMAN)
+    assert page(person, "/executions/").tags["h1"] == 1  # a thread that spoke German just now
+    answer = person.get("/api/v1/executions/", {"status": "nonsense"})
+    assert answer.status_code == 400
+    assert "expected" in answer.content.decode()
+    assert "Content-Language" not in answer.headers
+    assert "Accept-Language" not in answer.headers.get("Vary", "")
+    assert person.get("/api/v1/nothing-there/").json()["title"] == "Not found"
+
+
+def test_what_is_stored_is_english(rows: Rows, person: Client) -> None:
+    person.defaults.update(_GERMAN)
+    name = rows.executions["load"].service.name
+    assert person.post(f"/services/{name}/pause/").status_code == 302
+    shown = person.get(f"/services/{name}/").content.decode()
+    assert "pausiert" in shown
+    entry = AuditEntry.objects.order_by("-pk")[0]
+    assert "pause" in entry.action
+    assert "pausier" not in f"{entry.action} {entry.said} {entry.before} {entry.after}"
