@@ -54,7 +54,7 @@ def _z(moment: datetime) -> str:
 
 
 def _label(span: Span, period: Period) -> str:
-    return f"{span.start:%H:%M}" if period.span == "hour" else dateformat.format(span.start, "d M")
+    return f"{span.start:%H:%M}" if period.span == "hour" else dateformat.format(span.start, gettext("d M"))
 
 
 def plots(found: Figures, links: Links) -> list[Plot]:
@@ -203,7 +203,9 @@ def metric(name: str, found: list[Recorded], aggregate: str, period: Period, now
     """The values of one name that a service recorded."""
     since = period.since(now)
     starts = [since + period.length * n for n in range(period.count)]
-    labels = [f"{one:%H:%M}" if period.span == "hour" else dateformat.format(one, "d M") for one in starts]
+    labels = [
+        f"{one:%H:%M}" if period.span == "hour" else dateformat.format(one, gettext("d M")) for one in starts
+    ]
     series = [Series(_labelled(one.series.labels) or word(aggregate), one.values(aggregate)) for one in found]
     unit = "" if aggregate == "count" else found[0].series.unit
     column = gettext("{span}, UTC").format(span=_SPANS[period.span])

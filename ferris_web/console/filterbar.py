@@ -141,7 +141,7 @@ def _times(
     listing: Filters, query: QueryDict, asked: Asked, known: Sequence[tuple[str, str]]
 ) -> tuple[list[Control], list[Control]]:
     """A choice of periods, or the two ends of the time that was chosen."""
-    label = next(one.help.split()[0] for one in listing.fields if one.name == "since")
+    label = next(gettext(one.about) for one in listing.fields if one.name == "since")
     given = query.get("since", "")
     begin, end = asked.texts.get("since", ""), asked.texts.get("until", "")
     ends = [

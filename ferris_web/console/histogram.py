@@ -110,7 +110,7 @@ def _span(start: datetime, end: datetime) -> str:
 
 def _caption(start: datetime, span: timedelta) -> str:
     if span >= timedelta(hours=6):
-        return dateformat.format(start, "d M")
+        return dateformat.format(start, gettext("d M"))
     return f"{start:%H:%M}" if span >= timedelta(minutes=1) else f"{start:%H:%M:%S}"
 
 

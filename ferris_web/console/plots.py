@@ -223,7 +223,7 @@ def _columns(
                     Bar(round(x + gap, 1), round(y, 1), round(step - 2 * gap, 1), round(tall, 1), colour)
                 )
         caption = label if n % every == 0 else ""
-        said = f"{label}: {', '.join(told) or 'none'}"
+        said = f"{label}: {', '.join(told) or gettext('none')}"
         found.append(Column(round(x, 1), round(step, 1), bars, said, _at(links, n), caption))
     return found
 

@@ -39,7 +39,7 @@ def relative(moment: datetime, now: datetime) -> str:
     if distance < 5:
         return gettext("just now")
     if distance > 7 * 86400:
-        return dateformat.format(moment.astimezone(UTC), "j M Y")
+        return dateformat.format(moment.astimezone(UTC), gettext("j M Y"))
     for unit, size in ((gettext_noop("d"), 86400), ("h", 3600), ("min", 60), ("s", 1)):
         if distance >= size:
             amount = f"{int(distance // size)} {gettext(unit)}"

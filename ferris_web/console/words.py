@@ -29,12 +29,14 @@ KNOWN: Final = frozenset(
         *(_("complete"), _("incomplete"), _("expired"), _("held"), _("merged")),
         # kinds of places
         *(_("page"), _("service"), _("project"), _("event type"), _("event"), _("execution"), _("flow"), _("view")),
+        *(_("all"), _("any"), _("config"), _("state"), _("env"), _("lost"), _("warning"), _("error")),
         *(_("help"), _("hour"), _("day"), _("average"), _("least"), _("most"), _("last"), _("sum"), _("count")),
     )
 )  # fmt: skip
 
 
-# Sentences of the domain, which knows no language: why an execution is in its lane, where its priority comes from.
+# Texts of the domain, which knows no language: why an execution is in its lane, where its priority comes from, what
+# notifications tell of, the forms of deliveries; and the names of backends and of what a new service starts from.
 SAID: Final = frozenset(
     (
         _("its priority is 1 to 3"),
@@ -49,13 +51,33 @@ SAID: Final = frozenset(
         _("its service's: the event's value is no priority from 1 to 10"),
         _("asked for with this run"),
         _("set by hand while it waited"),
+        _("A service failed, so many times in a row or within a time"),
+        _("The packages of a service could not be installed"),
+        _("A flow is overdue: a promise was not kept in time"),
+        _("A subscription was switched off"),
+        _("Data broke the known schema of an event type"),
+        _("CloudEvents, structured: the whole event as JSON"),
+        _("CloudEvents, binary: the data as the body, the rest in ce- headers"),
+        *(
+            _("Database"),
+            _("Event log"),
+            _("Object store"),
+            _("Configuration and state"),
+            _("Operational records"),
+        ),
+        *(_("Broker of doorbells"), _("Engine")),
+        *(_("Python"), _("SQL"), _("Scheduled"), _("Webhook")),
+        _("Runs a Python script when an event arrives or somebody fills a form."),
+        _("Runs a query on a database, with the event's values bound."),
+        _("The clock runs a Python script every day."),
+        _("Runs for what other systems send to a webhook."),
     )
 )
 
 
 def said(text: str) -> str:
     """A sentence of the domain in the viewer's language."""
-    return gettext(text) if text in SAID else text
+    return gettext(text) if text in SAID else str(text)
 
 
 def word(value: str) -> str:

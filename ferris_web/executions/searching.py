@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.core.cache import cache
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ferris import searching
 from ferris.errors import EventError, NotFound
@@ -62,7 +63,7 @@ SEARCH: Final = _Form(
         Field("query", _("Query"), _unused, 'Words, "phrases", field:value, field:>5, AND, OR, NOT, (…), wor*.',
               short="q", placeholder='timeout "connection refused" level:error'),
         Field("kind", _("Records"), _unused, "Which records.", kind="choice", options=KINDS),
-        *times("time", "Recorded"),
+        *times("time", gettext_noop("Recorded")),
     ),
     "time",
 )  # fmt: skip

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog, Message
 
+from ferris import notifying, pushing
 from ferris.lanes import WHY
 from ferris.precedence import PRIORITY_FROM
+from ferris_web.catalog.starters import STARTERS
 from ferris_web.console import script_words, words
+from ferris_web.executions.checkup.readiness import NAMES
 from ferris_web.locale import messages
 
 _STATIC = Path(__file__).resolve().parents[2] / "ferris_web" / "console" / "static" / "console"
-_PLACEHOLDERS = re.compile(r"%\(\w+\)s|%%|\{\w+[^{}]*\}")
+_PLACEHOLDERS = re.compile(r"%\(\w+\)[sd]|%%|\{\w+[^{}]*\}")
 _TAGS = re.compile(r"</?\w+[^>]*>")
 
 
@@ -64,7 +67,9 @@ def _of(kind: re.Pattern[str], text: str) -> list[str]:
 
 
 def test_sentences_of_the_domain_are_known_to_who_translates_them() -> None:
-    assert {*WHY.values(), *PRIORITY_FROM.values()} <= words.SAID
+    starters = [text for one in STARTERS.values() for text in (one.title, one.about)]
+    told = [text for _name, text in (*notifying.KINDS, *pushing.FORMS)]
+    assert {*WHY.values(), *PRIORITY_FROM.values(), *NAMES.values(), *starters, *told} <= words.SAID
 
 
 def test_texts_of_scripts_come_with_the_page() -> None:

@@ -17,7 +17,7 @@ from ferris_web import wiring
 from ferris_web.console import addresses, ansi, flowgraph, presentation
 from ferris_web.console.needs import offers, opens
 from ferris_web.console.script_words import script_words
-from ferris_web.console.words import within, word
+from ferris_web.console.words import said, within, word
 from ferris_web.executions.checkup.readiness import NAMES, READINESS
 
 register = template.Library()
@@ -51,6 +51,7 @@ register.filter("value_url", addresses.value)
 register.filter("node_label", flowgraph.label)
 register.simple_tag(script_words)
 register.filter("within", within)
+register.filter("said", said)
 
 
 @register.simple_tag
@@ -186,7 +187,7 @@ def monitors() -> list[tuple[str, str]]:
 @register.simple_tag
 def away() -> list[str]:
     """The backends that did not answer when somebody last looked; nobody waits for a look here."""
-    return [NAMES.get(name, name) for name, state in READINESS.known().items() if not state.ok]
+    return [said(NAMES.get(name, name)) for name, state in READINESS.known().items() if not state.ok]
 
 
 @register.simple_tag(takes_context=True)

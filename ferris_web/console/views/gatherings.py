@@ -17,6 +17,7 @@ from ferris.gathering import OPEN
 from ferris_web.console import filters
 from ferris_web.console.paging import page
 from ferris_web.console.views.executions import actor
+from ferris_web.console.words import word
 from ferris_web.executions import gathered
 from ferris_web.executions.models import GATHERING_STATES, KINDS
 from ferris_web.executions.services.gathering_hand import gathering_close, gathering_discard
@@ -47,8 +48,8 @@ def gathering_list(request: HttpRequest) -> HttpResponse:
         "page": page(scoped(found, request.user), query, time="opened_at"),
         "service": filters.text(query, "service", 200),
         "key": filters.text(query, "key", 255),
-        "kinds": filters.choices(query, "kind", _KINDS),
-        "states": filters.choices(query, "state", _STATES),
+        "kinds": filters.choices(query, "kind", [(value, word(text)) for value, text in _KINDS]),
+        "states": filters.choices(query, "state", [(value, word(text)) for value, text in _STATES]),
         "filtered": any(value for name, value in query.items() if name != "cursor"),
         "newest": not query.get("cursor"),
     }

@@ -139,7 +139,9 @@ def _form(request: HttpRequest, found: NotificationRule | None, errors: dict[str
         "rule": found,
         "errors": errors,
         "values": values,
-        "kinds": [{"value": value, "text": text, "chosen": value == kind} for value, text in notifying.KINDS],
+        "kinds": [
+            {"value": value, "text": said(text), "chosen": value == kind} for value, text in notifying.KINDS
+        ],
         "projects": [
             {"value": name, "text": name, "chosen": name == (said or request.GET).get("project", "")}
             for name in scoped(Project.objects.all(), request.user, Action.EDIT).values_list(

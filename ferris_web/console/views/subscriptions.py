@@ -217,7 +217,9 @@ def _form(
                 "name", flat=True
             )
         ],
-        "forms": [{"value": value, "text": text, "chosen": value == form} for value, text in pushing.FORMS],
+        "forms": [
+            {"value": value, "text": said(text), "chosen": value == form} for value, text in pushing.FORMS
+        ],
         "values": _values(found, said),
         "counts": deliveries.delivery_counts(found) if found else {},
         "page": page(deliveries.delivery_list(found, status), request.GET) if found else None,

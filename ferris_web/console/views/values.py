@@ -34,6 +34,7 @@ from ferris_web.catalog.value_history import (
 from ferris_web.catalog.values import Kind, Place
 from ferris_web.console import filters
 from ferris_web.console.paging import page
+from ferris_web.console.words import word
 from ferris_web.executions.services.values import encoded, value_get, value_remove, value_restore, value_set
 from ferris_web.executions.visibility import scoped, visible_projects
 
@@ -56,7 +57,7 @@ def value_list(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page(found.select_related("project", "service"), query, time="at"),
         "q": text,
-        "kinds": filters.choices(query, "kind", _KINDS),
+        "kinds": filters.choices(query, "kind", [(value, word(text)) for value, text in _KINDS]),
         "projects": filters.choices(query, "project", projects),
         "filtered": any(value for name, value in query.items() if name != "cursor"),
     }

@@ -28,7 +28,8 @@ class Field:
     """One filter. `name` is what the API and stored filters call it, `short` what the console's addresses do.
 
     `kind`: `text`, `choice` (of `options`; `many`: of several of them), `moment`. `offered`: what the console offers
-    a person where any text is taken. `synonyms`: other words for its options; for "", that nothing is asked.
+    a person where any text is taken. `about`: what happened at a
+    moment. `synonyms`: other words for its options; for "", that nothing is asked.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Field:
     many: bool = False
     short: str = ""
     placeholder: str = ""
+    about: str = ""
     offered: Callable[[Any], list[str]] | None = None
     synonyms: Mapping[str, str] = field(default_factory=dict)
 

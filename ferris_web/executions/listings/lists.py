@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ferris import events
 from ferris_web.accounts.permissions import reach
@@ -48,11 +49,11 @@ def _equal(column: str) -> Any:
 
 
 def times(column: str, what: str) -> tuple[Field, Field]:
-    """The two ends of a time; `what` happened in it."""
+    """The two ends of a time; `what` happened in it, in English and marked for translation."""
     return (
         Field(
             "since", _("From"), _equal(f"{column}__gte"), f"{what} then or later. Also 15m, 24h, 7d: so long ago.",
-            kind="moment", short="from",
+            kind="moment", short="from", about=what,
         ),
         Field("until", _("Until"), _equal(f"{column}__lt"), f"{what} before.", kind="moment"),
     )  # fmt: skip
@@ -112,7 +113,7 @@ EXECUTIONS = Listing(
         Field("lane", _("Lane"), _equal("lane"), "The lane it waits or waited in.", kind="choice",
               options=_words(LANES)),
         Field("reason", _("Reason"), _equal("reason"), "Such as script_failed, timeout, executor_lost."),
-        *times("created_at", "Created"),
+        *times("created_at", gettext_noop("Created")),
     ),
     ("-created_at", "-id"),
     "created_at",
@@ -163,7 +164,7 @@ EVENTS = Listing(
             "Whether it triggered something.", kind="choice",
             options=(("some", _("triggered something")), ("none", _("triggered nothing"))),
         ),
-        *times("received_at", "Taken in"),
+        *times("received_at", gettext_noop("Taken in")),
     ),
     ("-received_at", "-key"),
     "received_at",
@@ -189,7 +190,7 @@ FLOWS = Listing(
         Field("overdue", _("Promises"), lambda rows, value: flows_overdue(rows),
               "`true`: only those in which a promise is overdue.", kind="choice", short="promise",
               options=(("overdue", _("overdue")),), synonyms={"true": "overdue", "1": "overdue", "false": "", "0": ""}),
-        *times("started_at", "Begun"),
+        *times("started_at", gettext_noop("Begun")),
     ),
     ("-started_at", "-id"),
     "started_at",
@@ -218,7 +219,7 @@ DEAD_LETTERS = Listing(
             "Whether it was sent on its way again.", kind="choice",
             options=(("no", _("not yet")), ("yes", _("sent again"))),
         ),
-        *times("created_at", "Put aside"),
+        *times("created_at", gettext_noop("Put aside")),
     ),
     ("-created_at", "-id"),
     "created_at",
