@@ -19,6 +19,7 @@ from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import notifications as catalog
 from ferris_web.catalog.models import NotificationRule, Project
+from ferris_web.console import words
 from ferris_web.console.paging import page
 from ferris_web.executions.services import notices
 from ferris_web.executions.visibility import scoped
@@ -140,7 +141,8 @@ def _form(request: HttpRequest, found: NotificationRule | None, errors: dict[str
         "errors": errors,
         "values": values,
         "kinds": [
-            {"value": value, "text": said(text), "chosen": value == kind} for value, text in notifying.KINDS
+            {"value": value, "text": words.said(text), "chosen": value == kind}
+            for value, text in notifying.KINDS
         ],
         "projects": [
             {"value": name, "text": name, "chosen": name == (said or request.GET).get("project", "")}

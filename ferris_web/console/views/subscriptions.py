@@ -21,6 +21,7 @@ from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import subscriptions as catalog
 from ferris_web.catalog.models import Project, Subscription
+from ferris_web.console import words
 from ferris_web.console.paging import page
 from ferris_web.executions.services import deliveries
 from ferris_web.executions.visibility import scoped
@@ -218,7 +219,8 @@ def _form(
             )
         ],
         "forms": [
-            {"value": value, "text": said(text), "chosen": value == form} for value, text in pushing.FORMS
+            {"value": value, "text": words.said(text), "chosen": value == form}
+            for value, text in pushing.FORMS
         ],
         "values": _values(found, said),
         "counts": deliveries.delivery_counts(found) if found else {},
