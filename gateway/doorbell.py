@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import uuid4
 
 from celery_app import EXECUTE, app
 from ferris_web import wiring
@@ -40,13 +41,12 @@ def ring(doorbells: Iterable[Doorbell]) -> None:
             # The first one of a lane declares its queue, which a broker may have lost.
             declare = () if bell.lane in declared else [app.amqp.queues[bell.lane]]
             declared.add(bell.lane)
-            app.send_task(
-                EXECUTE,
-                args=[str(bell.execution_id)],
-                queue=bell.lane,
-                producer=producer,
-                retry=False,
-                declare=declare,
+            # As `send_task` would, which looks for parents, routes and results that doorbells do not have.
+            message = app.amqp.create_task_message(
+                str(uuid4()), EXECUTE, (str(bell.execution_id),), {}, ignore_result=True
+            )
+            app.amqp.send_task_message(
+                producer, EXECUTE, message, queue=bell.lane, retry=False, declare=declare
             )
     for lane, count in Counter(bell.lane for bell in bells).items():
         metrics.DOORBELLS.labels(lane).inc(count)
