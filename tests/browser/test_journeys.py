@@ -81,30 +81,6 @@ def run_slow(page: Any, rounds: int) -> None:
     page.wait_for_selector("h1 .badge")
 
 
-def test_from_an_empty_platform_to_the_first_run(platform: Server, viewer_of: Callable[..., Any]) -> None:
-    """Add the sample project in the console, run its service with the form, read what it printed."""
-    page = viewer_of(platform).page
-    page.goto("/projects/add/")
-    page.get_by_label("Name").fill("first steps")
-    page.get_by_label("Source").fill(str(Path(__file__).parents[2] / "examples" / "hello"))
-    page.get_by_role("button", name="Add and sync").click()
-    if page.get_by_label("Name").count():  # a space is no part of a name; the form says so and keeps the rest
-        assert page.get_by_label("Source").input_value().endswith("hello")
-        page.get_by_label("Name").fill("hello")
-        page.get_by_role("button", name="Add and sync").click()
-    page.wait_for_url("**/projects/hello/")
-    page.wait_for_selector("#result .badge:has-text('added')")  # a gateway does it meanwhile
-    page.locator("#result").get_by_role("link", name="hello_world").click()
-    page.get_by_role("link", name="Run", exact=True).first.click()
-    page.get_by_label("Name").fill("Grace")
-    page.get_by_role("button", name="Run now").click()
-    page.wait_for_selector("h1 .st-completed")
-    page.wait_for_selector("#log >> text=Grace")
-    page.get_by_role("link", name="The whole flow").click()
-    page.wait_for_selector("h1 .st-completed")
-    assert page.locator(".graph a").count() >= 2
-
-
 def test_a_run_is_watched_live(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
     """The log grows, the flow grows, the list learns of it; nothing is reloaded by hand."""
     viewer = viewer_of(platform)
