@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from remote import records, syncing, verbs
+from remote import records, syncing, values, verbs
 from remote.client import Client
 from remote.completion import add_shell, completion
 
@@ -150,6 +150,13 @@ COMMANDS = {
     "cancel": Command("Stop executions.", verbs.cancel, _each),
     "why": Command("Say why services ran for an event, or did not.", verbs.why, _why),
     "sync": Command("Sync a project, or put a folder of this machine there.", syncing.sync, _sync),
+    "config": Command(
+        "Show and change configuration of services, projects and the platform.",
+        values.config,
+        values.add_config,
+    ),
+    "state": Command("Show and change what services remember.", values.state, values.add_state),
+    "secret": Command("List secrets by name and use; set and delete them.", values.secret, values.add_secret),
     "doctor": Command("Say whether the platform is well.", verbs.doctor, _none),
     "completion": Command("Print what makes a shell complete these commands.", _completion, add_shell),
 }

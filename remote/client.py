@@ -58,6 +58,14 @@ class Client:
         """The JSON of the answer to a POST of JSON, or None when it has no content."""
         return self._json("POST", self._address(path, {}), body, content_type)
 
+    def put(self, path: str, body: Any) -> Any:
+        """The JSON of the answer to a PUT of JSON."""
+        return self._json("PUT", self._address(path, {}), body, sends=True)
+
+    def delete(self, path: str) -> None:
+        """A DELETE."""
+        self._json("DELETE", self._address(path, {}))
+
     def all(self, path: str, most: int, **query: Any) -> Iterator[dict[str, Any]]:
         """The rows of a list over its pages, at most `most`."""
         address: str | None = self._address(path, {**query, "limit": min(most, 100)})
@@ -122,9 +130,16 @@ class Client:
         return f"{self.url}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
     def _json(
-        self, method: str, address: str, body: Any = None, content_type: str = "application/json"
+        self,
+        method: str,
+        address: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        *,
+        sends: bool = False,
     ) -> Any:
-        sent = None if body is None else json.dumps(body).encode()
+        """`sends`: None is sent as well, as null."""
+        sent = None if body is None and not sends else json.dumps(body).encode()
         if method == "POST" and sent is None:
             sent = b""
         headers = {"Accept": "application/json", **({"Content-Type": content_type} if sent else {})}

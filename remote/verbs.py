@@ -31,7 +31,7 @@ def emit(client: Client, options: Options) -> int:
         "source": options.source,
         "type": options.type,
         "datacontenttype": "application/json",
-        "data": _data(options.data),
+        "data": json_of(options.data),
     }
     if options.subject:
         event["subject"] = options.subject
@@ -231,7 +231,7 @@ def _execution(client: Client, what: str) -> str:
 
 def run(client: Client, options: Options) -> int:
     """Run a service by hand; with --follow its log."""
-    asked = client.post(f"services/{part(options.service)}/run/", {"parameters": _data(options.data) or {}})
+    asked = client.post(f"services/{part(options.service)}/run/", {"parameters": json_of(options.data) or {}})
     if options.json and not options.follow:
         print_json(asked)
     elif not options.json:
@@ -313,7 +313,8 @@ def doctor(client: Client, options: Options) -> int:
     return int(status != 200)
 
 
-def _data(text: str | None) -> Any:
+def json_of(text: str | None) -> Any:
+    """What `--data` says: JSON, @FILE, or - for standard input."""
     if text is None:
         return None
     try:

@@ -11,7 +11,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from ferris_web.accounts.permissions import Action
-from ferris_web.executions.visibility import ANYONE, ONESELF, Need, check
+from ferris_web.executions.visibility import ADMINISTRATORS, ANYONE, ONESELF, Need, check
 
 _VIEW, _RUN, _EDIT, _OWN = Action.VIEW, Action.RUN, Action.EDIT, Action.OWN
 _CHANGED_BY_ADMINISTRATORS = Need("member", write=_VIEW)  # the view asks `administers`
@@ -19,6 +19,11 @@ _CHANGED_BY_ADMINISTRATORS = Need("member", write=_VIEW)  # the view asks `admin
 
 def _of(kind: str, by: str, write: Action = _EDIT) -> Need:
     return Need(kind, _VIEW, write, by)
+
+
+def _value(name: str) -> tuple[str, ...]:
+    """The routes of a value with a history."""
+    return name, f"{name}-history", f"{name}-change", f"{name}-restore"
 
 
 NEEDS: Final[Mapping[str, Need]] = {
@@ -65,12 +70,13 @@ NEEDS: Final[Mapping[str, Need]] = {
     "service-pause": _of("service", "name", _RUN),
     "service-resume": _of("service", "name", _RUN),
     **dict.fromkeys(
-        (
-            *("service-config", "service-config-history", "service-config-change", "service-config-restore"),
-            *("service-state", "service-state-history", "service-state-change", "service-state-restore"),
-        ),
+        ("service-config-effective", *_value("service-config"), *_value("service-state")),
         _of("service", "name"),
     ),
+    **dict.fromkeys(_value("project-config"), _of("project", "name")),
+    # Every service gets it: whoever sees one sees that.
+    **dict.fromkeys(_value("platform-config"), Need("member", write=Action.ADMINISTER)),
+    **dict.fromkeys(_value("platform-env"), ADMINISTRATORS),
     **dict.fromkeys(
         ("service-files", "service-file", "service-versions", "service-version", "service-restore"),
         _of("service", "name"),
@@ -100,6 +106,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("tokens", "token", "sessions", "session"), ONESELF),
     "project-secrets": _of("project", "name"),
     "project-secret": _of("project", "name"),
+    "values": ANYONE,
+    "known-secrets": Need("member"),  # of what one sees
     "secrets": Need("platform"),
     "secret": Need("platform", write=Action.ADMINISTER),
     **dict.fromkeys(("connections", "connection", "connection-test"), _CHANGED_BY_ADMINISTRATORS),

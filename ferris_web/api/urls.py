@@ -9,6 +9,7 @@ from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView
 
+from ferris.scopes import Scope
 from ferris_web.api import health, metrics, problems
 from ferris_web.api.control import executors, kv, schedules
 from ferris_web.api.control import secrets as secrets_dialect
@@ -54,12 +55,11 @@ from ferris_web.api.views import (
     webhooks,
     why,
 )
-from ferris_web.catalog.models import Secret
 from ferris_web.catalog.values import Kind
 
 app_name = "api"
 
-_SERVICE, _PROJECT = {"scope": Secret.Scope.SERVICE}, {"scope": Secret.Scope.PROJECT}
+_SERVICE, _PROJECT = {"scope": Scope.SERVICE}, {"scope": Scope.PROJECT}
 
 
 def route(address: str, view: Any, name: str, **options: Any) -> list[URLPattern]:
@@ -130,6 +130,11 @@ urlpatterns: list[URLPattern] = [
     *route("services/<str:name>/saved-runs", services.SavedRunList, "service-saved-runs"),
     *route("services/<str:name>/saved-runs/<str:saved>", services.SavedRunDetail, "service-saved-run"),
     *value("services/<str:name>/config", "service-config", kind=Kind.CONFIG),
+    *route("values", values.ValueList, "values"),
+    *route("services/<str:name>/config/effective", values.ConfigGiven, "service-config-effective"),
+    *value("projects/<str:name>/config", "project-config", kind=Kind.CONFIG, scope=Scope.PROJECT),
+    *value("platform/config", "platform-config", kind=Kind.CONFIG, scope=Scope.PLATFORM),
+    *value("platform/ferris-env", "platform-env", kind=Kind.ENV, scope=Scope.PLATFORM),
     *value("services/<str:name>/state", "service-state", kind=Kind.STATE),
     *route("services/<str:name>/files", service_files.FileList, "service-files"),
     *route("services/<str:name>/file", service_files.FileDetail, "service-file"),
@@ -205,6 +210,7 @@ urlpatterns: list[URLPattern] = [
     *route("tokens/<int:number>", accounts.TokenDetail, "token"),
     *route("sessions", accounts.SessionList, "sessions"),
     *route("sessions/<int:number>", accounts.SessionDetail, "session"),
+    *route("known-secrets", secrets.KnownSecrets, "known-secrets"),
     *route("secrets", secrets.SecretList, "secrets"),
     *route("secrets/<str:secret>", secrets.SecretDetail, "secret"),
     *route("connections", connections.ConnectionList, "connections"),

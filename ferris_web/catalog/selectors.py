@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -14,7 +13,8 @@ from django.db.models import BooleanField, Count, F, Func, Max, Q, QuerySet, Val
 from ferris import routing
 from ferris.adapters.prepared import Prepared
 from ferris.config import PACKAGES_BUCKET
-from ferris.errors import BackendError, NotFound
+from ferris.errors import NotFound
+from ferris.scopes import Scope
 from ferris_web import wiring
 from ferris_web.catalog import archive
 from ferris_web.catalog.models import (
@@ -115,6 +115,13 @@ def project_get(name: str) -> Project:
     if found is None:
         raise NotFound(f"there is no project {name!r}")
     return found
+
+
+def owner_get(scope: str, name: str | None) -> Service | Project | None:
+    """The service or the project of that name; None for the platform, which has none. NotFound."""
+    if scope == Scope.PLATFORM:
+        return None
+    return project_get(name or "") if scope == Scope.PROJECT else service_get(name or "")
 
 
 def sync_run_list(project: Project | None = None) -> QuerySet[SyncRun]:
@@ -273,21 +280,3 @@ def schedules_to_come() -> QuerySet[Schedule]:
         _ITS_SERVICE_RUNS, active=True, next_due_at__isnull=False
     )
     return found.order_by("next_due_at", "id")
-
-
-def service_config(service: Service) -> Any:
-    """The service's configuration as it is now on the platform; {} when there is none.
-
-    BackendError when somebody stored something that is no JSON.
-    """
-    entry = wiring.config_store().get(service.name)
-    if entry is None:
-        return {}
-    try:
-        return json.loads(entry.value)
-    except ValueError:
-        raise BackendError(
-            f"the configuration of {service.name}",
-            "is no JSON",
-            "write it again (PUT its config), or sync its project",
-        ) from None

@@ -24,6 +24,18 @@ def changes_of(place: Place) -> QuerySet[ValueChange]:
     return ValueChange.objects.filter(key=place.key).order_by("-number").defer("value")
 
 
+def values_known(*, query: str = "", kind: str = "", project: str = "", env: bool) -> QuerySet[ValueChange]:
+    """The newest change of every value whose history is known, with whose it is. `env`: ferris.env, too."""
+    found = ValueChange.objects.filter(until=None).defer("value").select_related("project", "service")
+    if not env:
+        found = found.exclude(kind=Kind.ENV)
+    if query:
+        found = found.filter(key__icontains=query)
+    if kind:
+        found = found.filter(kind=kind)
+    return found.filter(project__name=project) if project else found
+
+
 def change_get(place: Place, number: int) -> ValueChange:
     """One of them, with its content. NotFound."""
     found = ValueChange.objects.filter(key=place.key, number=number).first() if number < 2**31 else None

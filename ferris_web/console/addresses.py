@@ -12,6 +12,7 @@ from urllib.parse import quote
 from django.urls import reverse
 
 from ferris_web.catalog.models import ValueChange
+from ferris_web.catalog.values import Place
 from ferris_web.executions.models import SavedView
 
 _PLAIN = re.compile(r"(?!\.+$)[A-Za-z0-9_.:@+~ -]{1,200}", re.ASCII)
@@ -39,9 +40,12 @@ def service(name: object) -> str:
     return reverse("console:service", args=[name])
 
 
-def value(row: ValueChange) -> str:
-    """The editor of the value that a change is of."""
-    return reverse(f"console:service-{row.kind}", args=[row.service.name])
+def value(of: ValueChange | Place, more: str = "", *arguments: object) -> str:
+    """The editor of a value, or the one that a change is of; with `more` its history, or a change of it."""
+    owner = of.service or of.project
+    scope = "service" if of.service else "project" if of.project else "platform"
+    named = [owner.name] if owner else []
+    return reverse(f"console:{scope}-{of.kind}{more and f'-{more}'}", args=[*named, *arguments])
 
 
 def saved_view(row: SavedView) -> str:

@@ -20,6 +20,11 @@ def _of(kind: str, by: str, write: Action = _EDIT, read: Action = _VIEW) -> Need
     return Need(kind, read, write, by)
 
 
+def _value(name: str) -> tuple[str, ...]:
+    """The pages of a value with a history."""
+    return name, f"{name}-history", f"{name}-change"
+
+
 NEEDS: Final[Mapping[str, Need]] = {
     # What everybody who is signed in may open: the lists show each person what is theirs.
     **dict.fromkeys(
@@ -60,13 +65,11 @@ NEEDS: Final[Mapping[str, Need]] = {
     ),
     "service-settings": _of("service", "name"),
     "service-secret": _of("service", "name"),
-    **dict.fromkeys(
-        (
-            *("service-config", "service-config-history", "service-config-change"),
-            *("service-state", "service-state-history", "service-state-change"),
-        ),
-        _of("service", "name"),
-    ),
+    **dict.fromkeys((*_value("service-config"), *_value("service-state")), _of("service", "name")),
+    **dict.fromkeys(_value("project-config"), _of("project", "name")),
+    # Every service gets it: whoever sees one sees that.
+    **dict.fromkeys(_value("platform-config"), Need("member", write=Action.ADMINISTER)),
+    **dict.fromkeys(_value("platform-env"), ADMINISTRATORS),
     "service-versions": _of("service", "name"),
     "service-diff": _of("service", "name"),
     "service-saved-run": _of("service", "name", _RUN),
@@ -76,6 +79,8 @@ NEEDS: Final[Mapping[str, Need]] = {
     "project": _of("project", "name"),
     "project-dashboard": _of("project", "name"),
     "project-sync": _of("project", "name"),
+    "secrets": Need("member"),  # of what one sees
+    "platform-secret": ADMINISTRATORS,
     "project-secret": _of("project", "name"),
     "members": _of("project", "name", Action.OWN),
     "repository": _of("project", "name"),

@@ -44,6 +44,7 @@ _PAGES = (
     ("webhooks", _("Webhooks"), "github stripe"),
     ("subscriptions", _("Subscriptions"), "push out"),
     ("notifications", _("Notifications"), "mail slack alerts apprise"),
+    ("secrets", _("Secrets"), "keys passwords tokens"),
     ("values", _("Configuration and state"), "values history restore editor"),
     ("connections", _("Connections"), "database sql"),
     ("workers", _("Workers and lanes"), "executors drain"),

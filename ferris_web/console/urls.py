@@ -13,6 +13,7 @@ from django.urls import URLPattern, path
 from django.views.i18n import set_language
 
 from ferris.errors import BackendError, NotFound
+from ferris.scopes import Scope
 from ferris_web.catalog.values import Kind
 from ferris_web.console.needs import NEEDS
 from ferris_web.console.views import (
@@ -88,12 +89,12 @@ def screen(route: str, view: Callable[..., HttpResponseBase], name: str) -> URLP
     return path(route, guarded, name=name)
 
 
-def value(route: str, kind: str, name: str) -> list[URLPattern]:
+def value(route: str, kind: str, scope: str, name: str) -> list[URLPattern]:
     """The pages of a value of the configuration store."""
     return [
-        screen(route, values.edit(kind), name),
-        screen(f"{route}history/", values.history(kind), f"{name}-history"),
-        screen(f"{route}history/<int:number>/", values.change(kind), f"{name}-change"),
+        screen(route, values.edit(kind, scope), name),
+        screen(f"{route}history/", values.history(kind, scope), f"{name}-history"),
+        screen(f"{route}history/<int:number>/", values.change(kind, scope), f"{name}-change"),
     ]
 
 
@@ -127,8 +128,11 @@ urlpatterns = [
     screen("services/<str:name>/edit/restore/", editing.restore, "service-restore"),
     screen("services/<str:name>/edit/remove/", editing.remove, "service-remove"),
     screen("services/<str:name>/settings/", services.settings, "service-settings"),
-    *value("services/<str:name>/config/", Kind.CONFIG, "service-config"),
-    *value("services/<str:name>/state/", Kind.STATE, "service-state"),
+    *value("services/<str:name>/config/", Kind.CONFIG, Scope.SERVICE, "service-config"),
+    *value("services/<str:name>/state/", Kind.STATE, Scope.SERVICE, "service-state"),
+    *value("projects/<str:name>/config/", Kind.CONFIG, Scope.PROJECT, "project-config"),
+    *value("platform/config/", Kind.CONFIG, Scope.PLATFORM, "platform-config"),
+    *value("platform/ferris-env/", Kind.ENV, Scope.PLATFORM, "platform-env"),
     screen("services/<str:name>/secrets/", secrets.service_secret, "service-secret"),
     screen("services/<str:name>/versions/", services.versions, "service-versions"),
     screen("services/<str:name>/versions/<int:number>/", services.diff, "service-diff"),
@@ -149,6 +153,8 @@ urlpatterns = [
     screen("projects/<str:name>/members/", members.members, "members"),
     screen("projects/<str:name>/secrets/", secrets.project_secret, "project-secret"),
     screen("values/", values.value_list, "values"),
+    screen("secrets/", secrets.secret_list, "secrets"),
+    screen("secrets/platform/", secrets.platform_secret, "platform-secret"),
     screen("connections/", connections.connection_list, "connections"),
     screen("connections/add/", connections.add, "connection-add"),
     screen("connections/<str:name>/", connections.connection, "connection"),

@@ -29,7 +29,7 @@ KNOWN: Final = frozenset(
         *(_("complete"), _("incomplete"), _("expired"), _("held"), _("merged")),
         # kinds of places
         *(_("page"), _("service"), _("project"), _("event type"), _("event"), _("execution"), _("flow"), _("view")),
-        *(_("all"), _("any"), _("config"), _("state"), _("env"), _("lost"), _("warning"), _("error")),
+        *(_("all"), _("any"), _("config"), _("state"), _("env"), _("never used"), _("lost"), _("warning"), _("error")),
         *(_("help"), _("hour"), _("day"), _("average"), _("least"), _("most"), _("last"), _("sum"), _("count")),
     )
 )  # fmt: skip

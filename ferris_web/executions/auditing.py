@@ -12,11 +12,10 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from ferris_web.accounts.models import AuditEntry, Membership, User
+from ferris_web.accounts.models import AuditEntry, User
 from ferris_web.accounts.permissions import Action, reach
-from ferris_web.catalog.models import Project, Schedule, Service
+from ferris_web.executions.audit_snapshots import PROJECT, named, snapshot
 from ferris_web.executions.listings.export import csv_lines, safe_cell
-from ferris_web.executions.models import Execution, Replay
 
 SECRETS_USED: Final = "secrets.used"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
@@ -89,9 +88,9 @@ class AuditMiddleware:
     ) -> None:
         """What the address names, as it is before the view changes it."""
         if request.method not in _SAFE and not request.path.startswith(("/control/", "/hooks/")):
-            request.audited = _named(request.path, kwargs)  # type: ignore[attr-defined]
             if request.content_type == "application/json" and _length(request) <= _LARGEST_BODY:
                 request.body  # noqa: B018 - kept now: the view reads it as a stream
+            request.audited = _kept(request, kwargs)  # type: ignore[attr-defined]
 
     def _note(self, request: HttpRequest, status: int, kept: tuple[str, Any, dict[str, Any]] | None) -> None:
         match = request.resolver_match
@@ -101,9 +100,11 @@ class AuditMiddleware:
         if action in _NO_CHANGE or not isinstance(user, User):
             return
         kind, key, before = kept or ("", None, {})
-        after = _snapshot(kind, key) if kept and status < 400 else before
-        project = before.get("project") or after.get("project") or (None, "")
-        changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        after = snapshot(kind, key) if kept and status < 400 else before
+        project = before.get(PROJECT) or after.get(PROJECT) or (None, "")
+        changed = [
+            name for name in {**before, **after} if name != PROJECT and before.get(name) != after.get(name)
+        ]
         token = getattr(user, "token", None)
         AuditEntry.objects.create(
             at=timezone.now(),
@@ -122,67 +123,15 @@ class AuditMiddleware:
         )
 
 
-def _named(path: str, arguments: Mapping[str, Any]) -> tuple[str, Any, dict[str, Any]] | None:
-    place = path.removeprefix("/api/v1").split("/")[1]
-    key = arguments.get("name" if place in ("projects", "services") else "pk")
-    kind = place if key is not None and place in _SNAPSHOTS and "\0" not in str(key) else ""
-    return (kind, key, _snapshot(kind, key)) if kind else None
+def _kept(request: HttpRequest, arguments: Mapping[str, Any]) -> tuple[str, Any, dict[str, Any]] | None:
+    about = named(request.path, arguments, lambda: _said(request) if _short_form(request) else {})
+    return (*about, snapshot(*about)) if about else None
 
 
-def _snapshot(kind: str, key: Any) -> dict[str, Any]:
-    return _SNAPSHOTS[kind](key) if kind else {}
-
-
-def _project(name: str) -> dict[str, Any]:
-    row = Project.objects.filter(name=name).first()
-    if row is None:
-        return {}
-    members = Membership.objects.filter(project=row).order_by("id")
-    roles = members.values_list("user__username", "group__name", "role")
-    return {
-        "project": (row.pk, row.name),
-        "description": row.description,
-        "members": {person or f"group {group}": role for person, group, role in roles},
-        "repositories": sorted(row.repositories.values_list("source", "branch")),
-        "secrets": sorted(row.secrets.values_list("name", flat=True)),
-    }
-
-
-def _service(name: str) -> dict[str, Any]:
-    row = Service.objects.select_related("project", "version").filter(name=name).first()
-    if row is None:
-        return {}
-    return {
-        "project": (row.project_id, row.project.name),
-        "version": row.version.number if row.version else None,
-        "active": row.active,
-        "paused_by": row.paused_by if row.paused_at else "",
-        "secrets": sorted(row.secrets.values_list("name", flat=True)),
-    }
-
-
-def _of_rows(model: Any, *fields: str) -> Callable[[Any], dict[str, Any]]:
-    def take(pk: Any) -> dict[str, Any]:
-        row = (
-            model.objects.filter(pk=pk)
-            .values("service__project_id", "service__project__name", *fields)
-            .first()
-        )
-        if row is None:
-            return {}
-        project = (row.pop("service__project_id"), row.pop("service__project__name") or "")
-        return {"project": project, **row}
-
-    return take
-
-
-_SNAPSHOTS: Final[Mapping[str, Callable[[Any], dict[str, Any]]]] = {
-    "projects": _project,
-    "services": _service,
-    "executions": _of_rows(Execution, "status", "priority", "lane"),
-    "schedules": _of_rows(Schedule, "active", "cron", "timezone"),
-    "replays": _of_rows(Replay, "status"),
-}
+def _short_form(request: HttpRequest) -> bool:
+    """True when what was sent may be looked at before the view does: no upload, nothing long."""
+    plain = request.content_type in ("application/json", "application/x-www-form-urlencoded")
+    return plain and _length(request) <= _LARGEST_BODY
 
 
 def _said(request: HttpRequest) -> dict[str, Any]:

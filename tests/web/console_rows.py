@@ -150,6 +150,9 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     Notice.objects.create(id=uuid.uuid4(), rule=rule, at=now, text="x" + hostile, place="/", told=True)
     config = values.Place(values.Kind.CONFIG, alert)
     value_set(config, {"channel": "seismology" + hostile, "least": 4.5}, actor="ada", now=now)
+    for owner in (alert.project, None):
+        far = values.Place(values.Kind.CONFIG, owner)
+        value_set(far, {"least": 3, "region" + hostile: hostile or "eu"}, actor="ada", now=now)
     _History(rows, now, hostile).write(long)
     detected = EventType.objects.filter(name="quakes.quake.detected")
     detected.update(description="One quake of the file." + hostile, schema_number=1, schema_learned=20)

@@ -51,6 +51,30 @@ def test_refusals_are_noted_and_reading_is_not(owner):
     assert (entry.action, entry.status) == ("api:secret", 403)
 
 
+def test_what_was_made_and_changed_is_kept_as_it_was_and_is(owner):
+    """Of subscriptions, rules, projects' and services' values; nothing that may be secret."""
+    service("mailer", "x", project="shop")
+    pushed = {
+        "name": "pushed",
+        "project": "shop",
+        "event_type": "a",
+        "url": "https://example.org/?key=s3cr3t",
+    }
+    assert owner.post("/api/v1/subscriptions/", pushed).status_code == 201
+    assert owner.put("/api/v1/subscriptions/pushed/", {**pushed, "description": "x"}).status_code == 200
+    owner.put("/api/v1/services/mailer/config/", {"a": 1})
+    owner.put("/api/v1/projects/shop/config/", {"a": 1})
+    entries = {entry.action: entry for entry in AuditEntry.objects.order_by("id")}
+    first, second = entries["api:subscriptions"], entries["api:subscription"]
+    assert first.before == {}
+    assert first.after["event_type"] == "a"
+    assert (second.before, second.after) == ({"description": ""}, {"description": "x"})
+    assert entries["api:service-config"].after == {"config_change": 1}
+    assert entries["api:project-config"].after == {"config_change": 1}
+    assert entries["api:service-config"].project == "shop"
+    assert "s3cr3t" not in str([(entry.before, entry.after, entry.said) for entry in entries.values()])
+
+
 def test_no_secret_is_in_it(owner):
     owner.put("/api/v1/projects/shop/secrets/token/", {"value": "s3cr3t"})
     browser = Client()

@@ -18,6 +18,7 @@ from django.db import connection
 from ferris.config import ROOT
 from ferris.errors import BackendError, Conflict, NotFound
 from ferris_web.catalog import secrets, selectors, services
+from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import Project, Schedule, Secret, Service, SyncRun
 from ferris_web.catalog.rotation import standing
 from ferris_web.catalog.sync import repositories_locked
@@ -127,7 +128,7 @@ def test_a_sync_that_is_killed_leaves_the_old_catalog(
     killed = subprocess.run([sys.executable, "-c", _KILLED, moment], cwd=ROOT, check=False, timeout=60)
     assert killed.returncode == -9
     assert [t.event_type for t in selectors.triggers_all()] == ["order.placed"]
-    assert selectors.service_config(service) == {}
+    assert configs_of(service).of(service.name, service.project.name) == {}
     assert list(Service.objects.values_list("name", flat=True)) == ["orders"]
     assert SyncRun.objects.filter(status="running").count() == 1
     [run] = services.project_sync(project, now=NOW)

@@ -18,6 +18,7 @@ from ferris.config import CONTROL, PACKAGES_BUCKET
 from ferris.isolation import Ceiling, ResourceLimits
 from ferris_web import wiring
 from ferris_web.catalog import selectors, services
+from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import EventType, Project, Schedule, Secret, Service, SyncRun
 from ferris_web.catalog.values import Kind, Place, person, value_delete
 from tests.web.folders import NOW, SourceFolder
@@ -478,22 +479,22 @@ def test_config_is_copied_and_edits_on_the_platform_are_not_lost_silently(
     source.service("orders", config_json={"limit": 5, "url": "u"})
     run = sync(project)
     service = selectors.service_get("orders")
-    assert selectors.service_config(service) == {"limit": 5, "url": "u"}
+    assert configs_of(service).of(service.name, service.project.name) == {"limit": 5, "url": "u"}
     config_set(service, {"limit": 9, "url": "u"})
     source.service("orders", run_py="print('else')")
     run = sync(project)
-    assert selectors.service_config(service) == {"limit": 9, "url": "u"}
+    assert configs_of(service).of(service.name, service.project.name) == {"limit": 9, "url": "u"}
     assert any("the platform's is kept" in m[3] for m in messages(run, "orders"))
     source.service("orders", config_json={"limit": 7, "url": "u"})
     run = sync(project)
-    assert selectors.service_config(service) == {"limit": 7, "url": "u"}
+    assert configs_of(service).of(service.name, service.project.name) == {"limit": 7, "url": "u"}
     [said] = [m for m in messages(run, "orders") if m[1] == "config.json"]
     assert said[0] == "warning"
     assert "limit" in said[3]
     assert "url" not in said[3].replace("configuration", "")
     value_delete(Place(Kind.CONFIG, service), by=person("ada"), now=NOW)
     sync(project)
-    assert selectors.service_config(service) == {"limit": 7, "url": "u"}
+    assert configs_of(service).of(service.name, service.project.name) == {"limit": 7, "url": "u"}
 
 
 def test_characters_no_database_keeps(project: Project, source: SourceFolder) -> None:

@@ -383,7 +383,7 @@ def test_the_scripts_settings(at_work):
 def test_the_servers_of_a_real_stack_are_named_without_their_passwords():
     from dataclasses import replace
 
-    from ferris_web.api.control.script_settings import script_settings
+    from ferris.script_settings import script_settings
 
     settings = replace(
         wiring.config(),

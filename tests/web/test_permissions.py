@@ -181,8 +181,9 @@ def _objects(project: Project) -> dict[str, Any]:
         size=1, day=f"{now:%Y-%m-%d}", created_at=now,
     )  # fmt: skip
     wiring.object_store().put(BUCKET, artifact.key, io.BytesIO(b"x"))
-    for kind in Kind.values:
-        value_set(Place(kind, service), {"of": project.name}, actor="ada", now=now)
+    places = [Place(Kind.STATE, service), *(Place(Kind.CONFIG, owner) for owner in (service, project, None))]
+    for place in (*places, Place(Kind.ENV)):
+        value_set(place, {"of": project.name}, actor="ada", now=now)
     letter = DeadLetter.objects.create(
         topic="ferris.events", offset=500_000 + project.pk, reason="unreadable", detail="x", flow_id=flow,
         value=b"{}", created_at=now,

@@ -21,7 +21,7 @@ from django.db import connection
 from ferris.encryption_keys import keys_path, keys_read, keys_replace, keys_stamp
 from ferris.errors import Conflict
 from ferris_web import wiring
-from ferris_web.accounts.models import User
+from ferris_web.accounts.models import AuditEntry, User
 from ferris_web.accounts.second_factors import FactorAdapter
 from ferris_web.catalog import connections, secrets
 from ferris_web.catalog.models import (
@@ -89,6 +89,11 @@ def test_everything_that_is_encrypted_moves_and_the_old_key_can_go(home):
     for kept in sealed():
         [text] = kept.texts(getattr(kept.model._base_manager.get(), kept.column))
         assert Fernet(new).decrypt(text.encode())
+    entries = list(AuditEntry.objects.order_by("id"))
+    assert [(entry.actor, entry.action) for entry in entries] == [
+        ("manage.py", "keys.new"), ("manage.py", "keys.rotated"),
+    ]  # fmt: skip
+    assert entries[1].said == {"first_key": len(models), "older_keys": 0, "unreadable": 0}
     assert keys_drop(later()) == 1
     assert keys_read(home) == (new,)
     assert standing().by_key == [len(models)]

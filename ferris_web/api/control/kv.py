@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from django.http import HttpRequest, HttpResponse
 
 from ferris.ports import MAX_CONFIG_VALUE, Entry
+from ferris.script_settings import SCRIPT_SETTINGS, script_settings
 from ferris_web import wiring
 from ferris_web.api import problems
 from ferris_web.api.answers import answer, encode
 from ferris_web.api.control.guard import Invalid, for_executions
-from ferris_web.api.control.script_settings import SCRIPT_SETTINGS, script_settings
 from ferris_web.catalog.configs import configs_of
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services.state import state_delete, state_key, state_put

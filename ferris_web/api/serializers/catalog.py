@@ -168,6 +168,30 @@ class SecretHead(serializers.Serializer):
     used_by = SecretUse(many=True, help_text="The latest 20 of them, the last use in front.")
 
 
+class KnownSecretsQuery(serializers.Serializer):
+    """Which secrets."""
+
+    q = serializers.CharField(required=False, max_length=255, help_text="A part of the name.")
+    scope = serializers.ChoiceField(["service", "project", "platform"], required=False)
+    project = serializers.CharField(
+        required=False, max_length=100, help_text="What belongs to it or its services."
+    )
+    service = serializers.CharField(required=False, max_length=200, help_text="The service's own.")
+    unused = serializers.BooleanField(required=False, help_text="Only those that no service has used.")
+
+
+class KnownSecret(SecretHead):
+    """A secret, and to whom it belongs."""
+
+    project = serializers.SerializerMethodField()
+    service = serializers.CharField(source="service.name", default=None)
+
+    def get_project(self, secret: Any) -> str | None:
+        """Its project's name, or that of its service."""
+        owner = secret.project or (secret.service and secret.service.project)
+        return owner.name if owner else None
+
+
 class SecretValue(serializers.Serializer):
     """A secret's new value: any JSON value."""
 

@@ -27,6 +27,24 @@ class WithQuery(serializers.Serializer):
         }
 
 
+class GivenValue(serializers.Serializer):
+    """A value of a configuration, and where it comes from."""
+
+    name = serializers.CharField()
+    value = AnyJson(allow_null=True)
+    scope = serializers.CharField(help_text="`service`, `project` or `platform`.")
+    hides = serializers.ListField(
+        child=serializers.CharField(), help_text="Farther scopes that have the name too."
+    )
+
+
+class ConfigGiven(serializers.Serializer):
+    """What a service's executions get."""
+
+    config = serializers.DictField(help_text="As scripts see it.")
+    values = GivenValue(many=True)
+
+
 class Change(serializers.Serializer):
     """One change of a value."""
 
@@ -42,6 +60,25 @@ class Change(serializers.Serializer):
     removed = serializers.BooleanField()
     masked = serializers.BooleanField(help_text="A secret stood in it: the value was not kept.")
     size = serializers.IntegerField(help_text="Bytes.")
+
+
+class ValuesQuery(serializers.Serializer):
+    """Which values."""
+
+    q = serializers.CharField(required=False, max_length=200, help_text="A part of the key.")
+    kind = serializers.CharField(required=False, max_length=10, help_text="`state`, `config` or `env`.")
+    project = serializers.CharField(
+        required=False, max_length=100, help_text="What belongs to it or its services."
+    )
+
+
+class NewestChange(Change):
+    """A value's newest change, and whose value it is."""
+
+    key = serializers.CharField(help_text="In the configuration store.")
+    kind = serializers.CharField(help_text="`state`, `config`, or `env` (ferris.env).")
+    project = serializers.CharField(source="project.name", default=None)
+    service = serializers.CharField(source="service.name", default=None)
 
 
 class WholeChange(Change):

@@ -12,21 +12,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ferris_web.api.incoming import actor_of, body_of
-from ferris_web.api.pagination import ByName
+from ferris_web.accounts.permissions import reach
+from ferris_web.api.incoming import actor_of, body_of, query_of
+from ferris_web.api.pagination import ByName, KeysetPagination
 from ferris_web.api.serializers import catalog as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Secret
+from ferris_web.catalog.secret_list import secrets_known
 from ferris_web.catalog.secret_uses import with_uses
 from ferris_web.catalog.secrets import secret_delete, secret_set
 
 
 def _owner(scope: str, name: str | None) -> dict[str, Any]:
-    if scope == Secret.Scope.SERVICE:
-        return {"service": selectors.service_get(name or "")}
-    if scope == Secret.Scope.PROJECT:
-        return {"project": selectors.project_get(name or "")}
-    return {}
+    owner = selectors.owner_get(scope, name)
+    return {} if owner is None else {scope: owner}
 
 
 @extend_schema_view(get=extend_schema(summary="Names of secrets"))
@@ -43,6 +42,35 @@ class SecretList(ListAPIView):
             return self.queryset
         owner = _owner(self.scope, self.kwargs.get("name"))
         return with_uses(Secret.objects.filter(scope=self.scope, **owner).defer("ciphertext"))
+
+
+class ByNameAndId(KeysetPagination):
+    """By name; there are several of one."""
+
+    ordering = ("name", "id")
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="Every secret that one may know of, with who uses it",
+        description="Those of the platform, and of the projects that one sees and their services. Uses by services "
+        "that one does not see are neither listed nor counted.",
+        parameters=[shapes.KnownSecretsQuery],
+    )
+)
+class KnownSecrets(ListAPIView):
+    """All secrets by name, scope and use. Never a value."""
+
+    queryset = Secret.objects.none()
+    serializer_class = shapes.KnownSecret
+    pagination_class = ByNameAndId
+
+    def get_queryset(self) -> QuerySet[Secret]:
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        said = query_of(self.request, shapes.KnownSecretsQuery)
+        query = said.pop("q", "")
+        return secrets_known(reach(self.request.user), query=query, **said)
 
 
 class SecretDetail(APIView):

@@ -24,7 +24,9 @@ from rest_framework.views import APIView
 from ferris.errors import BackendError, Conflict
 from ferris.json_text import JsonProblem, read_json
 from ferris.ports import Entry
+from ferris.scopes import Scope, given, merged
 from ferris.text_differences import Difference, json_shown, text_difference
+from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.api import problems
 from ferris_web.api.answers import answer
 from ferris_web.api.incoming import actor_of, query_of
@@ -32,6 +34,7 @@ from ferris_web.api.pagination import KeysetPagination
 from ferris_web.api.parsing import JsonParser
 from ferris_web.api.serializers import values as shapes
 from ferris_web.catalog import selectors
+from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import ValueChange
 from ferris_web.catalog.value_history import (
     change_at,
@@ -40,9 +43,11 @@ from ferris_web.catalog.value_history import (
     changes_compared,
     changes_of,
     content_of,
+    values_known,
 )
 from ferris_web.catalog.values import Kind, Place
 from ferris_web.executions.services.values import encoded, value_get, value_remove, value_restore, value_set
+from ferris_web.executions.visibility import scoped
 
 _IF_MATCH: Final = OpenApiParameter(
     "If-Match",
@@ -72,10 +77,11 @@ class _Of:
     """What all these views have: which value they are about."""
 
     kind: str = Kind.STATE
+    scope: str = Scope.SERVICE
     kwargs: dict[str, Any]
 
     def place(self) -> Place:
-        return Place(self.kind, selectors.service_get(self.kwargs["name"]))
+        return Place(self.kind, selectors.owner_get(self.scope, self.kwargs.get("name")))
 
 
 class Value(_Of, APIView):
@@ -125,6 +131,49 @@ class Value(_Of, APIView):
         if not value_remove(place, actor=actor_of(request).get_username(), now=now, cas=cas):
             return _changed(place, None, now)
         return Response(status=204)
+
+
+class ConfigGiven(APIView):
+    """What a service's executions get."""
+
+    @extend_schema(
+        summary="The configuration that its executions get, and where each value comes from",
+        description="The nearest scope that has a name gives its value: the service's own, else its project's, else "
+        "the platform's.",
+        responses=shapes.ConfigGiven,
+    )
+    def get(self, request: Request, name: str) -> HttpResponse:
+        service = selectors.service_get(name)
+        layers = configs_of(service).layers(service.name, service.project.name)
+        return answer({"config": merged(layers), "values": [vars(one) for one in given(layers)]})
+
+
+class ByChange(KeysetPagination):
+    """What changed last in front."""
+
+    ordering = ("-at", "-id")
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="Every configuration and state, what changed last in front",
+        description="Those that one sees. What was written elsewhere is seen within an hour.",
+        parameters=[shapes.ValuesQuery],
+    )
+)
+class ValueList(ListAPIView):
+    """All values with their newest change."""
+
+    queryset = ValueChange.objects.none()
+    serializer_class = shapes.NewestChange
+    pagination_class = ByChange
+
+    def get_queryset(self) -> QuerySet[ValueChange]:
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        user, said = self.request.user, query_of(self.request, shapes.ValuesQuery)
+        query, env = said.pop("q", ""), access_of(user).may(Action.ADMINISTER)
+        return scoped(values_known(query=query, env=env, **said), user)
 
 
 class ByNumber(KeysetPagination):

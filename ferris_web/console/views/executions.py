@@ -19,9 +19,11 @@ from django.views.decorators.http import require_POST
 from ferris.errors import BackendError, Conflict, NotFound
 from ferris.lanes import WHY
 from ferris.precedence import PRIORITY_FROM
+from ferris.scopes import given
 from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import Schedule
 from ferris_web.console import addresses, causes, charts, commands, filterbar, filters, logs
 from ferris_web.console.filters import Choice
@@ -130,7 +132,8 @@ def _has_several(row: Execution) -> bool:
 
 def _config(row: Execution) -> dict[str, Any]:
     try:
-        return {"config": catalog.service_config(row.service)}
+        layers = configs_of(row.service).layers(row.service.name, row.service.project.name)
+        return {"given": given(layers)}
     except BackendError as error:
         return {"config_error": error}
 

@@ -6,16 +6,53 @@ import json
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST
 
 from ferris.errors import NotFound
-from ferris_web.accounts.permissions import Action, require
+from ferris_web.accounts.permissions import Action, reach, require
 from ferris_web.catalog import secrets
 from ferris_web.catalog import selectors as catalog
-from ferris_web.catalog.models import Project, Service
+from ferris_web.catalog.models import Project, Secret, Service
+from ferris_web.catalog.secret_list import secrets_known
+from ferris_web.console import filters
+from ferris_web.console.paging import page
+from ferris_web.executions.visibility import visible_projects
+
+_SCOPES = (("", "all"), *((str(scope), str(scope)) for scope in Secret.Scope))
+_USES = (("", "all"), ("unused", "never used"))
+
+
+def secret_list(request: HttpRequest) -> HttpResponse:
+    """Every secret that this person may know of, with who uses it."""
+    query = request.GET
+    projects = [("", gettext("all projects")), *((p.name, p.name) for p in visible_projects(request.user))]
+    found = secrets_known(
+        reach(request.user),
+        query=filters.text(query, "q", 255),
+        scope=filters.chosen(query, "scope", _SCOPES),
+        project=filters.chosen(query, "project", projects),
+        unused=filters.chosen(query, "use", _USES) == "unused",
+    )
+    context = {
+        "page": page(found, query, order=("name", "id")),
+        "q": filters.text(query, "q", 255),
+        "scopes": filters.choices(query, "scope", _SCOPES),
+        "projects": filters.choices(query, "project", projects),
+        "uses": filters.choices(query, "use", _USES),
+        "filtered": any(value for name, value in query.items() if name != "cursor"),
+    }
+    return render(request, "console/secrets.html", context)
+
+
+@require_POST
+@sensitive_post_parameters("value")
+def platform_secret(request: HttpRequest) -> HttpResponse:
+    """Set, replace or remove a secret of the platform."""
+    _change(request, "platform", {})
+    return redirect("console:secrets")
 
 
 @require_POST

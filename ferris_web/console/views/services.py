@@ -17,9 +17,11 @@ from django.utils.translation import gettext
 
 from ferris import cron
 from ferris.errors import BackendError, FerrisError, NotFound
+from ferris.scopes import given
 from ferris_web import wiring
-from ferris_web.accounts.permissions import reach
+from ferris_web.accounts.permissions import Action, access_of, reach
 from ferris_web.catalog import selectors as catalog
+from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.differences import versions_compared
 from ferris_web.catalog.models import OutputEvent, Schedule, Secret, Service, ServiceVersion, Trigger
 from ferris_web.catalog.secret_uses import with_uses
@@ -204,8 +206,9 @@ def settings(request: HttpRequest, name: str) -> HttpResponse:
     """Configuration and state as they are now, and the names of the secrets the service sees."""
     service = catalog.service_get(name)
     context: dict[str, Any] = {"service": service, "tab": "settings", "secrets": visible_secrets(service)}
+    context["administers"] = access_of(request.user).may(Action.ADMINISTER)
     try:
-        context["config"] = catalog.service_config(service)
+        context["given"] = given(configs_of(service).layers(service.name, service.project.name))
     except BackendError as error:
         context["config_error"] = error
     try:

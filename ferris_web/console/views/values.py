@@ -19,8 +19,10 @@ from django.utils.translation import gettext
 from ferris.errors import Conflict, NotFound
 from ferris.json_text import JsonProblem, read_json
 from ferris.ports import Entry
+from ferris.script_settings import script_settings
 from ferris.text_differences import json_shown, text_difference
-from ferris_web.accounts.permissions import may_edit
+from ferris_web import wiring
+from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import ValueChange
 from ferris_web.catalog.value_history import (
@@ -30,9 +32,10 @@ from ferris_web.catalog.value_history import (
     changes_compared,
     changes_of,
     content_of,
+    values_known,
 )
 from ferris_web.catalog.values import Kind, Place
-from ferris_web.console import filters
+from ferris_web.console import addresses, filters
 from ferris_web.console.paging import page
 from ferris_web.console.words import word
 from ferris_web.executions.services.values import encoded, value_get, value_remove, value_restore, value_set
@@ -40,45 +43,47 @@ from ferris_web.executions.visibility import scoped, visible_projects
 
 View = Callable[..., HttpResponse]
 
-_KINDS = (("", "all"), *((str(kind), str(kind)) for kind in Kind))
+_KINDS = (("", "all"), *((str(kind), str(kind.label)) for kind in Kind))
 
 
 def value_list(request: HttpRequest) -> HttpResponse:
     """Every value whose history is known, what changed last in front."""
     query = request.GET
     projects = [("", gettext("all projects")), *((p.name, p.name) for p in visible_projects(request.user))]
-    found = scoped(ValueChange.objects.filter(until=None), request.user).defer("value")
-    if text := filters.text(query, "q", 200):
-        found = found.filter(key__icontains=text)
-    if kind := filters.chosen(query, "kind", _KINDS):
-        found = found.filter(kind=kind)
-    if project := filters.chosen(query, "project", projects):
-        found = found.filter(project__name=project)
+    text, administers = filters.text(query, "q", 200), access_of(request.user).may(Action.ADMINISTER)
+    known = values_known(
+        query=text,
+        kind=filters.chosen(query, "kind", _KINDS),
+        project=filters.chosen(query, "project", projects),
+        env=administers,
+    )
+    found = scoped(known, request.user)
     context = {
-        "page": page(found.select_related("project", "service"), query, time="at"),
+        "page": page(found, query, time="at"),
         "q": text,
         "kinds": filters.choices(query, "kind", [(value, word(text)) for value, text in _KINDS]),
         "projects": filters.choices(query, "project", projects),
+        "administers": administers,
         "filtered": any(value for name, value in query.items() if name != "cursor"),
     }
     return render(request, "console/values.html", context)
 
 
-def edit(kind: str) -> View:
-    """The editor of a value of this kind."""
+def edit(kind: str, scope: str) -> View:
+    """The editor of a value of this kind and scope."""
 
     def view(request: HttpRequest, **named: Any) -> HttpResponse:
-        shown = _Shown(request, kind, named)
+        shown = _Shown(request, kind, scope, named)
         return _saved(shown) if request.method == "POST" else _editor(shown)
 
     return view
 
 
-def history(kind: str) -> View:
+def history(kind: str, scope: str) -> View:
     """Its changes, and what it was at a time."""
 
     def view(request: HttpRequest, **named: Any) -> HttpResponse:
-        shown = _Shown(request, kind, named)
+        shown = _Shown(request, kind, scope, named)
         if request.GET.get("to"):
             return _two(shown)
         context = {"page": page(changes_of(shown.place), request.GET, order=("-number",), size=25)}
@@ -87,11 +92,11 @@ def history(kind: str) -> View:
     return view
 
 
-def change(kind: str) -> View:
+def change(kind: str, scope: str) -> View:
     """One change: its value, and what is different. A POST takes the value back to it."""
 
     def view(request: HttpRequest, number: int, **named: Any) -> HttpResponse:
-        shown = _Shown(request, kind, named)
+        shown = _Shown(request, kind, scope, named)
         row = change_get(shown.place, number)
         if request.method == "POST":
             return _restored(shown, row)
@@ -113,16 +118,33 @@ def change(kind: str) -> View:
 
 def said_of(place: Place) -> str:
     """`configuration of NAME`, in the viewer's language."""
+    if place.kind == Kind.ENV:
+        return gettext("settings of ferris.env")
     said = gettext("state of {name}") if place.kind == Kind.STATE else gettext("configuration of {name}")
-    return said.format(name=place.service.name)
+    return said.format(name=_of(place))
+
+
+def _of(place: Place) -> str:
+    """Whose it is, in the viewer's language."""
+    if place.service:
+        return place.service.name
+    if place.project:
+        return gettext("the project {name}").format(name=place.project.name)
+    return gettext("the platform")
+
+
+def _what(place: Place) -> str:
+    if place.kind == Kind.ENV:
+        return "ferris.env"
+    return gettext("State") if place.kind == Kind.STATE else gettext("Configuration")
 
 
 class _Shown:
     """A value as a page shows it: where it is, what it is now, what this person may do."""
 
-    def __init__(self, request: HttpRequest, kind: str, named: dict[str, Any]) -> None:
+    def __init__(self, request: HttpRequest, kind: str, scope: str, named: dict[str, Any]) -> None:
         self.request = request
-        self.place = Place(kind, catalog.service_get(named["name"]))
+        self.place = Place(kind, catalog.owner_get(scope, named.get("name")))
         self.entry: Entry | None = value_get(self.place, timezone.now())
 
     @property
@@ -132,27 +154,46 @@ class _Shown:
 
     def address(self, more: str = "", *arguments: Any) -> str:
         """Of the editor, its `history`, or a `change`."""
-        name = f"console:service-{self.place.kind}{more and f'-{more}'}"
-        return reverse(name, args=[self.place.service.name, *arguments])
+        return addresses.value(self.place, more, *arguments)
 
     def render(self, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
         place = self.place
         base = {
             "place": said_of(place),
             "service": place.service,
-            "what": gettext("State") if place.kind == Kind.STATE else gettext("Configuration"),
+            "kind": place.kind,
+            "project": place.project,
+            "of": _of(place),
+            "what": _what(place),
             "seen": self.seen,
             "entry": self.entry,
-            "may_edit": may_edit(self.request.user, place.project.pk),
+            "may_edit": _may_edit(self.request.user, place),
+            "back_url": _back(place),
             "editor_url": self.address(),
             "history_url": self.address("history"),
         }
         return render(self.request, template, base | context, status=status)
 
 
+def _back(place: Place) -> str:
+    """Where one comes from."""
+    if place.service:
+        return reverse("console:service-settings", args=[place.service.name])
+    return (
+        reverse("console:project", args=[place.project.name]) if place.project else reverse("console:values")
+    )
+
+
+def _may_edit(user: Any, place: Place) -> bool:
+    access = access_of(user)
+    return access.may(Action.EDIT, place.project.pk) if place.project else access.may(Action.ADMINISTER)
+
+
 def _editor(shown: _Shown, status: int = 200, **more: Any) -> HttpResponse:
     now_there = _text(shown.entry.value if shown.entry else None)
     context = {"text": now_there, "now_there": now_there, "last": changes_of(shown.place).first()}
+    if shown.place.kind == Kind.ENV:
+        context["whole"] = json.dumps(script_settings(wiring.config(), _object(shown.entry)))
     return shown.render("console/value-edit.html", context | more, status)
 
 
@@ -270,6 +311,14 @@ def _seen(request: HttpRequest) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 19):
         raise BadRequest("seen: expected the index of the value that was shown")
     return int(text)
+
+
+def _object(entry: Entry | None) -> dict[str, Any]:
+    try:
+        found = json.loads(entry.value) if entry else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _text(content: bytes | None) -> str:

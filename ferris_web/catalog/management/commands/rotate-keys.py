@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import FerrisError
+from ferris_web.accounts.models import AuditEntry
 from ferris_web.catalog.rotation import AT_ONCE, Standing, key_begin, keys_drop, reencrypt, standing
 
 
@@ -46,13 +47,17 @@ class Command(BaseCommand):
             return self._say(standing())
         if options["drop_old"]:
             gone = keys_drop(datetime.now(UTC))
+            _noted("keys.dropped", keys=gone)
             return self.stdout.write(f"{gone} old keys were removed")
         if not options["no_new_key"]:
             made = key_begin()
+            if made:
+                _noted("keys.new")
             self.stdout.write(
                 "A new key is in front." if made else "A rotation is under way: going on with the first key."
             )
         left = reencrypt(batch=options["batch"], tell=self._progress)
+        _noted("keys.rotated", first_key=left.by_key[0], older_keys=left.old, unreadable=len(left.lost))
         self._say(left)
         if left.old:
             raise CommandError(
@@ -71,3 +76,10 @@ class Command(BaseCommand):
                 f"no key opens {len(found.lost)} more: {', '.join(found.lost[:20])}; put their key back behind the "
                 "first one and run this again, or set them anew"
             )
+
+
+def _noted(action: str, **said: int) -> None:
+    """Who may run this has the machine; the audit log says that it was done."""
+    AuditEntry.objects.create(
+        at=datetime.now(UTC), actor="manage.py", action=action, object="encryption keys", said=said
+    )
