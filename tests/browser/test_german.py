@@ -42,6 +42,7 @@ def test_the_language_is_chosen_with_the_keyboard(console: Server, viewer_of: Ca
     page.keyboard.press("Control+k")
     page.get_by_role("dialog", name="Gehe zu").get_by_role("combobox").fill("Warteschl")
     page.get_by_role("option", name="Leser und Warteschlangen").wait_for()
+    page.keyboard.press("Escape")  # empties the field
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Farben: System").click()
     page.get_by_role("button", name="Farben: hell").click()
