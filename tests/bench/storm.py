@@ -135,6 +135,9 @@ def _route(count: int) -> None:
                 raise _Died
             super().settle()
 
+        def vanish(self) -> None:
+            self._consumer.close()  # as a process that is gone leaves it: nothing is settled any more
+
     deaths, router = {3, 9}, Mortal(wiring.event_log(), 100)
     turn = 0
     while _lag(EVENTS, router.group):
@@ -143,7 +146,7 @@ def _route(count: int) -> None:
         try:
             router.turn()
         except _Died:
-            router.close()
+            router.vanish()
             router = Mortal(wiring.event_log(), 100)
     router.close()
     late = datetime.now(UTC) + timedelta(days=1)

@@ -32,8 +32,11 @@ HOOKS = {
 # Django's answers to a stranger who signs out, or whose address leads nowhere.
 # No provider is set up here, so there is no way to one (tests/web/test_sign_in_provider.py has one).
 HARMLESS = {
+    "language/",
     "sign-in/provider/",
     "sign-in/provider/back/",
+    "sign-in/provider/<slug:key>/",
+    "sign-in/provider/<slug:key>/back/",
     "sign-in/second-factor/",
     "sign-out/",
     "admin/logout/",

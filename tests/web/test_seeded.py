@@ -73,7 +73,7 @@ def _pages() -> dict[str, int]:
     assert project
     return {
         "/": 18,
-        f"/projects/{project.name}/dashboard/?range=30d": 18,
+        f"/projects/{project.name}/dashboard/?range=30d": 19,
         "/executions/": 8,
         "/executions/?status=failed&since=24h": 8,
         f"/executions/?project={project.name}&trigger=triggered": 9,

@@ -184,7 +184,7 @@ class KnownSecret(SecretHead):
     """A secret, and to whom it belongs."""
 
     project = serializers.SerializerMethodField()
-    service = serializers.CharField(source="service.name", default=None)
+    service = serializers.CharField(source="service.name", default=None, allow_null=True)
 
     def get_project(self, secret: Any) -> str | None:
         """Its project's name, or that of its service."""

@@ -77,8 +77,8 @@ class NewestChange(Change):
 
     key = serializers.CharField(help_text="In the configuration store.")
     kind = serializers.CharField(help_text="`state`, `config`, or `env` (ferris.env).")
-    project = serializers.CharField(source="project.name", default=None)
-    service = serializers.CharField(source="service.name", default=None)
+    project = serializers.CharField(source="project.name", default=None, allow_null=True)
+    service = serializers.CharField(source="service.name", default=None, allow_null=True)
 
 
 class WholeChange(Change):
