@@ -26,8 +26,8 @@ _WORDS = {
     "script_failed": (
         _("A script failed"),
         _(
-            "Read the last lines of the log below, mend the script in its repository, sync the "
-            "project, then retry."
+            "Read the last lines of the log below, mend the script (in its repository, and sync the project; or in the "
+            "console, if it was made there), then retry."
         ),
     ),
     "timeout": (
