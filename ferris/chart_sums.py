@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from ferris.chart_json import LARGEST
 from ferris.charts import Chart, Series
-from ferris.event_keys import is_path, key_of
+from ferris.event_keys import inside, is_path, key_of
 from ferris.events import Event
 from ferris.filters import attribute
 
@@ -84,7 +84,8 @@ def value_of(event: Event, path: str) -> float | None:
     """The number at a path, also one written as text; None when there is none. An empty path is 1: events count."""
     if not path:
         return 1.0
-    found = _at(event, path)
+    name, *steps = path.split(".")
+    found = inside(attribute(event, name), steps)
     if isinstance(found, str) and len(found) <= LONGEST_GROUP:
         try:
             found = float(found)
@@ -102,19 +103,6 @@ def group_of(event: Event, path: str, known: Sequence[str]) -> Group:
     name = (key_of(event, path) or NONE)[:LONGEST_GROUP].replace("\0", "�")
     name = name.encode("utf-8", "replace").decode()
     return Group(name) if name == NONE or name in known or len(known) < MOST_GROUPS else REST
-
-
-def _at(event: Event, path: str) -> Any:
-    name, *steps = path.split(".")
-    value: Any = attribute(event, name)
-    for step in steps:
-        if isinstance(value, Mapping):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isascii() and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ferris.events import Event
@@ -36,6 +36,12 @@ def key_of(event: Event, path: str) -> str | None:
         return ""
     name, *steps = path.split(".")
     value = event.flow_id if name in (CORRELATION, "correlationid") else attribute(event, name)
+    value = inside(value, steps)
+    return None if value is None or value is ABSENT else text_of(value)
+
+
+def inside(value: Any, steps: Iterable[str]) -> Any:
+    """What lies in a JSON value at the end of these steps: names of objects, places in lists; None where nothing is."""
     for step in steps:
         if isinstance(value, Mapping):
             value = value.get(step)
@@ -43,7 +49,7 @@ def key_of(event: Event, path: str) -> str | None:
             value = value[int(step)]
         else:
             return None
-    return None if value is None or value is ABSENT else text_of(value)
+    return value
 
 
 def text_of(value: Any) -> str:

@@ -67,14 +67,9 @@ class Router(Reader):
         ring(done.doorbells)
         ring_waiting(done.waiting | admit(self.log, done.held))
         changes_tell(done.changes, done.events)
-        if done.wakes:
-            self.log.append(CONTROL, [Record(TIMED)])
-        if done.pushes:
-            self.log.append(CONTROL, [Record(PUSHES)])
-        if done.notices:
-            self.log.append(CONTROL, [Record(NOTICES)])
-        if done.charts:
-            self.log.append(CONTROL, [Record(CHARTS)])
+        told = ((done.wakes, TIMED), (done.pushes, PUSHES), (done.notices, NOTICES), (done.charts, CHARTS))
+        if words := [Record(word) for wanted, word in told if wanted]:
+            self.log.append(CONTROL, words)
 
     def settle(self) -> None:
         self._behind.settle()

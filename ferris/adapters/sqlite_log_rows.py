@@ -91,9 +91,8 @@ def append(connection: sqlite3.Connection, topic: str, encoded: Sequence[Encoded
     now = time.time_ns() // 1_000_000
     at, place = 0, (number << _OFFSET_BITS) + first
     while at < count:
-        some = min(
-            _ROWS_AT_ONCE, 1 << ((count - at).bit_length() - 1)
-        )  # few lengths: each is a statement, kept
+        # Of few lengths: each is a statement, which the connection keeps.
+        some = min(_ROWS_AT_ONCE, 1 << ((count - at).bit_length() - 1))
         values: list[int | str | bytes | None] = []
         for index, row in enumerate(encoded[at : at + some], place + at):
             values += (index, now, row.key, row.headers, row.value)

@@ -147,6 +147,12 @@ def may_edit(user: User | Any, project: int | None = None) -> bool:
     return access.may_somewhere(Action.EDIT) if project is None else access.may(Action.EDIT, project)
 
 
+def may_change(user: User | Any, project: int | None) -> bool:
+    """Who may change what is a project's: its maintainers; what is the platform's (None): its administrators."""
+    access = access_of(user)
+    return access.may(Action.ADMINISTER) if project is None else access.may(Action.EDIT, project)
+
+
 def administers(user: User | Any, permission: str) -> bool:
     """True for administrators, and for whom one of them gave that one permission of Django's."""
     access = access_of(user)

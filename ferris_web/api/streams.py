@@ -158,8 +158,8 @@ def flow_stream(
             return Said([*said, ("end", {"settled": True})], end=True)
         return Said(said, soon=mark[0] is not None)
 
-    wanted = lambda notice: notice.value.get("flow") == flow  # noqa: E731
-    return _stream(request, look, live.subscribe(flow=flow), wanted)
+    subscription = live.subscribe(flow=flow)
+    return _stream(request, look, subscription, lambda notice: notice.value.get("flow") == flow)
 
 
 def _shown(shown: type[Serializer], rows: Iterable[Any]) -> list[Any]:

@@ -98,9 +98,8 @@ def _count(rate: Rate, caller: int, now: float) -> Taken:
     except DatabaseError:
         log.warning("requests of user %s are not counted for all web processes", caller, exc_info=True)
         return taken
-    with (
-        _lock
-    ):  # what others have counted; what was counted here meanwhile is small, and comes with the next piece
+    # What others have counted; what was counted here meanwhile is small, and comes with the next piece.
+    with _lock:
         _whole_at[caller] = max(_whole_at.get(caller, 0.0), whole_at.timestamp())
     return taken
 

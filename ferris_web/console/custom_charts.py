@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from ferris_web.accounts.permissions import Action, access_of
+from ferris_web.accounts.permissions import Action, access_of, may_change
 from ferris_web.catalog.models import Project
 from ferris_web.console import presentation
 from ferris_web.console.plots import Plot, plot
@@ -23,23 +23,15 @@ from ferris_web.executions.services import charts
 def section(user: Any, project: Project | None, period: Period, now: datetime) -> dict[str, Any]:
     """The charts of a dashboard, and whether this person may change them. Those of the platform are for members
     everywhere."""
-    access = access_of(user)
-    if not access.may(Action.VIEW, project and project.pk):
+    key = project and project.pk
+    if not access_of(user).may(Action.VIEW, key):
         return {}
     rows = list(charts.chart_list(project))
-    changes = manages(user, project)
+    changes = may_change(user, key)
     return {
         "charts": [_with_link(card(one, now), one.row, changes) for one in charted(rows, period, now)],
         "charts_managed": changes,
     }
-
-
-def manages(user: Any, project: Project | None) -> bool:
-    """Maintainers change the charts of their project, administrators those of the platform."""
-    access = access_of(user)
-    if project is None:
-        return access.may(Action.ADMINISTER)
-    return access.may(Action.EDIT, project.pk)
 
 
 def card(found: Charted, now: datetime) -> Plot:

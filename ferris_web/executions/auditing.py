@@ -15,7 +15,7 @@ from django.utils import timezone
 from ferris_web.accounts.models import AuditEntry, User
 from ferris_web.accounts.permissions import Action, reach
 from ferris_web.executions.audit_snapshots import PROJECT, named, snapshot
-from ferris_web.executions.listings.export import csv_lines, safe_cell
+from ferris_web.executions.listings.export import lines
 
 SECRETS_USED: Final = "secrets.used"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
@@ -255,10 +255,4 @@ def audit_rows(found: QuerySet[AuditEntry]) -> Iterator[dict[str, Any]]:
 
 def audit_written(found: QuerySet[AuditEntry], form: str) -> Iterator[bytes]:
     """Entries as a file, oldest first: `form` is csv or jsonl."""
-    if form == "csv":
-        yield csv_lines([COLUMNS])
-    for row in audit_rows(found):
-        if form == "csv":
-            yield csv_lines([[safe_cell(row[name]) for name in COLUMNS]])
-        else:
-            yield orjson.dumps(row) + b"\n"
+    return lines(COLUMNS, audit_rows(found), form)

@@ -161,8 +161,8 @@ def _by_span(places: Mapping[UUID, Period]) -> dict[str, set[UUID]]:
     return found
 
 
-def _place(period: Period, start: datetime, now: datetime) -> int | None:
-    place = round((start - period.since(now)) / period.length)
+def _place(period: Period, at: datetime, now: datetime) -> int | None:
+    place = (at - period.since(now)) // period.length
     return place if 0 <= place < period.count else None
 
 
@@ -200,7 +200,7 @@ def _tried_events(row: Row, period: Period, now: datetime) -> tuple[_Sums, int]:
         event = event_of(one)
         if one.replay_id is not None or not any(table.match(event)):
             continue
-        value, place = chart_sums.value_of(event, row.value_path), _place_at(period, one.received_at, now)
+        value, place = chart_sums.value_of(event, row.value_path), _place(period, one.received_at, now)
         if value is None or place is None:
             left_out += value is None
             continue
@@ -209,11 +209,6 @@ def _tried_events(row: Row, period: Period, now: datetime) -> tuple[_Sums, int]:
             known.append(group.name)
         sums.setdefault((place, group), Sum()).take(value, one.received_at)
     return sums, left_out
-
-
-def _place_at(period: Period, at: datetime, now: datetime) -> int | None:
-    place = int((at - period.since(now)) / period.length)
-    return place if 0 <= place < period.count else None
 
 
 def _tried_answer(row: Row) -> Answer:

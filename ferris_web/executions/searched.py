@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Final
 
-import orjson
-
-from ferris_web.executions.listings.export import csv_lines, safe_cell
+from ferris_web.executions.listings.export import lines
 from ferris_web.executions.searching import Search
 
 MOST: Final = 100_000
@@ -27,26 +25,15 @@ _LINE: Final = (
     "flow",
 )
 _DOCUMENT: Final = ("time", "key", "type", "source", "subject", "service", "flow", "execution", "record")
-_PIECE: Final = 200
 
 
 def written(search: Search, form: str, most: int = MOST) -> Iterator[bytes]:
     """CSV with a line of names, or whole records as JSON lines. EventError comes now and not while it is read."""
     records = search.all(most)
     first = list(islice(records, 1))
-    return _pieces(search.kind, chain(first, records), form)
+    names = _LINE if search.kind == "logs" else _DOCUMENT
+    return lines(names, chain(first, records), form, _value)
 
 
-def _pieces(kind: str, records: Iterator[Mapping[str, Any]], form: str) -> Iterator[bytes]:
-    names = _LINE if kind == "logs" else _DOCUMENT
-    if form == "csv":
-        yield csv_lines([names])
-    while piece := list(islice(records, _PIECE)):
-        if form == "csv":
-            yield csv_lines([_cells(names, record) for record in piece])
-        else:
-            yield b"".join(orjson.dumps(dict(record)) + b"\n" for record in piece)
-
-
-def _cells(names: Sequence[str], record: Mapping[str, Any]) -> list[Any]:
-    return [safe_cell(dict(record) if name == "record" else record.get(name)) for name in names]
+def _value(record: Mapping[str, Any], name: str) -> Any:
+    return dict(record) if name == "record" else record.get(name)

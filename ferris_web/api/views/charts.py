@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core import exceptions as django_errors
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
@@ -233,7 +233,7 @@ def _given(request: Request, said: dict[str, Any], project: Project | None) -> d
     if given.get("service") is not None:
         services = within(Service.objects.all(), access_of(request.user).reach(Action.VIEW))
         if project is not None:
-            services = services.filter(Q(project=project))
+            services = services.filter(project=project)
         given["service"] = services.filter(name=given["service"]).first()
         if given["service"] is None:
             raise ValidationError({"service": ["names no service of this project"]})

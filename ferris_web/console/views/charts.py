@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 from ferris import chart_sums, charts
 from ferris.errors import Conflict
 from ferris.json_text import JsonProblem, read_json
-from ferris_web.accounts.permissions import Action, access_of
+from ferris_web.accounts.permissions import Action, access_of, may_change
 from ferris_web.catalog.models import EventType, OutputEvent, Project, Service, Trigger
 from ferris_web.catalog.selectors import project_get
 from ferris_web.console import custom_charts
@@ -69,7 +69,7 @@ def chart_list(request: HttpRequest) -> HttpResponse:
         if not request.POST.get("move"):
             messages.success(request, _("The order is saved."))
         return redirect(_list_url(project))
-    context = {"project": project, "rows": rows, "manages": custom_charts.manages(request.user, project)}
+    context = {"project": project, "rows": rows, "manages": may_change(request.user, project and project.pk)}
     return render(request, "console/charts.html", context)
 
 
@@ -95,7 +95,7 @@ def remove(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _managed(request: HttpRequest, pk: UUID) -> Chart:
     row = services.chart_get(pk)
-    if not custom_charts.manages(request.user, row.project):
+    if not may_change(request.user, row.project_id):
         raise PermissionDenied
     return row
 

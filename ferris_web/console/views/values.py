@@ -22,7 +22,7 @@ from ferris.ports import Entry
 from ferris.script_settings import script_settings
 from ferris.text_differences import json_shown, text_difference
 from ferris_web import wiring
-from ferris_web.accounts.permissions import Action, access_of
+from ferris_web.accounts.permissions import Action, access_of, may_change
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import ValueChange
 from ferris_web.catalog.value_history import (
@@ -167,7 +167,7 @@ class _Shown:
             "what": _what(place),
             "seen": self.seen,
             "entry": self.entry,
-            "may_edit": _may_edit(self.request.user, place),
+            "may_edit": may_change(self.request.user, place.project.pk if place.project else None),
             "back_url": _back(place),
             "editor_url": self.address(),
             "history_url": self.address("history"),
@@ -182,11 +182,6 @@ def _back(place: Place) -> str:
     return (
         reverse("console:project", args=[place.project.name]) if place.project else reverse("console:values")
     )
-
-
-def _may_edit(user: Any, place: Place) -> bool:
-    access = access_of(user)
-    return access.may(Action.EDIT, place.project.pk) if place.project else access.may(Action.ADMINISTER)
 
 
 def _editor(shown: _Shown, status: int = 200, **more: Any) -> HttpResponse:

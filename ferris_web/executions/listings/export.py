@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -19,6 +20,7 @@ from ferris_web.executions.models import DeadLetter, Event, Execution, Flow
 
 FORMS: Final = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 _AT_ONCE = 1000
+_PIECE = 500
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 COLUMNS: Final[dict[type[Model], tuple[tuple[str, str], ...]]] = {
@@ -56,15 +58,27 @@ def written(listing: Listing, rows: Rows, form: str) -> Iterator[bytes]:
     """The rows in the list's order, in pieces of some hundred lines. CSV begins with a line of names."""
     columns = COLUMNS[listing.model]
     names = [name for name, _ in columns]
+    pages = _pages(listing, rows, [path for _, path in columns])
+    return lines(
+        names, (dict(zip(names, map(_plain, row), strict=True)) for page in pages for row in page), form
+    )
+
+
+def lines(
+    names: Sequence[str],
+    records: Iterable[Mapping[str, Any]],
+    form: str,
+    value: Callable[[Mapping[str, Any], str], Any] = lambda record, name: record.get(name),
+) -> Iterator[bytes]:
+    """Records as a file: CSV of what has these `names` (by `value`), or the whole of each as a line of JSON."""
     if form == "csv":
         yield csv_lines([names])
-    for page in _pages(listing, rows, [path for _, path in columns]):
+    coming = iter(records)
+    while piece := list(islice(coming, _PIECE)):
         if form == "csv":
-            yield csv_lines([[safe_cell(value) for value in row] for row in page])
+            yield csv_lines([[safe_cell(value(record, name)) for name in names] for record in piece])
         else:
-            yield b"".join(
-                orjson.dumps(dict(zip(names, map(_plain, row), strict=True))) + b"\n" for row in page
-            )
+            yield b"".join(orjson.dumps(dict(record)) + b"\n" for record in piece)
 
 
 def _pages(listing: Listing, rows: Rows, paths: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:

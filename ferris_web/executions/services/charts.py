@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 
 from ferris import artifacts, chart_sums, pushing
 from ferris.errors import Conflict, NotFound
@@ -233,7 +233,7 @@ def _url(row: Chart) -> None:
 def header_secrets(row: Chart) -> QuerySet[Secret]:
     """The secret that it sends: of its project, and of the platform if it is the platform's."""
     scope = Secret.Scope.PLATFORM if row.project_id is None else Secret.Scope.PROJECT
-    return Secret.objects.filter(Q(scope=scope), project_id=row.project_id, name=row.header_secret)
+    return Secret.objects.filter(scope=scope, project_id=row.project_id, name=row.header_secret)
 
 
 def _owner(row: Chart) -> str:
