@@ -142,11 +142,16 @@ def test_what_no_request_decides(
     client = Client(raise_request_exception=False)
     headers = {"Authorization": f"Bearer {token_create(owner)}"}
     written: list[tuple[str, str]] = []
+    content = type(
+        connection.Database.Binary(b"")
+    )  # a configuration or a state: the body itself, whatever it holds
     said = bodies(mine)
 
     def watched(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.startswith(("INSERT", "UPDATE")) and AUDIT not in sql[:40]:
             for value in params if not many else [one for row in params for one in row]:
+                if isinstance(value, content):
+                    continue
                 if MARK in str(value) or value == NUMBER or str(value).startswith("1999-09-09"):
                     written.append((label, sql[:120]))
         return execute(sql, params, many, context)
