@@ -240,7 +240,8 @@ def lock_home(settings: Settings) -> IO[str]:
 def listen(settings: Settings) -> socket.socket:
     """The web's listening socket; ConfigError when the address is not to be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, as asyncio sends small answers at once (TCP_NODELAY) only by sockets that are known to be TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))

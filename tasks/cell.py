@@ -11,9 +11,11 @@ import itertools
 import logging
 import os
 import pwd
+import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,8 @@ from tasks.nursery import Namespace
 log = logging.getLogger(__name__)
 
 _READ: Final = 64 * 1024
-_ROUNDS: Final = 200
+_PATIENCE: Final = 10.0  # seconds: a machine at its limits takes a while to bury who was killed
+_LOOK_AGAIN_MS: Final = 50
 
 
 class Users:
@@ -213,28 +216,40 @@ def sweep_groups(folder: str) -> None:
 
 
 def _end(left: Callable[[], set[int]]) -> bool:
-    """Kill all of them until none is left; False when some stay."""
-    for _ in range(_ROUNDS):
-        found = left()
-        if not found:
-            return True
-        for pid in found:
-            _kill(pid, left)
-    return False
+    """Kill all of them until none is left; False when some stay after `_PATIENCE`."""
+    until = time.monotonic() + _PATIENCE
+    while found := left():
+        if time.monotonic() > until:
+            return False
+        handles = [handle for pid in found if (handle := _kill(pid, left)) is not None]
+        try:
+            _wait_for_one(handles)
+        finally:
+            for handle in handles:
+                os.close(handle)
+    return True
 
 
-def _kill(pid: int, left: Callable[[], set[int]]) -> None:
+def _kill(pid: int, left: Callable[[], set[int]]) -> int | None:
+    """Its handle, which tells when it has ended; None where there is no such process any more."""
     try:
         handle = os.pidfd_open(pid)
     except OSError:
-        return
+        return None
     try:
         if pid in left():  # before it was opened the number may have become another's
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     except OSError:
         pass
-    finally:
-        os.close(handle)
+    return handle
+
+
+def _wait_for_one(handles: list[int]) -> None:
+    """Until one of these has ended. Not long, as others may be made meanwhile by those that have not."""
+    poll = select.poll()
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
+    poll.poll(_LOOK_AGAIN_MS)
 
 
 def make_groups(found: Mapping[str, Mapping[str, Any]], name: str, limits: Mapping[str, int]) -> Groups:
