@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tasks.loop import Loop
+from tasks.turns import Turnstile
 
 LONGEST_MESSAGE: Final = 24 * 1024 * 1024
 MOST_CONNECTIONS: Final = 256
@@ -28,10 +29,15 @@ class Channel:
     One-way messages go to `tell` in the order they were read; calls (`op` is "call" or "object.*") go to `call`
     with a function that takes the answer, from any thread. Answers keep the order of the calls of a connection,
     because it is not read further until the answer is out.
+
+    A call with `turn` "take" waits for the connection's turn at the `turnstile`, which ends with the answer to a call
+    with `turn` "end", with the message `turn.end`, with the connection, or when others have waited for too long.
     """
 
-    def __init__(self, path: str, loop: Loop, tell: Callable[[dict[str, Any]], None], call: Call) -> None:
-        self._loop, self._tell, self._call = loop, tell, call
+    def __init__(
+        self, path: str, loop: Loop, tell: Callable[[dict[str, Any]], None], call: Call, turnstile: Turnstile
+    ) -> None:
+        self._loop, self._tell, self._call, self._turnstile = loop, tell, call, turnstile
         self.path = path
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._listener.bind(path)
@@ -70,7 +76,9 @@ class Channel:
                 continue
             peer.setblocking(False)
             self._connections.add(
-                _Connection(peer, self._loop, self._tell, self._call, self._connections.discard)
+                _Connection(
+                    peer, self._loop, self._tell, self._call, self._turnstile, self._connections.discard
+                )
             )
 
 
@@ -83,9 +91,11 @@ class _Connection:
         loop: Loop,
         tell: Callable[[dict[str, Any]], None],
         call: Call,
+        turnstile: Turnstile,
         gone: Callable[[_Connection], None],
     ) -> None:
         self._peer, self._loop, self._tell, self._call, self._gone = peer, loop, tell, call, gone
+        self._turnstile = turnstile
         self._rest = bytearray()
         self._waiting = False  # for an answer: nothing is read meanwhile
         self._open = True
@@ -98,6 +108,7 @@ class _Connection:
         if not self._waiting:
             self._loop.remove(self._peer.fileno())
         self._peer.close()
+        self._turnstile.end(self)
         self._gone(self)
 
     def _read(self) -> None:
@@ -132,13 +143,26 @@ class _Connection:
                 continue
             if message.get("op") in _ONE_WAY:
                 self._tell(message)
+            elif message.get("op") == "turn.end":
+                self._turnstile.end(self)
             else:
                 self._ask(message)
 
     def _ask(self, message: dict[str, Any]) -> None:
         self._waiting = True
         self._loop.remove(self._peer.fileno())
-        self._call(message, lambda answer: self._loop.post(lambda: self._answer(answer)))
+        if message.get("turn") != "take":
+            self._forward(message)
+        elif not self._turnstile.ask(self, lambda: self._forward(message)):
+            self._loop.after(self._turnstile.patience, self._turnstile.look)
+
+    def _forward(self, message: dict[str, Any]) -> None:
+        def answered(answer: dict[str, Any]) -> None:
+            if message.get("turn") == "end":
+                self._turnstile.end(self)  # here, so that the next does not wait until the script hears of it
+            self._loop.post(lambda: self._answer(answer))
+
+        self._call(message, answered)
 
     def _answer(self, answer: dict[str, Any]) -> None:
         if not self._open:

@@ -25,6 +25,7 @@ from tasks.package import PackageCache
 from tasks.presence import ConsumerPresence
 from tasks.report import Reporter
 from tasks.runner import ColdRunner, Runner
+from tasks.turns import Turns
 from tasks.warm import WarmRunner
 from tasks.workplace import Workplace
 
@@ -50,6 +51,7 @@ class Executor:
         )
         self.leases = Leases(self.control, self.worker, settings.heartbeat_seconds)
         self.runner: Runner = WarmRunner() if settings.runner == "warm" else ColdRunner()
+        self.turns = Turns()
         self.calls = ThreadPoolExecutor(_CALLS, thread_name_prefix="calls")
         self.workplace = Workplace(settings.home / "work")
         self.isolation = Isolation(settings)

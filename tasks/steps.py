@@ -89,7 +89,11 @@ class Steps:
             self._journal.send,
         )
         channel = Channel(
-            cell.channel, self._loop, self._tell, lambda message, answer: self._call(calls, message, answer)
+            cell.channel,
+            self._loop,
+            self._tell,
+            lambda message, answer: self._call(calls, message, answer),
+            self._executor.turns.of((order.project, order.service)),
         )
         relay = Relay(self._loop, self._executor.calls, calls)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ferris_ef.quickjson import dumps, loads
-from ferris_ef.wire import PlatformError, expect, http
+from ferris_ef.wire import PlatformError, expect, http, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,15 +36,21 @@ class State:
         """Set a value to what `function` makes of the one before (None if there was none), and return it.
 
         Nobody else changes the state between: when somebody was faster, `function` is called again with the
-        newer value. It should do nothing but compute.
+        newer value. It should do nothing but compute. Executions of the service on the same worker take turns, so that
+        this is rare; they wait for each other a few seconds at most.
         """
         if not isinstance(name, str) or not name:
             raise TypeError("the name of a value in the state is a text")
         deadline, pause = time.monotonic() + PATIENCE, 0.002
         while True:
-            index, values = self._read()
-            values[name] = value = function(values.get(name))
-            if self._write(index, values):
+            try:
+                index, values = self._read("take")
+                values[name] = value = function(values.get(name))
+                done = self._write(index, values)
+            except BaseException:
+                tell({"op": "turn.end"})
+                raise
+            if done:
                 return value
             if time.monotonic() > deadline:
                 raise PlatformError(f"the state was changed by others for {PATIENCE:g} s without a pause")
@@ -52,8 +58,8 @@ class State:
             time.sleep(pause * (0.5 + time.perf_counter_ns() % 1000 / 1000))
             pause = min(pause * 2, 0.25)
 
-    def _read(self) -> tuple[int, dict[str, Any]]:
-        status, value = http("GET", self._path)
+    def _read(self, turn: str = "") -> tuple[int, dict[str, Any]]:
+        status, value = http("GET", self._path, turn=turn)
         if status == 404:
             return 0, {}
         entry = expect(status, value, "reading the state")[0]
@@ -63,5 +69,5 @@ class State:
         return int(entry["ModifyIndex"]), found if isinstance(found, dict) else {}
 
     def _write(self, index: int, values: dict[str, Any]) -> bool:
-        status, value = http("PUT", self._path, {"cas": index}, values)
+        status, value = http("PUT", self._path, {"cas": index}, values, turn="end")
         return bool(expect(status, value, "writing the state"))

@@ -29,21 +29,35 @@ class _Wire:
 
     def send(self, line: bytes) -> None:
         with self._lock:
-            self._connected().sendall(line)
+            try:
+                self._connected().sendall(line)
+            except BaseException:
+                self._drop()
+                raise
 
     def ask(self, line: bytes) -> bytes:
         with self._lock:
-            connection = self._connected()
-            connection.sendall(line)
-            parts = [self._rest]
-            while b"\n" not in parts[-1]:
-                more = connection.recv(262144)
-                if not more:
-                    self._socket = None
-                    raise PlatformError("the executor closed the channel; this execution is being ended")
-                parts.append(more)
-            answer, _, self._rest = b"".join(parts).partition(b"\n")
-            return answer
+            try:
+                connection = self._connected()
+                connection.sendall(line)
+                return self._answer(connection)
+            except BaseException:
+                self._drop()
+                raise
+
+    def _answer(self, connection: Any) -> bytes:
+        parts = [self._rest]
+        while b"\n" not in parts[-1]:
+            more = connection.recv(262144)
+            if not more:
+                raise PlatformError("the executor closed the channel; this execution is being ended")
+            parts.append(more)
+        answer, _, self._rest = b"".join(parts).partition(b"\n")
+        return answer
+
+    def _drop(self) -> None:
+        """Leave the connection: a signal handler that raises may end a message or the wait for an answer halfway."""
+        self._socket = None
 
     def _connected(self) -> Any:
         if self._socket is not None and self._pid == os.getpid():
@@ -83,9 +97,16 @@ def call(message: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def http(method: str, target: str, query: dict[str, Any] | None = None, body: Any = None) -> tuple[int, Any]:
-    """A call of the platform's HTTP API, made by the executor in this execution's name: (status, value)."""
-    answer = call({"op": "call", "method": method, "path": target, "query": query, "body": body})
+def http(
+    method: str, target: str, query: dict[str, Any] | None = None, body: Any = None, turn: str = ""
+) -> tuple[int, Any]:
+    """A call of the platform's HTTP API, made by the executor in this execution's name: (status, value).
+
+    With the `turn` "take" it is made when it is this process's turn at the service's state, which "end" ends.
+    """
+    answer = call(
+        {"op": "call", "method": method, "path": target, "query": query, "body": body, "turn": turn}
+    )
     return answer["status"], answer.get("value")
 
 

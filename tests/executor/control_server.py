@@ -42,6 +42,7 @@ class ControlServer:
         self.beats: list[dict[str, Any]] = []
         self.stop: dict[str, str] = {}
         self.kv: dict[str, tuple[int, bytes]] = {}
+        self.kept = self.refused = 0  # writes of keys; those refused came too late
         self.index = 0
         self.secrets: dict[str, Any] = {}
         self.requests: list[tuple[str, str, Any]] = []
@@ -67,7 +68,9 @@ class ControlServer:
         with self.lock:
             there = self.kv.get(key, (0, b""))[0]
             if cas is not None and cas != there:
+                self.refused += 1
                 return False
+            self.kept += 1
             self.index += 1
             self.kv[key] = (self.index, value)
             return True
