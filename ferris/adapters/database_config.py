@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from django.apps import apps
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from ferris.adapters.prepared import Prepared
 from ferris.errors import BackendError
@@ -57,7 +58,11 @@ class DatabaseConfigStore:
         def change(index: int, before: Entry | None) -> bool:
             if cas is not None and cas != (before.index if before else 0):
                 return False
-            _table().objects.update_or_create(key=key, defaults={"value": value, "modify_index": index})
+            if before is None:
+                _table().objects.create(key=key, value=value, modify_index=index)
+            else:
+                changed = {"value": value, "modify_index": index, "updated_at": timezone.now()}
+                _table().objects.filter(key=key).update(**changed)
             return True
 
         return _explained(lambda: _change(key, change))
@@ -85,11 +90,7 @@ class DatabaseConfigStore:
 
     def index(self) -> int:
         """See `ConfigStore.index`."""
-        return _explained(
-            lambda: (
-                _table().objects.filter(key=_INDEX_KEY).values_list("modify_index", flat=True).first() or 0
-            )
-        )
+        return max((index for (index,) in _explained(lambda: _INDEX.rows([_INDEX_KEY]))), default=0)
 
 
 def _table() -> Any:
@@ -104,6 +105,9 @@ def _entry(row: Any) -> Entry:
 _FOUND = Prepared(
     lambda keys: _table().objects.filter(key__in=keys).values_list("key", "value", "modify_index")
 )
+
+
+_INDEX = Prepared(lambda keys: _table().objects.filter(key__in=keys).order_by().values_list("modify_index"))
 
 
 def _find(keys: list[str]) -> dict[str, Entry]:
@@ -135,8 +139,8 @@ def _count_up() -> int:
                 _table().objects.create(key=_INDEX_KEY, value=b"", modify_index=1)
         except IntegrityError:  # another was first
             counter.update(modify_index=F("modify_index") + 1)
-    index: int = counter.values_list("modify_index", flat=True).get()
-    return index
+    [(index,)] = _INDEX.rows([_INDEX_KEY])
+    return int(index)
 
 
 def _check_key(key: str) -> None:

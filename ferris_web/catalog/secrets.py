@@ -117,6 +117,8 @@ def secrets_nearest(service: UUID, project: int, found: Iterable[SealedSecret]) 
 
 def secrets_of(owner: Service | Project | None) -> dict[str, Any]:
     """Every secret that a service, a project or the platform sees, by name, decrypted; the nearest scope wins."""
+    if isinstance(owner, Service):
+        return secrets_opened(owner.pk, owner.project_id, secrets_sealed([(owner.pk, owner.project_id)]))
     found = sorted(secrets_visible(owner), key=lambda secret: _FARTHEST_FIRST.index(secret.scope))
     return {secret.name: _decrypt(secret) for secret in {one.name: one for one in found}.values()}
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils.crypto import salted_hmac
 
+from ferris.adapters.prepared import Prepared
 from ferris.errors import Conflict
 from ferris.ports import Entry
 from ferris.scopes import Scope
@@ -120,6 +121,15 @@ def value_delete(place: Place, *, by: By, now: datetime, cas: int | None = None)
     return _change(lambda: wiring.config_store().delete(place.key, cas=cas), place, None, by, now, False)
 
 
+def value_overtaken(place: Place, cas: int | None) -> bool:
+    """True when `cas` does not hold, found out without a lock; False when only a write can tell."""
+    store = wiring.config_store()
+    if cas is None or "transactional" not in store.capabilities:
+        return False  # Consul compares without our transaction, so nothing is gained by asking it twice
+    entry = store.get(place.key)
+    return cas != (entry.index if entry else 0)
+
+
 def value_now(place: Place, now: datetime, hides: Callable[[bytes], bool]) -> Entry | None:
     """The value as it lies in the store. A change that did not come through here is noted on the way; `hides` says
     whether a secret stands in it."""
@@ -172,12 +182,19 @@ class _Newest:
     writes: int
 
 
-_FIELDS: Final = tuple(_Newest.__dataclass_fields__)
+# Read at every change of a state.
+_NEWEST: Final = Prepared(
+    lambda keys: (
+        ValueChange.objects.filter(key__in=keys, until=None)
+        .order_by()
+        .values_list(*_Newest.__dataclass_fields__)
+    )
+)
 
 
 def _newest(key: str) -> _Newest | None:
-    row = ValueChange.objects.filter(key=key, until=None).values_list(*_FIELDS).first()
-    return _Newest(*row) if row else None
+    rows = _NEWEST.rows([key])
+    return _Newest(*rows[0]) if rows else None
 
 
 def _agree(known: _Newest | None, entry: Entry | None) -> bool:

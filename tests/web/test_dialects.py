@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from ferris import events
 from ferris.config import NOTIFICATIONS
@@ -271,6 +273,43 @@ def test_compare_and_set(at_work):
     for cas in ("x", "-1", "", "9" * 30):
         problem_of(script.put(f"{url}?cas={cas}", 5), 400)
     problem_of(script.put(f"{url}?acquire=session", 5), 400)
+
+
+def statements(call):
+    """The SQL of a call, without what only frames it."""
+    with CaptureQueriesContext(connection) as seen:
+        call()
+    return [one["sql"] for one in seen if "SAVEPOINT" not in one["sql"]]
+
+
+def test_a_call_reads_who_calls_in_one_statement_and_no_more_of_it_than_it_needs(at_work):
+    script, url = at_work.script, f"{KV}mailer.state"
+    script.put(url, 1)
+    config_set(at_work.mailer, {"channel": "x"})
+    who, value = statements(lambda: script.get(url))
+    assert "executions_execution" in who
+    assert "catalog_keyvalue" in value
+    assert not any(unneeded in who for unneeded in ("progress", "description", "manifest", "ORDER BY"))
+    assert len(statements(lambda: script.get(f"{KV}mailer"))) == 2  # the same for its configuration
+    assert len(statements(lambda: script.get("/control/secrets/by-name?name=key"))) == 2
+
+
+def test_a_write_that_comes_too_late_opens_no_secret_and_takes_no_lock(at_work):
+    script, url = at_work.script, f"{KV}mailer.state"
+    script.put(url, 1)
+    late = statements(lambda: script.put(f"{url}?cas=99999", 2))
+    assert len(late) == 2
+    assert all(one.startswith("SELECT") for one in late)
+    assert len(statements(lambda: script.put(f"{url}?cas=0", 2))) == 2
+
+
+def test_a_write_takes_few_statements(at_work):
+    script, url = at_work.script, f"{KV}mailer.state"
+    first = statements(lambda: script.put(url, 1))
+    assert len(first) <= 9, first
+    index = script.get(url).json()[0]["ModifyIndex"]
+    again = statements(lambda: script.put(f"{url}?cas={index}", 2))
+    assert len(again) <= 9, again
 
 
 def test_every_change_of_state_is_on_the_log(at_work):

@@ -41,11 +41,10 @@ def key(request: HttpRequest, execution: Execution, key: str) -> HttpResponse:
     cas = _cas(request)
     now = datetime.now(UTC)
     if request.method == "DELETE":
-        return _indexed(answer(state_delete(execution.service, cas=cas, execution=execution, now=now)))
+        return answer(state_delete(execution.service, cas=cas, execution=execution, now=now))
     if len(request.body) > MAX_CONFIG_VALUE:
         return problems.problem("too-large", f"A value has at most {MAX_CONFIG_VALUE} bytes.")
-    done = state_put(execution.service, request.body, cas=cas, execution=execution, now=now)
-    return _indexed(answer(done))
+    return answer(state_put(execution.service, request.body, cas=cas, execution=execution, now=now))
 
 
 def _read(request: HttpRequest, execution: Execution, key: str) -> HttpResponse:
@@ -123,7 +122,7 @@ def _cas(request: HttpRequest) -> int | None:
 
 
 def _indexed(response: HttpResponse, index: int | None = None) -> HttpResponse:
-    """With the headers that Consul's clients read."""
+    """With the headers that Consul gives with what is read."""
     found = wiring.config_store().index() if index is None else index
     response.headers["X-Consul-Index"] = str(max(1, found))
     response.headers["X-Consul-KnownLeader"] = "true"
