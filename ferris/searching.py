@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ferris.errors import EventError
 
@@ -30,6 +31,7 @@ _PART = re.compile(
     re.VERBOSE,
 )
 _SOMETHING = re.compile(r"[^\W_]")  # a letter or a digit: what a text index knows
+WORD: Final = re.compile(r"[^\W_]+")
 
 
 class QueryError(EventError):
@@ -132,6 +134,21 @@ def too_slow(seconds: float | None) -> EventError:
     return EventError(
         "query", f"takes longer than {seconds or 0:g} s: choose a shorter time, or a narrower query"
     )
+
+
+def words(text: str) -> str:
+    """Letters and digits in runs, without case and accents: what full-text indexes make of a text."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join(WORD.findall(plain.casefold()))
+
+
+def text_of(value: Any) -> str:
+    """A text, number or truth as a text; whole numbers without a point."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
 
 
 def parse(query: str, kind: str) -> Query:

@@ -10,21 +10,19 @@ every server, whatever analysers it has; `ferris_facts`, "path=value" of each va
 from __future__ import annotations
 
 import json
-import re
 import struct
 import sys
-import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ferris.adapters import sqlite_ops_rows as rows
+from ferris.searching import text_of, words
 
 NAMES = {"logs": "logs", "events": "events", "lifecycle": "executions", "metrics": "metrics"}
 COLUMNS = rows.DOCUMENT_COLUMNS
 LINE_COLUMNS = ("execution", "service", "flow", "step", "stream", "level")
 WORDS, FACTS, NUMBERS = "ferris_words", "ferris_facts", "ferris_numbers"
-_WORD = re.compile(r"[^\W_]+")
 _LONGEST = 1000  # characters of a keyword; Lucene takes 32,766 bytes
 _MOST_FACTS = 2000
 _LARGEST = sys.float_info.max
@@ -118,15 +116,6 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def text_of(value: Any) -> str:
-    """A text, number or truth as a text; whole numbers without a point."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value)
-
-
 def fact(path: str, value: Any) -> str:
     """A value with its path, as a word of its own."""
     return f"{path}={text_of(value)}"[:_LONGEST]
@@ -147,9 +136,3 @@ def _counts(path: str, value: Any) -> bool:
     ):
         return False
     return abs(value) <= _LARGEST
-
-
-def words(text: str) -> str:
-    """Letters and digits in runs, without case and accents: what SQLite's full-text index makes of a text."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return " ".join(_WORD.findall(plain.casefold()))

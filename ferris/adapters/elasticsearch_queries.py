@@ -111,13 +111,13 @@ def _spellings(value: str) -> Iterator[str]:
     """The value as it is and, if it is a number, as JSON would have it."""
     yield value
     try:
-        yield documents.text_of(float(value))
+        yield searching.text_of(float(value))
     except (ValueError, OverflowError):
         return
 
 
 def _in_text(wanted: Word) -> Built:
-    found = documents.words(wanted.value).split()
+    found = searching.words(wanted.value).split()
     if not found:
         raise EventError("query", f"has {wanted.value}, which holds no letter and no digit to look for")
     if not wanted.prefix:

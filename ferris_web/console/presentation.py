@@ -7,7 +7,7 @@ the templates escape.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,7 +16,7 @@ from typing import Any
 import nh3
 from django.utils import dateformat
 from django.utils.formats import number_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_noop
 from markdown_it import MarkdownIt
@@ -26,6 +26,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import JsonLexer, get_lexer_for_filename
 from pygments.lexers.special import TextLexer
 from pygments.util import ClassNotFound
+
+from ferris.highlighting import Span, pieces
 
 # Beyond this many characters highlighting costs more than it tells; beyond the second the text is cut.
 HIGHLIGHT_LIMIT = 100_000
@@ -120,6 +122,18 @@ def shorten(text: str, length: int) -> str:
         return text
     tail = (length - 1) // 2
     return f"{text[: length - 1 - tail]}…{text[-tail:]}"
+
+
+def marked(text: str, spans: Iterable[Span], width: int) -> SafeString:
+    """About `width` characters of `text`, what stands at the places marked."""
+    return format_html_join(
+        "",
+        "{}{}{}",
+        (
+            (mark_safe("<mark>"), piece, mark_safe("</mark>")) if fits else ("", piece, "")
+            for piece, fits in pieces(text, spans, width)
+        ),
+    )
 
 
 def json_text(value: Any) -> str:

@@ -14,7 +14,9 @@ import pytest
 
 from ferris.adapters import open_ops_store
 from ferris.errors import BackendError, ConfigError, EventError
+from ferris.highlighting import sought
 from ferris.ports import OpsStore
+from ferris.searching import parse
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -253,6 +255,16 @@ FIRST, SECOND, THIRD, FOURTH, FIFTH = (
 )
 def test_searching_lines(written, query, expected):
     assert messages(written, query) == expected
+
+
+@pytest.mark.parametrize(
+    "query", ["CONNECTION", '"connection refused"', "conn*", "host-a", "resume", "quake_4711", "http://x/y"]
+)
+def test_words_that_are_found_are_marked(written, query):
+    wanted = sought(parse(query, "logs"))
+    assert messages(written, query)
+    for text in (FIRST, SECOND, THIRD, FOURTH, FIFTH):
+        assert bool(wanted.spans(text)) is (text in messages(written, query))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -146,6 +147,60 @@ def test_the_page_finds_counts_and_leads_on(written, administrator) -> None:
     followed = page(administrator, more[0])
     assert "found a secret" in followed.text
     assert "that the tests do not know" not in followed.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "query", "marks"),
+    [
+        ("logs", "found level:error", {"found", "error"}),
+        ("logs", '"secret of reports" script', {"secret of reports", "script"}),
+        ("logs", "script OR found -nothing", {"script", "found"}),
+        ("logs", "level:error service:make_*", {"error", "make_report"}),
+        ("events", "data.of:quakes", {"quakes"}),
+        ("events", "data.n:<1 alert*", {"0", "alert"}),
+        ("lifecycle", "type:ferris.execution.*", {"ferris.execution.started"}),
+        ("metrics", "found", {"found"}),
+    ],
+)
+def test_what_fits_is_marked(written, administrator, kind, query, marks) -> None:
+    answer = administrator.get(reverse("console:search"), {"q": query, "kind": kind, "since": "1h"})
+    said = answer.content.decode()
+    assert set(re.findall("<mark>(.*?)</mark>", said)) == marks
+    shown = Page(said)
+    assert not shown.dangers
+    assert not shown.unclosed
+    assert "<mark>" not in _html(administrator, {"kind": kind, "since": "1h"})
+
+
+def _html(client: Client, query: dict[str, str]) -> str:
+    return client.get(reverse("console:search"), query).content.decode()
+
+
+def test_marks_in_hostile_and_in_long_texts(written, administrator) -> None:
+    run = written["reports"]
+    line = {"execution": str(run.pk), "attempt": 9, "time": datetime.now(UTC).isoformat()}
+    texts = (
+        "<mark>needle</mark><script>needle()</script>",
+        "&lt;needle&gt;&amp;",
+        "x " * 2000 + "needle" + " y" * 2000,
+        "needle " * 100_000,
+        "y" * 1_000_000 + " needle",
+    )
+    wiring.ops_store().write(
+        "logs", [{**line, "seq": n + 50, "message": text} for n, text in enumerate(texts)]
+    )
+    for query, expected in (
+        ("needle", "&lt;mark&gt;<mark>needle</mark>&lt;/mark&gt;"),
+        ('needle OR script OR "lt"', "&amp;<mark>lt</mark>;<mark>needle</mark>&amp;gt;"),
+    ):
+        said = _html(administrator, {"q": query, "since": "1h"})
+        shown = Page(said)
+        assert not shown.dangers
+        assert not shown.unclosed
+        assert "<script>needle" not in said
+        assert expected in said
+        assert "x <mark>needle</mark> y" in said, "a long line is cut around what was found"
+        assert len(said) < 40_000
 
 
 def test_a_wrong_query_is_pointed_at(written, administrator) -> None:

@@ -14,14 +14,16 @@ from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpRespo
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ferris.errors import EventError
 from ferris.events import rfc3339
-from ferris.searching import COLUMNS, QueryError
+from ferris.highlighting import MOST_READ, Sought, Span, sought
+from ferris.searching import COLUMNS, QueryError, parse, text_of
 from ferris_web import wiring
-from ferris_web.console import filterbar
+from ferris_web.console import filterbar, presentation
 from ferris_web.console.filters import Choice
 from ferris_web.console.histogram import drawn
 from ferris_web.console.paging import PAGE_SIZE
@@ -47,6 +49,7 @@ PERIODS: Final = (
     ("30d", _("last 30 days")),
     ("3650d", _("any time")),
 )
+_NOT_TOLD: Final = frozenset((*COLUMNS, "time", "id", "specversion", "datacontenttype"))
 _LINE_FIELDS: Final = ("level", "service", "step", "stream", "attempt", "execution", "flow")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_FIELDS = 40
@@ -55,14 +58,15 @@ _WIDEST = 300  # characters of a record in the list
 
 @dataclass(frozen=True)
 class Row:
-    """One record as the list shows it."""
+    """One record as the list shows it, with what fits the query marked."""
 
     url: str
     time: datetime
-    title: str
-    service: str
+    title: SafeString
+    service: SafeString
     level: str
-    text: str
+    level_fits: bool
+    text: SafeString
 
 
 def _bar(request: HttpRequest) -> filterbar.Bar:
@@ -91,8 +95,9 @@ def search(request: HttpRequest) -> HttpResponse:
             if error.attribute != "cursor":
                 raise
             found = asked.page(limit=PAGE_SIZE)
+        wanted = sought(parse(asked.query, kind))
         context |= {
-            "rows": [_row(kind, record) for record in found.records],
+            "rows": [_row(kind, record, wanted) for record in found.records],
             "older": _link(request.GET, cursor=found.cursor) if found.cursor else "",
             "newest": _link(request.GET) if request.GET.get("cursor") else "",
             "fields": _fields(kind, found.records),
@@ -177,23 +182,45 @@ def record(request: HttpRequest) -> HttpResponse:
 # --- parts -------------------------------------------------------------------------------------------
 
 
-def _row(kind: str, record: Mapping[str, Any]) -> Row:
+def _row(kind: str, record: Mapping[str, Any], wanted: Sought) -> Row:
+    who = "service" if record.get("service") else "source"
     if kind == "logs":
-        title, text = record["step"] or record["stream"], _COLOURS.sub("", record["message"])
+        field = "step" if record["step"] else "stream"
+        text = _COLOURS.sub("", record["message"])
+        spans = wanted.spans(text)
     else:
-        title = str(record.get("type") or "")
-        skipped = {*COLUMNS, "time", "id", "specversion", "datacontenttype"}
-        told = ((path, value) for path, value in leaves(record, 60) if path not in skipped)
-        text = "  ".join(f"{path}={value}" for path, value in told)
+        field = "type"
+        text, spans = _told(record, wanted)
     url = f"{reverse('console:search-record')}?{urlencode({'kind': kind, 'key': record_key(kind, record)})}"
+    level = str(record.get("level") or "").lower()
     return Row(
         url,
         datetime.fromisoformat(str(record["time"])),
-        title,
-        str(record.get("service") or record.get("source") or ""),
-        str(record.get("level") or "").lower(),
-        text if len(text) <= _WIDEST else text[:_WIDEST] + "…",
+        _cell(kind, field, record, wanted, 50),
+        _cell(kind, who, record, wanted, 40),
+        level,
+        bool(wanted.value("level", level)),
+        presentation.marked(text, spans, _WIDEST),
     )
+
+
+def _cell(kind: str, field: str, record: Mapping[str, Any], wanted: Sought, width: int) -> SafeString:
+    value = presentation.shorten(str(record.get(field) or ""), width)
+    spans = wanted.value(field, record.get(field)) and [(0, len(value))]
+    return presentation.marked(value, spans or ([] if kind == "logs" else wanted.spans(value)), width)
+
+
+def _told(record: Mapping[str, Any], wanted: Sought) -> tuple[str, list[Span]]:
+    """What a record holds beside its columns as one text, with the places to mark in its values."""
+    text, spans = "", list[Span]()
+    for path, value in leaves(record, 60):
+        if path not in _NOT_TOLD and len(text) < MOST_READ:
+            text += f"{'  ' if text else ''}{path}="
+            said = text_of(value)[:MOST_READ]
+            within = wanted.value(path, value) or ([] if isinstance(value, bool) else wanted.spans(said))
+            spans += [(len(text) + start, len(text) + min(end, MOST_READ)) for start, end in within]
+            text += said
+    return text, spans
 
 
 def _fields(kind: str, records: Any) -> list[str]:
@@ -231,7 +258,7 @@ def _without(query: QueryDict, *names: str) -> QueryDict:
 
 def _one(kind: str, path: str, value: Any) -> str:
     """The search for all records with this value."""
-    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    text = text_of(value)
     if '"' in text or "\0" in text or len(text) > 200 or path in ("time", "seq", "message", "cursor"):
         return ""
     query = {"kind": kind, "q": f'{path}:"{text}"', "since": PERIODS[-1][0]}
