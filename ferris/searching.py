@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -149,6 +149,15 @@ def text_of(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)
+
+
+def spellings(value: str) -> Iterator[str]:
+    """The value as it is and, if it is a number, as JSON would have it."""
+    yield value
+    try:
+        yield text_of(float(value))
+    except (ValueError, OverflowError):
+        return
 
 
 def parse(query: str, kind: str) -> Query:

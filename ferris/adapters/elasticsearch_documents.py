@@ -25,6 +25,7 @@ LINE_COLUMNS = ("execution", "service", "flow", "step", "stream", "level")
 WORDS, FACTS, NUMBERS = "ferris_words", "ferris_facts", "ferris_numbers"
 _LONGEST = 1000  # characters of a keyword; Lucene takes 32,766 bytes
 _MOST_FACTS = 2000
+BEHIND_ALL = "g"  # numbers are written in hexadecimal digits
 _LARGEST = sys.float_info.max
 _SIGN, _ALL_BITS = 1 << 63, (1 << 64) - 1
 

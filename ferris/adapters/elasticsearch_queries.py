@@ -5,7 +5,7 @@ taken apart by the server, and no pattern of it is one of a regular expression.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import reduce
 from operator import and_, or_
@@ -23,7 +23,6 @@ from ferris.searching import COLUMNS, All, Compare, Either, Match, Not, Query, W
 _PATH = re.compile(r"[^\W\d][\w.-]*")
 _MARKS = re.compile(r"[*?\\]")
 _SIGNS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
-_BEHIND_ALL = "g"  # numbers are written in hexadecimal digits
 
 
 def query(
@@ -88,7 +87,7 @@ def _match(kind: str, wanted: Match) -> Built:
     if own:
         either = field in ("level", "stream")
         return Q("term", **{field: {"value": wanted.value, "case_insensitive": either}})
-    facts = {documents.fact(field, value) for value in _spellings(wanted.value)}
+    facts = {documents.fact(field, value) for value in searching.spellings(wanted.value)}
     return Q("terms", **{documents.FACTS: sorted(facts)})
 
 
@@ -103,17 +102,8 @@ def _compare(kind: str, wanted: Compare) -> Built:
     if kind == "logs":
         return Q("range", **{wanted.field: {sign: wanted.number}})
     field, bound = wanted.field, documents.number(wanted.field, wanted.number)
-    other = {"lt": f"{field}={_BEHIND_ALL}"} if sign.startswith("g") else {"gte": f"{field}="}
+    other = {"lt": f"{field}={documents.BEHIND_ALL}"} if sign.startswith("g") else {"gte": f"{field}="}
     return Q("range", **{documents.NUMBERS: {sign: bound, **other}})
-
-
-def _spellings(value: str) -> Iterator[str]:
-    """The value as it is and, if it is a number, as JSON would have it."""
-    yield value
-    try:
-        yield searching.text_of(float(value))
-    except (ValueError, OverflowError):
-        return
 
 
 def _in_text(wanted: Word) -> Built:

@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import URLPattern, path
-from django.views.i18n import set_language
 
 from ferris.errors import BackendError, NotFound
 from ferris.scopes import Scope
@@ -106,7 +105,7 @@ urlpatterns = [
     path("sign-in/provider/<slug:key>/back/", session.provider_back, name="sign-in-provider-back"),
     path("sign-in/second-factor/", second_factor.ask, name="second-factor"),
     path("sign-out/", session.sign_out, name="sign-out"),
-    path("language/", set_language, name="language"),
+    path("language/", session.language, name="language"),
     screen("", dashboard.dashboard, "dashboard"),
     screen("projects/<str:name>/dashboard/", dashboard.project_dashboard, "project-dashboard"),
     screen("go/", go.go, "go"),

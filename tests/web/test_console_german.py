@@ -65,6 +65,29 @@ def test_the_language_is_asked_by_the_browser_and_chosen_by_the_person(client: C
     assert "Sign in to Ferris" in client.get("/sign-in/", **_GERMAN).content.decode(), "nothing was chosen"
 
 
+def test_the_language_is_again_what_the_browser_says(rows: Rows, person: Client) -> None:
+    person.defaults.update(_GERMAN)
+    assert _pressed(person) == ["Wie der Browser sagt"]
+    person.post("/language/", {"language": "en", "next": "/account/"})
+    assert _pressed(person) == ["English"]
+    assert person.get("/language/", {"language": "", "next": "/account/"}).status_code == 302
+    assert _pressed(person) == ["English"], "only what is posted changes it"
+
+    back = person.post("/language/", {"language": "", "next": "/account/"})
+    assert back["Location"] == "/account/"
+    assert "ferris_language" not in person.cookies or not person.cookies["ferris_language"].value
+    assert _pressed(person) == ["Wie der Browser sagt"]
+    person.cookies["ferris_language"] = "xx"
+    assert _pressed(person) == ["Wie der Browser sagt"]
+
+
+def _pressed(client: Client) -> list[str]:
+    """Which language the page of the account says was chosen."""
+    shown = client.get("/account/").content.decode()
+    found = re.findall(r'<button[^>]*name="language"[^>]*aria-pressed="true"[^>]*>([^<]*)<', shown)
+    return [name.strip() for name in found]
+
+
 def test_programs_are_answered_in_english(rows: Rows, person: Client) -> None:
     person.defaults.update(_GERMAN)
     assert page(person, "/executions/").tags["h1"] == 1  # a thread that spoke German just now

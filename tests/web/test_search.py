@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.cache import cache
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 
+from ferris.adapters import kibana
 from ferris_web import wiring
 from ferris_web.accounts.models import Membership, User
 from ferris_web.catalog.models import Project, Service
@@ -340,3 +342,26 @@ def test_services_of_a_project_that_has_none_find_nothing(written) -> None:
     for kind in ("logs", "events"):
         assert client.get(f"/api/v1/search/{kind}/").json()["results"] == []
     assert "Nothing found" in _page(client, "search", {}).text
+
+
+def test_kibana_opens_with_the_same_search(written, administrator, person) -> None:
+    address = "https://kibana.example/"
+    asked = {"q": "found level:error", "kind": "logs", "from": "2026-11-24T03:00:00Z"}
+    assert "discover" not in _html(administrator, asked)
+    with override_settings(FERRIS=replace(wiring.config(), kibana_url=address)):
+        (link,) = _discover(administrator, asked)
+        since = datetime(2026, 11, 24, 3, tzinfo=UTC)
+        assert link == kibana.discover(address, "logs", "found level:error", since)
+        for query in (HOSTILE, "\"')),x:(" + HOSTILE, *HOSTILE_QUERIES):
+            shown = _page(administrator, "search", {"q": query})
+            assert not shown.dangers
+            assert not shown.unclosed
+            (link,) = _discover(administrator, {"q": query})
+            assert link.startswith(address + "app/discover#/?_g=(time:(")
+        said = _html(administrator, {"q": "found-a*"})
+        assert "Without the query, which Kibana cannot take" in said
+        assert not _discover(person, asked)
+
+
+def _discover(client: Client, query: dict[str, str]) -> list[str]:
+    return [link for link in _page(client, "search", query).links if "discover" in link]

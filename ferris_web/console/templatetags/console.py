@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.template.context import Context
 from django.templatetags.static import static
 from django.urls import reverse
@@ -151,6 +152,14 @@ def theme(context: Context) -> str:
     return chosen if chosen in THEMES else ""
 
 
+@register.simple_tag(takes_context=True)
+def kept_language(context: Context) -> str:
+    """The language that this browser's person chose, or nothing when the browser itself says it."""
+    request = context.get("request")
+    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "") if request else ""
+    return chosen if chosen in dict(settings.LANGUAGES) else ""
+
+
 @register.inclusion_tag("console/parts/nav-item.html", takes_context=True)
 def nav(context: Context, name: str, text: str, symbol: str) -> dict[str, Any]:
     """One entry of the main navigation, marked when the page belongs to it; nothing for whom it would refuse."""
@@ -175,11 +184,11 @@ def progress(said: dict[str, Any] | None, name: str = "", slim: bool = False) ->
 @register.simple_tag
 def monitors() -> list[tuple[str, str]]:
     """Name and address of what watches the servers beside the console, where the settings say there is such."""
-    settings = wiring.config()
+    known = wiring.config()
     found = (
-        ("Flower", settings.flower_url),
-        ("Kibana", settings.kibana_url),
-        ("Grafana", settings.grafana_url),
+        ("Flower", known.flower_url),
+        ("Kibana", known.kibana_url),
+        ("Grafana", known.grafana_url),
     )
     return [(name, address) for name, address in found if address]
 

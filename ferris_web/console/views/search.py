@@ -18,8 +18,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from ferris.adapters import kibana
 from ferris.errors import EventError
-from ferris.events import rfc3339
 from ferris.highlighting import MOST_READ, Sought, Span, sought
 from ferris.searching import COLUMNS, QueryError, parse, text_of
 from ferris_web import wiring
@@ -85,7 +85,7 @@ def search(request: HttpRequest) -> HttpResponse:
         "bar": bar,
         "kind": kind,
         "kinds": dict(KINDS)[kind],
-        "kibana": _kibana(request, bar),
+        "kibana": _kibana(request, bar, kind),
     }
     try:
         asked = search_for(request.user, bar.asked)
@@ -265,14 +265,17 @@ def _one(kind: str, path: str, value: Any) -> str:
     return f"{reverse('console:search')}?{urlencode(query)}"
 
 
-def _kibana(request: HttpRequest, bar: filterbar.Bar) -> str:
+def _kibana(request: HttpRequest, bar: filterbar.Bar, kind: str) -> tuple[str, str] | None:
+    """The address of the same search in Kibana, and what that lacks."""
     address = wiring.config().kibana_url
     if not address or not request.user.is_staff:
-        return ""
-    since, until = bar.asked.values.get("since"), bar.asked.values.get("until")
-    times = f"from:'{_z(since, 'now-24h')}',to:'{_z(until, 'now')}'"
-    return f"{address.rstrip('/')}/app/discover#/?_g=(time:({times}))"
-
-
-def _z(moment: datetime | None, otherwise: str) -> str:
-    return rfc3339(moment) if moment else otherwise
+        return None
+    values = bar.asked.values
+    since, until = values.get("since"), values.get("until")
+    try:
+        return kibana.discover(address, kind, values.get("query", ""), since, until), ""
+    except EventError as error:
+        lacks = gettext("Without the query, which Kibana cannot take: it {problem}").format(
+            problem=error.problem
+        )
+        return kibana.discover(address, kind, "", since, until), lacks

@@ -9,6 +9,7 @@ from typing import Any
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
@@ -16,6 +17,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
+from django.views.i18n import set_language
 
 from ferris.identity import Provider
 from ferris_web.accounts.allowances import allowance_forget, allowance_give_back, allowance_take
@@ -159,3 +161,16 @@ class SignOut(LogoutView):
 
 _form = SignIn.as_view()
 sign_out = SignOut.as_view()
+
+
+def language(request: HttpRequest) -> HttpResponseBase:
+    """The language of this browser; an empty one forgets the choice, so that the browser says it again."""
+    answer = set_language(request)
+    if request.method == "POST" and request.POST.get("language") == "":
+        answer.delete_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            path=settings.LANGUAGE_COOKIE_PATH,
+            domain=settings.LANGUAGE_COOKIE_DOMAIN,
+            samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+        )
+    return answer
