@@ -54,6 +54,6 @@ class Housekeeper(Role):
         rollups_prune(now, stopped=self.stopping.is_set)
         charts_prune(now, stopped=self.stopping.is_set)
         metrics_prune(now, stopped=self.stopping.is_set)
-        journal_prune(now - timedelta(days=self._journal_days), stopped=self.stopping.is_set)
+        journal_prune(now - timedelta(days=self._journal_days), now, stopped=self.stopping.is_set)
         values_look(now, lambda place, value: hides(place.owner, value))
         changes_prune(now - timedelta(days=self._history_days), stopped=self.stopping.is_set)

@@ -1,4 +1,5 @@
-"""Adds up executions that have ended, soon after they have, looks at what they left for charts, and says so."""
+"""Adds up executions that have ended, soon after they have, lets rankings follow the time, looks at what executions
+left for charts, and says so."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from ferris.ports import EventLog, Record
 from ferris_web.executions.services.changes import EVENTS_TOLD
 from ferris_web.executions.services.chart_answers import artifacts_look
 from ferris_web.executions.services.rollups import AT_ONCE, rollups_piece
+from ferris_web.executions.services.standings import standings_slide
 from gateway.role import Role
 
 ROLLED: Final = b'{"rolled":true}'
@@ -19,11 +21,12 @@ ROLLED: Final = b'{"rolled":true}'
 
 class Roller(Role):
     """Sleeps until executions change; counts what has ended at most once a second, in pieces between which it rests
-    as long as they took: what there is to count from before roll-ups is not in the way of what happens now."""
+    as long as they took: what there is to count from before roll-ups, and what periods have left behind, is not in
+    the way of what happens now."""
 
     breath = 1.0
     longest_rest = 60.0
-    """A look now and then, should a notice be lost."""
+    """A look now and then: periods go on, and a notice may be lost."""
 
     def __init__(self, event_log: EventLog) -> None:
         super().__init__()
@@ -31,12 +34,15 @@ class Roller(Role):
         self._consumer = event_log.tail([CHANGES])
 
     def turn(self) -> None:
-        began = time.monotonic()
-        counted = found = rollups_piece()
-        while found == AT_ONCE and not self.stopping.wait(time.monotonic() - began):
-            began = time.monotonic()
-            found = rollups_piece()
-        if artifacts_look(datetime.now(UTC)) or counted:
+        changed, left = False, True
+        while left and not self.stopping.is_set():
+            began, now = time.monotonic(), datetime.now(UTC)
+            counted, slid = rollups_piece(now), standings_slide(now)
+            changed |= bool(counted or slid)
+            left = counted == AT_ONCE or slid > 0
+            if left:
+                self.stopping.wait(time.monotonic() - began)
+        if artifacts_look(datetime.now(UTC)) or changed:
             self._log.append(CHANGES, [Record(ROLLED)])
         while records := self._consumer.poll(1000, timeout=self.longest_rest):
             if not all(record.value.startswith((ROLLED, EVENTS_TOLD)) for record in records):

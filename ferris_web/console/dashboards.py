@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -16,8 +17,9 @@ from ferris.charts import Chart, Series
 from ferris_web.console.plots import Plot, plot, written
 from ferris_web.console.words import word
 from ferris_web.executions.buckets import Bucket
-from ferris_web.executions.figures import Figures, Period, ServiceFigures, Span
+from ferris_web.executions.figures import Figures, Period, Span
 from ferris_web.executions.metrics import Recorded
+from ferris_web.executions.rankings import Rankings, ServiceFigures
 
 _OUTCOMES: Final = ("completed", "failed", "in_progress", "queued", "pending", "cancelled", "skipped")
 _SPANS: Final = {"hour": _("Hour"), "day": _("Day")}
@@ -126,10 +128,9 @@ def plots(found: Figures, links: Links) -> list[Plot]:
     ]
 
 
-def ranks(
-    frequent: list[ServiceFigures], slow: list[ServiceFigures], found: Figures, links: Links
-) -> list[Plot]:
-    """The services that ran most often and those that took longest."""
+def ranks(ranked: Rankings, found: Figures, links: Links) -> list[Plot]:
+    """The services that ran most often, those that took longest, and those that failed most."""
+    frequent, slow, failing = ranked.frequent, ranked.slowest, ranked.failing
     return [
         _services(
             gettext("Most frequent services"),
@@ -154,7 +155,27 @@ def ranks(
             found,
             links,
         ),
+        replace(
+            _services(
+                gettext("Most failing services"),
+                "failing",
+                failing,
+                [
+                    Series(gettext("failed"), [one.failed for one in failing]),
+                    Series(gettext("share of those that ran"), [_share(one.failed_part) for one in failing]),
+                    Series(gettext("executions"), [one.count for one in failing]),
+                ],
+                found,
+                links,
+            ),
+            nothing=gettext("No service failed in this time."),
+        ),
     ]
+
+
+def _share(part: float | None) -> str:
+    """As per cent, at least 0.1: who is listed here failed."""
+    return "" if part is None else written(max(0.1, round(100 * part, 1)), "%")
 
 
 def _time(amount: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
-from ferris_web.executions.models import Rollup
+from ferris_web.executions.models import Rollup, Standing
 
 
 @admin.register(Rollup)
@@ -16,6 +16,29 @@ class RollupAdmin(RecordAdmin):
         "start", "span", "its_project", "its_service", "status", "trigger_type", "lane", "count",
     )  # fmt: skip
     list_filter = ("span", "status", "trigger_type", "lane")
+    list_select_related = ("project", "service")
+    search_fields = ("service__name",)
+    exclude = ("project", "service")
+    readonly_fields = ("its_project", "its_service")
+    its_project = linked("project")
+    its_service = linked("service")
+
+
+@admin.register(Standing)
+class StandingAdmin(RecordAdmin):
+    """How services stand in a period."""
+
+    list_display = (
+        "period",
+        "its_service",
+        "its_project",
+        "count",
+        "completed",
+        "failed",
+        "mean_ms",
+        "oldest",
+    )
+    list_filter = ("period",)
     list_select_related = ("project", "service")
     search_fields = ("service__name",)
     exclude = ("project", "service")

@@ -1,20 +1,17 @@
-"""What a dashboard tells of a time, read from roll-ups: outcomes, trigger types, durations, waits, services.
+"""What a dashboard tells of a time, read from roll-ups: outcomes, trigger types, durations, waits.
 
 Only executions that have not ended yet are counted as they are asked for; everything else was added up before.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from django.core.cache import cache
-from django.db.models import F, FloatField, Max, Q, QuerySet, Sum
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from ferris import sketches
@@ -24,7 +21,6 @@ from ferris_web.executions.buckets import buckets
 from ferris_web.executions.models import OPEN, Execution, Rollup
 from ferris_web.executions.visibility import Projects, within
 
-_RANKS_SECONDS: Final = {"24h": 5, "7d": 30, "30d": 120, "90d": 300}
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -208,76 +204,3 @@ def _open(
     for span, bucket in zip(found.spans, counted, strict=True):
         span.statuses.update(bucket.counts)
         found.statuses.update(bucket.counts)
-
-
-@dataclass(frozen=True)
-class ServiceFigures:
-    """How often a service ran in a period, and how long it took. Times in milliseconds."""
-
-    name: str
-    count: int
-    failed: int
-    average_ms: float | None
-    most_ms: int
-
-
-def service_ranks_kept(
-    period: Period,
-    now: datetime,
-    most: int,
-    *,
-    projects: Projects | None = None,
-    project: Project | None = None,
-) -> tuple[list[ServiceFigures], list[ServiceFigures]]:
-    """The same as `service_ranks`, some seconds to minutes old, the older the longer the period: it is a sum over all
-    services and need not follow every execution."""
-    whose = "all" if projects is None else ":".join(map(str, sorted(projects)))
-    key = hashlib.sha256(f"{period.name} {most} {project and project.pk} {whose}".encode()).hexdigest()
-    found: tuple[list[ServiceFigures], list[ServiceFigures]] = cache.get_or_set(
-        f"service-ranks:{key}",
-        lambda: service_ranks(period, now, most, projects=projects, project=project),
-        _RANKS_SECONDS[period.name],
-    )
-    return found
-
-
-def service_ranks(
-    period: Period,
-    now: datetime,
-    most: int,
-    *,
-    projects: Projects | None = None,
-    project: Project | None = None,
-) -> tuple[list[ServiceFigures], list[ServiceFigures]]:
-    """The services that ran most often, and those whose completed executions took longest on average."""
-    rows = Rollup.objects.filter(span=period.span, start__gte=period.since(now), service__isnull=False)
-    if project is not None:
-        rows = rows.filter(project=project)
-    elif projects is not None:
-        rows = rows.filter(project__in=projects)
-    done = Q(status="completed")
-    ranked = (
-        rows.order_by()
-        .values("service_id")
-        .annotate(
-            n=Sum("count"),
-            failed=Sum("count", filter=Q(status="failed")),
-            longest=Max("took_most_ms"),
-            mean=Cast(Sum("took_ms", filter=done), FloatField()) / Sum("started", filter=done),
-        )
-    )
-    frequent = list(ranked.order_by("-n", "service_id")[:most])
-    slow = list(ranked.filter(mean__isnull=False).order_by(F("mean").desc(), "service_id")[:most])
-    ids = {row["service_id"] for row in (*frequent, *slow)}
-    names = dict(Service.objects.filter(pk__in=ids).values_list("pk", "name"))
-
-    def told(found: list[dict[str, Any]]) -> list[ServiceFigures]:
-        return [
-            ServiceFigures(
-                names[row["service_id"]], row["n"], row["failed"] or 0, row["mean"], row["longest"]
-            )
-            for row in found
-            if row["service_id"] in names
-        ]
-
-    return told(frequent), told(slow)

@@ -25,6 +25,7 @@ from ferris_web.executions.metric_models import MetricSeries as MetricSeries
 from ferris_web.executions.notification_models import Notice as Notice
 from ferris_web.executions.notification_models import Notification as Notification
 from ferris_web.executions.rollup_models import Rollup as Rollup
+from ferris_web.executions.rollup_models import Standing as Standing
 from ferris_web.executions.view_models import DefaultView as DefaultView
 from ferris_web.executions.view_models import SavedView as SavedView
 

@@ -46,11 +46,7 @@ class Rollup(models.Model):
             models.Index(
                 fields=["span", "project", "start"], condition=Q(service=None), name="rollup_project"
             ),
-            models.Index(
-                fields=["span", "start", "project"],
-                condition=Q(service__isnull=False),
-                name="rollup_services",
-            ),
+            models.Index(fields=["span", "start"], name="rollup_age"),
             models.Index(
                 fields=["service", "span", "start"],
                 condition=Q(service__isnull=False),
@@ -60,3 +56,48 @@ class Rollup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} {self.status} in the {self.span} of {self.start}"
+
+
+class Standing(models.Model):
+    """What a service did in one of the periods that dashboards offer, up to now: so the first ones of a ranking are
+    the first rows of an index. `services.standings` writes it."""
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="+", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", db_index=False, help_text="The service's."
+    )
+    period = models.CharField(max_length=4, help_text="24h, 7d, …")
+    oldest = models.DateTimeField(
+        null=True, help_text="The begin of the first hour or day that it counts. None: it counts nothing."
+    )
+    count = models.PositiveBigIntegerField(default=0)
+    completed = models.PositiveBigIntegerField(default=0)
+    failed = models.PositiveBigIntegerField(default=0)
+    took_ms = models.PositiveBigIntegerField(default=0, help_text="Of those that completed, all together.")
+    mean_ms = models.FloatField(null=True, help_text="Of those that completed. None: none did.")
+    took_most_ms = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        app_label = "executions"
+        ordering = ["period", "-count", "service"]
+        constraints = [models.UniqueConstraint(fields=["service", "period"], name="standing_service")]
+        indexes = [
+            models.Index(fields=["period", "-count", "service"], name="standing_count"),
+            models.Index(fields=["period", "-failed", "service"], name="standing_failed"),
+            models.Index(
+                fields=["period", "-mean_ms", "service"],
+                condition=Q(mean_ms__isnull=False),
+                name="standing_mean",
+            ),
+            models.Index(fields=["project", "period", "-count", "service"], name="standing_its_count"),
+            models.Index(fields=["project", "period", "-failed", "service"], name="standing_its_failed"),
+            models.Index(
+                fields=["project", "period", "-mean_ms", "service"],
+                condition=Q(mean_ms__isnull=False),
+                name="standing_its_mean",
+            ),
+            models.Index(fields=["period", "oldest"], name="standing_oldest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} in {self.period}"

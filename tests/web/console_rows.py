@@ -178,7 +178,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     )
     _stores(rows, now, hostile)
     _metrics(rows.executions["load"], now, hostile)
-    while rollups_piece():
+    while rollups_piece(now):
         pass
     _charts(rows, now, hostile)
     return rows

@@ -117,6 +117,7 @@ def _make_rows_of_history(service: Any, now: datetime) -> None:
         trigger_type="event",
         lane="slow",
     )
+    models.Standing.objects.create(service=service, project=service.project, period="1d", oldest=now)
     series = models.MetricSeries.objects.create(
         id=uuid4(), service=service, name="rows", last_value=1, last_at=now
     )

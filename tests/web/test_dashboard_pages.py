@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
 from ferris_web.accounts.models import Membership, User
 from ferris_web.catalog.models import Project
-from ferris_web.executions.figures import PERIODS, figures, service_ranks
+from ferris_web.executions.figures import PERIODS, figures
 from ferris_web.executions.models import Execution
+from ferris_web.executions.rankings import service_rankings
 from ferris_web.executions.services import execution_claim, reports_apply
 from ferris_web.executions.services.rollups import rollups_piece
 from tests.web.console_pages import Page
@@ -29,7 +29,6 @@ def fresh(backends: Any) -> None:
     """The hour is the test's own: the run may have begun in an earlier one."""
     global NOW
     NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    cache.clear()
 
 
 def ran(
@@ -43,7 +42,7 @@ def ran(
         reports_apply(
             [report(bell.execution_id, f"execution.{status}", now=end, reason="script_failed")], end
         )
-    while rollups_piece():
+    while rollups_piece(NOW):
         pass
 
 
@@ -84,10 +83,13 @@ def test_figures_of_all_of_some_and_of_one(two_projects: None) -> None:
         assert found.took.average == pytest.approx(1000 * (4 * 4 + 20 + 2 * 90) / 7)
         assert found.waited.p95 == pytest.approx(1000, rel=0.1)
         assert found.lanes["default"].count == 7
-    frequent, slow = service_ranks(day, NOW, 2, project=mine)
-    assert [(one.name, one.count, one.failed) for one in frequent] == [("mine_a", 5, 1), ("mine_b", 2, 0)]
-    assert [(one.name, one.average_ms) for one in slow] == [("mine_b", 90_000), ("mine_a", 4000)]
-    assert service_ranks(day, NOW, 1)[0][0].name == "theirs_a"
+    ranked = service_rankings(day, 2, project=mine)
+    assert [(one.name, one.count, one.failed) for one in ranked.frequent] == [
+        ("mine_a", 5, 1),
+        ("mine_b", 2, 0),
+    ]
+    assert [(one.name, one.average_ms) for one in ranked.slowest] == [("mine_b", 90_000), ("mine_a", 4000)]
+    assert service_rankings(day, 1).frequent[0].name == "theirs_a"
 
 
 def test_a_members_dashboard_tells_of_their_projects_only(two_projects: None) -> None:

@@ -387,12 +387,12 @@ def test_the_retention_of_the_journal_takes_nothing_from_what_is_open():
     batch = numbered(3)
     dispatch(*batch)
     Execution.objects.update(status="completed")
-    journal_prune(at(10_000))
+    journal_prune(at(10_000), at(10_000))
     assert Gathering.objects.get().held == GatheredEvent.objects.count() == 2
     clock(3600)
     clock(7200)
     Execution.objects.update(status="completed")
-    journal_prune(at(100_000))
+    journal_prune(at(100_000), at(100_000))
     assert not EventRow.objects.exists()
     assert not Gathering.objects.exists()
 

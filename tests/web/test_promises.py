@@ -468,7 +468,7 @@ def test_the_console_shows_what_is_late(flows: None, person: Any) -> None:
 def test_what_is_still_promised_keeps_its_event() -> None:
     rule()
     send((of("order.placed"), 0))
-    assert journal_prune(at(30)) == 0
+    assert journal_prune(at(30), at(30)) == 0
     tell(60)
-    assert journal_prune(at(30)) == 1
+    assert journal_prune(at(30), at(30)) == 1
     assert not Promise.objects.exists()

@@ -27,17 +27,17 @@ def test_old_events_go_with_their_executions(monkeypatch: pytest.MonkeyPatch) ->
     for run in Execution.objects.all():
         Step.objects.create(execution=run, attempt=1, index=0, script="run.py", status="completed")
     DeadLetter.objects.create(topic="t", offset=1, reason="r", detail="", value=b"", created_at=OLD)
-    assert journal_prune(LIMIT) == 6
+    assert journal_prune(LIMIT, LIMIT) == 6
     assert set(Event.objects.values_list("flow_id", flat=True)) == {"MIXED", "NEW"}
     assert (Execution.objects.count(), Step.objects.count(), DeadLetter.objects.count()) == (2, 2, 0)
     assert set(Flow.objects.values_list("pk", flat=True)) == {"MIXED", "NEW"}
-    assert journal_prune(LIMIT) == 0
+    assert journal_prune(LIMIT, LIMIT) == 0
 
 
 def test_what_still_waits_stays() -> None:
     service("a", "*")
     dispatch(event(), now=OLD)
-    assert journal_prune(LIMIT) == 0
+    assert journal_prune(LIMIT, LIMIT) == 0
     assert Execution.objects.get().status == "queued"
     assert Flow.objects.count() == 1
 
@@ -53,7 +53,7 @@ def test_what_a_gathering_waits_with_stays() -> None:
         first_event=kept, last_event=kept,
     )  # fmt: skip
     GatheredEvent.objects.create(gathering=row, service=target, event=kept, decision="batched", at=OLD)
-    assert journal_prune(LIMIT) == 1
+    assert journal_prune(LIMIT, LIMIT) == 1
     Gathering.objects.update(state="closed")
-    assert journal_prune(LIMIT) == 1
+    assert journal_prune(LIMIT, LIMIT) == 1
     assert not Gathering.objects.exists()

@@ -48,8 +48,8 @@ def test_what_ended_is_counted_once_by_outcome_trigger_and_lane() -> None:
     ran(3)
     ran(2, status="failed", seconds=8)
     dispatch(event())  # still waits
-    assert rollups_piece() == 5
-    assert rollups_piece() == 0
+    assert rollups_piece(NOW) == 5
+    assert rollups_piece(NOW) == 0
     assert counted() == counted(span="day") == {"completed": 3, "failed": 2}
     assert (
         counted(project=one.project)
@@ -61,7 +61,7 @@ def test_what_ended_is_counted_once_by_outcome_trigger_and_lane() -> None:
     assert (row.started, row.waited_ms, row.waited_most_ms) == (3, 6000, 2000)
     assert (row.took_ms, row.took_most_ms, sum(row.durations.values())) == (12_000, 4000, 3)
     ran(1, seconds=30)
-    assert rollups_piece() == 1
+    assert rollups_piece(NOW) == 1
     row.refresh_from_db()
     assert (row.count, row.took_ms, row.took_most_ms, len(row.durations)) == (4, 42_000, 30_000, 2)
 
@@ -82,7 +82,7 @@ def test_every_way_to_end_is_counted() -> None:
     full = service("full", "full.asked", limits=Limits(concurrency=Concurrency(1, None, "skip")))
     dispatch(event("full.asked"), event("full.asked"))
     executions_admit({full.pk: None}, NOW)
-    while rollups_piece():
+    while rollups_piece(NOW):
         pass
     ended = Execution.objects.filter(finished_at__isnull=False)
     assert ended.count() >= 3
@@ -103,10 +103,10 @@ def test_who_dies_while_counting_counts_again(monkeypatch: pytest.MonkeyPatch) -
     add = rollups._add
     monkeypatch.setattr(rollups, "_add", killed)
     with pytest.raises(KeyboardInterrupt):
-        rollups_piece()
+        rollups_piece(NOW)
     assert counted() == {}
     monkeypatch.setattr(rollups, "_add", add)
-    assert rollups_piece() == 2
+    assert rollups_piece(NOW) == 2
     assert counted() == {"completed": 2}
 
 
@@ -120,12 +120,12 @@ def test_those_from_before_are_counted_in_pieces_the_latest_first() -> None:
             started_at=row.started_at + moved,
             finished_at=row.finished_at + moved,
         )
-    assert rollups_piece(2) == 2
+    assert rollups_piece(NOW, 2) == 2
     assert set(Rollup.objects.filter(span="hour").values_list("start", flat=True)) == {
         NOW,
         NOW - timedelta(hours=1),
     }
-    assert [rollups_piece(2), rollups_piece(2)] == [2, 1]
+    assert [rollups_piece(NOW, 2), rollups_piece(NOW, 2)] == [2, 1]
     assert counted() == {"completed": 5}
 
 
@@ -134,13 +134,13 @@ def test_the_number_of_queries_does_not_grow(django_assert_max_num_queries: Any)
         service(f"s{n}", "a.happened")
     ran(3)
     with django_assert_max_num_queries(12):
-        assert rollups_piece() == 36
+        assert rollups_piece(NOW) == 36
 
 
 def test_they_outlive_the_journal_and_go_in_their_own_time() -> None:
     service("one", "a.happened")
     ran(2)
-    assert journal_prune(NOW + timedelta(days=1)) == 2
+    assert journal_prune(NOW + timedelta(days=1), NOW + timedelta(days=1)) == 2
     assert not Execution.objects.exists()
     assert counted() == {"completed": 2}
     rollups_prune(NOW + timedelta(days=101))

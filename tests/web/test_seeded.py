@@ -9,12 +9,13 @@ import pytest
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import Count, Sum
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django.plugin import DjangoDbBlocker
 
 from ferris_web.catalog.models import Project, Schedule, Service, ServiceHistory
-from ferris_web.executions.models import DeadLetter, Event, Execution, Flow, Step
+from ferris_web.executions.models import DeadLetter, Event, Execution, Flow, Rollup, Standing, Step
 from tests.web.console_fixtures import _stores_cleared
 
 EXECUTIONS, EVENTS, SERVICES = 1200, 1300, 120
@@ -54,6 +55,18 @@ def test_it_makes_what_was_asked_for(seeded: None) -> None:
 
 
 @pytest.mark.usefixtures("db")
+def test_dashboards_show_what_was_made(seeded: None, person: Client) -> None:
+    assert not Execution.objects.filter(counted=None, finished_at__isnull=False).exists()
+    days = Rollup.objects.filter(span="day", project=None, service=None).aggregate(n=Sum("count"))["n"]
+    assert days == EXECUTIONS == Standing.objects.filter(period="30d").aggregate(n=Sum("count"))["n"]
+    failed = Execution.objects.filter(status="failed").values("service__name").annotate(n=Count("pk"))
+    most = max(row["n"] for row in failed)
+    for ranked in person.get("/?range=7d").context["ranks"]:
+        assert len(ranked.rows) == 8, ranked.key
+    assert ranked.rows[0][1].text == str(most)
+
+
+@pytest.mark.usefixtures("db")
 def test_it_refuses_a_platform_that_is_in_use(seeded: None) -> None:
     with pytest.raises(CommandError, match="--anyway"):
         call_command("seed_large", executions=10)
@@ -72,8 +85,8 @@ def _pages() -> dict[str, int]:
     assert flow
     assert project
     return {
-        "/": 18,
-        f"/projects/{project.name}/dashboard/?range=30d": 19,
+        "/": 19,
+        f"/projects/{project.name}/dashboard/?range=30d": 20,
         "/executions/": 8,
         "/executions/?status=failed&since=24h": 8,
         f"/executions/?project={project.name}&trigger=triggered": 9,

@@ -340,10 +340,10 @@ def test_one_that_fails_takes_no_turn_from_others(receiver: Receiver) -> None:
 def test_an_event_stays_in_the_journal_until_it_is_sent(receiver: Receiver) -> None:
     row = subscriptions.subscription_pause(made(receiver.url))
     dispatch(event("shop.order"))
-    journal_prune(now() + timedelta(days=1))
+    journal_prune(now() + timedelta(days=1), now() + timedelta(days=1))
     assert Event.objects.exists()
     subscriptions.subscription_disable(row, "test", now())
-    journal_prune(now() + timedelta(days=1))
+    journal_prune(now() + timedelta(days=1), now() + timedelta(days=1))
     assert not Event.objects.exists()
     deliveries.subscription_resume(row, now=now())
     [outcome] = push()

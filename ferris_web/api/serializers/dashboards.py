@@ -52,11 +52,17 @@ class LaneWait(Spread):
 
 
 class ServiceFigures(serializers.Serializer):
-    """How often a service ran, and how long it took."""
+    """How often a service ran, how often it failed, and how long it took."""
 
     service = serializers.CharField(source="name")
     count = serializers.IntegerField()
+    completed = serializers.IntegerField()
     failed = serializers.IntegerField()
+    failed_share = Number(
+        source="failed_part",
+        allow_null=True,
+        help_text="From 0 to 1, of those that ran to an end: completed and failed ones.",
+    )
     average_ms = Number(allow_null=True, help_text="Of those that completed.")
     most_ms = serializers.IntegerField()
 
@@ -75,6 +81,7 @@ class Dashboard(serializers.Serializer):
     lanes = LaneWait(many=True)
     frequent = ServiceFigures(many=True, help_text="The services that ran most often.")
     slowest = ServiceFigures(many=True, help_text="Those that took longest on average.")
+    failing = ServiceFigures(many=True, help_text="Those that failed most often.")
     spans = Span(many=True)
 
 

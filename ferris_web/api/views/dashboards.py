@@ -14,8 +14,9 @@ from ferris_web.api.incoming import query_of
 from ferris_web.api.serializers import dashboards as shapes
 from ferris_web.catalog.models import Project
 from ferris_web.catalog.selectors import project_get, service_get
-from ferris_web.executions.figures import PERIODS, figures, service_ranks_kept
+from ferris_web.executions.figures import PERIODS, figures
 from ferris_web.executions.metrics import metric_list
+from ferris_web.executions.rankings import service_rankings
 from ferris_web.executions.visibility import Projects
 
 _RANKED = 20
@@ -56,7 +57,7 @@ def _answer(request: Request, projects: Projects | None, project: Project | None
     period = PERIODS[query_of(request, shapes.DashboardQuery)["range"]]
     now = datetime.now(UTC)
     found = figures(period, now, projects=projects, project=project)
-    frequent, slowest = service_ranks_kept(period, now, _RANKED, projects=projects, project=project)
+    ranked = service_rankings(period, _RANKED, projects=projects, project=project)
     lanes = [
         {
             "lane": name,
@@ -78,8 +79,9 @@ def _answer(request: Request, projects: Projects | None, project: Project | None
         "took": found.took,
         "waited": found.waited,
         "lanes": lanes,
-        "frequent": frequent,
-        "slowest": slowest,
+        "frequent": ranked.frequent,
+        "slowest": ranked.slowest,
+        "failing": ranked.failing,
         "spans": found.spans,
     }
     return Response(shapes.Dashboard(said).data)

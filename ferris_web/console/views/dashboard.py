@@ -20,7 +20,8 @@ from ferris_web.catalog.models import Project, Service
 from ferris_web.console import custom_charts, dashboards
 from ferris_web.console.needs import opens
 from ferris_web.executions import crews, overview, promised
-from ferris_web.executions.figures import FIRST, PERIODS, figures, service_ranks_kept
+from ferris_web.executions.figures import FIRST, PERIODS, figures
+from ferris_web.executions.rankings import service_rankings
 from ferris_web.executions.visibility import Projects, within
 
 _ROWS = 6
@@ -42,7 +43,7 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
     now = timezone.now()
     period = PERIODS.get(request.GET.get("range", ""), PERIODS[FIRST])
     found = figures(period, now, projects=projects, project=project)
-    ranks = service_ranks_kept(period, now, _RANKED, projects=projects, project=project)
+    ranked = service_rankings(period, _RANKED, projects=projects, project=project)
     opened = overview.open_counts(projects)
     links = dashboards.Links(project.name if project else "")
     services = within(Service.objects.filter(vanished_at=None), projects).count()
@@ -61,7 +62,7 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
         "failed_url": links(found.since, status="failed"),
         "plots": dashboards.plots(found, links),
         **custom_charts.section(request.user, project, period, now),
-        "ranks": dashboards.ranks(*ranks, found, links),
+        "ranks": dashboards.ranks(ranked, found, links),
         "failures": overview.failures_last(_ROWS, projects),
         "latest": overview.latest(_ROWS, projects),
         "running": overview.running_now(_ROWS, projects),

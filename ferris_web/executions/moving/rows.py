@@ -77,6 +77,7 @@ from ferris_web.executions.models import (
     Replay,
     Rollup,
     SavedView,
+    Standing,
     Step,
 )
 
@@ -100,7 +101,7 @@ MODELS: tuple[type[models.Model], ...] = (
     *(SavedRun, ValueChange, SecretUse, Webhook, WebhookDelivery, Subscription, NotificationRule),
     *(Flow, Event, Execution, Gate, LanePause, Pace, Step, Artifact, DeadLetter, Replay, BulkJob),
     *(SavedView, DefaultView),
-    *(Gathering, GatheredEvent, Rollup, MetricSeries, MetricPoint, MetricRollup),
+    *(Gathering, GatheredEvent, Rollup, Standing, MetricSeries, MetricPoint, MetricRollup),
     *(Chart, ChartFeed, ChartEntry, ChartSum),
     *(PromiseRule, Promise),
     *(Delivery, DeliveryAttempt, Notice, Notification),

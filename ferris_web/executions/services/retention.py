@@ -39,13 +39,13 @@ log = logging.getLogger(__name__)
 AT_ONCE: Final = 500
 
 
-def journal_prune(before: datetime, *, stopped: Callable[[], bool] = lambda: False) -> int:
+def journal_prune(before: datetime, now: datetime, *, stopped: Callable[[], bool] = lambda: False) -> int:
     """Remove what is older, some at a time, each time in a short transaction; how many events.
 
     Whoever is interrupted finds the rest the next time. Two at once disturb each other no more than that. What goes
     is in the roll-ups, and in the charts that count it, before.
     """
-    while not stopped() and rollups_piece() == COUNTED_AT_ONCE:
+    while not stopped() and rollups_piece(now) == COUNTED_AT_ONCE:
         pass
     while not stopped() and entries_piece() == ENTRIES_AT_ONCE:
         pass

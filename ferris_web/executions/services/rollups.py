@@ -18,6 +18,7 @@ from django.db import connection, transaction
 
 from ferris import sketches
 from ferris_web.executions.models import Execution, Rollup
+from ferris_web.executions.services.standings import Share, standings_add
 
 AT_ONCE: Final = 300
 """A transaction is to be short: on SQLite nobody else writes meanwhile."""
@@ -69,7 +70,7 @@ class _Sum:
         sketches.merge(row.durations, self.durations)
 
 
-def rollups_piece(most: int = AT_ONCE) -> int:
+def rollups_piece(now: datetime, most: int = AT_ONCE) -> int:
     """Count some executions that have ended and were not counted; how many. Less than `most`: there are no more.
 
     One transaction; of two that do so at once each takes others.
@@ -86,6 +87,7 @@ def rollups_piece(most: int = AT_ONCE) -> int:
                 sums.setdefault(key, _Sum()).take(created, started, finished)
         if found:
             _add(sums)
+            standings_add(_shares(sums), now)
             Execution.objects.filter(pk__in=found).update(counted=True)
     return len(found)
 
@@ -108,6 +110,13 @@ def _keys(created: datetime, project: int, service: UUID, outcome: tuple[str, st
         yield span.value, start, None, None, *outcome
         yield span.value, start, project, None, *outcome
         yield span.value, start, project, service, *outcome
+
+
+def _shares(sums: dict[_Key, _Sum]) -> Iterator[Share]:
+    """What the services' own sums are to how they stand."""
+    for (span, start, project, service, status, _, _), one in sums.items():
+        if project is not None and service is not None:
+            yield Share(span, start, project, service, status, one.count, one.took_ms, one.took_most_ms)
 
 
 def _add(sums: dict[_Key, _Sum]) -> None:
