@@ -210,7 +210,7 @@ urlpatterns = [
     screen("gatherings/<uuid:pk>/discard/", gatherings.discard, "gathering-discard"),
     screen("event-maps/", event_maps.map_list, "event-maps"),
     screen("event-maps/new/", event_maps.new, "event-map-new"),
-    screen("event-maps/<int:pk>/remove/", event_maps.remove, "event-map-remove"),
+    screen("event-maps/<int:number>/remove/", event_maps.remove, "event-map-remove"),
     screen("event-types/", events.type_list, "event-types"),
     screen("event-types/named/", events.type_by_name, "event-type-by-name"),
     screen("event-types/<str:name>/", events.event_type, "event-type"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ferris import pushing
 from ferris_web.accounts.models import ApiToken, Membership
 from ferris_web.catalog.models import (
     Connection,
+    EventMap,
     NotificationRule,
     Project,
     Schedule,
@@ -17,7 +19,8 @@ from ferris_web.catalog.models import (
     ValueChange,
     Webhook,
 )
-from ferris_web.executions.models import Execution, Replay
+from ferris_web.executions.models import Chart, Execution, Replay
+from ferris_web.executions.services import charts
 
 Snapshot = Mapping[str, Any]
 PROJECT: Final = "project"
@@ -105,9 +108,9 @@ def _of_rows(model: Any, *fields: str) -> Callable[[Any], Snapshot]:
     return take
 
 
-def _of_named(model: Any, *fields: str) -> Callable[[Any], Snapshot]:
-    def take(name: Any) -> Snapshot:
-        return model.objects.filter(name=name).values(*fields).first() or {}
+def _of_key(model: Any, *fields: str, key: str = "pk") -> Callable[[Any], Snapshot]:
+    def take(wanted: Any) -> Snapshot:
+        return model.objects.filter(**{key: wanted}).values(*fields).first() or {}
 
     return take
 
@@ -143,6 +146,21 @@ def _token(number: int) -> Snapshot:
     return {"user": row.user.username, "name": row.name, "scopes": row.scopes, "expires_at": expires}
 
 
+def _chart(pk: Any) -> Snapshot:
+    """What it would be made with again. Of a URL only whose it is: some carry a password."""
+    row = Chart.objects.select_related("project", "service").filter(pk=pk).first()
+    if row is None:
+        return {}
+    fields = (*charts.OF_ALL, *charts.OF_SOURCE.get(row.source, ()))
+    kept = {field: getattr(row, field) for field in fields if field not in ("service", "url")}
+    if row.service is not None:
+        kept["service"] = row.service.name
+    if row.url:
+        kept["url"] = pushing.target(row.url).shown
+    return {**kept, **({PROJECT: (row.project_id, row.project.name)} if row.project else {})}
+
+
+_MAP: Final = ("source", "target", "fields", "strategy", "constants", "templates")
 _WEBHOOK: Final = ("active", "kind", "event_type", "type_from", "id_from", "window_seconds", "description")
 
 _SNAPSHOTS: Final[Mapping[str, tuple[Callable[[Any], Snapshot], str]]] = {
@@ -156,8 +174,13 @@ _SNAPSHOTS: Final[Mapping[str, tuple[Callable[[Any], Snapshot], str]]] = {
     "subscriptions": (_subscription, "name"),
     "notifications": (_rule, "name"),
     "notification-rules": (_rule, "name"),
-    "webhooks": (_of_named(Webhook, *_WEBHOOK), "name"),
-    "connections": (_of_named(Connection, "description", "shown", "read_only", "every_project"), "name"),
+    "webhooks": (_of_key(Webhook, *_WEBHOOK, key="name"), "name"),
+    "connections": (
+        _of_key(Connection, "description", "shown", "read_only", "every_project", key="name"),
+        "name",
+    ),
     "tokens": (_token, "number"),
+    "charts": (_chart, "pk"),
+    "event-maps": (_of_key(EventMap, *_MAP), "number"),
 }
 """By the first part of an address: what is kept, and which argument of the address names the object."""

@@ -123,6 +123,11 @@ class AuditMiddleware:
         )
 
 
+def audit_made(request: Any, kind: str, key: Any) -> None:
+    """A view tells what it made, where its address and what was sent don't name that: it is kept as it is now."""
+    getattr(request, "_request", request).audited = (kind, key, {})
+
+
 def _kept(request: HttpRequest, arguments: Mapping[str, Any]) -> tuple[str, Any, dict[str, Any]] | None:
     about = named(request.path, arguments, lambda: _said(request) if _short_form(request) else {})
     return (*about, snapshot(*about)) if about else None

@@ -12,7 +12,7 @@ from django.test import Client
 from ferris_web.accounts.models import AuditEntry, Membership, User
 from ferris_web.accounts.services import token_create
 from ferris_web.catalog import secrets
-from ferris_web.catalog.models import Project
+from ferris_web.catalog.models import EventMap, Project
 from tests.web.calling import CLOUDEVENT, Caller, an_event
 from tests.web.platform import dispatch, event, service
 
@@ -73,6 +73,62 @@ def test_what_was_made_and_changed_is_kept_as_it_was_and_is(owner):
     assert entries["api:project-config"].after == {"config_change": 1}
     assert entries["api:service-config"].project == "shop"
     assert "s3cr3t" not in str([(entry.before, entry.after, entry.said) for entry in entries.values()])
+
+
+def test_charts_are_kept_as_they_were_and_are(owner):
+    secrets.secret_set("project", "stock", "s3cr3t", project=Project.objects.get(name="shop"))
+    said = {
+        "project": "shop", "title": "Stock", "kind": "table", "source": "url",
+        "url": "https://example.org/s3cr3t.json", "header": "Authorization", "header_secret": "stock",
+    }  # fmt: skip
+    made = owner.post("/api/v1/charts/", said)
+    assert made.status_code == 201
+    address = f"/api/v1/charts/{made.json()['id']}/"
+    counted = {"source": "events", "event_type": "shop.order", "kind": "bar"}
+    assert owner.put(address, {"title": "All stock"}).status_code == 200
+    assert owner.put(address, counted).status_code == 200
+    assert owner.delete(address).status_code == 204
+    first, renamed, changed, removed = AuditEntry.objects.order_by("id")
+    assert {entry.project for entry in (first, renamed, changed, removed)} == {"shop"}
+    assert first.before == {}
+    assert (first.after["title"], first.after["url"]) == ("Stock", "https://example.org")
+    assert first.after["header_secret"] == "stock"
+    assert (renamed.before, renamed.after) == ({"title": "Stock"}, {"title": "All stock"})
+    assert changed.before["source"] == "url"
+    assert (changed.after["source"], changed.after["event_type"]) == ("events", "shop.order")
+    assert (removed.before["title"], removed.after) == ("All stock", {})
+    assert "s3cr3t" not in str(
+        [(entry.before, entry.after, entry.said) for entry in AuditEntry.objects.all()]
+    )
+
+
+def test_a_chart_made_in_the_console_and_event_maps_are_kept(backends):
+    User.objects.create_superuser("root", password="a long password")
+    browser, caller = Client(), Caller(token_create(User.objects.get(username="root")))
+    browser.force_login(User.objects.get(username="root"))
+    chart = {"source": "events", "title": "All", "kind": "bar", "event_type": "*", "aggregate": "count"}
+    assert browser.post("/charts/add/", {**chart, "do": "try"}).status_code == 200
+    assert browser.post("/charts/add/", chart).status_code == 302
+    plan = {"map": {"a.made": "b.made", "x": "y"}, "strategy": "mapped"}
+    number = caller.post("/api/v1/event-maps/", plan).json()["id"]
+    assert caller.delete(f"/api/v1/event-maps/{number}/").status_code == 204
+    form = {"map": json.dumps(plan["map"]), "strategy": "mapped", "constants": "", "templates": ""}
+    tried = browser.post("/event-maps/new/", form).context["tried"]
+    assert browser.post("/event-maps/new/", {**form, "do": "save", "tried": tried}).status_code == 302
+    row = EventMap.objects.get()
+    assert browser.post(f"/event-maps/{row.pk}/remove/").status_code == 302
+    entries = [entry for entry in AuditEntry.objects.order_by("id") if entry.before or entry.after]
+    assert [(entry.action, bool(entry.before), bool(entry.after)) for entry in entries] == [
+        ("console:chart-add", False, True),
+        ("api:event-maps", False, True),
+        ("api:event-map", True, False),
+        ("console:event-map-new", False, True),
+        ("console:event-map-remove", True, False),
+    ]
+    assert (entries[0].after["title"], entries[0].project) == ("All", "")
+    for entry in entries[1:]:
+        kept = entry.before or entry.after
+        assert (kept["source"], kept["target"], kept["fields"]) == ("a.made", "b.made", {"x": "y"})
 
 
 def test_no_secret_is_in_it(owner):

@@ -24,6 +24,7 @@ from ferris_web.api.pagination import KeysetPagination
 from ferris_web.api.serializers import charts as shapes
 from ferris_web.catalog.models import Project, Service
 from ferris_web.catalog.selectors import project_get
+from ferris_web.executions.auditing import audit_made
 from ferris_web.executions.charted import Charted, charted, tried
 from ferris_web.executions.figures import PERIODS
 from ferris_web.executions.listings.export import FORMS, csv_lines, safe_cell
@@ -110,6 +111,7 @@ class ChartList(ListAPIView):
         said = body_of(request, shapes.ChartNew)
         project = _project(request, said["project"])
         row = _saved(request, said, project=project, actor=actor_of(request).get_username())
+        audit_made(request, "charts", row.pk)
         return Response(_shown(request, row), status=201)
 
 

@@ -16,6 +16,7 @@ from ferris_web.api.pagination import ById
 from ferris_web.api.serializers import event_maps as shapes
 from ferris_web.catalog import event_maps
 from ferris_web.catalog.models import EventMap as Row
+from ferris_web.executions.auditing import audit_made
 from ferris_web.executions.event_types import event_map_trials
 
 
@@ -52,6 +53,7 @@ class EventMapList(ListAPIView):
     def post(self, request: Request) -> Response:
         _check(request)
         row = event_maps.event_map_add(_given(request), actor=actor_of(request).username)
+        audit_made(request, "event-maps", row.pk)
         return Response(shapes.EventMap(row).data, status=201)
 
 

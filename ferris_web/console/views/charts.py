@@ -24,6 +24,7 @@ from ferris_web.accounts.permissions import Action, access_of, may_change
 from ferris_web.catalog.models import EventType, OutputEvent, Project, Service, Trigger
 from ferris_web.catalog.selectors import project_get
 from ferris_web.console import custom_charts
+from ferris_web.executions.auditing import audit_made
 from ferris_web.executions.charted import tried
 from ferris_web.executions.figures import FIRST, PERIODS
 from ferris_web.executions.models import Chart, MetricSeries
@@ -148,6 +149,8 @@ def _form(request: HttpRequest, found: Chart | None, project: Project | None) ->
                     given, now=now, chart=found, project=project, actor=request.user.get_username(),
                     past="past" in request.POST,
                 )  # fmt: skip
+                if found is None:
+                    audit_made(request, "charts", made.pk)
                 messages.success(request, _("The chart %(title)s is saved.") % {"title": made.title})
                 return redirect(_list_url(project))
         except ValidationError as error:

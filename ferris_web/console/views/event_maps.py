@@ -16,6 +16,7 @@ from ferris.errors import Conflict
 from ferris.event_maps import MAPPED, EventMap, MapError, event_map
 from ferris_web.catalog import event_maps as catalog
 from ferris_web.catalog.models import EventMap as Row
+from ferris_web.executions.auditing import audit_made
 from ferris_web.executions.event_types import event_map_trials
 
 _FIELDS = ("map", "strategy", "constants", "templates")
@@ -47,9 +48,10 @@ def new(request: HttpRequest) -> HttpResponse:
         if not context["manages"]:
             raise PermissionDenied
         try:
-            catalog.event_map_add(made, actor=request.user.get_username())
+            row = catalog.event_map_add(made, actor=request.user.get_username())
         except Conflict as error:
             return render(request, "console/event-map-new.html", {**context, "error": error}, status=422)
+        audit_made(request, "event-maps", row.pk)
         messages.success(
             request,
             gettext("Events of {source} make events of {target} from now on.").format(
@@ -62,11 +64,11 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def remove(request: HttpRequest, pk: int) -> HttpResponse:
+def remove(request: HttpRequest, number: int) -> HttpResponse:
     """Remove one."""
     if not catalog.may_manage(request.user):
         raise PermissionDenied
-    row = catalog.event_map_get(pk)
+    row = catalog.event_map_get(number)
     catalog.event_map_remove(row)
     messages.success(
         request,
