@@ -18,6 +18,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 COUNT: Final = "count"
 AGGREGATES: Final = (COUNT, "sum", "average", "least", "most", "last")
+WORDS: Final = (*AGGREGATES, "other", "none", "Group", "events")
 MOST_GROUPS: Final = 50
 """So many groups of a chart are added up each by itself; what belongs to further ones is added to the rest."""
 MOST_SHOWN: Final = 20
@@ -118,9 +119,14 @@ class Look:
 
 
 def drawn(
-    look: Look, labels: Sequence[str], sums: Mapping[tuple[int, Group], Sum], first_column: str
+    look: Look,
+    labels: Sequence[str],
+    sums: Mapping[tuple[int, Group], Sum],
+    first_column: str,
+    say: Callable[[str], str] = str,
 ) -> Chart:
-    """The chart of sums, given by the place of their span and their group. `labels` are those of the spans.
+    """The chart of sums, given by the place of their span and their group. `labels` are those of the spans. What
+    the chart itself says, and no event did, is said by `say`: the words in WORDS.
 
     Over time, groups are lines or colours; a pie and a table have one slice or row for each group (a table without
     groups, and any chart over time, one for each span); a KPI is one value of all. The groups that come to most are
@@ -129,19 +135,19 @@ def drawn(
     whole = _folded(sums, lambda _, group: group)
     if look.kind == "kpi":
         every = _folded(sums, lambda *_: ALL).get(ALL, Sum()).of(look.aggregate)
-        return Chart("kpi", look.title, ("",), (Series(look.aggregate, (every,)),), look.unit)
+        return Chart("kpi", look.title, ("",), (Series(say(look.aggregate), (every,)),), look.unit)
     shown = _first(look, whole)
     if look.kind == "pie" or (look.kind == "table" and look.grouped):
         rows = _folded(sums, lambda _, group: group if group in shown else REST)
-        columns = [Series(look.aggregate, [rows[group].of(look.aggregate) for group in shown])]
+        columns = [Series(say(look.aggregate), [rows[group].of(look.aggregate) for group in shown])]
         if look.kind == "table" and look.aggregate != COUNT:
-            columns.append(Series("events", [f"{rows[group].count:,}" for group in shown]))
-        names = [_name(group, look) for group in shown]
-        return Chart(look.kind, look.title, names, columns, look.unit, "Group")
+            columns.append(Series(say("events"), [f"{rows[group].count:,}" for group in shown]))
+        names = [_name(group, look, say) for group in shown]
+        return Chart(look.kind, look.title, names, columns, look.unit, say("Group"))
     spans = _folded(sums, lambda place, group: (place, group if group in shown else REST))
     series = [
         Series(
-            _name(group, look),
+            _name(group, look, say),
             [spans.get((place, group), Sum()).of(look.aggregate) for place in range(len(labels))],
         )
         for group in shown
@@ -169,7 +175,7 @@ def _first(look: Look, whole: Mapping[Group, Sum]) -> list[Group]:
     return [*ranked[: look.shown], *([REST] if rest else [])]
 
 
-def _name(group: Group, look: Look) -> str:
+def _name(group: Group, look: Look, say: Callable[[str], str]) -> str:
     if not look.grouped:
-        return look.aggregate
-    return "other" if group.rest else group.name or "none"
+        return say(look.aggregate)
+    return say("other") if group.rest else group.name or say("none")

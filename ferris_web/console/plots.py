@@ -95,7 +95,7 @@ def plot(
         f"fill-{one.colour}" if one.colour else f"c c{n % COLOURS + 1}" for n, one in enumerate(chart.series)
     ]
     # A header that says nothing is none to who hears the table.
-    head = [chart.first_column or "Label", *(one.name or "value" for one in chart.series)]
+    head = [chart.first_column or gettext("Label"), *(one.name or gettext("value") for one in chart.series)]
     rows = [
         [
             Cell(label or "–", _at(links, n)),

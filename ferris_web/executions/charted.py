@@ -10,6 +10,8 @@ from typing import Final
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils import dateformat
+from django.utils.translation import gettext, gettext_noop
 
 from ferris import chart_json, chart_sums
 from ferris.chart_json import ChartProblem
@@ -34,6 +36,13 @@ _Sums = dict[tuple[int, Group], Sum]
 _Source = Row.Source
 TRIED: Final = 2_000
 """So many events of the journal are looked at to try a chart out."""
+SAID: Final = (
+    *(gettext_noop("count"), gettext_noop("sum"), gettext_noop("average"), gettext_noop("least")),
+    *(gettext_noop("most"), gettext_noop("last"), gettext_noop("other"), gettext_noop("none")),
+    *(gettext_noop("Group"), gettext_noop("events")),
+)
+"""The words of `chart_sums`, which knows no language: they are translated when they are shown."""
+_COLUMNS: Final = {"hour": gettext_noop("Hour, UTC"), "day": gettext_noop("Day, UTC")}
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,11 @@ def _drawn(row: Row, asked: Period, now: datetime, sums: _Sums) -> Charted:
 def _of_sums(row: Row, period: Period, now: datetime, sums: _Sums) -> Chart:
     since = period.since(now)
     starts = [since + period.length * n for n in range(period.count)]
-    labels = [f"{one:%H:%M}" if period.span == "hour" else f"{one:%d %b}" for one in starts]
+    day = gettext("d M")
+    labels = [f"{one:%H:%M}" if period.span == "hour" else dateformat.format(one, day) for one in starts]
     grouped = bool(row.group_path) if row.source == _Source.EVENTS else any(group.name for _, group in sums)
     look = Look(row.kind, row.title, row.aggregate, row.unit, grouped, row.groups_shown)
-    return chart_sums.drawn(look, labels, sums, f"{period.span.capitalize()}, UTC")
+    return chart_sums.drawn(look, labels, sums, gettext(_COLUMNS[period.span]), gettext)
 
 
 def _of_answer(row: Row, answer: object) -> Chart:
@@ -104,7 +114,9 @@ def _of_answer(row: Row, answer: object) -> Chart:
         said = chart_json.drawn(answer)
     except ChartProblem:  # there is none
         return Chart(row.kind, row.title, unit=row.unit)
-    return Chart(row.kind, row.title, said.labels, said.series, row.unit or said.unit, "Label", adds=False)
+    return Chart(
+        row.kind, row.title, said.labels, said.series, row.unit or said.unit, gettext("Label"), adds=False
+    )
 
 
 def _event_sums(rows: Sequence[Row], asked: Period, now: datetime) -> dict[UUID, _Sums]:

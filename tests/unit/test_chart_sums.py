@@ -13,6 +13,7 @@ from ferris.chart_sums import (
     ALL,
     MOST_GROUPS,
     REST,
+    WORDS,
     Group,
     Look,
     Sum,
@@ -101,6 +102,27 @@ def test_groups_that_come_to_most_are_drawn_and_the_others_are_the_rest() -> Non
     assert [list(one.values) for one in table.series] == [[3, 2, 1, 10], ["2", "1", "1", "1"]]
     kpi = drawn(Look("kpi", "x", "sum", grouped=True), ["h0", "h1"], _sums(), "Hour")
     assert list(kpi.series[0].values) == [19]
+
+
+def test_what_a_chart_says_itself_is_said_in_another_language_and_what_events_said_is_not() -> None:
+    """Every word it has of its own is among WORDS: who translates them has them all."""
+    heard = []
+
+    def say(word: str) -> str:
+        heard.append(word)
+        return word.upper()
+
+    found = {(0, Group(name)): Sum() for name in ("other", "sum", "")} | {(0, REST): Sum()}
+    for n, one in enumerate(found.values()):
+        one.take(9 - n, T)
+    table = drawn(Look("table", "x", "sum", grouped=True), ["h0"], found, "Hour", say)
+    assert list(table.labels) == ["other", "sum", "NONE", "OTHER"]
+    assert [table.first_column, *(one.name for one in table.series)] == ["GROUP", "SUM", "EVENTS"]
+    lines = drawn(Look("line", "x", "sum", grouped=True), ["h0"], found, "Hour", say)
+    assert [one.name for one in lines.series] == ["other", "sum", "NONE", "OTHER"]
+    for kind in ("kpi", "bar"):
+        assert drawn(Look(kind, "x", "last"), ["h0"], found, "Hour", say).series[0].name == "LAST"
+    assert set(heard) <= set(WORDS)
 
 
 def test_nothing_is_drawn_as_nothing() -> None:

@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import dateformat, translation
 
 from ferris.artifacts import BUCKET
 from ferris.charts import Chart as Drawing
@@ -419,6 +420,36 @@ def _browser(role: str, project: str = "shop") -> Client:
     client = Client()
     client.force_login(User.objects.get(username=f"{role}-{project}"))
     return client
+
+
+def test_what_a_chart_says_itself_is_in_the_viewers_language_and_english_over_the_api(shop: Service) -> None:
+    orders(4, shop="other")
+    orders(5)
+    grouped = {"aggregate": "sum", "value_path": "data.total", "group_path": "data.shop", "groups_shown": 1}
+    table, lines = made(kind="table", **grouped), made(kind="line", period="30d", title="Lines", **grouped)
+    made(source="artifact", service=shop, artifact="a.json", kind="table", title="File")
+    while entries_piece():
+        pass
+    fill(now() + timedelta(minutes=1))
+    maintainer = _browser("maintainer")
+    plots = maintainer.get("/projects/shop/dashboard/", HTTP_ACCEPT_LANGUAGE="de").context["charts"]
+    assert plots[0].head == ["Gruppe", "Summe", "Ereignisse"]
+    assert [row[0].text for row in plots[0].rows] == ["keine", "andere"]
+    assert plots[1].head == ["Tag, UTC", "keine", "andere"]
+    with translation.override("de"):
+        assert plots[1].rows[-1][0].text == dateformat.format(now(), "d. M")
+    assert plots[2].head == ["Bezeichnung"]
+    for language in ("de", "en"):
+        answers = [
+            Caller(token_create(User.objects.get(username="maintainer-shop"))).get(
+                f"/api/v1/charts/{one.pk}/data/", HTTP_ACCEPT_LANGUAGE=language
+            ).json()
+            for one in (table, lines)
+        ]  # fmt: skip
+        assert [one["name"] for one in answers[0]["series"]] == ["sum", "events"]
+        assert answers[0]["labels"] == ["none", "other"]
+        assert [one["name"] for one in answers[1]["series"]] == ["none", "other"]
+        assert answers[1]["labels"][-1] == f"{now():%d %b}"
 
 
 def test_a_chart_is_tried_saved_ordered_changed_and_removed_in_the_console(shop: Service) -> None:
