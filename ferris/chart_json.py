@@ -28,7 +28,8 @@ LARGEST: Final = 1e15
 
 _NUMBER: Final = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 _TEXT: Final = {"type": "string", "maxLength": LONGEST_TEXT}
-_UNIT: Final = {"type": "string", "maxLength": LONGEST_UNIT}
+_NAME: Final = {**_TEXT, "type": ["string", "null"]}
+_UNIT: Final = {"type": ["string", "null"], "maxLength": LONGEST_UNIT}
 _VALUES: Final = {
     "type": "array",
     "maxItems": MOST_LABELS,
@@ -37,7 +38,7 @@ _VALUES: Final = {
 
 
 def _several(list_name: str, name: str, values: str) -> dict[str, Any]:
-    one = {"type": "object", "required": [values], "properties": {name: _TEXT, values: _VALUES}}
+    one = {"type": "object", "required": [values], "properties": {name: _NAME, values: _VALUES}}
     return {
         "required": ["labels", list_name],
         "properties": {

@@ -9,12 +9,14 @@ import jsonschema
 import pytest
 
 from ferris.chart_json import MAX_BYTES, SCHEMA, ChartProblem, drawn, read
+from ferris.json_text import JsonProblem, read_json
 
 _GOOD: list[Any] = [
     {"labels": ["a", 2, 2.5], "series": [{"name": "x", "values": [1, None, "many"]}], "unit": "EUR"},
     {"labels": ["a"], "datasets": [{"label": "x", "data": [1]}, {"data": []}], "backgroundColor": "red"},
     {"value": 129.5, "unit": "EUR"},
     {"value": None},
+    {"labels": ["a"], "series": [{"name": None, "values": []}], "unit": None, "$schema": "x"},
 ]
 
 
@@ -67,6 +69,13 @@ def test_what_is_not_is_told_with_its_place(content: bytes, told: str) -> None:
     with pytest.raises(ChartProblem) as caught:
         read(content)
     assert told in str(caught.value)
+    try:
+        said = read_json(content.decode("utf-8-sig"))
+    except (JsonProblem, UnicodeDecodeError):
+        return
+    if "values for 1 labels" not in told and len(content) <= MAX_BYTES:  # which no schema can say
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(said, SCHEMA)
 
 
 def test_a_million_points_as_a_value_are_refused_before_they_are_looked_at() -> None:

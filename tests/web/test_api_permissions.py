@@ -19,6 +19,7 @@ OPEN = {
     "health/live",
     "health/ready",  # states only; what is wrong is told to known users
     "problems/",  # explanations, no data
+    "schemas/chart.json",
     "problems/<slug:name>/",
 }
 # Senders of webhooks have no account: each proves itself by a signature or token of its own. A stranger's POST is a

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import jsonschema
 import pytest
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -17,10 +19,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import dateformat, translation
 
+from ferris import chart_json
 from ferris.artifacts import BUCKET
 from ferris.charts import Chart as Drawing
 from ferris.charts import Series
-from ferris.config import CHANGES
+from ferris.config import CHANGES, ROOT
 from ferris.public_addresses import networks
 from ferris_web import wiring
 from ferris_web.accounts.models import Membership, User
@@ -450,6 +453,27 @@ def test_what_a_chart_says_itself_is_in_the_viewers_language_and_english_over_th
         assert answers[0]["labels"] == ["none", "other"]
         assert [one["name"] for one in answers[1]["series"]] == ["none", "other"]
         assert answers[1]["labels"][-1] == f"{now():%d %b}"
+
+
+def test_the_schema_of_chart_json_is_served_to_everybody_and_the_form_leads_there(shop: Service) -> None:
+    answer = Client().get("/schemas/chart.json")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/schema+json")
+    schema = answer.json()
+    assert schema["$id"] == "http://testserver/schemas/chart.json"
+    assert {name: said for name, said in schema.items() if name != "$id"} == chart_json.SCHEMA
+    jsonschema.Draft202012Validator.check_schema(schema)
+    told = (ROOT / "docs/dashboards.md").read_text().split("### Chart JSON")[1]
+    examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", told, re.DOTALL)]
+    assert len(examples) == 2
+    for said in examples:
+        jsonschema.validate(said, schema)
+        assert chart_json.drawn(said).series
+    assert Client().post("/schemas/chart.json").status_code == 405
+    maintainer = _browser("maintainer")
+    for source in ("artifact", "url"):
+        form = page(maintainer, f"/charts/add/?project=shop&source={source}")
+        assert 'href="/schemas/chart.json"' in form.html
+        assert 'href="/help/dashboards/#chart-json"' in form.html
 
 
 def test_a_chart_is_tried_saved_ordered_changed_and_removed_in_the_console(shop: Service) -> None:

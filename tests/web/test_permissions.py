@@ -63,6 +63,7 @@ OPEN = {
     "live",
     "ready",
     "problems",
+    "chart-schema",
     "problem",
     "hook",
     "push",
