@@ -106,6 +106,7 @@ class ChartFeed(models.Model):
 
     answer = models.JSONField(null=True, help_text="The last chart JSON that was good.")
     answered_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(null=True, help_text="When the URL was asked last, with its secret.")
     execution = models.UUIDField(null=True, help_text="Whose artifact was looked at last.")
     problem = models.CharField(max_length=500, blank=True)
     failing_since = models.DateTimeField(null=True)

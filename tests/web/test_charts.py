@@ -455,6 +455,57 @@ def test_what_a_chart_says_itself_is_in_the_viewers_language_and_english_over_th
         assert answers[1]["labels"][-1] == f"{now():%d %b}"
 
 
+def test_secrets_tell_which_charts_send_them_and_when_to_who_sees_these(
+    shop: Service, receiver: Receiver
+) -> None:
+    secret_set("project", "stock", "s3cr3t", project=shop.project)
+    secret_set("project", "idle", "s3cr3t", project=shop.project)
+    secret_set("platform", "stock", "s3cr3t")
+    secret_set("service", "stock", "s3cr3t", service=shop)
+    sent = {
+        "source": "url",
+        "kind": "table",
+        "url": f"http://localhost:{receiver.port}/",
+        "header": "X-Key",
+        "header_secret": "stock",
+    }
+    made(**sent, title="Stock <b>")
+    made(None, **sent, title="All stock")
+    maintainer, root = _caller("maintainer"), _caller("root")
+    User.objects.filter(username="root-shop").update(is_superuser=True)
+    address = "/api/v1/projects/shop/secrets/"
+
+    def told(caller: Caller, place: str) -> dict[str, list[tuple[str, bool]]]:
+        found = caller.get(place).json()["results"]
+        return {
+            f"{one['scope']} {one['name']}": [(c["title"], c["asked_at"] is not None) for c in one["charts"]]
+            for one in found
+        }
+
+    assert told(maintainer, address) == {"project stock": [("Stock <b>", False)], "project idle": []}
+    questions, _ = questions_claim(now(), 9)
+    answers_note([(one, ask(one, HERE)) for one in questions], now())
+    assert told(maintainer, address)["project stock"] == [("Stock <b>", True)]
+    known = "/api/v1/known-secrets/"
+    assert told(root, known) == {
+        "project idle": [],
+        "project stock": [("Stock <b>", True)],
+        "platform stock": [("All stock", True)],
+        "service stock": [],
+    }
+    assert told(maintainer, known)["platform stock"] == []  # the platform's charts are not theirs
+    assert set(told(root, f"{known}?unused=true")) == {"project idle", "service stock"}
+    browser = Client()
+    browser.force_login(User.objects.get(username="root-shop"))
+    for place in ("/secrets/", "/projects/shop/"):
+        shown = page(browser, place)
+        assert "sent as X-Key by the chart Stock <b>" in " ".join(shown.text.split())
+        assert shown.dangers == []
+    assert "All stock" in page(browser, "/secrets/").text
+    unused = browser.get("/secrets/?use=unused").context["page"].rows
+    assert [(one.scope, one.name) for one in unused] == [("project", "idle"), ("service", "stock")]
+
+
 def test_the_schema_of_chart_json_is_served_to_everybody_and_the_form_leads_there(shop: Service) -> None:
     answer = Client().get("/schemas/chart.json")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/schema+json")

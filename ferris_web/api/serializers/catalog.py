@@ -155,6 +155,15 @@ class SecretUse(serializers.Serializer):
     execution = serializers.UUIDField()
 
 
+class SecretChart(serializers.Serializer):
+    """A chart that sends a secret as a header to its URL."""
+
+    id = serializers.UUIDField()
+    title = serializers.CharField()
+    header = serializers.CharField()
+    asked_at = Time(source="feed.asked_at", allow_null=True, help_text="When it was sent last.")
+
+
 class SecretHead(serializers.Serializer):
     """A secret's name. Its value is never shown."""
 
@@ -166,6 +175,7 @@ class SecretHead(serializers.Serializer):
     set_execution = serializers.UUIDField(allow_null=True)
     services = serializers.IntegerField(help_text="How many services have used it.")
     used_by = SecretUse(many=True, help_text="The latest 20 of them, the last use in front.")
+    charts = SecretChart(many=True, source="sent_by", help_text="Those that send it, of what you see.")
 
 
 class KnownSecretsQuery(serializers.Serializer):
@@ -177,7 +187,9 @@ class KnownSecretsQuery(serializers.Serializer):
         required=False, max_length=100, help_text="What belongs to it or its services."
     )
     service = serializers.CharField(required=False, max_length=200, help_text="The service's own.")
-    unused = serializers.BooleanField(required=False, help_text="Only those that no service has used.")
+    unused = serializers.BooleanField(
+        required=False, help_text="Only those that no service has used and no chart sends."
+    )
 
 
 class KnownSecret(SecretHead):

@@ -21,6 +21,7 @@ from ferris_web.catalog.models import Secret
 from ferris_web.catalog.secret_list import secrets_known
 from ferris_web.catalog.secret_uses import with_uses
 from ferris_web.catalog.secrets import secret_delete, secret_set
+from ferris_web.executions.secret_charts import unsent, with_charts
 
 
 def _owner(scope: str, name: str | None) -> dict[str, Any]:
@@ -42,6 +43,9 @@ class SecretList(ListAPIView):
             return self.queryset
         owner = _owner(self.scope, self.kwargs.get("name"))
         return with_uses(Secret.objects.filter(scope=self.scope, **owner).defer("ciphertext"))
+
+    def paginate_queryset(self, queryset: QuerySet[Secret]) -> list[Secret]:
+        return with_charts(super().paginate_queryset(queryset) or (), reach(self.request.user))
 
 
 class ByNameAndId(KeysetPagination):
@@ -70,7 +74,11 @@ class KnownSecrets(ListAPIView):
             return self.queryset
         said = query_of(self.request, shapes.KnownSecretsQuery)
         query = said.pop("q", "")
-        return secrets_known(reach(self.request.user), query=query, **said)
+        found = secrets_known(reach(self.request.user), query=query, **said)
+        return unsent(found) if said.get("unused") else found
+
+    def paginate_queryset(self, queryset: QuerySet[Secret]) -> list[Secret]:
+        return with_charts(super().paginate_queryset(queryset) or (), reach(self.request.user))
 
 
 class SecretDetail(APIView):

@@ -17,6 +17,7 @@ from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project, Secret, Service
 from ferris_web.catalog.secret_uses import with_uses
 from ferris_web.console import synced
+from ferris_web.executions.secret_charts import with_charts
 from ferris_web.executions.visibility import scoped
 
 
@@ -74,7 +75,10 @@ def project(request: HttpRequest, name: str) -> HttpResponse:
         "runs": runs,
         "run": shown,
         "result": synced.rows(shown.result) if shown else [],
-        "secrets": with_uses(Secret.objects.filter(scope="project", project=found).defer("ciphertext")),
+        "secrets": with_charts(
+            with_uses(Secret.objects.filter(scope="project", project=found).defer("ciphertext")),
+            frozenset((found.pk,)),
+        ),
     }
     return render(request, "console/project.html", context)
 

@@ -176,7 +176,8 @@ def answers_note(answers: Sequence[tuple[Question, Answer]], now: datetime) -> i
     kept = 0
     for question, answer in answers:
         mine = ChartFeed.objects.filter(pk=question.chart, claim=question.claim)
-        kept += mine.update(claim="", due_at=now + question.every, **_noted(answer, now))
+        asked = {"asked_at": now} if question.target is not None else {}
+        kept += mine.update(claim="", due_at=now + question.every, **asked, **_noted(answer, now))
     return kept
 
 
