@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -69,7 +68,7 @@ def for_executions(*methods: str) -> Callable[[View], View]:
 
 
 def _execution(token: str | None) -> Execution | None:
-    return token_execution(token, datetime.now(UTC)) if token and token.isascii() else None
+    return token_execution(token) if token and token.isascii() else None
 
 
 def _called(

@@ -334,7 +334,7 @@ def execution_token(row: _Claimed) -> str:
     return f"{bound}.{_seal(bound)}"
 
 
-def token_execution(token: str, now: datetime) -> Execution | None:
+def token_execution(token: str) -> Execution | None:
     """The execution that a token speaks for, only while that attempt is in progress."""
     bound, _, seal = token.rpartition(".")
     if not bound or not hmac.compare_digest(seal.encode(), _seal(bound).encode()):
