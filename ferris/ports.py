@@ -73,15 +73,29 @@ class PartitionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Who is connected as one of a group: what it calls itself, where it is, which partitions it reads. Without
+    partitions it stands by.
+    """
+
+    group: str
+    client: str
+    host: str
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TopicInfo:
     """One topic as a screen shows it. `groups` gives each group's lag: records appended and not yet
-    committed.
+    committed. `members`: who is connected and reads it for a group, by group and client; those who stand by as far
+    as the backend knows them.
     """
 
     name: str
     partitions: tuple[PartitionInfo, ...]
     groups: Mapping[str, int]
     retention: Retention
+    members: tuple[Member, ...] = ()
 
 
 class Consumer(Protocol):
@@ -162,7 +176,7 @@ class EventLog(Protocol):
         ...
 
     def topics(self) -> list[TopicInfo]:
-        """Every topic by name, with its offsets and the lag of every group that has read from it."""
+        """Every topic by name, with its offsets, the lag of every group that has read from it, and its members."""
         ...
 
     def prune(self, now: datetime) -> int:

@@ -106,6 +106,11 @@ class PrefixedEventLog:
                     for group, lag in topic.groups.items()
                     if group.startswith(prefix)
                 },
+                members=tuple(
+                    replace(member, group=member.group.removeprefix(prefix))
+                    for member in topic.members
+                    if member.group.startswith(prefix)
+                ),
             )
             for topic in self._log.topics()
             if topic.name.startswith(prefix)

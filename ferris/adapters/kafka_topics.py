@@ -28,7 +28,7 @@ from kafka.protocol.consumer import OffsetSpec
 
 from ferris.adapters.sqlite_log_rows import check_name
 from ferris.errors import BackendError, ConfigError
-from ferris.ports import LogRecord, PartitionInfo, Retention, TopicInfo
+from ferris.ports import LogRecord, Member, PartitionInfo, Retention, TopicInfo
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -255,7 +255,8 @@ class Topics:
         topics = sorted(name for name in self.admin().list_topics() if not name.startswith(_INTERNAL))
         places = self.partitions(topics) if topics else []
         begins, ends = self.offsets(places, OffsetSpec.EARLIEST), self.ends(places)
-        committed = self._committed()
+        groups = sorted({group["group_id"] for group in self.admin().list_groups()})
+        committed, members = self._committed(groups), self._members(groups)
         return [
             TopicInfo(
                 topic,
@@ -265,12 +266,27 @@ class Topics:
                 ),
                 _lags([place for place in places if place.topic == topic], begins, ends, committed),
                 self.retention(topic),
+                tuple(members.get(topic, ())),
             )
             for topic in topics
         ]
 
-    def _committed(self) -> dict[str, dict[TopicPartition, int]]:
-        groups = sorted({group["group_id"] for group in self.admin().list_groups()})
+    def _members(self, groups: Sequence[str]) -> dict[str, list[Member]]:
+        """By topic: those who read partitions of it, and those who asked for it and stand by."""
+        found: dict[str, list[Member]] = {}
+        told = self.admin().describe_groups(groups) if groups else {}
+        for group in groups:
+            members = sorted(told[group]["members"], key=lambda one: (one["client_id"], one["member_id"]))
+            for member in members:
+                assigned, asked = member["member_assignment"] or {}, member["member_metadata"] or {}
+                places = {one["topic"]: one["partitions"] for one in assigned.get("assigned_partitions", ())}
+                for topic in {*places, *asked.get("topics", ())}:
+                    read = tuple(sorted(places.get(topic, ())))
+                    host = member["client_host"].removeprefix("/")
+                    found.setdefault(topic, []).append(Member(group, member["client_id"], host, read))
+        return found
+
+    def _committed(self, groups: Sequence[str]) -> dict[str, dict[TopicPartition, int]]:
         if not groups:
             return {}
         told = self.admin().list_group_offsets(groups)

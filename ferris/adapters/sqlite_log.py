@@ -10,6 +10,7 @@ member took over with.
 from __future__ import annotations
 
 import logging
+import socket
 import sqlite3
 import threading
 import time
@@ -19,10 +20,10 @@ from pathlib import Path
 
 from ferris.adapters import local_path
 from ferris.adapters import sqlite_log_rows as rows
-from ferris.adapters.bells import Alarm, Seat, ring
+from ferris.adapters.bells import Alarm, Seat, holder, ring
 from ferris.adapters.sqlite_file import SqliteFile
 from ferris.errors import BackendError
-from ferris.ports import FencedError, LogRecord, PartitionInfo, Record, Retention, TopicInfo
+from ferris.ports import FencedError, LogRecord, Member, PartitionInfo, Record, Retention, TopicInfo
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,12 @@ class SqliteEventLog:
             group: place.end - max(begin, committed)
             for group, committed in rows.committed(connection, place.id).items()
         }
-        return TopicInfo(name, (PartitionInfo(0, begin, place.end),), lags, self._retention_of(name))
+        members = tuple(
+            Member(group, f"process {process}", socket.gethostname(), (0,))
+            for group in sorted(lags)
+            if (process := holder(self._seats / name, group))
+        )
+        return TopicInfo(name, (PartitionInfo(0, begin, place.end),), lags, self._retention_of(name), members)
 
     def prune(self, now: datetime) -> int:
         """See `EventLog.prune`. Works in small transactions, so that appends get between."""

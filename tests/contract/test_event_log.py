@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -558,6 +558,53 @@ def test_lag(log, topic, group):
     assert dict(info.groups) == {group: 1}
     names = [info.name for info in log.topics()]
     assert names == sorted(names)
+
+
+def test_who_reads_is_told(log, topic, group, child):
+    """Members with what they read; nobody once they left, or were killed and nobody stands by."""
+    log.append(topic, records(*range(10)))
+    assert members(log, topic) == {}
+    another = f"{group}-2"
+    with (
+        closing(log.subscribe(group, [topic])) as consumer,
+        closing(log.subscribe(another, [topic])) as other,
+    ):
+        consumer.commit(take(consumer, 10))
+        other.commit(take(other, 10))
+        [info] = [info for info in log.topics() if info.name == topic]
+        everywhere = [partition.partition for partition in info.partitions]
+        assert members(log, topic) == {group: everywhere, another: everywhere}
+        for member in info.members:
+            assert member.client
+            assert member.host
+    until(lambda: members(log, topic) == {})
+    reader = child(
+        """
+consumer = log.subscribe(group, [topic])
+say("up")
+while True: consumer.poll(timeout=1)
+"""
+    )
+    assert said(reader) == "up"
+    until(lambda: group in members(log, topic))
+    reader.kill()
+    until(lambda: members(log, topic) == {})
+
+
+def members(log: EventLog, topic: str) -> dict[str, list[int]]:
+    """The partitions of a topic that are read, by group."""
+    [info] = [info for info in log.topics() if info.name == topic]
+    found: dict[str, list[int]] = {}
+    for member in info.members:
+        found[member.group] = sorted([*found.get(member.group, []), *member.partitions])
+    return found
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + LONG + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a b", "ü", "x" * 201, "a\n"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from datetime import UTC, datetime, timedelta
 
 import jsonschema
@@ -31,12 +33,15 @@ def test_topics_with_lag(api):
     wiring.event_log().append("t", [Record(b"%d" % n) for n in range(5)])
     consumer = wiring.event_log().subscribe("g", ["t"])
     consumer.commit(consumer.poll(2))
+    [group] = api.get("/api/v1/topics/").json()["results"][0]["groups"]
+    [member] = group["members"]
+    assert member == {"client": f"process {os.getpid()}", "host": socket.gethostname(), "partitions": [0]}
     consumer.close()
     answer = api.get("/api/v1/topics/").json()
     [topic] = answer["results"]
     assert topic["name"] == "t"
     assert topic["records"] == 5
-    assert topic["groups"] == [{"group": "g", "lag": 3}]
+    assert topic["groups"] == [{"group": "g", "lag": 3, "members": []}]
     assert topic["partitions"] == [{"partition": 0, "begin": 0, "end": 5}]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -79,8 +82,14 @@ def test_consumers_and_queues(rows: Rows, administrator) -> None:
     records = consumer.poll(timeout=0)
     if records:
         consumer.commit(records)
+    found = page(administrator, "/consumers/")
+    assert not found.dangers
+    assert not found.unclosed
+    assert f"process {os.getpid()} {socket.gethostname()} ferris.events partitions 0" in found.text
     consumer.close()
     shown = page(administrator, "/consumers/").text
+    assert f"process {os.getpid()}" not in shown
+    assert "no member is connected" in shown
     assert "within the engine" in shown
     assert "Groups of consumers" in shown
 

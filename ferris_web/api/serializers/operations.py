@@ -21,11 +21,20 @@ class Partition(serializers.Serializer):
     end = serializers.IntegerField()
 
 
+class GroupMember(serializers.Serializer):
+    """Who is connected as one of a group, and which partitions it reads; without any it stands by."""
+
+    client = serializers.CharField()
+    host = serializers.CharField()
+    partitions = serializers.ListField(child=serializers.IntegerField())
+
+
 class Group(serializers.Serializer):
-    """A consumer group and how many records it has not yet taken."""
+    """A consumer group, how many records it has not yet taken, and who reads for it now."""
 
     group = serializers.CharField()
     lag = serializers.IntegerField()
+    members = GroupMember(many=True)
 
 
 class Topic(serializers.Serializer):
@@ -40,7 +49,18 @@ class Topic(serializers.Serializer):
 
     @extend_schema_field(Group(many=True))
     def get_groups(self, topic: Any) -> list[dict[str, Any]]:
-        return [{"group": name, "lag": lag} for name, lag in sorted(topic.groups.items())]
+        records = self.get_records(topic)  # a group that has not committed has all of them before it
+        members: dict[str, list[Any]] = {name: [] for name in topic.groups}
+        for member in topic.members:
+            members.setdefault(member.group, []).append(member)
+        return [
+            {
+                "group": name,
+                "lag": topic.groups.get(name, records),
+                "members": GroupMember(found, many=True).data,
+            }
+            for name, found in sorted(members.items())
+        ]
 
     def get_records(self, topic: Any) -> int:
         return sum(partition.end - partition.begin for partition in topic.partitions)

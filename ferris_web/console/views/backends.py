@@ -70,11 +70,13 @@ def _kind(name: str) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """One group of consumers: how far it is behind, topic by topic."""
+    """One group of consumers: how far it is behind, topic by topic; its members by client and host, each with what it
+    reads."""
 
     name: str
     told: str
     lags: list[tuple[str, int]]
+    members: list[tuple[str, str, list[tuple[str, str]]]]
 
     @property
     def lag(self) -> int:
@@ -85,10 +87,22 @@ class Group:
 def consumers(request: HttpRequest) -> HttpResponse:
     """Who reads the event log and how far they are; what waits in the broker's queues."""
     lags: dict[str, list[tuple[str, int]]] = {}
+    members: dict[str, dict[tuple[str, str], list[tuple[str, str]]]] = {}
     for topic in wiring.event_log().topics():
         for group, lag in topic.groups.items():
             lags.setdefault(group, []).append((topic.name, lag))
-    groups = [Group(name, _READERS.get(name, ""), sorted(found)) for name, found in sorted(lags.items())]
+        for one in topic.members:
+            reads = members.setdefault(one.group, {}).setdefault((one.client, one.host), [])
+            reads.append((topic.name, ", ".join(map(str, one.partitions))))
+    groups = [
+        Group(
+            name,
+            _READERS.get(name, ""),
+            sorted(lags.get(name, ())),
+            [(*who, reads) for who, reads in sorted(members.get(name, {}).items())],
+        )
+        for name in sorted({*lags, *members})
+    ]
     return render(request, "console/consumers.html", {"groups": groups, **_queues()})
 
 
