@@ -30,6 +30,15 @@ _CLOSED: Final[tuple[Network, ...]] = tuple(
 )
 
 
+_CARRIES: Final = tuple(  # an IPv4 address in the last 32 bits
+    ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0/96")
+)
+_METADATA: Final = frozenset(  # where clouds tell a machine its secrets, beside the link-local ones
+    ipaddress.ip_address(text)
+    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+)
+
+
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """The networks of such texts (10.0.0.0/8, 127.0.0.1, fd00::/8). ValueError says which is none."""
     found: list[Network] = []
@@ -68,3 +77,26 @@ def _kind(address: Address) -> str:
         if holds:
             return kind
     return ""
+
+
+def own(address: Address) -> str:
+    """Why not even somebody who may ask the servers of the own network asks this address; empty when there is no
+    reason: it is this machine, its link, or a cloud's metadata, or leads there by another spelling."""
+    for place in (address, *_carried(address)):
+        for holds, kind in (
+            (place.is_loopback or place.is_unspecified, "this machine"),
+            (place.is_link_local or place.is_multicast, "on its link"),
+            (place in _METADATA, "a cloud's metadata"),
+        ):
+            if holds:
+                return kind
+    return ""
+
+
+def _carried(address: Address) -> tuple[Address, ...]:
+    if isinstance(address, ipaddress.IPv4Address):
+        return ()
+    inner = [address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _CARRIES):
+        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return tuple(one for one in inner if one is not None)

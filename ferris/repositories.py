@@ -14,6 +14,8 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
+from ferris.public_addresses import own
+
 SSH, HTTPS, FILE = "ssh", "https", "file"
 _PORTS: Final = {SSH: 22, HTTPS: 443}
 _URL = re.compile(r"([a-z][a-z0-9+.\-]*)://", re.IGNORECASE)
@@ -74,7 +76,7 @@ def address_problem(host: str, addresses: Iterable[str], allowed: Sequence[str])
     """Why a host at these addresses may not be asked, or None.
 
     `allowed` are names (`git.example.org`, `*.example.org`) and networks (`10.0.0.0/8`). Without any, every host may
-    be asked but this machine itself and what answers on the link only, such as a cloud's metadata service.
+    be asked but this machine itself, what answers on the link only, and a cloud's metadata service.
     """
     if any(fnmatchcase(host, pattern.lower()) for pattern in allowed if "/" not in pattern):
         return None
@@ -84,8 +86,8 @@ def address_problem(host: str, addresses: Iterable[str], allowed: Sequence[str])
         if allowed:
             if not any(_within(found, network) for network in allowed):
                 return f"{host} ({address}) is not among the hosts that may be asked"
-        elif found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast:
-            return f"{host} is {address}, which is this machine or its link"
+        elif why := own(found):
+            return f"{host} is {address}, which is {why}"
     return None
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import pytest
 from django.contrib import admin
@@ -14,6 +16,7 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
+from django.urls.converters import StringConverter
 
 from ferris_web.accounts.models import User
 from ferris_web.console import urls as console_urls
@@ -122,6 +125,49 @@ def test_looking_changes_nothing(root: User, mine: dict[str, Any]) -> None:
             ended(client.get(address))
             ended(client.head(address))
     assert not changed
+
+
+OUTSIDE = "what lies outside of every store"
+UPWARDS = [
+    "../" * 3 + "outside.txt", "..%2f" * 4 + "outside.txt", "%2e%2e/" * 2 + "outside.txt", "..%5coutside.txt",
+    "x/%2e%2e/%2e%2e/outside.txt", "%2fetc%2fpasswd", "/etc/passwd", "..", "%2e%2e%2f%00.txt", "~/outside.txt",
+]  # fmt: skip
+_NAMED = ("path", "prefix", "folder", "file", "name", "key", "at", "after", "select")
+
+
+def test_no_name_leads_out_of_its_store(root: User, mine: dict[str, Any], ferris_home: Path) -> None:
+    """Whatever stands in an address where a name belongs, and in whatever of a query might be one (path traversal)."""
+    for folder in (ferris_home, ferris_home / "objects"):
+        (folder / "outside.txt").write_text(OUTSIDE)
+    client, looked = browser(root), 0
+
+    def look(address: str) -> None:
+        nonlocal looked
+        looked += 1
+        answer = client.get(address)
+        said = b"" if address.startswith(("/live/", "/api/v1/stream")) else _begin(answer)
+        ended(answer)
+        assert answer.status_code < 500, address
+        assert OUTSIDE.encode() not in said, address
+        assert b"root:x:0:" not in said, address
+
+    for route in ROUTES:
+        own = route.address(mine)
+        texts = [n for n, c in route.pattern.pattern.converters.items() if isinstance(c, StringConverter)]
+        for name in texts:
+            for upwards in UPWARDS:
+                look(route.address(mine | {f"{route.kind} {name}": upwards, route.kind: upwards}))
+        if route.name != "console:live" and "GET" in route.methods:
+            look(f"{own}?{urlencode(dict.fromkeys(_NAMED, unquote(UPWARDS[0])))}")
+    assert looked > 500
+
+
+def _begin(answer: Any) -> bytes:
+    if not getattr(answer, "streaming", False):
+        return bytes(answer.content)
+    if answer.is_async or "event-stream" in answer.headers.get("Content-Type", ""):
+        return b""
+    return b"".join(islice(answer.streaming_content, 20))
 
 
 def test_nothing_leads_elsewhere(root: User, mine: dict[str, Any]) -> None:
