@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ferris.adapters import open_ops_store
+from ferris.adapters.kibana import lucene
 from ferris.errors import BackendError, ConfigError, EventError
 from ferris.highlighting import sought
 from ferris.ports import OpsStore
@@ -68,6 +69,17 @@ def messages(store: OpsStore, query: str = "", **arguments: Any) -> list[str]:
 
 def found(store: OpsStore, query: str = "", **arguments: Any) -> list[str]:
     return [record["key"] for record in store.search("events", query, **arguments).records]
+
+
+def in_kibana(store: OpsStore, kind: str, query: str, expected: list[str]) -> list[str]:
+    """What Kibana's Discover finds by the query that our link carries; there it is Elasticsearch's `query_string`."""
+    client = getattr(store, "_client", None)
+    said = lucene(kind, query)
+    if client is None or not said:
+        return expected
+    asked = {"query_string": {"query": said, "analyze_wildcard": True}}
+    hits = client.search(index=f"{store._prefix}-{kind}-*", query=asked, size=50)["hits"]["hits"]
+    return [hit["_source"]["body"]["message" if kind == "logs" else "key"] for hit in hits]
 
 
 # ------------------------------------------------------------------------------------------------ lines
@@ -255,6 +267,7 @@ FIRST, SECOND, THIRD, FOURTH, FIFTH = (
 )
 def test_searching_lines(written, query, expected):
     assert messages(written, query) == expected
+    assert sorted(in_kibana(written, "logs", query, expected)) == sorted(expected)
 
 
 @pytest.mark.parametrize(
@@ -359,6 +372,7 @@ def test_searching_events(store, query, expected):
     store.write("events", [event("c", type="quake.alert", flow="FLOW2", ferrishops=3)])
     store.write("metrics", [event("m")])
     assert found(store, query) == expected
+    assert sorted(in_kibana(store, "events", query, expected)) == sorted(expected)
 
 
 def test_a_found_event_is_as_it_was_written(store):
