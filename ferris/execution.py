@@ -29,7 +29,8 @@ class ExecutionOrder:
 
     Holds decrypted secrets and a token: never logged (both stay out of repr), never stored. `connections`: the
     databases that its .sql scripts may use, by name: {"url", "read_only"}. `sql`: what its manifest says of them.
-    `continues`: the earlier run that it takes up, as `ferris.continuing.Continuation.to_json` gives it.
+    `continues`: the earlier run that it takes up, as `ferris.continuing.Continuation.to_json` gives it. `config_marks`:
+    by which the platform knows the configuration again that this attempt was given; its executor reports them.
     """
 
     execution_id: str
@@ -61,6 +62,7 @@ class ExecutionOrder:
     network: str = EGRESS
     isolation: str | None = None
     continues: Mapping[str, Any] | None = None
+    config_marks: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form; `from_json` turns it back."""

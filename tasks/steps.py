@@ -135,8 +135,10 @@ class Steps:
         killed = cell.groups.kills()
         cell.groups.forget_peak()
         # The process comes up while this becomes durable: only then is its gate opened.
-        said = _isolation(self._executor, self._order, command)
-        self._journal.report(lifecycle.STEP_STARTED, step=index, script=script, isolation=said)
+        said = {"isolation": _isolation(self._executor, self._order, command)}
+        if self._rung_at is not None and self._order.config_marks is not None:
+            said["config"] = dict(self._order.config_marks)  # the same for those that follow
+        self._journal.report(lifecycle.STEP_STARTED, step=index, script=script, **said)
         process = self._executor.runner.start(command, self._executor.reporter.flush)
         relay.script = process.pid
         grace = self._settings.cancel_grace_seconds

@@ -51,6 +51,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     **dict.fromkeys(("bulk-preview", "bulk-stop"), Need("member", write=_RUN)),
     "bulk-job": ANYONE,  # one's own
     "execution": _of("execution", "pk"),
+    "execution-config": _of("execution", "pk"),
     "execution-steps": _of("execution", "pk"),
     "execution-artifacts": _of("execution", "pk"),
     "execution-artifact": _of("execution", "pk"),

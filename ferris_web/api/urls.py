@@ -103,6 +103,7 @@ urlpatterns: list[URLPattern] = [
     *route("executions", executions.ExecutionList, "executions"),
     *route("executions/<uuid:pk>", executions.ExecutionDetail, "execution"),
     *route("executions/<uuid:pk>/steps", executions.StepList, "execution-steps"),
+    *route("executions/<uuid:pk>/config", executions.ExecutionConfig, "execution-config"),
     *route("executions/<uuid:pk>/artifacts", artifacts.ArtifactList, "execution-artifacts"),
     path(
         "api/v1/executions/<uuid:pk>/artifacts/<path:name>",

@@ -20,7 +20,18 @@ from ferris.scopes import Scope, merged
 from ferris_web import wiring
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.secret_texts import hides
-from ferris_web.catalog.values import PLATFORM_KEY, By, Kind, Place, Who, project_key, value_now, value_put
+from ferris_web.catalog.values import (
+    ENV_KEY,
+    PLATFORM_KEY,
+    By,
+    Kind,
+    Place,
+    Who,
+    mark_of,
+    project_key,
+    value_now,
+    value_put,
+)
 
 FILE = "config.json"
 
@@ -35,12 +46,13 @@ class ConfigUnreadable(BackendError):
 
 
 class Configs:
-    """The configurations of some services, each given by its name and its project's: read at once."""
+    """The configurations of some services, each given by its name and its project's, and ferris.env: read at once."""
 
     def __init__(self, services: Iterable[tuple[str, str]]) -> None:
-        keys = {key for name, project in services for key in (name, project_key(project), PLATFORM_KEY)}
+        keys = {key for name, project in services for key in _keys(name, project).values()}
         self._entries = wiring.config_store().get_many(keys)
         self._read: dict[str, dict[str, Any]] = {}
+        self._marks: dict[str, str] = {}
 
     def layers(self, service: str, project: str) -> dict[Scope, dict[str, Any]]:
         """What each scope has for a service. ConfigUnreadable for what is no JSON."""
@@ -63,6 +75,19 @@ class Configs:
         index = max(entry.index for entry in (*farther, *((own,) if own else ())))
         return Entry(service, encode_config(self.of(service, project)), index)
 
+    def marks(self, service: str, project: str) -> dict[str, str]:
+        """By which what a service gets is known again, whatever becomes of it: see `config_history`. Only of what
+        is there."""
+        return {
+            source: self._mark(key) for source, key in _keys(service, project).items() if key in self._entries
+        }
+
+    def _mark(self, key: str) -> str:
+        found = self._marks.get(key)
+        if found is None:
+            found = self._marks[key] = mark_of(self._entries[key].value)
+        return found
+
     def _part(self, key: str, whose: str) -> dict[str, Any]:
         found = self._read.get(key)
         if found is None:
@@ -78,6 +103,16 @@ class Configs:
                 f"the configuration of {whose}", "is no JSON", "write it again on its page, or PUT it"
             ) from None
         return value if isinstance(value, dict) else {}
+
+
+def _keys(service: str, project: str) -> dict[str, str]:
+    """Where what a service gets lies."""
+    return {
+        Scope.PLATFORM.value: PLATFORM_KEY,
+        Scope.PROJECT.value: project_key(project),
+        Scope.SERVICE.value: service,
+        Kind.ENV.value: ENV_KEY,
+    }
 
 
 def configs_of(service: Service) -> Configs:

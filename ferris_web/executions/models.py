@@ -321,6 +321,12 @@ class Step(models.Model):
     isolation = models.JSONField(
         default=dict, help_text="The level, the layers, and those its executor lacks."
     )
+    config_marks = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Of an attempt's first: the marks of the configurations that it was given, by whose they are.",
+    )
 
     class Meta:
         ordering = ["attempt", "index"]

@@ -284,6 +284,7 @@ class _History:
         self.offset = 0
         self.revision = selectors.revision()
         self.sequences: dict[str, int] = {}
+        self.marks: dict[str, dict[str, str]] = {}
 
     def write(self, long: int) -> None:
         rows, now = self.rows, self.now
@@ -618,8 +619,16 @@ class _History:
                 started_at=started + timedelta(milliseconds=20),
                 finished_at=row.finished_at,
                 exit_code=1 if status == "failed" else 0 if status == "completed" else None,
+                config_marks=self._marks(owner),
             )
         return row
+
+    def _marks(self, owner: Any) -> dict[str, str]:
+        from ferris_web.catalog.configs import configs_of
+
+        if owner.name not in self.marks:
+            self.marks[owner.name] = configs_of(owner).marks(owner.name, owner.project.name)
+        return self.marks[owner.name]
 
 
 def _stores(rows: Rows, now: datetime, hostile: str) -> None:

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris_web import sse
+from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.api import streams
 from ferris_web.api.following import EventStreamRenderer, follows
 from ferris_web.api.incoming import actor_of, body_of, parameters_of
@@ -26,7 +27,9 @@ from ferris_web.api.listed import filters_of, found
 from ferris_web.api.log_stream import log_stream
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link
 from ferris_web.api.serializers import executions as shapes
+from ferris_web.catalog.config_history import Then
 from ferris_web.executions import selectors
+from ferris_web.executions.configured import AttemptGiven, attempts_given
 from ferris_web.executions.continuing import continuation_of, taken_of
 from ferris_web.executions.listings import EXECUTIONS
 from ferris_web.executions.log_download import log_response
@@ -110,6 +113,48 @@ class StepList(ListAPIView):
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
         return selectors.execution_steps(selectors.execution_get(self.kwargs["pk"]))
+
+
+class ExecutionConfig(APIView):
+    """What it was given."""
+
+    @extend_schema(
+        summary="The configuration that each of its attempts was given",
+        description="The attempts of which a script began, the last one first. What was given is noted at the claim, "
+        "and found again in the history of values: what that no longer has, or never had because a secret stood in "
+        "it, is said to be unknown. `env` (ferris.env) is for administrators.",
+        responses=shapes.ExecutionConfig,
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        row = selectors.execution_get(pk)
+        env = access_of(request.user).may(Action.ADMINISTER)
+        attempts = attempts_given(row, selectors.execution_steps(row))
+        return Response({"attempts": [_attempt(one, env=env) for one in attempts]})
+
+
+def _attempt(of: AttemptGiven, *, env: bool) -> dict[str, Any]:
+    given = of.given
+    return {
+        "attempt": of.attempt,
+        "recorded": given is not None,
+        "config": given.config if given else None,
+        "values": [vars(one) for one in given.values] if given else [],
+        "sources": [{"scope": one.place.scope, **_source(of, one)} for one in given.sources] if given else [],
+        "env": {**_source(of, given.env), "value": given.env.object if given.env.known else None}
+        if given and env
+        else None,
+    }
+
+
+def _source(of: AttemptGiven, one: Then) -> dict[str, Any]:
+    return {
+        "known": one.known,
+        "masked": one.masked,
+        "change": one.change,
+        "newest": one.newest,
+        "changed_since": one.changed,
+        "replaced_meanwhile": of.replaced(one),
+    }
 
 
 class ExecutionLog(APIView):

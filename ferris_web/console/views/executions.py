@@ -19,16 +19,14 @@ from django.views.decorators.http import require_POST
 from ferris.errors import BackendError, Conflict, NotFound
 from ferris.lanes import WHY
 from ferris.precedence import PRIORITY_FROM
-from ferris.scopes import given
 from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog import selectors as catalog
-from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import Schedule
 from ferris_web.console import addresses, causes, charts, commands, filterbar, filters, logs
 from ferris_web.console.filters import Choice
 from ferris_web.console.paging import page
-from ferris_web.console.views import artifacts, lists
+from ferris_web.console.views import artifacts, configured, lists
 from ferris_web.console.views.services import visible_secrets
 from ferris_web.console.words import said
 from ferris_web.executions import overview, selectors, services
@@ -117,7 +115,7 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "caused": overview.caused_by(row, reach(request.user)),
         "artifacts": artifacts.shown(row),
         "ran_before": selectors.execution_before(row),
-        **_config(row),
+        **configured.shown(request, row, steps),
         "curl": commands.run_curl(request, row),
         "cli": commands.follow(row),
         "secret_names": sorted({secret.name for secret, _ in visible_secrets(row.service)}),
@@ -128,14 +126,6 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _has_several(row: Execution) -> bool:
     return len(row.version.manifest.get("scripts", ())) > 1
-
-
-def _config(row: Execution) -> dict[str, Any]:
-    try:
-        layers = configs_of(row.service).layers(row.service.name, row.service.project.name)
-        return {"given": given(layers)}
-    except BackendError as error:
-        return {"config_error": error}
 
 
 def _parent(request: HttpRequest, row: Execution) -> Execution | None:

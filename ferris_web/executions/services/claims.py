@@ -243,6 +243,7 @@ def _order(
         params=_params(row),
         secrets=secrets.secrets_opened(row.service_id, row.project_id, sealed),
         config=configs.of(row.service, row.project),
+        config_marks=configs.marks(row.service, row.project),
         event_id=row.event_id,
         event_type=row.extensions.get("ferriseventname") or row.event_type,
         flow_id=row.flow_id,

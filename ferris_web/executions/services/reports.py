@@ -52,7 +52,7 @@ _STEP_FIELDS = [
         "exit_reason",
         "snapshot",
     ),
-    *("wall_ms", "cpu_ms", "memory_bytes", "memory_of", "output_bytes", "isolation"),
+    *("wall_ms", "cpu_ms", "memory_bytes", "memory_of", "output_bytes", "isolation", "config_marks"),
 ]
 _MOVED = Inserts(Execution, unique=("id",), update=_FIELDS)
 _STEPS = Inserts(Step, unique=("execution", "attempt", "index"), update=_STEP_FIELDS)
@@ -251,6 +251,7 @@ class _Steps:
         if event.type == "ferris.step.started":
             step.started_at = step.started_at or event.time
             step.isolation = _mapping(said.get("isolation"))
+            step.config_marks = _marks(said.get("config"))
         elif step.finished_at is None:
             step.status = (
                 Step.Status.COMPLETED if event.type == "ferris.step.completed" else Step.Status.FAILED
@@ -303,6 +304,10 @@ def _snapshot(said: Any) -> dict[str, Any] | None:
 
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _marks(said: Any) -> dict[str, str] | None:
+    return {str(name)[:20]: str(mark)[:64] for name, mark in said.items()} if isinstance(said, dict) else None
 
 
 def _amount(value: Any) -> int | None:
