@@ -59,6 +59,8 @@ class Handle:
         if self._thread.is_alive():
             executor.current(self._settings).stop_all("shutdown")
             self._thread.join(_COLD_SECONDS)
+        if not self._thread.is_alive():
+            worker_state.should_stop = None  # it means every worker of the process, those to come too
         executor.close()
 
     @property
@@ -79,8 +81,6 @@ def start_in_thread(settings: Settings, *, concurrency: int | None = None) -> Ha
     """Start a worker with a pool of threads in this process, without signal handlers and banners."""
     for noisy in ("celery", "kombu"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger(noisy).level))
-    worker_state.should_stop = None
-    worker_state.should_terminate = None
     handle = Handle(settings, concurrency or settings.worker_concurrency)
     handle.start()
     executor.current(settings).prepare()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from celery import Celery
+from celery.contrib.testing.worker import start_worker
 
 import celery_app
 from ferris.config import LIFECYCLE
@@ -79,6 +81,23 @@ def test_stop_lets_what_runs_finish(running: tuple[Platform, worker.Handle]) -> 
     handle.stop(10.0)
     assert ferris.result(execution_id).types[-1] == "execution.completed"
     assert not handle.alive
+
+
+def test_a_worker_that_was_stopped_stops_none_that_comes_later(
+    running: tuple[Platform, worker.Handle],
+) -> None:
+    _, handle = running
+    handle.stop(10.0)
+    other = Celery("other", broker="memory://", set_as_current=False, fixups=[])
+    answered = threading.Event()
+
+    def ring_back() -> None:
+        answered.set()
+
+    other.task(ring_back, name="ring_back", shared=False)
+    with start_worker(other, pool="threads", concurrency=1, perform_ping_check=False, shutdown_timeout=10):
+        other.send_task("ring_back")
+        assert answered.wait(10)
 
 
 def test_stop_ends_what_does_not_finish_and_leaves_the_verdict_to_the_rescuer(
