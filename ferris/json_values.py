@@ -1,9 +1,19 @@
-"""Walks through JSON values."""
+"""Reads and walks through JSON values."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+
+def object_of(content: bytes | None) -> dict[str, Any]:
+    """A stored JSON object; an empty one for what is none, or nothing."""
+    try:
+        found = json.loads(content) if content else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def texts_in(value: Any) -> Iterator[str]:

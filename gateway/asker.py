@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -20,8 +19,6 @@ from ferris_web.executions.services.chart_answers import (
 from gateway.notices import Notices
 from gateway.roller import ROLLED
 from gateway.sender import Sender
-
-log = logging.getLogger(__name__)
 
 Asked = tuple[Question, Answer]
 
@@ -45,11 +42,13 @@ class Asker(Sender[Question, Asked]):
         return questions, again
 
     def send(self, job: Question) -> Asked:
-        try:
-            return job, ask(job, self._allowed)
-        except Exception as error:  # a fault of ours: it is asked again, and the log says where it was
-            log.exception("the chart %s could not be asked for", job.chart)
-            return job, Answer(None, f"a fault of the platform: {type(error).__name__}")
+        return job, ask(job, self._allowed)
+
+    def failed(self, job: Question, problem: str) -> Asked:
+        return job, Answer(None, problem)
+
+    def called(self, job: Question) -> str:
+        return f"the question for chart {job.chart}"
 
     def settle(self, outcomes: list[Asked], now: datetime) -> None:
         if answers_note(outcomes, now):

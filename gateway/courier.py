@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.utils
 import json
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -25,8 +24,6 @@ from ferris_web.executions.services.pushes import (
 from gateway.notices import PUSHES
 from gateway.sender import Sender
 
-log = logging.getLogger(__name__)
-
 
 class Courier(Sender[Job, Outcome]):
     """Pushes what matches subscriptions."""
@@ -44,12 +41,13 @@ class Courier(Sender[Job, Outcome]):
         return claimed.jobs, claimed.again
 
     def send(self, job: Job) -> Outcome:
-        try:
-            return sent(job, self._allowed)
-        except Exception as error:  # a fault of ours: it is tried again, and the log says where it was
-            log.exception("delivery %s could not be sent", job.delivery)
-            problem = f"a fault of the platform: {type(error).__name__}"
-            return Outcome(job, datetime.now(UTC), 0.0, 0, problem)
+        return sent(job, self._allowed)
+
+    def failed(self, job: Job, problem: str) -> Outcome:
+        return Outcome(job, datetime.now(UTC), 0.0, 0, problem)
+
+    def called(self, job: Job) -> str:
+        return f"delivery {job.delivery}"
 
     def settle(self, outcomes: list[Outcome], now: datetime) -> None:
         deliveries_settle(outcomes, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,8 +16,6 @@ from ferris_web.executions.services.notices import (
 )
 from gateway.notices import NOTICES
 from gateway.sender import Sender
-
-log = logging.getLogger(__name__)
 
 
 class Notifier(Sender[Message, tuple[Message, str]]):
@@ -36,11 +33,13 @@ class Notifier(Sender[Message, tuple[Message, str]]):
         return found, min((one for one in (ripe, following) if one is not None), default=None)
 
     def send(self, message: Message) -> tuple[Message, str]:
-        try:
-            return message, sent(message, self._allowed)
-        except Exception as error:  # a fault of ours: it is tried again, and the log says where it was
-            log.exception("message %s could not be sent", message.id)
-            return message, f"a fault of the platform: {type(error).__name__}"
+        return message, sent(message, self._allowed)
+
+    def failed(self, message: Message, problem: str) -> tuple[Message, str]:
+        return message, problem
+
+    def called(self, message: Message) -> str:
+        return f"message {message.id}"
 
     def settle(self, outcomes: list[tuple[Message, str]], now: datetime) -> None:
         messages_settle(outcomes, now)

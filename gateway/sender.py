@@ -5,6 +5,7 @@ The threads only talk to receivers; rows are claimed and settled by the role's o
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from abc import abstractmethod
@@ -15,6 +16,8 @@ from typing import ClassVar, Generic, TypeVar
 from ferris.public_addresses import Network
 from gateway.listener import Listener
 from gateway.notices import Notices
+
+log = logging.getLogger(__name__)
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
@@ -44,7 +47,15 @@ class Sender(Listener, Generic[Job, Outcome]):
 
     @abstractmethod
     def send(self, job: Job) -> Outcome:
-        """What came of it; in a thread, never raises."""
+        """What came of it; in a thread. What it raises is a fault of ours: the job failed."""
+
+    @abstractmethod
+    def failed(self, job: Job, problem: str) -> Outcome:
+        """The outcome of a job that could not be sent: it is tried again."""
+
+    @abstractmethod
+    def called(self, job: Job) -> str:
+        """Which one it is, for the log."""
 
     @abstractmethod
     def settle(self, outcomes: list[Outcome], now: datetime) -> None:
@@ -77,6 +88,11 @@ class Sender(Listener, Generic[Job, Outcome]):
             self._unsettled = []
 
     def _send(self, job: Job) -> None:
-        self._done.put(self.send(job))
+        try:
+            outcome = self.send(job)
+        except Exception as error:
+            log.exception("%s could not be sent", self.called(job))
+            outcome = self.failed(job, f"a fault of the platform: {type(error).__name__}")
+        self._done.put(outcome)
         if not self.stopping.is_set():
             self.wake()

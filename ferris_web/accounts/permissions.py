@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Model, Q
 
 from ferris_web.accounts.models import Membership, Role, User
 
@@ -153,12 +153,14 @@ def may_change(user: User | Any, project: int | None) -> bool:
     return access.may(Action.ADMINISTER) if project is None else access.may(Action.EDIT, project)
 
 
-def administers(user: User | Any, permission: str) -> bool:
-    """True for administrators, and for whom one of them gave that one permission of Django's."""
+def may_manage(user: User | Any, model: type[Model]) -> bool:
+    """Who may change what belongs to no project: administrators, and whom one of them gave Django's permission to
+    change that model."""
     access = access_of(user)
     if access.may(Action.ADMINISTER):
         return True
     limited = access.scopes is not None or access.only is not None
+    permission = f"{model._meta.app_label}.change_{model._meta.model_name}"
     return isinstance(user, User) and not limited and bool(user.is_active and user.has_perm(permission))
 
 

@@ -6,7 +6,6 @@ began, by the clock of its machine, and may have come before or after the claim 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import Any
 from django.db.models import Q
 
 from ferris.errors import BackendError
+from ferris.json_values import object_of
 from ferris.scopes import Given, Scope, given, merged
 from ferris_web import wiring
 from ferris_web.catalog.models import Service, ValueChange
@@ -46,11 +46,7 @@ class Then:
     @property
     def object(self) -> dict[str, Any]:
         """What scripts found in it."""
-        try:
-            found = json.loads(self.content or b"{}")
-        except (ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return object_of(self.content)
 
 
 @dataclass(frozen=True)

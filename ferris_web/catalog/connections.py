@@ -18,8 +18,6 @@ from django.db.models import Q, QuerySet
 from ferris.databases import DatabaseUrl, WrongUrl
 from ferris.errors import FerrisError, NotFound
 from ferris_web import wiring
-from ferris_web.accounts.models import User
-from ferris_web.accounts.permissions import administers
 from ferris_web.catalog.models import Connection, Project
 from ferris_web.catalog.secrets import decrypted, encrypted
 
@@ -114,11 +112,6 @@ def connection_list(*, project: Project | None = None) -> QuerySet[Connection]:
     """Connections by name, of a project those that it may use."""
     found = Connection.objects.prefetch_related("projects").defer("ciphertext")
     return found if project is None else found.filter(_of(project)).distinct()
-
-
-def may_manage(user: User) -> bool:
-    """Administrators of the platform make, see and test connections: superusers, or whom one gave that right."""
-    return administers(user, "catalog.change_connection")
 
 
 def connections_of(project_id: Any, names: Iterable[str] | None) -> dict[str, dict[str, Any]]:

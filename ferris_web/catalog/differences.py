@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ferris.errors import NotFound
+from ferris.text_differences import text_difference
 from ferris_web.catalog.archive import SourceFile
 from ferris_web.catalog.models import ServiceVersion
 from ferris_web.catalog.selectors import version_file
 
 MOST_FILES = 50  # that are compared line by line
 MOST_BYTES = 300_000  # of a file that is
-MOST_LINES = 2_000  # of one file's diff
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,10 @@ def _compared(
         if (a := texts[0]) is None or (b := texts[1]) is None:
             found.append(Change(path, kind, note="not compared: no text, or too long"))
             continue
-        lines = tuple(_diff(a, b))
-        if not lines and kind == "changed":
+        difference = text_difference(a, b)
+        if not difference and kind == "changed":
             continue  # an old version's list tells no digests, and its text is the same
-        note = f"cut after {MOST_LINES} lines" if len(lines) > MOST_LINES else ""
-        found.append(Change(path, kind, lines[:MOST_LINES], note))
+        found.append(Change(path, kind, difference.lines, difference.note))
     return found
 
 
@@ -75,10 +73,3 @@ def _text(version: ServiceVersion, path: str) -> str | None:
 
 def _decoded(content: bytes) -> str | None:
     return None if len(content) > MOST_BYTES or b"\0" in content else content.decode("utf-8", "replace")
-
-
-def _diff(old: str, new: str) -> Iterator[str]:
-    found = difflib.unified_diff(old.splitlines(), new.splitlines(), n=3, lineterm="")
-    for number, line in enumerate(found):
-        if number > 1:  # without the names of the files
-            yield line

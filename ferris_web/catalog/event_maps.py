@@ -6,15 +6,8 @@ from django.db import IntegrityError, transaction
 
 from ferris import event_maps
 from ferris.errors import Conflict, NotFound
-from ferris_web.accounts.models import User
-from ferris_web.accounts.permissions import administers
 from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import EventMap, Revision
-
-
-def may_manage(user: User) -> bool:
-    """Administrators of the platform make and remove maps: superusers, or whom one gave that right."""
-    return administers(user, "catalog.change_eventmap")
 
 
 def event_map_get(pk: int) -> EventMap:

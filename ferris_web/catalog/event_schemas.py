@@ -18,8 +18,6 @@ from ferris.events import EVENT_IDS, Event
 from ferris.filters import compile_filter
 from ferris.json_values import texts_in
 from ferris.predicates import FilterError
-from ferris_web.accounts.models import User
-from ferris_web.accounts.permissions import administers
 from ferris_web.catalog import selectors
 from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import EventSchema, EventType, Service
@@ -135,11 +133,6 @@ def _culprit(schema: Schema, samples: Sequence[Event]) -> Event:
 
 
 # --- what people decide -------------------------------------------------------------------------------
-
-
-def may_manage(user: User) -> bool:
-    """Administrators of the platform decide about schemas: superusers, or whom one gave that right."""
-    return administers(user, "catalog.change_eventtype")
 
 
 def schema_enforce(row: EventType, strict: bool) -> None:

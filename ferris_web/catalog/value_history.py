@@ -52,8 +52,11 @@ def change_at(place: Place, moment: datetime) -> ValueChange:
     return found
 
 
-def change_before(place: Place, number: int) -> ValueChange | None:
-    """The one before it, if that is still kept."""
+def change_other(place: Place, number: int, other: int | None) -> ValueChange | None:
+    """What one of them is compared with: another one if it is named (NotFound), else the one before it, if that is
+    still kept."""
+    if other:
+        return change_get(place, other)
     return ValueChange.objects.filter(key=place.key, number__lt=number).order_by("-number").first()
 
 
@@ -69,8 +72,12 @@ def changes_compared(old: ValueChange | None, new: ValueChange) -> Difference:
             return Difference(
                 note=f"not compared: a secret stands in change {change.number}, it was not kept"
             )
-    before = None if old is None else content_of(old)
-    return text_difference(json_shown(before), json_shown(content_of(new)))
+    return contents_compared(None if old is None else content_of(old), content_of(new))
+
+
+def contents_compared(old: bytes | None, new: bytes | None) -> Difference:
+    """What is different between two contents of a value; None is nothing at all."""
+    return text_difference(json_shown(old), json_shown(new))
 
 
 def values_look(now: datetime, hides: Callable[[Place, bytes], bool]) -> int:

@@ -15,7 +15,6 @@ from ferris.attributes import PLATFORM_ONLY
 from ferris.errors import NotFound
 from ferris.signatures import NONE, STRIPE, Check, WrongSetting
 from ferris.webhooks import Shape
-from ferris_web.accounts.permissions import administers
 from ferris_web.catalog.models import Webhook, WebhookDelivery
 from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
 
@@ -120,11 +119,6 @@ def webhook_get(name: str) -> Webhook:
 def webhook_list() -> QuerySet[Webhook]:
     """All by name."""
     return Webhook.objects.defer("ciphertext")
-
-
-def may_manage(user: Any) -> bool:
-    """Administrators of the platform make, see and test webhooks: superusers, or whom one gave that right."""
-    return administers(user, "catalog.change_webhook")
 
 
 def check_of(webhook: Webhook) -> Check:

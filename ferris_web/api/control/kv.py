@@ -7,12 +7,12 @@ and writes that state. Everything else is 403, whether it exists or not. Session
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.http import HttpRequest, HttpResponse
 
+from ferris.json_values import object_of
 from ferris.ports import MAX_CONFIG_VALUE, Entry
 from ferris.script_settings import SCRIPT_SETTINGS, script_settings
 from ferris_web import wiring
@@ -79,16 +79,8 @@ def _entry(name: str, execution: Execution) -> Entry | None:
     entry = wiring.config_store().get(name)
     if name != SCRIPT_SETTINGS:
         return entry
-    return Entry(name, encode(script_settings(wiring.config(), _object(entry))), entry.index if entry else 1)
-
-
-def _object(entry: Entry | None) -> dict[str, object]:
-    """What an administrator has put there; nothing if that is no object."""
-    try:
-        found = json.loads(entry.value) if entry else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    settings = script_settings(wiring.config(), object_of(entry.value if entry else None))
+    return Entry(name, encode(settings), entry.index if entry else 1)
 
 
 def _shown(entry: Entry) -> dict[str, object]:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.event_schemas import LEARN
-from ferris_web.accounts.permissions import Action, reach
+from ferris_web.accounts.permissions import Action, may_manage, reach
 from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import ById, ByName
 from ferris_web.api.serializers import catalog as shapes
@@ -58,7 +58,7 @@ class EventTypeDetail(APIView):
         responses=shapes.EventTypeDetail,
     )
     def patch(self, request: Request, name: str) -> Response:
-        if not event_schemas.may_manage(actor_of(request)):
+        if not may_manage(actor_of(request), EventType):
             raise PermissionDenied(
                 "Schemas of event types are for administrators of the platform to decide about."
             )

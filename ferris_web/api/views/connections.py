@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.errors import NotFound
+from ferris_web.accounts.permissions import may_manage
 from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.pagination import ByName
 from ferris_web.api.serializers import connections as shapes
@@ -22,7 +23,7 @@ from ferris_web.catalog.models import Connection
 
 
 def _manages(request: Request) -> bool:
-    return connections.may_manage(actor_of(request))
+    return may_manage(actor_of(request), Connection)
 
 
 def _shown(request: Request, connection: Connection) -> Response:

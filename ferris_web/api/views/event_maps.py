@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris.event_maps import EventMap, MapError, event_map
+from ferris_web.accounts.permissions import may_manage
 from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.pagination import ById
 from ferris_web.api.serializers import event_maps as shapes
@@ -29,7 +30,7 @@ def _given(request: Request) -> EventMap:
 
 
 def _check(request: Request) -> None:
-    if not event_maps.may_manage(actor_of(request)):
+    if not may_manage(actor_of(request), Row):
         raise PermissionDenied("Event maps are for administrators of the platform to make and remove.")
 
 

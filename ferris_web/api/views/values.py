@@ -25,7 +25,7 @@ from ferris.errors import BackendError, Conflict
 from ferris.json_text import JsonProblem, read_json
 from ferris.ports import Entry
 from ferris.scopes import Scope, given, merged
-from ferris.text_differences import Difference, json_shown, text_difference
+from ferris.text_differences import Difference
 from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.api import problems
 from ferris_web.api.answers import answer
@@ -38,11 +38,12 @@ from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import ValueChange
 from ferris_web.catalog.value_history import (
     change_at,
-    change_before,
     change_get,
+    change_other,
     changes_compared,
     changes_of,
     content_of,
+    contents_compared,
     values_known,
 )
 from ferris_web.catalog.values import Kind, Place
@@ -216,8 +217,7 @@ class ValueChangeDetail(_Of, APIView):
     def get(self, request: Request, number: int, **named: Any) -> Response:
         place = self.place()
         change = change_get(place, number)
-        other = query_of(request, shapes.WithQuery).get("with")
-        old = change_get(place, other) if other else change_before(place, number)
+        old = change_other(place, number, query_of(request, shapes.WithQuery).get("with"))
         return Response(shapes.WholeChange(change).data | _compared(place, old, change))
 
 
@@ -286,7 +286,7 @@ def _seen(request: Request) -> int | None:
 def _changed(place: Place, wanted: bytes | None, now: datetime) -> HttpResponse:
     """412: what is there now, and how it differs from what was to be."""
     entry = value_get(place, now)
-    found = text_difference(json_shown(entry.value if entry else None), json_shown(wanted))
+    found = contents_compared(entry.value if entry else None, wanted)
     last = changes_of(place).first()
     who = f" by {last.actor or last.get_by_display()}" if last else ""
     return problems.problem(

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from ferris.errors import Conflict
 from ferris.signatures import NotGenuine
+from ferris_web.accounts.permissions import may_manage
 from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.pagination import ByName, KeysetPagination
 from ferris_web.api.serializers import webhooks as shapes
@@ -25,7 +26,7 @@ from ferris_web.executions.services.webhooks import webhook_test
 
 
 def _check(request: Request) -> None:
-    if not webhooks.may_manage(actor_of(request)):
+    if not may_manage(actor_of(request), Webhook):
         raise PermissionDenied(
             "Webhooks are for administrators of the platform to change, test and look into."
         )

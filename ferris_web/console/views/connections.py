@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from ferris_web.accounts.permissions import may_manage
 from ferris_web.catalog import connections as catalog
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Connection, Project
@@ -24,7 +25,7 @@ def administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not catalog.may_manage(request.user):
+        if not may_manage(request.user, Connection):
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
@@ -33,7 +34,7 @@ def administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
 
 def connection_list(request: HttpRequest) -> HttpResponse:
     """Every connection; where it leads is shown to administrators only."""
-    context = {"rows": catalog.connection_list(), "manages": catalog.may_manage(request.user)}
+    context = {"rows": catalog.connection_list(), "manages": may_manage(request.user, Connection)}
     return render(request, "console/connections.html", context)
 
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict
 from ferris.event_maps import MAPPED, EventMap, MapError, event_map
+from ferris_web.accounts.permissions import may_manage
 from ferris_web.catalog import event_maps as catalog
 from ferris_web.catalog.models import EventMap as Row
 from ferris_web.executions.auditing import audit_made
@@ -28,14 +29,14 @@ def map_list(request: HttpRequest) -> HttpResponse:
         {"row": row, "map": {row.source: row.target, **row.fields}, "own": [*row.constants, *row.templates]}
         for row in Row.objects.all()[:500]
     ]
-    context = {"rows": rows, "manages": catalog.may_manage(request.user)}
+    context = {"rows": rows, "manages": may_manage(request.user, Row)}
     return render(request, "console/event-maps.html", context)
 
 
 def new(request: HttpRequest) -> HttpResponse:
     """The form: tried by everybody, saved by administrators, and only after it was tried as it stands."""
     values = {name: request.POST.get(name, "") for name in _FIELDS}
-    context: dict[str, Any] = {"values": values, "manages": catalog.may_manage(request.user)}
+    context: dict[str, Any] = {"values": values, "manages": may_manage(request.user, Row)}
     if request.method != "POST":
         kind = request.GET.get("source", "")[:512] or "source.type"
         values |= {"map": json.dumps({kind: "target.type", "field": "field"}, indent=2), "strategy": MAPPED}
@@ -66,7 +67,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_POST
 def remove(request: HttpRequest, number: int) -> HttpResponse:
     """Remove one."""
-    if not catalog.may_manage(request.user):
+    if not may_manage(request.user, Row):
         raise PermissionDenied
     row = catalog.event_map_get(number)
     catalog.event_map_remove(row)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from ferris import events as cloudevents
 from ferris.errors import Conflict, EventError, NotFound
 from ferris.event_schemas import LEARN, Change
-from ferris_web.accounts.permissions import reach
+from ferris_web.accounts.permissions import may_manage, reach
 from ferris_web.catalog import event_schemas
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import EventSchema, EventType, OutputEvent, Trigger
@@ -158,7 +158,7 @@ def type_by_name(request: HttpRequest) -> HttpResponse:
 
 
 def _decide(request: HttpRequest, row: EventType) -> HttpResponse:
-    if not event_schemas.may_manage(request.user):
+    if not may_manage(request.user, EventType):
         raise PermissionDenied
     try:
         if request.POST.get("decision") == "learn":
@@ -208,7 +208,7 @@ def event_type(request: HttpRequest, name: str) -> HttpResponse:
         "versions": versions,
         "learning": row.schema_learned < LEARN,
         "learn": LEARN,
-        "manages": event_schemas.may_manage(request.user),
+        "manages": may_manage(request.user, EventType),
         "broken": broken,
         "problems": _problems(broken),
         "seen": event_type_seen(name, projects),

@@ -18,20 +18,21 @@ from django.utils.translation import gettext
 
 from ferris.errors import Conflict, NotFound
 from ferris.json_text import JsonProblem, read_json
+from ferris.json_values import object_of
 from ferris.ports import Entry
 from ferris.script_settings import script_settings
-from ferris.text_differences import json_shown, text_difference
 from ferris_web import wiring
 from ferris_web.accounts.permissions import Action, access_of, may_change
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import ValueChange
 from ferris_web.catalog.value_history import (
     change_at,
-    change_before,
     change_get,
+    change_other,
     changes_compared,
     changes_of,
     content_of,
+    contents_compared,
     values_known,
 )
 from ferris_web.catalog.values import Kind, Place
@@ -100,8 +101,7 @@ def change(kind: str, scope: str) -> View:
         row = change_get(shown.place, number)
         if request.method == "POST":
             return _restored(shown, row)
-        other = _number(request.GET.get("with", ""))
-        old = change_get(shown.place, other) if other else change_before(shown.place, number)
+        old = change_other(shown.place, number, _number(request.GET.get("with", "")))
         context = {
             "change": row,
             "heading": gettext("Different from change {number}").format(number=old.number)
@@ -185,10 +185,10 @@ def _back(place: Place) -> str:
 
 
 def _editor(shown: _Shown, status: int = 200, **more: Any) -> HttpResponse:
-    now_there = _text(shown.entry.value if shown.entry else None)
+    now_there = _text(_content(shown.entry))
     context = {"text": now_there, "now_there": now_there, "last": changes_of(shown.place).first()}
     if shown.place.kind == Kind.ENV:
-        context["whole"] = json.dumps(script_settings(wiring.config(), _object(shown.entry)))
+        context["whole"] = json.dumps(script_settings(wiring.config(), object_of(_content(shown.entry))))
     return shown.render("console/value-edit.html", context | more, status)
 
 
@@ -228,10 +228,8 @@ def _saved(shown: _Shown) -> HttpResponse:
 def _conflict(shown: _Shown, text: str, wanted: bytes | None = None) -> HttpResponse:
     """Nothing was overwritten: what is there now against what was to be."""
     shown.entry = value_get(shown.place, timezone.now())
-    there = json_shown(shown.entry.value if shown.entry else None)
-    return _editor(
-        shown, 409, text=text, conflict=text_difference(there, json_shown(wanted)), removing=wanted is None
-    )
+    conflict = contents_compared(_content(shown.entry), wanted)
+    return _editor(shown, 409, text=text, conflict=conflict, removing=wanted is None)
 
 
 def _restored(shown: _Shown, row: ValueChange) -> HttpResponse:
@@ -308,12 +306,8 @@ def _seen(request: HttpRequest) -> int:
     return int(text)
 
 
-def _object(entry: Entry | None) -> dict[str, Any]:
-    try:
-        found = json.loads(entry.value) if entry else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+def _content(entry: Entry | None) -> bytes | None:
+    return entry.value if entry else None
 
 
 def _text(content: bytes | None) -> str:

@@ -20,6 +20,7 @@ from ferris import signatures
 from ferris.errors import EventError
 from ferris.webhooks import DEFAULT_TYPE
 from ferris_web import wiring
+from ferris_web.accounts.permissions import may_manage
 from ferris_web.catalog import webhooks as catalog
 from ferris_web.catalog.models import Webhook
 from ferris_web.console.paging import page
@@ -45,7 +46,7 @@ def administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not catalog.may_manage(request.user):
+        if not may_manage(request.user, Webhook):
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
@@ -54,7 +55,7 @@ def administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
 
 def webhook_list(request: HttpRequest) -> HttpResponse:
     """Every webhook, with its address and the type of its events."""
-    context = {"rows": catalog.webhook_list(), "manages": catalog.may_manage(request.user)} | _place()
+    context = {"rows": catalog.webhook_list(), "manages": may_manage(request.user, Webhook)} | _place()
     return render(request, "console/webhooks.html", context)
 
 
