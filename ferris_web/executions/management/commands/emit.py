@@ -96,8 +96,9 @@ class Command(BaseCommand):
             return  # it answers
         except OSError:
             self.stderr.write(
-                f"The platform is not running ({address} does not answer). The event is kept and will be "
-                "handled when it runs (manage.py ferris)." + (" Waiting for it." if waiting else "")
+                f"The platform is not running at {address}. The event is kept and will be handled when it runs "
+                "(manage.py ferris); if it runs at another port, set FERRIS_PORT here as there."
+                + (" Waiting for it." if waiting else "")
             )
 
     def _follow(self, tail: Consumer, sent: Event, options: dict[str, Any]) -> Outcome:
