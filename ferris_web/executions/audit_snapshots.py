@@ -19,8 +19,8 @@ from ferris_web.catalog.models import (
     ValueChange,
     Webhook,
 )
+from ferris_web.executions.chart_models import OF_ALL, OF_SOURCE
 from ferris_web.executions.models import Chart, Execution, Replay
-from ferris_web.executions.services import charts
 
 Snapshot = Mapping[str, Any]
 PROJECT: Final = "project"
@@ -151,7 +151,7 @@ def _chart(pk: Any) -> Snapshot:
     row = Chart.objects.select_related("project", "service").filter(pk=pk).first()
     if row is None:
         return {}
-    fields = (*charts.OF_ALL, *charts.OF_SOURCE.get(row.source, ()))
+    fields = (*OF_ALL, *OF_SOURCE.get(row.source, ()))
     kept = {field: getattr(row, field) for field in fields if field not in ("service", "url")}
     if row.service is not None:
         kept["service"] = row.service.name

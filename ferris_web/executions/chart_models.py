@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from typing import Final
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -85,6 +87,18 @@ class Chart(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+OF_ALL: Final = ("title", "description", "kind", "width", "period", "unit", "source")
+OF_SOURCE: Final[Mapping[str, tuple[str, ...]]] = {
+    Chart.Source.EVENTS: (
+        *("event_type", "filter", "cesql", "aggregate", "value_path", "group_path", "groups_shown"),
+    ),
+    Chart.Source.METRICS: ("service", "metric", "aggregate", "groups_shown"),
+    Chart.Source.ARTIFACT: ("service", "artifact"),
+    Chart.Source.URL: ("url", "every_minutes", "header", "header_secret"),
+}
+"""What a chart says of where it comes from, by source; what another source would need is not kept."""
 
 
 class ChartFeed(models.Model):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +19,7 @@ from django.test import override_settings
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
+from ferris.config import ROOT
 from ferris_web import server
 from ferris_web.server import Application
 
@@ -283,3 +287,18 @@ def test_a_fault_is_answered(app):
 def test_only_http_is_served(app):
     with pytest.raises(ValueError, match="only HTTP"):
         asyncio.run(app({"type": "websocket"}, None, None))
+
+
+def test_a_process_that_loads_nothing_else_first_serves(ferris_home):
+    """In the tests' own process something has loaded the rest long before: a circle of imports would not be seen."""
+    said = "from ferris_web.asgi import application; print(type(application).__name__)"
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "ferris_web.settings",
+        "FERRIS_HOME": str(ferris_home),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", said], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "Application"

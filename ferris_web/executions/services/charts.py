@@ -19,6 +19,7 @@ from ferris.routing import Trigger
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Secret
 from ferris_web.catalog.selectors import revision
+from ferris_web.executions.chart_models import OF_ALL, OF_SOURCE
 from ferris_web.executions.figures import PERIODS
 from ferris_web.executions.models import Chart, ChartFeed, ChartSum
 from ferris_web.executions.services.replays import SETTLING
@@ -29,16 +30,6 @@ MOST_CHARTS: Final = 50
 CHANGED: Final = "charts"
 _Source = Chart.Source
 _METRIC: Final = re.compile(r"[A-Za-z0-9_.\-]{1,100}", re.ASCII)
-OF_ALL: Final = ("title", "description", "kind", "width", "period", "unit", "source")
-OF_SOURCE: Final[Mapping[str, tuple[str, ...]]] = {
-    _Source.EVENTS: (
-        *("event_type", "filter", "cesql", "aggregate", "value_path", "group_path", "groups_shown"),
-    ),
-    _Source.METRICS: ("service", "metric", "aggregate", "groups_shown"),
-    _Source.ARTIFACT: ("service", "artifact"),
-    _Source.URL: ("url", "every_minutes", "header", "header_secret"),
-}
-"""What a chart says of where it comes from, by source; what another source would need is not kept."""
 FIELDS: Final = (*OF_ALL, *dict.fromkeys(name for names in OF_SOURCE.values() for name in names))
 _COUNTED_BY: Final = ("source", "event_type", "filter", "cesql", "value_path", "group_path")
 _ANSWERED_BY: Final = ("source", "service_id", "artifact", "url", "header", "header_secret")
