@@ -128,6 +128,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "dead-letters-redrive": Need("member", write=_RUN),
     "dead-letter": _of("dead letter", "pk"),
     "dead-letter-redrive": _of("dead letter", "pk", _RUN),
+    "dead-letter-delete": _of("dead letter", "pk"),
     "workers": Need("member"),
     "lane": Need("platform"),
     "worker": Need("platform"),

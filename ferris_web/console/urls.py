@@ -228,6 +228,7 @@ urlpatterns = [
     screen("dead-letters/redrive/", failures.redrive, "dead-letters-redrive"),
     screen("dead-letters/<int:pk>/", dead_letters.letter, "dead-letter"),
     screen("dead-letters/<int:pk>/redrive/", dead_letters.redrive, "dead-letter-redrive"),
+    screen("dead-letters/<int:pk>/delete/", dead_letters.delete, "dead-letter-delete"),
     screen("backends/", backends.backends, "backends"),
     screen("consumers/", backends.consumers, "consumers"),
     screen("objects/", objects.buckets, "buckets"),

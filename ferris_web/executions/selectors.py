@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, QuerySet
@@ -28,7 +29,7 @@ from ferris_web.executions.models import (
 )
 from ferris_web.executions.promised import flow_promises
 from ferris_web.executions.settling import flow_settled
-from ferris_web.executions.visibility import Projects, within
+from ferris_web.executions.visibility import Projects, scoped, within
 
 LARGEST_GRAPH = 5000  # nodes of one kind
 _LONGEST_LOOK = 5000  # records behind the router's place that are read to find a flow's
@@ -74,6 +75,15 @@ def execution_get(wanted: UUID) -> Execution:
     if found is None:
         raise NotFound(f"there is no execution {wanted}")
     return found
+
+
+def execution_sender(user: Any, causation_id: str | None) -> Execution | None:
+    """The execution that an event came from, if it names one that this person sees."""
+    try:
+        found = Execution.objects.select_related("service").filter(pk=UUID(causation_id or ""))
+    except ValueError:
+        return None
+    return scoped(found, user).first()
 
 
 def execution_before(row: Execution) -> Execution | None:

@@ -190,6 +190,9 @@ def test_in_the_console_it_is_counted_confirmed_and_watched(ended: Any, administ
     assert "<b>7</b> of the executions fit" in shown
     begun = administrator.post(address, {"action": "retry", "expected": "7"}, follow=True)
     assert "of 7 retried" in begun.content.decode()
+    assert 'href="/executions/?status=failed"' in begun.content.decode(), (
+        "back to the list as it was asked for"
+    )
     job = BulkJob.objects.get()
     assert "Stop" in begun.content.decode()
     administrator.post(f"/bulk/{job.pk}/stop/")

@@ -270,6 +270,19 @@ def test_events_of_a_strict_type_that_do_not_fit_are_put_aside(strict, gateway):
     assert versions() == [(1, False)], "what is enforced changes no more"
 
 
+def test_a_dead_letter_that_still_does_not_fit_is_not_sent_again(strict, boss):
+    routed(*orders({"total": "x"}))
+    row = DeadLetter.objects.get()
+    path, log = f"/api/v1/dead-letters/{row.pk}/redrive/", wiring.event_log()
+    before = len(log.browse(EVENTS, offset=0, limit=500))
+    assert problem_of(boss.post(path), 400)["attribute"] == "data.by"
+    assert len(log.browse(EVENTS, offset=0, limit=500)) == before
+    row.refresh_from_db()
+    assert row.redriven_at is None
+    event_schemas.schema_enforce(strict, False)
+    assert boss.post(path).status_code == 202
+
+
 def test_strict_no_more_takes_effect_with_the_next_event(strict):
     service("listener", "shop.placed")
     routing = Router(wiring.event_log(), 100)

@@ -93,6 +93,11 @@ def test_the_page_of_members(owner, shop):
     refused = browser.post(page, {"do": "remove", "kind": "user", "name": "olga"})
     assert refused.status_code == 422
     assert "last owner" in refused.content.decode()
+    unknown = browser.post(page, {"do": "set", "kind": "group", "name": "nightshift", "role": "operator"})
+    assert unknown.status_code == 422
+    written = unknown.content.decode()
+    assert 'name="name" value="nightshift"' in written
+    assert '<option value="group" selected>' in written
     browser.post(page, {"do": "account", "name": "robot", "role": "operator"})
     made = browser.post(
         page, {"do": "token", "name": "robot@shop", "label": "ci", "scopes": ["read"], "days": "5"}

@@ -309,5 +309,36 @@ def test_the_console_retries_failures_of_a_kind_and_mends_a_letter(person: Any, 
     mended = json.dumps(events.as_dict(event(id="1", data={"n": 2})))
     person.post(f"/dead-letters/{row.pk}/redrive/", {"event": mended})
     assert on_the_log()[-1].data == {"n": 2}
-    person.post(f"/dead-letters/{row.pk}/redrive/", {"event": "{"})
-    assert "is no JSON" in page(person, f"/dead-letters/{row.pk}/").text
+    before = len(on_the_log())
+    refused = person.post(f"/dead-letters/{row.pk}/redrive/", {"event": '{"written": 1,'})
+    assert refused.status_code == 422
+    shown = Page(refused.content.decode())
+    assert "is no JSON" in shown.text
+    assert "{&quot;written&quot;: 1," in shown.html, "what was written is there to be mended further"
+    assert len(on_the_log()) == before
+
+
+def test_a_dead_letter_is_deleted_in_the_console(person: Any) -> None:
+    kept, gone = letter(b"{", "unreadable"), letter(b"[", "unreadable", offset=1)
+    assert "cannot be had back" in page(person, f"/dead-letters/{gone.pk}/").html
+    assert person.get(f"/dead-letters/{gone.pk}/delete/").status_code == 405
+    assert person.post(f"/dead-letters/{gone.pk}/delete/")["Location"] == "/dead-letters/"
+    assert "was deleted" in page(person, "/dead-letters/").text
+    assert person.post(f"/dead-letters/{gone.pk}/delete/").status_code == 404
+    assert list(DeadLetter.objects.values_list("pk", flat=True)) == [kept.pk]
+
+
+def test_a_dead_letter_is_deleted_over_http(api: Any) -> None:
+    kept, gone = letter(b"{", "unreadable"), letter(b"[", "unreadable", offset=1)
+    assert api.delete(f"/api/v1/dead-letters/{gone.pk}/").status_code == 204
+    problem_of(api.delete(f"/api/v1/dead-letters/{gone.pk}/"), 404)
+    assert list(DeadLetter.objects.values_list("pk", flat=True)) == [kept.pk]
+
+
+def test_a_dead_letter_names_who_sent_it(person: Any) -> None:
+    service("mailer", "mailer.go")
+    [sender] = failed("mailer", "ValueError: 1")
+    row = letter(event(id="1", data=1, causation_id=str(sender.pk)))
+    assert ">mailer</a>" in page(person, f"/dead-letters/{row.pk}/").html
+    stranger = letter(event(id="2", data=1, causation_id="not of ours"), offset=1)
+    assert ">mailer</a>" not in page(person, f"/dead-letters/{stranger.pk}/").html

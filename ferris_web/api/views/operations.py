@@ -22,7 +22,7 @@ from ferris_web.api.serializers.failures import LetterEdit
 from ferris_web.executions import selectors
 from ferris_web.executions.listings import DEAD_LETTERS
 from ferris_web.executions.models import DeadLetter
-from ferris_web.executions.services import dead_letter_redrive
+from ferris_web.executions.services import dead_letter_delete, dead_letter_redrive
 
 
 class TopicList(APIView):
@@ -86,6 +86,11 @@ class DeadLetterDetail(APIView):
     @extend_schema(summary="One dead letter, with its bytes", responses=shapes.DeadLetter)
     def get(self, request: Request, number: int) -> Response:
         return Response(shapes.DeadLetter(selectors.dead_letter_get(number)).data)
+
+    @extend_schema(summary="Delete a dead letter", request=None, responses={204: None})
+    def delete(self, request: Request, number: int) -> Response:
+        dead_letter_delete(selectors.dead_letter_get(number))
+        return Response(status=204)
 
 
 class DeadLetterRedrive(APIView):

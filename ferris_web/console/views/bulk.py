@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -76,9 +77,13 @@ def confirm(request: HttpRequest, name: str) -> HttpResponse:
 def job(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One job and how far it has come."""
     row = bulk.bulk_get(pk, _user(request))
-    return render(
-        request, "console/bulk-job.html", {"job": row, "words": WORDS[row.action], "asked": _asked(row)}
-    )
+    context = {
+        "job": row,
+        "words": WORDS[row.action],
+        "asked": _asked(row),
+        "back": f"{reverse(f'console:{row.listing}')}?{urlencode(row.filter, doseq=True)}",
+    }
+    return render(request, "console/bulk-job.html", context)
 
 
 def job_list(request: HttpRequest) -> HttpResponse:

@@ -70,7 +70,8 @@ def chart_list(request: HttpRequest) -> HttpResponse:
         if not request.POST.get("move"):
             messages.success(request, _("The order is saved."))
         return redirect(_list_url(project))
-    context = {"project": project, "rows": rows, "manages": may_change(request.user, project and project.pk)}
+    shown = [(row, _KINDS[row.kind], _SOURCES[row.source]) for row in rows]
+    context = {"project": project, "rows": shown, "manages": may_change(request.user, project and project.pk)}
     return render(request, "console/charts.html", context)
 
 

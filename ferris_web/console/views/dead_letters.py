@@ -23,6 +23,7 @@ from ferris_web.executions import services
 from ferris_web.executions.failures import LetterGroup, letter_groups
 from ferris_web.executions.listings import DEAD_LETTERS
 from ferris_web.executions.models import DeadLetter
+from ferris_web.executions.selectors import execution_sender
 
 _GROUPED = {"reason", "topic", "since", "until"}
 
@@ -48,23 +49,31 @@ def letter_list(request: HttpRequest) -> HttpResponse:
 
 def letter(request: HttpRequest, pk: int) -> HttpResponse:
     """One dead letter: why, where from, what it held, and what can be done."""
-    row = get_object_or_404(DeadLetter, pk=pk)
+    return _page(request, get_object_or_404(DeadLetter, pk=pk))
+
+
+def _page(request: HttpRequest, row: DeadLetter, edited: str = "", status: int = 200) -> HttpResponse:
+    """`edited`: what was written in the form and refused."""
     raw = bytes(row.value)
     text = raw.decode("utf-8", "replace")[: presentation.TEXT_LIMIT]
     try:
         shown = presentation.json_text(json.loads(raw))
     except (ValueError, RecursionError):
         shown = ""
+    event = services.dead_letter_event(row)
+    mendable = row.topic == EVENTS
     context = {
         "letter": row,
         "text": text,
         "json": shown,
         "size": len(raw),
-        "redrivable": services.dead_letter_event(row) is not None,
-        "mendable": row.topic == EVENTS,
-        "edited": json.dumps(_document(row), indent=2, ensure_ascii=False) if row.topic == EVENTS else "",
+        "sender": execution_sender(request.user, event.causation_id) if event else None,
+        "redrivable": event is not None,
+        "mendable": mendable,
+        "refused": bool(edited),
+        "edited": edited or (json.dumps(_document(row), indent=2, ensure_ascii=False) if mendable else ""),
     }
-    return render(request, "console/dead-letter.html", context)
+    return render(request, "console/dead-letter.html", context, status=status)
 
 
 def _document(row: DeadLetter) -> Any:
@@ -82,8 +91,9 @@ def _document(row: DeadLetter) -> Any:
 def redrive(request: HttpRequest, pk: int) -> HttpResponse:
     """Send the event of a dead letter again, as it is or as it was mended: its flow goes on."""
     row = get_object_or_404(DeadLetter, pk=pk)
+    written = request.POST.get("event", "")
     try:
-        edited = json.loads(request.POST["event"]) if "event" in request.POST else None
+        edited = json.loads(written) if "event" in request.POST else None
         sent = services.dead_letter_redrive(row, now=timezone.now(), edited=edited)
     except (Conflict, EventError) as error:
         messages.error(request, gettext("It was not sent: {error}.").format(error=error))
@@ -93,4 +103,13 @@ def redrive(request: HttpRequest, pk: int) -> HttpResponse:
         )
     else:
         messages.success(request, gettext("The event {id} was sent again.").format(id=sent.id))
-    return redirect("console:dead-letter", pk=pk)
+        return redirect("console:dead-letter", pk=pk)
+    return _page(request, row, written, status=422) if written else redirect("console:dead-letter", pk=pk)
+
+
+@require_POST
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """It is not wanted any more."""
+    services.dead_letter_delete(get_object_or_404(DeadLetter, pk=pk))
+    messages.success(request, gettext("The dead letter was deleted."))
+    return redirect("console:dead-letters")

@@ -26,10 +26,10 @@ from ferris_web.console import addresses, commands, dashboards, filterbar, filte
 from ferris_web.console.paging import page
 from ferris_web.console.views import lists
 from ferris_web.console.views import why as reasons
-from ferris_web.executions import services
+from ferris_web.executions import selectors, services
 from ferris_web.executions.event_types import event_type_hours, event_type_seen
 from ferris_web.executions.listings import EVENTS
-from ferris_web.executions.models import Event, Execution
+from ferris_web.executions.models import Event
 from ferris_web.executions.visibility import scoped, within
 
 _EXECUTIONS = 200  # shown on the page of one event
@@ -52,7 +52,7 @@ def event(request: HttpRequest, key: UUID) -> HttpResponse:
     runs = list(triggered.order_by("sequence")[:_EXECUTIONS])
     context = {
         "event": row,
-        "parent": _parent(request, row),
+        "parent": selectors.execution_sender(request.user, row.causation_id),
         "runs": runs,
         "more": max(0, row.matched - len(runs)) if len(runs) == _EXECUTIONS else 0,
         **reasons.near(request, row),
@@ -61,14 +61,6 @@ def event(request: HttpRequest, key: UUID) -> HttpResponse:
         "reserved": cloudevents.is_reserved(row.type),
     }
     return render(request, "console/event.html", context)
-
-
-def _parent(request: HttpRequest, row: Event) -> Execution | None:
-    try:
-        found = Execution.objects.select_related("service").filter(pk=UUID(row.causation_id))
-        return scoped(found, request.user).first()
-    except ValueError:
-        return None
 
 
 _FIELDS = ("type", "source", "subject", "id", "correlationid", "data")

@@ -112,6 +112,7 @@ def _page(
         "scopes": SCOPES,
         "owns": access_of(request.user).may(Action.OWN, project.pk),
         "problem": problem,
+        "refused": request.POST if problem else None,
         "token": token,
     }
     return render(request, "console/members.html", context, status=status)

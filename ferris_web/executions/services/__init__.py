@@ -23,6 +23,7 @@ from ferris_web.executions.services.dispatch import (
 )
 from ferris_web.executions.services.redrive import (
     Piece,
+    dead_letter_delete,
     dead_letter_event,
     dead_letter_redrive,
     dead_letters_redrive,
@@ -50,6 +51,7 @@ __all__ = [
     "Requested",
     "artifacts_prune",
     "changes_tell",
+    "dead_letter_delete",
     "dead_letter_event",
     "dead_letter_redrive",
     "dead_letters_record",

@@ -28,7 +28,7 @@ from ferris_web.executions import failures
 from ferris_web.executions.failures import FailureGroup, LetterGroup
 from ferris_web.executions.models import DeadLetter, Execution
 from ferris_web.executions.models import Event as EventRow
-from ferris_web.executions.services.requests import retry_event
+from ferris_web.executions.services.requests import event_check, retry_event
 from ferris_web.executions.visibility import Projects
 
 HOP_LIMIT = "hop_limit"
@@ -66,7 +66,8 @@ def dead_letter_redrive(row: DeadLetter, *, now: datetime, edited: Any = None) -
 
     `edited`: the whole CloudEvent as it is to be sent instead. An event that could be read keeps id and source, and
     what only the platform sets; bytes that are no event may become any that could come from outside. One that was
-    stopped by the hop limit begins to count anew. EventError for what is wrong with the edited one; Conflict when
+    stopped by the hop limit begins to count anew. EventError for what is wrong with the edited one, or does
+    not fit the schema of a strict type, as it would come back at once; Conflict when
     there is no event inside, or when the journal has it already: sending that again would change nothing.
     """
     original = dead_letter_event(row)
@@ -75,9 +76,15 @@ def dead_letter_redrive(row: DeadLetter, *, now: datetime, edited: Any = None) -
         raise Conflict("this record is no event that could be sent again; mend it and send it as a new event")
     if EventRow.objects.filter(pk=event.key).exists():
         raise Conflict("this event is in the journal already: it was handled in the meantime")
+    event_check(event)
     _append([_counted_anew(row, event)])
     DeadLetter.objects.filter(pk=row.pk).update(redriven_at=now)
     return event
+
+
+def dead_letter_delete(row: DeadLetter) -> None:
+    """Throw it away; what the log holds of it stays there as long as the log keeps it."""
+    row.delete()
 
 
 def _mended(row: DeadLetter, original: Event | None, edited: Any, now: datetime) -> Event:

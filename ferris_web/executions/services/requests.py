@@ -67,6 +67,13 @@ def events_accept(batch: Sequence[Event], *, now: datetime, hops: int = 0) -> li
     return accepted
 
 
+def event_check(event: Event) -> None:
+    """EventError for the first field that does not fit the schema of the event's type, if that is strict."""
+    schema = schemas_enforced({event.type}).get(event.type)
+    if schema is not None:
+        _check_data("", event, schema)
+
+
 def _check_data(place: str, event: Event, schema: Schema) -> None:
     if isinstance(event.data, bytes):
         raise EventError(f"{place}data", f"is no JSON; {event.type} is strict and has a schema")
