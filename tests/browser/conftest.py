@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.acceptance.client import Client
+from tests.browser.journeys import SCREENS, added, write
+from tests.browser.looking import found_by_axe, hard_to_read, sticks_out
 from tests.browser.servers import Server, seeded_console, whole_platform
 
 sync_api = pytest.importorskip(
@@ -19,6 +23,14 @@ _PROGRAMS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-
 # What the browser itself says about pages that are meant to be refused.
 # A sandboxed file has no origin, so that even the site's icon is refused to it.
 _EXPECTED = ("the server responded with a status of 4", "ERR_BLOCKED_BY_RESPONSE.NotSameOrigin")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two can work at once (-n 2 --dist loadgroup), each with one of the servers."""
+    for item in items:
+        server = "platform" if "platform" in getattr(item, "fixturenames", ()) else "console"
+        item.add_marker(pytest.mark.xdist_group(server))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,6 +96,11 @@ class Viewer:
         if said.type in ("error", "warning") and not any(text in said.text for text in _EXPECTED):
             self.problems.append(f"{page.url}: {said.text}")
 
+    def taken(self) -> list[str]:
+        """What went wrong since this was asked last."""
+        found, self.problems[:] = list(self.problems), []
+        return found
+
     def sign_in(self) -> None:
         self.page.goto("/sign-in/")
         self.page.get_by_label("User name").fill(self.server.user)
@@ -125,6 +142,20 @@ def viewer_of(chromium: sync_api.Browser, session_of: object) -> Iterator[object
 
 
 @pytest.fixture(scope="session")
+def _reader(chromium: sync_api.Browser, session_of: Any, console: Server) -> Iterator[Viewer]:
+    viewer = Viewer(chromium, console, storage_state=session_of(console))
+    yield viewer
+    viewer.context.close()
+
+
+@pytest.fixture
+def reader(_reader: Viewer) -> Iterator[Viewer]:
+    """One who reads page after page of the console in one window; nothing may have gone wrong there."""
+    yield _reader
+    assert _reader.taken() == []
+
+
+@pytest.fixture(scope="session")
 def pictures(request: pytest.FixtureRequest) -> Path | None:
     """Where to keep pictures of pages, when that is wanted."""
     folder = request.config.getoption("--screenshots", default=None)
@@ -132,3 +163,51 @@ def pictures(request: pytest.FixtureRequest) -> Path | None:
         return None
     Path(folder).mkdir(parents=True, exist_ok=True)
     return Path(folder)
+
+
+# --- journeys: what people do most, at a desk and on a phone -----------------------------------------
+
+
+@pytest.fixture(scope="session")
+def api(platform: Server) -> Client:
+    """A program beside the platform, that may all: for what a journey finds there already."""
+    return Client(platform.url, platform.manage("token", platform.user).strip())
+
+
+@pytest.fixture(params=SCREENS)
+def screen(request: pytest.FixtureRequest) -> str:
+    """Where the journey is done; it also tells the rows of the same journey on two screens apart."""
+    return str(request.param)
+
+
+@pytest.fixture
+def page(screen: str, platform: Server, viewer_of: Callable[..., Any]) -> Iterator[Any]:
+    """A page of the whole platform, on that screen; where the journey ends, it is looked at."""
+    seen = viewer_of(platform, **SCREENS[screen]).page
+    yield seen
+    assert found_by_axe(seen) == []
+    assert hard_to_read(seen) == []
+    assert not sticks_out(seen)
+
+
+@pytest.fixture
+def picture(page: Any, screen: str, pictures: Path | None) -> Callable[..., None]:
+    """Keeps a picture of a step of the journey, when that is wanted; of its own page, or of another."""
+
+    def take(step: str, seen: Any = page) -> None:
+        if pictures:
+            seen.screenshot(path=str(pictures / f"journey-{step}-{screen}.png"), full_page=True)
+
+    return take
+
+
+@pytest.fixture
+def services(api: Client, screen: str, tmp_path: Path) -> Callable[..., str]:
+    """Adds a project of these services to the platform; its name."""
+
+    def add(project: str, **made: tuple[dict[str, Any], str]) -> str:
+        for name, (manifest, script) in made.items():
+            write(tmp_path, f"{name}_{screen}", manifest, script)
+        return added(api, f"{project}_{screen}", tmp_path)
+
+    return add

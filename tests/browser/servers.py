@@ -78,9 +78,10 @@ def seeded_console(home: Path, hostile: str = "") -> Iterator[Server]:
 
 @contextmanager
 def whole_platform(home: Path) -> Iterator[Server]:
-    """`manage.py ferris` in a home of its own."""
+    """`manage.py ferris` in a home of its own; receivers on this machine may be told of things."""
     port = _free_port()
-    with _running([sys.executable, "manage.py", "ferris"], _environment(home, port), home, port) as server:
+    environment = {**_environment(home, port), "FERRIS_ALLOW_PRIVATE": "127.0.0.0/8"}
+    with _running([sys.executable, "manage.py", "ferris"], environment, home, port) as server:
         said = (home / "output.txt").read_text()
         password = re.search(r"password (\S+)", said)
         assert password, said

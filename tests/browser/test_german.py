@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.browser.conftest import Viewer
+from tests.browser.looking import found_by_axe, sticks_out
 from tests.browser.servers import Server
-from tests.browser.test_screens import AXE, BEHIND, FOUND_BY_AXE, PAGES
+from tests.browser.test_screens import BEHIND, PAGES, opened
 
 
-def test_every_page_in_german_on_a_phone(
-    console: Server, viewer_of: Callable[..., Any], pictures: Path | None
-) -> None:
-    viewer = viewer_of(
-        console, viewport={"width": 390, "height": 850}, color_scheme="light", locale="de-DE", has_touch=True
+@pytest.fixture(scope="module")
+def german(chromium: Any, session_of: Any, console: Server) -> Iterator[Viewer]:
+    """Somebody with a phone, who reads German."""
+    viewer = Viewer(
+        chromium,
+        console,
+        storage_state=session_of(console),
+        viewport={"width": 390, "height": 850},
+        color_scheme="light",
+        locale="de-DE",
+        has_touch=True,
     )
-    page = viewer.page
-    wide = []
-    for name, address in {**PAGES, **{name: place for name, (place, *_) in BEHIND.items()}}.items():
-        page.goto(address)
-        for link in BEHIND.get(name, (address,))[1:]:
-            page.locator(link).first.click()
-            page.wait_for_load_state()
-        assert page.locator("html").get_attribute("lang") == "de", name
-        if page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:
-            wide.append(name)
-        if pictures:
-            page.screenshot(path=str(pictures / f"{name}-390-de.png"), full_page=True)
-    assert wide == [], "they stick out"
+    yield viewer
+    viewer.context.close()
+
+
+@pytest.mark.parametrize("name", [*PAGES, *BEHIND])
+def test_a_page_in_german_on_a_phone(name: str, german: Viewer, pictures: Path | None) -> None:
+    opened(german.page, name)
+    assert german.page.locator("html").get_attribute("lang") == "de"
+    assert not sticks_out(german.page)
+    if pictures:
+        german.page.screenshot(path=str(pictures / f"{name}-390-de.png"), full_page=True)
+    assert german.taken() == []
 
 
 def test_the_language_is_chosen_with_the_keyboard(console: Server, viewer_of: Callable[..., Any]) -> None:
@@ -49,8 +58,7 @@ def test_the_language_is_chosen_with_the_keyboard(console: Server, viewer_of: Ca
     page.get_by_role("button", name="Farben: dunkel").click()
 
     page.goto("/account/")
-    page.evaluate(AXE)
-    assert page.evaluate(FOUND_BY_AXE) == []
+    assert found_by_axe(page) == []
     english = page.get_by_role("button", name="English")
     assert page.get_by_role("button", name="Deutsch").get_attribute("aria-pressed") == "true"
     english.focus()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.acceptance.client import Client
+from tests.browser.journeys import added, synced, write
 from tests.browser.servers import Server, until
-from tests.browser.test_screens import AXE, FOUND_BY_AXE
 
 SLOW = """
 import sys, time
@@ -33,17 +34,8 @@ PARAMETERS = {
 }
 
 
-def write(folder: Path, name: str, manifest: dict[str, Any], script: str, **more: Any) -> None:
-    service = folder / name
-    service.mkdir(parents=True, exist_ok=True)
-    (service / "manifest.json").write_text(json.dumps(manifest))
-    (service / "run.py").write_text(script)
-    for file, content in more.items():
-        (service / f"{file}.json").write_text(json.dumps(content))
-
-
 @pytest.fixture(scope="module")
-def folder(platform: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(api: Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project on the platform: one service that takes its time, two that its events trigger."""
     folder = tmp_path_factory.mktemp("journeys")
     write(folder, "journey_slow", {"output_events": ["journey.round"]}, SLOW, parameters=PARAMETERS)
@@ -51,26 +43,8 @@ def folder(platform: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder, "journey_few", {"trigger_events": [few]}, "print('one of few')")
     none = {"event_type": "journey.round", "filter": {"data": {"n": [{"numeric": [">", 5000]}]}}}
     write(folder, "journey_none", {"trigger_events": [none]}, "print('never')")
-    platform.manage("project", "add", "journeys", str(folder))
-    platform.manage("sync", "journeys")
+    added(api, "journeys", folder)
     return folder
-
-
-# What people do most is done at a desk and on a phone; every page at both widths in both themes: test_screens.py.
-SCREENS = {
-    "desk": {"viewport": {"width": 1280, "height": 850}, "color_scheme": "light"},
-    "phone": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark", "has_touch": True},
-}
-
-
-@pytest.fixture(params=SCREENS)
-def page(request: pytest.FixtureRequest, platform: Server, viewer_of: Callable[..., Any]) -> Iterator[Any]:
-    """A page of the whole platform, on that screen; where the journey ends, axe finds nothing to mend."""
-    seen = viewer_of(platform, **SCREENS[request.param]).page
-    yield seen
-    seen.evaluate(AXE)
-    assert seen.evaluate(FOUND_BY_AXE) == []
-    assert seen.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def run_slow(page: Any, rounds: int) -> None:
@@ -126,13 +100,15 @@ def test_a_run_is_watched_live(folder: Path, platform: Server, viewer_of: Callab
     flow.locator(".graph a[aria-label*='32 times']").wait_for()  # many events are one box
 
 
-def test_the_topics_page_keeps_itself_up_to_date(platform: Server, viewer_of: Callable[..., Any]) -> None:
+def test_the_topics_page_keeps_itself_up_to_date(
+    platform: Server, api: Client, viewer_of: Callable[..., Any]
+) -> None:
     """How many records there are, and how far readers are behind: nothing is reloaded by hand."""
     page = viewer_of(platform).page
     page.goto("/topics/")
     row = page.locator("#topics tr", has_text="ferris.events")
     before = row.inner_text()
-    platform.manage("emit", "journey.unheard")
+    api.emit("journey.unheard")
     until(page, lambda: row.inner_text() != before)
 
 
@@ -187,25 +163,26 @@ def test_why_a_service_did_not_run(folder: Path, platform: Server, page: Any) ->
     assert page.locator(".graph a[aria-label*='journey_few']").count() == 1
 
 
-def test_a_failure_is_understood_and_mended(folder: Path, platform: Server, page: Any) -> None:
+def test_a_failure_is_understood_and_mended(folder: Path, platform: Server, page: Any, screen: str) -> None:
     """Write a service, see it fail, read why, mend it, synchronise, run again with other values."""
-    write(folder, "journey_fails", {}, "import json\nprint('before')\nopen('absent.txt')\n")
+    name = f"fails_{screen}"
+    write(folder, name, {}, "import json\nprint('before')\nopen('absent.txt')\n")
     page.goto("/projects/journeys/")
     page.get_by_role("button", name="Sync now").click()
-    page.wait_for_selector("#result >> text=journey_fails")
-    page.goto("/services/journey_fails/run/")
+    page.wait_for_selector(f"#result >> text={name}")
+    page.goto(f"/services/{name}/run/")
     page.get_by_label("Data").fill('{"who": "<b>Ada</b>"}')
     page.get_by_role("button", name="Run now").click()
     page.wait_for_selector("h1 .st-failed")
     note = page.locator(".note.error").inner_text()
     assert "run.py ended with exit status 1" in note
     assert "FileNotFoundError" in note
-    assert "sync the project, then retry" in note
-    write(folder, "journey_fails", {}, "import sys, json\nprint('mended', json.loads(sys.argv[1])['who'])\n")
+    assert "and sync the project" in note
+    write(folder, name, {}, "import sys, json\nprint('mended', json.loads(sys.argv[1])['who'])\n")
     page.goto("/projects/journeys/")
     page.get_by_role("button", name="Sync now").click()
-    page.wait_for_selector("#result .badge:has-text('changed')")
-    page.goto("/executions/?service=journey_fails&status=failed")
+    page.wait_for_selector(f"#result:has-text('{name}') .badge:has-text('changed')")
+    page.goto(f"/executions/?service={name}&status=failed")
     page.locator("#results tbody th a").first.click()
     page.get_by_role("link", name="Run with changes").click()
     data = page.get_by_label("Data")
@@ -213,7 +190,7 @@ def test_a_failure_is_understood_and_mended(folder: Path, platform: Server, page
     page.get_by_role("button", name="Run now").click()
     page.wait_for_selector("h1 .st-completed")
     page.wait_for_selector("#log >> text=mended <b>Ada</b>")
-    page.goto("/executions/?service=journey_fails&status=failed")
+    page.goto(f"/executions/?service={name}&status=failed")
     page.locator("#results tbody th a").first.click()
     page.get_by_role("button", name="Retry").click()
     page.wait_for_selector("h1 .st-completed")
@@ -242,14 +219,14 @@ def test_a_file_reaches_the_script(folder: Path, platform: Server, page: Any) ->
     page.go_back()  # from the file itself to a page of ours
 
 
-def test_a_secret_is_set_and_masked(folder: Path, platform: Server, page: Any) -> None:
+def test_a_secret_is_set_and_masked(folder: Path, api: Client, page: Any) -> None:
     write(
         folder,
         "journey_secret",
         {},
         "from ferris_ef import context\nprint('it is', context.secrets.get('door'))\n",
     )
-    platform.manage("sync", "journeys")
+    synced(api, "journeys")
     page.goto("/services/journey_secret/settings/")
     page.get_by_label("Name").fill("door")
     page.get_by_label("Value", exact=True).fill("open-sesame-42")

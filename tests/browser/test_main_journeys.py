@@ -10,61 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.browser.servers import Server, until
-from tests.browser.test_journeys import page, write
+from tests.browser.journeys import seen_at
+from tests.browser.servers import Server
 from tests.web.folders import SourceFolder
 
-__all__ = ["page"]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.fixture
-def screen(page: Any) -> str:
-    """What tells the rows of the same journey on two screens apart."""
-    return "phone" if page.viewport_size["width"] < 500 else "desk"
-
-
-@pytest.fixture
-def picture(
-    page: Any, screen: str, pictures: Path | None, request: pytest.FixtureRequest
-) -> Callable[[str], None]:
-    def take(step: str) -> None:
-        if pictures:
-            page.screenshot(path=str(pictures / f"journey-{step}-{screen}.png"), full_page=True)
-
-    return take
-
-
-@pytest.fixture
-def services(
-    platform: Server, screen: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> Callable[..., str]:
-    """Adds a project of these services to the platform; its name."""
-
-    def add(project: str, **made: tuple[dict[str, Any], str]) -> str:
-        for name, (manifest, script) in made.items():
-            write(tmp_path, f"{name}_{screen}", manifest, script)
-        platform.manage("project", "add", f"{project}_{screen}", str(tmp_path))
-        platform.manage("sync", f"{project}_{screen}")
-        return f"{project}_{screen}"
-
-    return add
-
-
-def seen_at(page: Any, address: str, selector: str) -> None:
-    """A page of what others write meanwhile: opened again until it shows that."""
-
-    def there() -> bool:
-        page.goto(address)
-        return bool(page.locator(selector).count())
-
-    until(page, there)
-
-
 def test_first_sign_in_to_first_flow(
-    platform: Server, page: Any, screen: str, tmp_path: Path, picture: Callable[[str], None]
+    platform: Server, page: Any, screen: str, tmp_path: Path, picture: Callable[..., None]
 ) -> None:
     """Sign in, add the sample project, run its service with the form, read what it printed, see the flow."""
     shutil.copytree(EXAMPLES / "hello" / "hello_world", tmp_path / f"hello_{screen}")
@@ -103,7 +57,7 @@ def test_first_sign_in_to_first_flow(
 
 
 def test_a_service_is_written_fails_and_is_mended(
-    page: Any, screen: str, picture: Callable[[str], None]
+    page: Any, screen: str, picture: Callable[..., None]
 ) -> None:
     """All in the console: new from a template, run, the reason of the failure, the mended text, retried."""
     name = f"typed_{screen}"
@@ -139,7 +93,7 @@ def test_a_service_is_written_fails_and_is_mended(
 
 
 def test_a_repository_is_previewed_synchronised_and_rolled_back(
-    page: Any, screen: str, tmp_path: Path, picture: Callable[[str], None]
+    page: Any, screen: str, tmp_path: Path, picture: Callable[..., None]
 ) -> None:
     """What a branch would change is seen before it is live; what went live is taken back."""
     source, name = SourceFolder(tmp_path / "repository"), f"git_{screen}"
@@ -185,7 +139,7 @@ def test_a_repository_is_previewed_synchronised_and_rolled_back(
 
 
 def test_a_line_is_searched_for_and_its_record_opened(
-    page: Any, screen: str, services: Callable[..., str], picture: Callable[[str], None]
+    page: Any, screen: str, services: Callable[..., str], picture: Callable[..., None]
 ) -> None:
     services("search", needle=({}, "print('hay')\nprint('the needle 4711 is here')\nprint('hay')\n"))
     page.goto(f"/services/needle_{screen}/run/")
@@ -202,7 +156,7 @@ def test_a_line_is_searched_for_and_its_record_opened(
 
 
 def test_a_schedule_is_paused_and_run_by_hand(
-    page: Any, screen: str, services: Callable[..., str], picture: Callable[[str], None]
+    page: Any, screen: str, services: Callable[..., str], picture: Callable[..., None]
 ) -> None:
     services("clock", yearly=({"schedule": "0 0 1 1 *"}, "print('now, and not in January')\n"))
     page.goto(f"/schedules/?q=yearly_{screen}")

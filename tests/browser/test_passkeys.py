@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.browser.conftest import Viewer
+from tests.browser.looking import looked_at
 from tests.browser.servers import Server
-from tests.browser.test_screens import AXE, CONTRAST, FOUND_BY_AXE, VIEWS
 
 PASSWORD = "a long password"
 
@@ -37,20 +36,6 @@ def somebody(chromium: object, console: Server) -> Iterator[Viewer]:
     yield viewer
     viewer.context.close()
     assert not viewer.problems
-
-
-def looked_at(page: Any, name: str, pictures: Path | None) -> None:
-    """These pages are reached by what one does: they are looked at on the way, as test_screens does it."""
-    page.evaluate(AXE)
-    assert page.evaluate(FOUND_BY_AXE) == [], name
-    for width, scheme in VIEWS:
-        page.set_viewport_size({"width": width, "height": 850})
-        page.emulate_media(color_scheme=scheme)
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, f"{name} sticks out"
-        assert page.evaluate(CONTRAST) == [], name
-        if pictures:
-            page.screenshot(path=str(pictures / f"{name}-{width}-{scheme}.png"), full_page=True)
-    page.set_viewport_size({"width": 1280, "height": 850})
 
 
 def test_a_passkey_is_set_up_and_asked_for(somebody: Viewer, pictures: Path | None) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 import pytest
 
 from ferris.lifecycle import Reason
+from tests.browser.conftest import Viewer
+from tests.browser.looking import VIEWS, hard_to_read, looked_at
 from tests.browser.servers import Server, until
 
 PAGES = {
@@ -115,40 +116,24 @@ BEHIND = {
     "event": ("/events/?type=quakes.quake.detected", "#results tbody th a"),
     "dead-letter": ("/dead-letters/", "#results tbody th.full a"),
 }
-VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
-# Contrast is looked at by our own check, in both themes. The lines of a log stand as close as in a terminal.
-FOUND_BY_AXE = """axe.run({exclude: ["#log .at"]}, {
-    resultTypes: ["violations"],
-    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    rules: {"color-contrast": {enabled: false}},
-}).then(found => found.violations.flatMap(one => one.nodes.map(node => `${one.id}: ${node.html.slice(0, 200)}`)))"""
-CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
 
 
-@pytest.mark.parametrize(("width", "scheme"), VIEWS, ids=[f"{w}-{s}" for w, s in VIEWS])
-def test_every_page(
-    width: int, scheme: str, console: Server, viewer_of: Callable[..., Any], pictures: Path | None
-) -> None:
-    viewer = viewer_of(console, viewport={"width": width, "height": 850}, color_scheme=scheme)
-    page = viewer.page
-    for name, address in {**PAGES, **{name: place for name, (place, *_) in BEHIND.items()}}.items():
-        page.goto(address)
-        for link in BEHIND.get(name, (address,))[1:]:
-            before = page.url
-            page.locator(link).first.click()
-            page.wait_for_load_state()
-            assert page.url != before
-        assert page.title().endswith("· Ferris"), name
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, f"{name} sticks out"
-        assert page.evaluate(CONTRAST) == [], name
-        background = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-        assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark"), name
-        if scheme == "light" and name != "long-flow":  # which is a flow, and takes its time
-            page.evaluate(AXE)
-            assert page.evaluate(FOUND_BY_AXE) == [], name
-        if pictures:
-            page.screenshot(path=str(pictures / f"{name}-{width}-{scheme}.png"), full_page=True)
+def opened(page: Any, name: str) -> None:
+    """Go to one of the pages."""
+    address, *links = BEHIND.get(name) or (PAGES[name],)
+    page.goto(address)
+    for link in links:
+        before = page.url
+        page.locator(link).first.click()
+        page.wait_for_load_state()
+        assert page.url != before
+
+
+@pytest.mark.parametrize("name", [*PAGES, *BEHIND])
+def test_a_page(name: str, reader: Viewer, pictures: Path | None) -> None:
+    opened(reader.page, name)
+    assert reader.page.title().endswith("· Ferris")
+    looked_at(reader.page, name, pictures, by_axe=name != "long-flow")  # which is a flow, and takes its time
 
 
 def test_the_check_of_contrast_sees_what_is_hard_to_read(
@@ -157,7 +142,7 @@ def test_the_check_of_contrast_sees_what_is_hard_to_read(
     page = viewer_of(console, color_scheme="light").page
     page.goto("/help/")
     page.evaluate("document.querySelector('h1').style.color = '#999'")
-    assert len(page.evaluate(CONTRAST)) == 1
+    assert len(hard_to_read(page)) == 1
 
 
 def test_the_sign_in_page(console: Server, chromium: Any, pictures: Path | None) -> None:
@@ -169,7 +154,7 @@ def test_the_sign_in_page(console: Server, chromium: Any, pictures: Path | None)
         page.goto("/executions/")
         assert page.url.endswith("/sign-in/?next=/executions/")
         assert page.evaluate("document.activeElement.id") == "id_username"
-        assert page.evaluate(CONTRAST) == []
+        assert hard_to_read(page) == []
         page.get_by_label("User name").fill("admin")
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Sign in").click()

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.client import Client
+from tests.browser.journeys import added
 from tests.browser.servers import Server, until
 
 WIDTHS = (1280, 390)
@@ -44,15 +46,14 @@ context.artifacts.put("summary.json", '{"rows": 8, "largest": {"place": "Place 8
 
 
 @pytest.fixture(scope="module")
-def folder(platform: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(api: Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A service on the platform that counts until a file appears."""
     folder = tmp_path_factory.mktemp("leaves")
     service = folder / "leaves_files"
     service.mkdir()
     (service / "manifest.json").write_text(json.dumps({"trigger_events": ["leaves.asked"]}))
     (service / "run.py").write_text(SCRIPT)
-    platform.manage("project", "add", "leaves", str(folder))
-    platform.manage("sync", "leaves")
+    added(api, "leaves", folder)
     return folder
 
 
@@ -72,12 +73,12 @@ def fits(page: Any) -> None:
 
 
 def test_progress_is_seen_while_it_grows_and_files_when_it_ends(
-    folder: Path, platform: Server, viewer_of: Callable[..., Any], pictures: Path | None
+    folder: Path, platform: Server, api: Client, viewer_of: Callable[..., Any], pictures: Path | None
 ) -> None:
     gate = folder / "gate"
     viewer = viewer_of(platform, viewport={"width": 1280, "height": 900})
     page, listed = viewer.page, viewer.tab()
-    platform.manage("emit", "leaves.asked", "--data", json.dumps({"gate": str(gate)}))
+    api.emit("leaves.asked", {"gate": str(gate)})
     page.goto("/executions/?service=leaves_files")
     page.get_by_role("link", name="leaves_files").last.click()
     bar = page.get_by_role("progressbar", name="Progress of leaves_files")
