@@ -55,7 +55,7 @@ test-acceptance-real: .venv/developed  ## the same on the real stack, whose serv
 
 .PHONY: test-browser
 test-browser: .venv/developed  ## the console in a real Chromium
-	@$(PY) -m pytest tests/browser -n 2 --dist loadgroup -q
+	@$(PY) -m pytest tests/browser -n 2 --dist loadfile -q
 
 .PHONY: lint
 lint: .venv/developed  ## style, types, who imports whom, pending migrations, the API's schema

@@ -25,14 +25,6 @@ _PROGRAMS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-
 _EXPECTED = ("the server responded with a status of 4", "ERR_BLOCKED_BY_RESPONSE.NotSameOrigin")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two can work at once (-n 2 --dist loadgroup), each with one of the servers."""
-    for item in items:
-        server = "platform" if "platform" in getattr(item, "fixturenames", ()) else "console"
-        item.add_marker(pytest.mark.xdist_group(server))
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--browser-required",

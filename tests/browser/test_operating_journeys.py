@@ -127,18 +127,16 @@ def test_much_is_done_at_once(
     screen: str,
     api: Client,
     services: Callable[..., str],
-    known_type: str,
     tmp_path: Path,
     picture: Callable[..., None],
 ) -> None:
-    """All failures of a service are retried once their cause is gone; all that wait are cancelled; all dead letters of
-    a kind are deleted. Each after a confirmation that counts, watched to its end."""
-    gate, script = tmp_path / "open", SENDS.format(type=f"bulk.{known_type}", total='"x"')
+    """All failures of a service are retried once their cause is gone; all that wait are cancelled. Each after a
+    confirmation that counts, watched to its end."""
+    gate = tmp_path / "open"
     services(
         "bulk",
         closed=({"trigger_events": [f"asked.{screen}"]}, FAILS.format(gate=str(gate))),
         waits=({"trigger_events": [f"waits.{screen}"], "concurrency": 1}, WAITS),
-        spoils=({}, script),
     )
     assert api.send_batch([event(f"asked.{screen}", {"n": n}) for n in range(12)]).status == 202
     assert api.send_batch([event(f"waits.{screen}") for _ in range(5)]).status == 202
