@@ -60,12 +60,17 @@ def test_the_language_is_chosen_with_the_keyboard(console: Server, viewer_of: Ca
     page.goto("/account/")
     assert found_by_axe(page) == []
     english = page.get_by_role("button", name="English")
-    assert page.get_by_role("button", name="Deutsch").get_attribute("aria-pressed") == "true"
+    assert page.get_by_role("button", name="Wie der Browser sagt").get_attribute("aria-pressed") == "true"
     english.focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Your account", level=1).wait_for()
     assert page.locator("html").get_attribute("lang") == "en"
     assert page.url.endswith("/account/")
+    assert page.get_by_role("button", name="English").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="As the browser says").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Ihr Konto", level=1).wait_for()
+    assert page.locator("html").get_attribute("lang") == "de"
 
 
 def test_signing_in_in_german(console: Server, chromium: Any, pictures: Path | None) -> None:
