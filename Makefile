@@ -117,5 +117,10 @@ stack-status: .venv/installed  ## which server runs where
 
 .PHONY: test-real
 test-real: .venv/developed  ## the ports' contracts on real servers, the web tests on PostgreSQL (make stack first); skips nothing
-	@FERRIS_TESTS_SKIP_NOTHING=1 $(PY) -m pytest tests/contract -m real -q
-	@. "$${FERRIS_STACK_HOME:-var/stack}/env"; FERRIS_TESTS_DATABASE=$$FERRIS_DATABASE $(PY) -m pytest tests/web tests/contract/test_config_store.py -m "not real" -n 4 --dist loadfile -q
+	@export FERRIS_TESTS_SKIP_NOTHING=1; said=$$(mktemp); \
+	$(PY) -m pytest tests/contract -m real -q >$$said 2>&1 & contracts=$$!; \
+	trap "kill $$contracts 2>/dev/null; rm -f $$said" EXIT; \
+	. "$${FERRIS_STACK_HOME:-var/stack}/env"; status=0; \
+	FERRIS_TESTS_DATABASE=$$FERRIS_DATABASE $(PY) -m pytest tests/web tests/contract/test_config_store.py -m "not real" -n 4 --dist loadfile -q || status=1; \
+	echo "The contracts meanwhile, which mostly wait for servers:"; \
+	wait $$contracts || status=1; cat $$said; exit $$status

@@ -81,7 +81,7 @@ def test_between_claim_and_script(make_platform: Callable[..., Platform], tmp_pa
     )
     flow = project.emit("TAG.go")
     until(built.exists, 60, "the environment is not being built")
-    own.engine().kill()
+    executor_of(project).kill()
     row = outcome(project, flow)
     assert (row["status"], mark.read_text(), row["attempt"]) == ("completed", "begun\n", 2)
     the_next_runs(project)
@@ -94,7 +94,7 @@ def test_in_the_script(own: Platform, tmp_path: Path) -> None:
     )
     flow = project.emit("TAG.go")
     until(mark.exists, 30, "the script has not begun")
-    own.engine().kill()
+    executor_of(project).kill()
     row = outcome(project, flow)
     assert (row["status"], row["reason"], mark.read_text()) == ("failed", "executor_lost", "begun\n")
     the_next_runs(project)
@@ -114,8 +114,9 @@ def test_between_script_and_report(own: Platform, tmp_path: Path) -> None:
     project.load({"TAG_s": {"manifest.json": GO, "s.py": code}, "TAG_n": NEXT})
     flow = project.emit("TAG.go")
     until(mark.exists, 30, "the script has not begun")
+    executor = executor_of(project)
     until(lambda: not lives(int(mark.read_text())), 30, "the script has not ended")
-    own.engine().kill()
+    executor.kill()
     row = outcome(project, flow)
     assert (row["status"], row["reason"], row["attempt"]) == ("failed", "executor_lost", 1)
     the_next_runs(project)
@@ -153,6 +154,12 @@ def test_between_upload_and_report(own: Platform, tmp_path: Path) -> None:
     assert (kept["name"], kept["attempt"], kept["size"]) == ("a.txt", 2, 5)
     assert project.client.request("GET", kept["url"]).body == b"again"
     the_next_runs(project)
+
+
+def executor_of(project: Project) -> psutil.Process:
+    """Who runs the service's only execution; also when its script has ended already."""
+    [row] = project.runs("TAG_s")
+    return psutil.Process(int(row["worker"].rpartition(":")[2]))
 
 
 def lives(pid: int) -> bool:

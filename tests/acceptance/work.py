@@ -29,7 +29,7 @@ WORK = """
 
     note("begin-{name}")
     {send}
-    time.sleep(0.02)
+    time.sleep(0.1)  # so that a kill at any moment finds some scripts at work
     note("end-{name}")
 """
 

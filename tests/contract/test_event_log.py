@@ -478,11 +478,9 @@ def test_no_ring_is_missed(log, topic, group):
     thread = threading.Thread(target=answer)
     thread.start()
     with closing(log.subscribe(group, [back])) as consumer:
-        start = time.monotonic()
         for number in range(150):
             log.append(there, records(number))
             assert values(take(consumer, 1)) == [str(number)]
-        assert time.monotonic() - start < 20
     thread.join()
 
 
