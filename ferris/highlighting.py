@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ferris.searching import WORD, All, Compare, Either, Match, Not, Query, Word, text_of, words
+from ferris.searching import WORD, All, Compare, Either, Match, Not, Query, Word, spellings, text_of, words
 
 MOST_READ: Final = 10_000  # characters of one text
 _MOST_MARKS: Final = 100  # in one text
@@ -139,7 +139,7 @@ def _fits(term: Match | Compare, value: Any) -> bool:
         return _follow(text, term.parts)
     if term.field in _ANY_CASE:
         return text.casefold() == term.value.casefold()
-    return text == term.value or (not isinstance(value, str | bool) and text == _number(term.value))
+    return text == term.value or (not isinstance(value, str | bool) and text in spellings(term.value))
 
 
 def _follow(text: str, parts: tuple[str, ...]) -> bool:
@@ -154,11 +154,3 @@ def _follow(text: str, parts: tuple[str, ...]) -> bool:
             return False
         at += len(part)
     return len(text) - len(last) >= at and text.endswith(last)
-
-
-def _number(text: str) -> str:
-    """A number's text as `text_of` would write it."""
-    try:
-        return text_of(float(text))
-    except (ValueError, OverflowError):
-        return text

@@ -13,25 +13,24 @@ from typing import Final
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Beside what `is_global` knows: addresses that carry another one inside them, and what clouds give their own.
-_CLOSED: Final[tuple[Network, ...]] = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        "168.63.129.16/32",  # a cloud's metadata under a public address
-        "192.88.99.0/24",  # 6to4 relays
-        "64:ff9b::/96",  # NAT64: an IPv4 address inside
-        "64:ff9b:1::/48",
-        "2002::/16",  # 6to4: likewise
-        "2001::/32",  # Teredo: likewise
-        "::/96",  # IPv4-compatible
-        "fec0::/10",  # site-local
-        "5f00::/16",  # segment routing
-    )
-)
-
-
-_CARRIES: Final = tuple(  # an IPv4 address in the last 32 bits
+# An IPv4 address stands in the last 32 bits: NAT64, IPv4-compatible, IPv4-mapped.
+_CARRIES: Final[tuple[Network, ...]] = tuple(
     ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0/96")
+)
+# Beside what `is_global` knows: addresses that carry another one inside them, and what clouds give their own.
+_CLOSED: Final[tuple[Network, ...]] = (
+    *_CARRIES,
+    *map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",  # a cloud's metadata under a public address
+            "192.88.99.0/24",  # 6to4 relays
+            "2002::/16",  # 6to4: an IPv4 address inside
+            "2001::/32",  # Teredo: likewise
+            "fec0::/10",  # site-local
+            "5f00::/16",  # segment routing
+        ),
+    ),
 )
 _METADATA: Final = frozenset(  # where clouds tell a machine its secrets, beside the link-local ones
     ipaddress.ip_address(text)

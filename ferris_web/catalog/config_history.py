@@ -75,14 +75,14 @@ class GivenThen:
 def given_then(service: Service, noted: Iterable[tuple[Mapping[str, str], datetime]]) -> list[GivenThen]:
     """What the service was given, for each of what `Configs.marks` said at about that time."""
     noted = list(noted)
+    if not noted:
+        return []
     places = [
         Place(Kind.CONFIG, service),
         Place(Kind.CONFIG, service.project),
         Place(Kind.CONFIG),
         Place(Kind.ENV),
     ]
-    if not noted:
-        return []
     look = _Look(places, {mark for marks, _ in noted for mark in marks.values()})
     found = []
     for marks, at in noted:

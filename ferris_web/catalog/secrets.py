@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from cryptography.fernet import InvalidToken
@@ -23,6 +23,7 @@ from ferris_web.catalog.models import Project, Secret, Service
 _Scope = Secret.Scope
 _FILE = "secrets.json"
 _FARTHEST_FIRST = (_Scope.PLATFORM, _Scope.PROJECT, _Scope.SERVICE)
+_Scoped = TypeVar("_Scoped", Secret, "SealedSecret")
 
 
 class SecretUnreadable(BackendError):
@@ -111,24 +112,26 @@ def secrets_nearest(service: UUID, project: int, found: Iterable[SealedSecret]) 
         or (one.scope == _Scope.PROJECT and one.project_id == project)
         or (one.scope == _Scope.SERVICE and one.service_id == service)
     ]
-    seen.sort(key=lambda one: _FARTHEST_FIRST.index(one.scope))
-    return list({one.name: one for one in seen}.values())
+    return _nearest(seen)
+
+
+def _nearest(found: Iterable[_Scoped]) -> list[_Scoped]:
+    """Of each name the one of the nearest scope."""
+    ordered = sorted(found, key=lambda one: _FARTHEST_FIRST.index(one.scope))
+    return list({one.name: one for one in ordered}.values())
 
 
 def secrets_of(owner: Service | Project | None) -> dict[str, Any]:
     """Every secret that a service, a project or the platform sees, by name, decrypted; the nearest scope wins."""
-    if isinstance(owner, Service):
+    if isinstance(owner, Service):  # asked for at every write of a state
         return secrets_opened(owner.pk, owner.project_id, secrets_sealed([(owner.pk, owner.project_id)]))
-    found = sorted(secrets_visible(owner), key=lambda secret: _FARTHEST_FIRST.index(secret.scope))
-    return {secret.name: _decrypt(secret) for secret in {one.name: one for one in found}.values()}
+    return {secret.name: _decrypt(secret) for secret in _nearest(secrets_visible(owner))}
 
 
 def secret_find(service: Service, name: str) -> Any:
     """The value of the nearest secret of that name, or None."""
-    found = sorted(
-        secrets_visible(service).filter(name=name), key=lambda secret: _FARTHEST_FIRST.index(secret.scope)
-    )
-    return _decrypt(found[-1]) if found else None
+    found = _nearest(secrets_visible(service).filter(name=name))
+    return _decrypt(found[0]) if found else None
 
 
 def service_secrets(services: Iterable[Service]) -> dict[UUID, dict[str, Secret]]:

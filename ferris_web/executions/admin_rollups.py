@@ -8,14 +8,7 @@ from ferris_web.accounts.admin_records import RecordAdmin, linked
 from ferris_web.executions.models import Rollup, Standing
 
 
-@admin.register(Rollup)
-class RollupAdmin(RecordAdmin):
-    """Sums of hours and days."""
-
-    list_display = (
-        "start", "span", "its_project", "its_service", "status", "trigger_type", "lane", "count",
-    )  # fmt: skip
-    list_filter = ("span", "status", "trigger_type", "lane")
+class _OfServices(RecordAdmin):
     list_select_related = ("project", "service")
     search_fields = ("service__name",)
     exclude = ("project", "service")
@@ -24,8 +17,18 @@ class RollupAdmin(RecordAdmin):
     its_service = linked("service")
 
 
+@admin.register(Rollup)
+class RollupAdmin(_OfServices):
+    """Sums of hours and days."""
+
+    list_display = (
+        "start", "span", "its_project", "its_service", "status", "trigger_type", "lane", "count",
+    )  # fmt: skip
+    list_filter = ("span", "status", "trigger_type", "lane")
+
+
 @admin.register(Standing)
-class StandingAdmin(RecordAdmin):
+class StandingAdmin(_OfServices):
     """How services stand in a period."""
 
     list_display = (
@@ -39,9 +42,3 @@ class StandingAdmin(RecordAdmin):
         "oldest",
     )
     list_filter = ("period",)
-    list_select_related = ("project", "service")
-    search_fields = ("service__name",)
-    exclude = ("project", "service")
-    readonly_fields = ("its_project", "its_service")
-    its_project = linked("project")
-    its_service = linked("service")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from ferris_web.catalog import secret_list
 from ferris_web.catalog.models import Secret
 from ferris_web.executions.models import Chart
 from ferris_web.executions.visibility import Projects, within
@@ -29,8 +30,13 @@ def with_charts(secrets: Iterable[Secret], projects: Projects | None) -> list[Se
     return found
 
 
-def unsent(secrets: QuerySet[Secret]) -> QuerySet[Secret]:
-    """Those of these secrets that no chart sends."""
+def secrets_known(projects: Projects, *, unused: bool = False, **asked: str) -> QuerySet[Secret]:
+    """As `secret_list.secrets_known`; `unused` are those that no chart sends either."""
+    found = secret_list.secrets_known(projects, unused=unused, **asked)
+    return _unsent(found) if unused else found
+
+
+def _unsent(secrets: QuerySet[Secret]) -> QuerySet[Secret]:
     named = _SENDING.filter(header_secret=OuterRef("name"))
     return secrets.exclude(Exists(named.filter(project=OuterRef("project")))).exclude(
         Q(scope=Secret.Scope.PLATFORM) & Exists(named.filter(project=None))

@@ -102,27 +102,21 @@ def test_threads_and_children_of_a_script(ferris: Platform) -> None:
     assert counted(ferris) == 90
 
 
-def test_a_function_that_fails_ends_the_turn(ferris: Platform) -> None:
-    code = HEAD + (
+@pytest.mark.parametrize(
+    "code",
+    [
         "try:\n    context.state.update('n', lambda n: 1 / 0)\n"
-        "except ZeroDivisionError:\n    print('failed', flush=True)\nsignal.pause()"
-    )
-    order = ferris.order({"main.py": code}, service="counter")
-    thread = ferris.start(order)
-    ferris.wait_line(order.execution_id, "failed")
-    count_once(ferris)
-    end(ferris, order, thread)
-
-
-def test_a_refused_read_ends_the_turn(ferris: Platform) -> None:
-    code = HEAD + (
+        "except ZeroDivisionError:\n    print('not written', flush=True)\n",
         "from ferris_ef.state import State\nfrom ferris_ef.wire import PlatformError\n"
-        "try:\n    State('../x').update('n', lambda n: 1)\nexcept PlatformError:\n    print('refused', flush=True)\n"
-        "signal.pause()"
-    )
-    order = ferris.order({"main.py": code}, service="counter")
+        "try:\n    State('../x').update('n', lambda n: 1)\n"
+        "except PlatformError:\n    print('not written', flush=True)\n",
+    ],
+    ids=["a function that fails", "a read that is refused"],
+)
+def test_what_is_not_written_ends_the_turn(ferris: Platform, code: str) -> None:
+    order = ferris.order({"main.py": HEAD + code + "signal.pause()"}, service="counter")
     thread = ferris.start(order)
-    ferris.wait_line(order.execution_id, "refused")
+    ferris.wait_line(order.execution_id, "not written")
     count_once(ferris)
     end(ferris, order, thread)
 

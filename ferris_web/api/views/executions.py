@@ -133,16 +133,16 @@ class ExecutionConfig(APIView):
 
 
 def _attempt(of: AttemptGiven, *, env: bool) -> dict[str, Any]:
-    given = of.given
+    said = {"attempt": of.attempt, "recorded": of.given is not None}
+    if of.given is None:
+        return {**said, "config": None, "values": [], "sources": [], "env": None}
+    then = of.given.env
     return {
-        "attempt": of.attempt,
-        "recorded": given is not None,
-        "config": given.config if given else None,
-        "values": [vars(one) for one in given.values] if given else [],
-        "sources": [{"scope": one.place.scope, **_source(of, one)} for one in given.sources] if given else [],
-        "env": {**_source(of, given.env), "value": given.env.object if given.env.known else None}
-        if given and env
-        else None,
+        **said,
+        "config": of.given.config,
+        "values": [vars(one) for one in of.given.values],
+        "sources": [{"scope": one.place.scope, **_source(of, one)} for one in of.given.sources],
+        "env": {**_source(of, then), "value": then.object if then.known else None} if env else None,
     }
 
 

@@ -18,10 +18,9 @@ from ferris_web.api.pagination import ByName, KeysetPagination
 from ferris_web.api.serializers import catalog as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Secret
-from ferris_web.catalog.secret_list import secrets_known
 from ferris_web.catalog.secret_uses import with_uses
 from ferris_web.catalog.secrets import secret_delete, secret_set
-from ferris_web.executions.secret_charts import unsent, with_charts
+from ferris_web.executions.secret_charts import secrets_known, with_charts
 
 
 def _owner(scope: str, name: str | None) -> dict[str, Any]:
@@ -29,11 +28,19 @@ def _owner(scope: str, name: str | None) -> dict[str, Any]:
     return {} if owner is None else {scope: owner}
 
 
-@extend_schema_view(get=extend_schema(summary="Names of secrets"))
-class SecretList(ListAPIView):
-    """The names of the secrets that were set here; a service sees those of its project and platform too."""
+class _Heads(ListAPIView):
+    """Names of secrets, each with the charts that send it."""
 
     queryset = Secret.objects.none()
+
+    def paginate_queryset(self, queryset: QuerySet[Secret]) -> list[Secret]:
+        return with_charts(super().paginate_queryset(queryset) or (), reach(self.request.user))
+
+
+@extend_schema_view(get=extend_schema(summary="Names of secrets"))
+class SecretList(_Heads):
+    """The names of the secrets that were set here; a service sees those of its project and platform too."""
+
     serializer_class = shapes.SecretHead
     pagination_class = ByName
     scope: str = Secret.Scope.PLATFORM
@@ -43,9 +50,6 @@ class SecretList(ListAPIView):
             return self.queryset
         owner = _owner(self.scope, self.kwargs.get("name"))
         return with_uses(Secret.objects.filter(scope=self.scope, **owner).defer("ciphertext"))
-
-    def paginate_queryset(self, queryset: QuerySet[Secret]) -> list[Secret]:
-        return with_charts(super().paginate_queryset(queryset) or (), reach(self.request.user))
 
 
 class ByNameAndId(KeysetPagination):
@@ -62,10 +66,9 @@ class ByNameAndId(KeysetPagination):
         parameters=[shapes.KnownSecretsQuery],
     )
 )
-class KnownSecrets(ListAPIView):
+class KnownSecrets(_Heads):
     """All secrets by name, scope and use. Never a value."""
 
-    queryset = Secret.objects.none()
     serializer_class = shapes.KnownSecret
     pagination_class = ByNameAndId
 
@@ -74,11 +77,7 @@ class KnownSecrets(ListAPIView):
             return self.queryset
         said = query_of(self.request, shapes.KnownSecretsQuery)
         query = said.pop("q", "")
-        found = secrets_known(reach(self.request.user), query=query, **said)
-        return unsent(found) if said.get("unused") else found
-
-    def paginate_queryset(self, queryset: QuerySet[Secret]) -> list[Secret]:
-        return with_charts(super().paginate_queryset(queryset) or (), reach(self.request.user))
+        return secrets_known(reach(self.request.user), query=query, **said)
 
 
 class SecretDetail(APIView):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
@@ -18,18 +14,7 @@ from ferris_web.accounts.permissions import may_manage
 from ferris_web.catalog import connections as catalog
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Connection, Project
-
-
-def administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Only for who may change connections; others get a 403."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not may_manage(request.user, Connection):
-            raise PermissionDenied
-        return view(request, *args, **kwargs)
-
-    return guarded
+from ferris_web.console.views.managing import managers
 
 
 def connection_list(request: HttpRequest) -> HttpResponse:
@@ -39,7 +24,7 @@ def connection_list(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters("url")
-@administrators
+@managers(Connection)
 def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
     name = request.POST.get("name", "").strip()
@@ -49,14 +34,14 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters("url")
-@administrators
+@managers(Connection)
 def connection(request: HttpRequest, name: str) -> HttpResponse:
     """One connection, to change; an empty URL leaves it as it is."""
     return _change(request, catalog.connection_get(name), name)
 
 
 @require_POST
-@administrators
+@managers(Connection)
 def test(request: HttpRequest, name: str) -> HttpResponse:
     """Try it now, from this process."""
     _test(request, catalog.connection_get(name))
@@ -64,7 +49,7 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_POST
-@administrators
+@managers(Connection)
 def remove(request: HttpRequest, name: str) -> HttpResponse:
     """Forget it."""
     catalog.connection_remove(catalog.connection_get(name))

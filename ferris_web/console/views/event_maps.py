@@ -17,6 +17,7 @@ from ferris.event_maps import MAPPED, EventMap, MapError, event_map
 from ferris_web.accounts.permissions import may_manage
 from ferris_web.catalog import event_maps as catalog
 from ferris_web.catalog.models import EventMap as Row
+from ferris_web.console.views.managing import managers
 from ferris_web.executions.auditing import audit_made
 from ferris_web.executions.event_types import event_map_trials
 
@@ -65,10 +66,9 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@managers(Row)
 def remove(request: HttpRequest, number: int) -> HttpResponse:
     """Remove one."""
-    if not may_manage(request.user, Row):
-        raise PermissionDenied
     row = catalog.event_map_get(number)
     catalog.event_map_remove(row)
     messages.success(

@@ -16,10 +16,9 @@ from ferris_web.accounts.permissions import Action, reach, require
 from ferris_web.catalog import secrets
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project, Secret, Service
-from ferris_web.catalog.secret_list import secrets_known
 from ferris_web.console import filters
 from ferris_web.console.paging import page
-from ferris_web.executions.secret_charts import unsent, with_charts
+from ferris_web.executions.secret_charts import secrets_known, with_charts
 from ferris_web.executions.visibility import visible_projects
 
 _SCOPES = (("", "all"), *((str(scope), str(scope)) for scope in Secret.Scope))
@@ -37,8 +36,6 @@ def secret_list(request: HttpRequest) -> HttpResponse:
         project=filters.chosen(query, "project", projects),
         unused=filters.chosen(query, "use", _USES) == "unused",
     )
-    if filters.chosen(query, "use", _USES) == "unused":
-        found = unsent(found)
     shown = page(found, query, order=("name", "id"))
     with_charts(shown.rows, reach(request.user))
     context = {

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -24,6 +22,7 @@ from ferris_web.accounts.permissions import may_manage
 from ferris_web.catalog import webhooks as catalog
 from ferris_web.catalog.models import Webhook
 from ferris_web.console.paging import page
+from ferris_web.console.views.managing import managers
 from ferris_web.executions.services.webhooks import webhook_test
 
 _TEXTS = ("description", "event_type", "type_from", "id_from")
@@ -41,18 +40,6 @@ _OPTIONS = (
 )
 
 
-def administrators(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Only for who may change webhooks; others get a 403."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not may_manage(request.user, Webhook):
-            raise PermissionDenied
-        return view(request, *args, **kwargs)
-
-    return guarded
-
-
 def webhook_list(request: HttpRequest) -> HttpResponse:
     """Every webhook, with its address and the type of its events."""
     context = {"rows": catalog.webhook_list(), "manages": may_manage(request.user, Webhook)} | _place()
@@ -60,7 +47,7 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters("secret")
-@administrators
+@managers(Webhook)
 def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
     name = request.POST.get("name", "").strip()
@@ -70,14 +57,14 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters("secret")
-@administrators
+@managers(Webhook)
 def webhook(request: HttpRequest, name: str) -> HttpResponse:
     """One webhook, to change, and what lately came; an empty secret leaves it as it is."""
     return _change(request, catalog.webhook_get(name), name)
 
 
 @require_POST
-@administrators
+@managers(Webhook)
 def test(request: HttpRequest, name: str) -> HttpResponse:
     """Send it a sample, signed as its sender would."""
     try:
@@ -92,7 +79,7 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_POST
-@administrators
+@managers(Webhook)
 def remove(request: HttpRequest, name: str) -> HttpResponse:
     """Forget it."""
     catalog.webhook_remove(catalog.webhook_get(name))
