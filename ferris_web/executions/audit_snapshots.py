@@ -19,8 +19,7 @@ from ferris_web.catalog.models import (
     ValueChange,
     Webhook,
 )
-from ferris_web.executions.chart_models import OF_ALL, OF_SOURCE
-from ferris_web.executions.models import Chart, Execution, Replay
+from ferris_web.executions.models import OF_ALL, OF_SOURCE, Chart, Execution, Replay
 
 Snapshot = Mapping[str, Any]
 PROJECT: Final = "project"

@@ -2,7 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
-import ferris_web.catalog.repository_models
+import ferris_web.catalog.models.repositories
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -186,8 +186,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('source', models.CharField(help_text='A folder, or a git URL (https, ssh or file).', max_length=1000)),
-                ('branch', models.CharField(blank=True, help_text="Empty: the repository's default branch.", max_length=255, validators=[ferris_web.catalog.repository_models.is_branch])),
-                ('folder', models.CharField(blank=True, help_text='The folder inside it that holds the services. Empty: its root.', max_length=500, validators=[ferris_web.catalog.repository_models.is_folder])),
+                ('branch', models.CharField(blank=True, help_text="Empty: the repository's default branch.", max_length=255, validators=[ferris_web.catalog.models.repositories.is_branch])),
+                ('folder', models.CharField(blank=True, help_text='The folder inside it that holds the services. Empty: its root.', max_length=500, validators=[ferris_web.catalog.models.repositories.is_folder])),
                 ('public_key', models.CharField(blank=True, editable=False, help_text="The deploy key, to be given to the repository's host.", max_length=500)),
                 ('known_hosts', models.TextField(blank=True, editable=False, help_text='Host keys pinned at the first use.')),
                 ('offered_hosts', models.TextField(blank=True, editable=False, help_text='Another key that the host showed; nothing is fetched until it is accepted.')),

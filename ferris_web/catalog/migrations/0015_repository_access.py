@@ -2,7 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
-import ferris_web.catalog.repository_models
+import ferris_web.catalog.models.repositories
 from django.conf import settings
 from django.db import migrations, models
 
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='repository',
             name='folder',
-            field=models.CharField(blank=True, help_text='The folder inside it that holds the services. Empty: its root.', max_length=500, validators=[ferris_web.catalog.repository_models.is_folder]),
+            field=models.CharField(blank=True, help_text='The folder inside it that holds the services. Empty: its root.', max_length=500, validators=[ferris_web.catalog.models.repositories.is_folder]),
         ),
         migrations.AddField(
             model_name='repository',
@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='repository',
             name='branch',
-            field=models.CharField(blank=True, help_text="Empty: the repository's default branch.", max_length=255, validators=[ferris_web.catalog.repository_models.is_branch]),
+            field=models.CharField(blank=True, help_text="Empty: the repository's default branch.", max_length=255, validators=[ferris_web.catalog.models.repositories.is_branch]),
         ),
         migrations.AlterField(
             model_name='syncrun',

@@ -19,9 +19,8 @@ from ferris.routing import Trigger
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Secret
 from ferris_web.catalog.selectors import revision
-from ferris_web.executions.chart_models import OF_ALL, OF_SOURCE
 from ferris_web.executions.figures import PERIODS
-from ferris_web.executions.models import Chart, ChartFeed, ChartSum
+from ferris_web.executions.models import OF_ALL, OF_SOURCE, Chart, ChartFeed, ChartSum
 from ferris_web.executions.services.replays import SETTLING
 from ferris_web.wiring import config
 

@@ -16,8 +16,8 @@ from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import Action, access_of, reach, require
 from ferris_web.catalog.models import Project
 from ferris_web.executions.listings import LISTINGS, Filters
+from ferris_web.executions.models import DefaultView, SavedView
 from ferris_web.executions.searching import SEARCH
-from ferris_web.executions.view_models import DefaultView, SavedView
 
 VIEWED: Final[dict[str, Filters]] = {**LISTINGS, SEARCH.name: SEARCH}
 """What has views, by name."""

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from ferris import chart_sums, charts, pushing
 from ferris_web.catalog.models import Project, Service
-from ferris_web.executions.rollup_models import Rollup
+from ferris_web.executions.models.rollups import Rollup
 
 
 class Chart(models.Model):

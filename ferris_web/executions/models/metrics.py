@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from ferris_web.catalog.models import Service
-from ferris_web.executions.rollup_models import Rollup
+from ferris_web.executions.models.rollups import Rollup
 
 
 class MetricSeries(models.Model):
