@@ -69,7 +69,7 @@ def seeded_console(home: Path, hostile: str = "") -> Iterator[Server]:
     """The web process alone, over a database that tells of a day's use; with that text in all that people wrote."""
     port = _free_port()
     environment = _environment(home, port)
-    for command in (["manage.py", "migrate", "-v0"], ["-m", "tests.web.console_rows", hostile]):
+    for command in (["manage.py", "migrate", "-v0"], ["-m", "tests.web.console_platform", hostile]):
         subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, timeout=400)
     web = [sys.executable, "-m", "uvicorn", "ferris_web.asgi:application", "--port", str(port)]
     with _running(web, environment, home, port) as server:

@@ -13,7 +13,8 @@ from django.core.management import call_command
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests.web.console_rows import Rows, fill
+from tests.web.console_platform import fill
+from tests.web.console_rows import Rows
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
 

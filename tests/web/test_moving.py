@@ -15,7 +15,7 @@ from ferris_web.catalog import secrets
 from ferris_web.catalog.models import Project, Secret
 from ferris_web.executions.models import DeadLetter, Event, Execution
 from ferris_web.executions.moving import carry, rows, standstill
-from tests.web import console_rows
+from tests.web import console_platform
 from tests.web.platform import NOW, dispatch, event, service
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,7 +43,7 @@ def emptied() -> None:
 
 
 def test_every_row_comes_back_as_it_was():
-    console_rows.fill(NOW)
+    console_platform.fill(NOW)
     service("mine", "a.happened")
     dispatch(event(data={"big": 2**63, "text": "ä", "none": None}))
     person = User.objects.create_user("somebody", password="a long password")
