@@ -244,7 +244,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStatus": "ferris_web.api.serializers.subscriptions.DELIVERY_STATUSES",
         "NotificationKind": "ferris_web.api.serializers.notifications.NOTIFICATION_KINDS",
         "NotificationStatus": "ferris_web.api.serializers.notifications.NOTIFICATION_STATUSES",
-        "SyncStatus": "ferris_web.api.serializers.catalog.SYNC_STATUSES",
+        "SyncStatus": "ferris_web.api.serializers.projects.SYNC_STATUSES",
     },
 }
 

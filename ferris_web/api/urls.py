@@ -11,7 +11,8 @@ from drf_spectacular.views import SpectacularAPIView
 
 from ferris.scopes import Scope
 from ferris_web.api import health, metrics, problems
-from ferris_web.api.control import executors, kv, schedules
+from ferris_web.api.control import executors, kv
+from ferris_web.api.control import schedules as schedules_dialect
 from ferris_web.api.control import secrets as secrets_dialect
 from ferris_web.api.needs import NEEDS, RoutePermission
 from ferris_web.api.preconditions import conditional
@@ -22,12 +23,12 @@ from ferris_web.api.views import (
     audit,
     backtests,
     bulk,
-    catalog,
     charts,
     connections,
     dashboards,
     docs,
     event_maps,
+    event_types,
     events,
     executions,
     failures,
@@ -45,6 +46,7 @@ from ferris_web.api.views import (
     replays,
     repositories,
     saved_views,
+    schedules,
     schemas,
     search,
     secrets,
@@ -93,7 +95,7 @@ urlpatterns: list[URLPattern] = [
     path("control/secrets/by-name", secrets_dialect.by_name),
     path("control/secrets/", secrets_dialect.write),
     path("control/secrets", secrets_dialect.write),
-    re_path(r"^control/services/(?P<service>[^/]+)/schedule/?$", schedules.schedule),
+    re_path(r"^control/services/(?P<service>[^/]+)/schedule/?$", schedules_dialect.schedule),
     path("control/v1/kv/<path:key>", kv.key),
     path("control/v1/kv/", kv.key, {"key": ""}),
     *route("events", events.EventList, "events"),
@@ -249,10 +251,10 @@ urlpatterns: list[URLPattern] = [
     *route("event-maps", event_maps.EventMapList, "event-maps"),
     *route("event-maps/try", event_maps.EventMapTry, "event-map-try"),
     *route("event-maps/<int:number>", event_maps.EventMapDetail, "event-map"),
-    *route("event-types", catalog.EventTypeList, "event-types"),
-    *route("event-types/<path:name>", catalog.EventTypeDetail, "event-type"),
-    *route("schedules", catalog.ScheduleList, "schedules"),
-    *route("schedules/<uuid:pk>", catalog.ScheduleDetail, "schedule"),
+    *route("event-types", event_types.EventTypeList, "event-types"),
+    *route("event-types/<path:name>", event_types.EventTypeDetail, "event-type"),
+    *route("schedules", schedules.ScheduleList, "schedules"),
+    *route("schedules/<uuid:pk>", schedules.ScheduleDetail, "schedule"),
     *route("schedules/<uuid:pk>/gaps", replays.ScheduleGaps, "schedule-gaps"),
     *route("schedules/<uuid:pk>/backfill", replays.ScheduleBackfill, "schedule-backfill"),
     *route("replays", replays.ReplayList, "replays"),

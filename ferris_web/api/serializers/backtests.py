@@ -6,10 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import JsonObject, Time
+from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Time
 
 MOST_EVENTS = 200_000
-_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 
 
 class BacktestRequest(serializers.Serializer):
@@ -20,7 +19,7 @@ class BacktestRequest(serializers.Serializer):
         help_text="By service: the content of its manifest.json, of which `trigger_events` and `active` count.",
     )
     project = serializers.CharField(
-        help_text="What a sync of this project would bring now, from its repositories.", **_OPTIONAL
+        help_text="What a sync of this project would bring now, from its repositories.", **OPTIONAL
     )
     since = Time(required=False, help_text="Taken in then or later; a week ago if left out.")
     until = Time(required=False, help_text="Taken in before; now if left out.")

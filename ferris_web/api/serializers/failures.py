@@ -11,17 +11,16 @@ from uuid import UUID
 
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import JsonObject, Page, Text, Time
+from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Page, Text, Time
 
-_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 MOST = 500
 
 
 class LetterGroupQuery(serializers.Serializer):
     """Which dead letters."""
 
-    reason = serializers.CharField(**_OPTIONAL)
-    topic = serializers.CharField(**_OPTIONAL)
+    reason = serializers.CharField(**OPTIONAL)
+    topic = serializers.CharField(**OPTIONAL)
     event_type = serializers.CharField(
         required=False, default=None, allow_null=True, allow_blank=True, help_text="Empty: those without one."
     )
@@ -51,9 +50,9 @@ class LetterGroupPage(Page):
 class FailureGroupQuery(serializers.Serializer):
     """Which failed executions."""
 
-    service = serializers.CharField(help_text="A service's name.", **_OPTIONAL)
-    reason = serializers.CharField(**_OPTIONAL)
-    kind = serializers.CharField(help_text="The fingerprint of an error.", **_OPTIONAL)
+    service = serializers.CharField(help_text="A service's name.", **OPTIONAL)
+    reason = serializers.CharField(**OPTIONAL)
+    kind = serializers.CharField(help_text="The fingerprint of an error.", **OPTIONAL)
     since = Time(required=False, default=None, allow_null=True, help_text="Created then or later.")
     until = Time(required=False, default=None, allow_null=True)
 
@@ -83,7 +82,7 @@ class _Walk(serializers.Serializer):
     limit = serializers.IntegerField(
         required=False, default=MOST, min_value=1, max_value=MOST, help_text="How many are looked at at most."
     )
-    cursor = serializers.CharField(help_text="`next` of the answer before.", **_OPTIONAL)
+    cursor = serializers.CharField(help_text="`next` of the answer before.", **OPTIONAL)
 
     def validate_cursor(self, text: str) -> tuple[datetime, str] | None:
         if not text:

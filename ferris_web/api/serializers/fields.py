@@ -9,6 +9,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+OPTIONAL: dict[str, Any] = {
+    "required": False,
+    "default": "",
+    "allow_blank": True,
+}  # of a text that may be left out
+
 
 class Time(serializers.DateTimeField):
     """RFC 3339 in UTC with milliseconds: 2026-01-02T03:04:05.678Z. Takes any RFC 3339 time; without a zone it

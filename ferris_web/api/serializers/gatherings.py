@@ -7,20 +7,18 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import JsonObject, Text, Time
+from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Text, Time
 from ferris_web.executions.gathered import Part
 from ferris_web.executions.models import GATHERED, GATHERING_STATES, KINDS
-
-_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 
 
 class GatheringQuery(serializers.Serializer):
     """Which gatherings."""
 
-    service = serializers.CharField(help_text="A service's name.", **_OPTIONAL)
+    service = serializers.CharField(help_text="A service's name.", **OPTIONAL)
     kind = serializers.ChoiceField(KINDS, required=False, default="")
     state = serializers.ChoiceField(GATHERING_STATES, required=False, default="")
-    key = serializers.CharField(help_text="The key, exactly.", **_OPTIONAL)
+    key = serializers.CharField(help_text="The key, exactly.", **OPTIONAL)
 
 
 class Gathering(serializers.Serializer):

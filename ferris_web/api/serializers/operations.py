@@ -10,8 +10,6 @@ from rest_framework import serializers
 
 from ferris_web.api.serializers.fields import Page, Text, Time
 
-_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
-
 
 class Partition(serializers.Serializer):
     """Offsets from `begin` up to, not including, `end`."""

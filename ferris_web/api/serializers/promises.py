@@ -6,20 +6,18 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import Text, Time
+from ferris_web.api.serializers.fields import OPTIONAL, Text, Time
 from ferris_web.executions import promised
 from ferris_web.executions.models import PROMISE_STATES
-
-_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 
 
 class PromiseQuery(serializers.Serializer):
     """Which promises."""
 
-    project = serializers.CharField(help_text="A project's name.", **_OPTIONAL)
-    name = serializers.CharField(help_text="The promise's name in ferris.json.", **_OPTIONAL)
+    project = serializers.CharField(help_text="A project's name.", **OPTIONAL)
+    name = serializers.CharField(help_text="The promise's name in ferris.json.", **OPTIONAL)
     state = serializers.ChoiceField(PROMISE_STATES, required=False, default="")
-    flow_id = serializers.CharField(help_text="A flow's id.", **_OPTIONAL)
+    flow_id = serializers.CharField(help_text="A flow's id.", **OPTIONAL)
 
 
 class PromiseStart(serializers.Serializer):

@@ -6,25 +6,24 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import JsonObject, Time
+from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Time
 from ferris_web.executions.models import Replay as ReplayRow
 
 REPLAY_STATUSES = ReplayRow.Status.choices
-_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 
 
 class ReplayRequest(serializers.Serializer):
     """Which events, and where to."""
 
     service = serializers.CharField(
-        help_text="The one service they go to, by name; left out: to all that listen.", **_OPTIONAL
+        help_text="The one service they go to, by name; left out: to all that listen.", **OPTIONAL
     )
     event_type = serializers.CharField(
         required=False, default="*", max_length=512, help_text="Exact, `prefix.*` or `*`."
     )
     filter = JsonObject(required=False, default=None, help_text="A filter, as a trigger has it.")
-    cesql = serializers.CharField(help_text="Instead of a filter: an expression.", **_OPTIONAL)
-    flow_id = serializers.CharField(help_text="Only events of this flow.", **_OPTIONAL)
+    cesql = serializers.CharField(help_text="Instead of a filter: an expression.", **OPTIONAL)
+    flow_id = serializers.CharField(help_text="Only events of this flow.", **OPTIONAL)
     derived = serializers.BooleanField(
         required=False,
         allow_null=True,

@@ -8,8 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ferris.repositories import HostKey, host_keys, is_commit
-from ferris_web.api.serializers.catalog import SyncResult
 from ferris_web.api.serializers.fields import Text, Time
+from ferris_web.api.serializers.projects import SyncResult
 from ferris_web.catalog.models import Repository as RepositoryRow
 
 _TEXT: dict[str, Any] = {"required": False, "default": "", "allow_blank": True}

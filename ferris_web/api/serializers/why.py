@@ -9,26 +9,25 @@ from rest_framework import serializers
 
 from ferris.verdicts import MEANING
 from ferris_web.api.serializers.executions import WaitingField, waiting_json
-from ferris_web.api.serializers.fields import AnyJson, Page, Text
+from ferris_web.api.serializers.fields import OPTIONAL, AnyJson, Page, Text
 from ferris_web.executions.models import STATUSES
 
-_OPTIONAL = {"required": False, "default": "", "allow_blank": True}
 KINDS = [(kind.value, text) for kind, text in MEANING.items()]
 
 
 class WhyQuery(serializers.Serializer):
     """Which services."""
 
-    service = serializers.CharField(help_text="A service's name or id: its verdict alone.", **_OPTIONAL)
+    service = serializers.CharField(help_text="A service's name or id: its verdict alone.", **OPTIONAL)
     q = serializers.CharField(
-        help_text="Services with this in their name, whatever they listen for.", **_OPTIONAL
+        help_text="Services with this in their name, whatever they listen for.", **OPTIONAL
     )
     all = serializers.BooleanField(
         required=False,
         default=False,
         help_text="Also the services that do not listen for the type, after the others.",
     )
-    cursor = serializers.CharField(help_text="Where a page begins: taken from `next`.", **_OPTIONAL)
+    cursor = serializers.CharField(help_text="Where a page begins: taken from `next`.", **OPTIONAL)
 
 
 class Reason(serializers.Serializer):

@@ -16,7 +16,7 @@ from ferris.artifacts import BUCKET
 from ferris_web import wiring
 from ferris_web.api.incoming import query_of
 from ferris_web.api.pagination import KeysetPagination
-from ferris_web.api.serializers import executions as shapes
+from ferris_web.api.serializers import artifacts as shapes
 from ferris_web.executions import selectors
 from ferris_web.executions.models import Artifact
 from ferris_web.files import file_response

@@ -21,7 +21,7 @@ from ferris_web.api import metrics, problems, streams
 from ferris_web.api.following import EventStreamRenderer, follows
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import MOST, ByReceived
-from ferris_web.api.serializers import executions as shapes
+from ferris_web.api.serializers import events as shapes
 from ferris_web.executions import selectors
 from ferris_web.executions.listings import EVENTS
 from ferris_web.executions.models import Event

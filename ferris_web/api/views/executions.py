@@ -26,7 +26,9 @@ from ferris_web.api.incoming import actor_of, body_of, parameters_of
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.log_stream import log_stream
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link
+from ferris_web.api.serializers import configured as configured_shapes
 from ferris_web.api.serializers import executions as shapes
+from ferris_web.api.serializers import runs as run_shapes
 from ferris_web.catalog.config_history import Then
 from ferris_web.executions import selectors
 from ferris_web.executions.configured import AttemptGiven, attempts_given
@@ -123,7 +125,7 @@ class ExecutionConfig(APIView):
         description="The attempts of which a script began, the last one first. What was given is noted at the claim, "
         "and found again in the history of values: what that no longer has, or never had because a secret stood in "
         "it, is said to be unknown. `env` (ferris.env) is for administrators.",
-        responses=shapes.ExecutionConfig,
+        responses=configured_shapes.ExecutionConfig,
     )
     def get(self, request: Request, pk: UUID) -> Response:
         row = selectors.execution_get(pk)
@@ -246,12 +248,12 @@ class ExecutionRetry(APIView):
         description="A new execution in the same flow, of the service's current version, with the same "
         "parameters unless others are given. 409 while it has not ended, and with `from_failed_step` when nothing is "
         "kept of what its steps left: `detail` says why.",
-        request=shapes.RetryIn,
-        responses={202: shapes.Requested},
+        request=run_shapes.RetryIn,
+        responses={202: run_shapes.Requested},
     )
     def post(self, request: Request, pk: UUID) -> Response:
         row = selectors.execution_get(pk)
-        body = body_of(request, shapes.RetryIn)
+        body = body_of(request, run_shapes.RetryIn)
         given, from_failed = body.get("parameters"), body["from_failed_step"]
         if from_failed and given is not None:
             raise ValidationError({"parameters": "leave them out: it goes on with those that it had"})
@@ -272,11 +274,11 @@ class ExecutionPriority(APIView):
     @extend_schema(
         summary="Give it another priority",
         description="While it waits: it may change its lane. 409 when it runs or has ended.",
-        request=shapes.Priority,
+        request=run_shapes.Priority,
         responses=shapes.Execution,
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        execution_prioritise(pk, body_of(request, shapes.Priority)["priority"], now=datetime.now(UTC))
+        execution_prioritise(pk, body_of(request, run_shapes.Priority)["priority"], now=datetime.now(UTC))
         return Response(shapes.Execution(selectors.execution_get(pk)).data)
 
 

@@ -18,7 +18,8 @@ from ferris_web.api import streams
 from ferris_web.api.following import EventStreamRenderer, follows
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import ByStart
-from ferris_web.api.serializers import executions as shapes
+from ferris_web.api.serializers import executions as execution_shapes
+from ferris_web.api.serializers import flows as shapes
 from ferris_web.executions import overview, selectors
 from ferris_web.executions.listings import FLOWS
 from ferris_web.executions.models import Flow
@@ -64,5 +65,5 @@ class FlowDetail(APIView):
     def get(self, request: Request, flow_id: str) -> HttpResponseBase:
         if follows(request):
             flow = selectors.flow_name(flow_id)
-            return streams.flow_stream(request, flow, shapes.Execution, selectors.with_names)
+            return streams.flow_stream(request, flow, execution_shapes.Execution, selectors.with_names)
         return Response(shapes.Flow(selectors.flow_graph(flow_id, reach(request.user))).data)

@@ -17,7 +17,7 @@ from ferris_web.api.incoming import body_of, query_of
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link, whole
 from ferris_web.api.serializers import operations as shapes
-from ferris_web.api.serializers.executions import Accepted
+from ferris_web.api.serializers.events import Accepted
 from ferris_web.api.serializers.failures import LetterEdit
 from ferris_web.executions import selectors
 from ferris_web.executions.listings import DEAD_LETTERS

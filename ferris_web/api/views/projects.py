@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from ferris_web.accounts.permissions import Action, require
 from ferris_web.api.incoming import actor_of, body_of
 from ferris_web.api.pagination import ById, ByName
-from ferris_web.api.serializers import catalog as shapes
+from ferris_web.api.serializers import projects as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Project, Service, SyncRun
 from ferris_web.catalog.services import project_add, project_sync

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from ferris_web import wiring
 from ferris_web.api.incoming import actor_of, body_of
-from ferris_web.api.serializers import catalog as catalog_shapes
+from ferris_web.api.serializers import projects as project_shapes
 from ferris_web.api.serializers import repositories as shapes
 from ferris_web.catalog import repositories as catalog
 from ferris_web.catalog import selectors, sync_queue
@@ -138,7 +138,7 @@ class Rollback(APIView):
         description="One that the repository was synced at. It is kept there: neither a push nor its interval moves it "
         "on. 202 with the sync that does it; `preview` says before what would change.",
         request=shapes.RollbackIn,
-        responses={202: catalog_shapes.SyncRun},
+        responses={202: project_shapes.SyncRun},
     )
     def post(self, request: Request, name: str, pk: int) -> Response:
         found, now = _found(name, pk), datetime.now(UTC)
@@ -150,7 +150,7 @@ class Rollback(APIView):
 class Follow(APIView):
     """On again after a rollback."""
 
-    @extend_schema(summary="Follow the branch again", request=None, responses={202: catalog_shapes.SyncRun})
+    @extend_schema(summary="Follow the branch again", request=None, responses={202: project_shapes.SyncRun})
     def post(self, request: Request, name: str, pk: int) -> Response:
         found = _found(name, pk)
         catalog.repository_follow(found)
@@ -182,7 +182,7 @@ class ProjectPreview(APIView):
 
 def _asked(found: Repository, cause: str, request: Request, now: datetime) -> Response:
     run = sync_queue.sync_request(found, cause, actor=actor_of(request), now=now)
-    return Response(catalog_shapes.SyncRun(run).data, status=202)
+    return Response(project_shapes.SyncRun(run).data, status=202)
 
 
 def _rows(name: str) -> QuerySet[Repository]:

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from ferris_web.accounts.permissions import reach
 from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import ByName, KeysetPagination
-from ferris_web.api.serializers import catalog as shapes
+from ferris_web.api.serializers import secrets as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Secret
 from ferris_web.catalog.secret_uses import with_uses

@@ -21,9 +21,9 @@ from ferris.errors import NotFound
 from ferris_web.api import problems
 from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import KeysetPagination, whole
-from ferris_web.api.serializers.catalog import FilesByPath, ServiceMade, Version
-from ferris_web.api.serializers.catalog import Service as ServiceShape
 from ferris_web.api.serializers.fields import Page, Text
+from ferris_web.api.serializers.services import FilesByPath, ServiceMade, Version
+from ferris_web.api.serializers.services import Service as ServiceShape
 from ferris_web.api.views.services import mistakes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.archive import SourceFile

@@ -15,8 +15,8 @@ from rest_framework.views import APIView
 from ferris_web.api.incoming import actor_of, body_of, parameters_of
 from ferris_web.api.listed import filters_of, found
 from ferris_web.api.pagination import ByName
-from ferris_web.api.serializers import catalog as shapes
-from ferris_web.api.serializers import executions as execution_shapes
+from ferris_web.api.serializers import runs as run_shapes
+from ferris_web.api.serializers import services as shapes
 from ferris_web.api.views.executions import requested
 from ferris_web.api.views.projects import project_editable
 from ferris_web.catalog import selectors
@@ -100,12 +100,12 @@ class ServiceRun(APIView):
         summary="Run it",
         description="409 when it may not be run by hand, or is inactive. With `saved`, the parameters of a saved run; "
         "those that are given beside it win.",
-        request=execution_shapes.RunParameters,
-        responses={202: execution_shapes.Requested},
+        request=run_shapes.RunParameters,
+        responses={202: run_shapes.Requested},
     )
     def post(self, request: Request, name: str) -> Response:
         service = selectors.service_get(name)
-        given = body_of(request, execution_shapes.RunParameters)
+        given = body_of(request, run_shapes.RunParameters)
         kept = saved_run_get(service, given["saved"]).values if given["saved"] else {}
         parameters = parameters_of(service, {**kept, **given["parameters"]})
         actor, priority = actor_of(request).get_username(), given["priority"]
@@ -128,12 +128,12 @@ class SavedRunDetail(APIView):
     @extend_schema(
         summary="Keep a run under this name",
         description="In place of what was kept under it. The parameters must be valid, as for a run.",
-        request=execution_shapes.RetryParameters,
+        request=run_shapes.RetryParameters,
         responses=shapes.SavedRun,
     )
     def put(self, request: Request, name: str, saved: str) -> Response:
         service = selectors.service_get(name)
-        given = body_of(request, execution_shapes.RetryParameters).get("parameters") or {}
+        given = body_of(request, run_shapes.RetryParameters).get("parameters") or {}
         values = parameters_of(service, given)
         row = saved_run_set(
             service, saved, values, actor=actor_of(request).get_username(), now=datetime.now(UTC)
