@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ _SSH_OPTIONS = (
     "UpdateHostKeys=no", "ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no",
     "StrictHostKeyChecking=accept-new",
 )  # fmt: skip
+_CONFIG_SECONDS = 10.0
 
 
 class HostKeyChanged(BackendError):
@@ -63,15 +65,20 @@ class Door:
         self.arguments: tuple[str, ...] = ()
         self.environment: Mapping[str, str] = {}
         self._known = folder / "known_hosts"
+        self._address: tuple[str, ...] = ()
         if place is not None and place.host:
             address = _allowed(place, access.hosts)
             if place.scheme == SSH:
-                self._ssh()
+                self._ssh(place, address)
             elif place.scheme == HTTPS:
                 self._https(place, address)
 
-    def _ssh(self) -> None:
+    def _ssh(self, place: Place, address: str) -> None:
         known = self._access.known_hosts
+        if address and not _led_elsewhere(place.host):
+            # The address that was looked at is the one that is asked. Its key is still the name's.
+            alias = place.host if place.port == 22 else f"[{place.host}]:{place.port}"
+            self._address = (f"HostName={address}", f"HostKeyAlias={alias}", "CheckHostIP=no")
         _write(self._known, known)
         if self._access.private_key:
             _write(self._folder / "key", self._access.private_key)
@@ -83,7 +90,7 @@ class Door:
     def _command(self, known: Path, *, pinned: bool, nobody: bool = False) -> str:
         # The administrator's own command, if any, stays in front: a jump host, another program.
         words = [os.environ.get("GIT_SSH_COMMAND") or "ssh"]
-        options = list(_SSH_OPTIONS)
+        options = [*_SSH_OPTIONS, *self._address]
         if nobody:
             options += [
                 "PubkeyAuthentication=no",
@@ -182,6 +189,26 @@ def _allowed(place: Place, hosts: Sequence[str]) -> str:
             "an administrator of the platform can allow it in FERRIS_GIT_HOSTS",
         )
     return addresses[0] if addresses and not _literal(place.host) else ""
+
+
+def _led_elsewhere(host: str) -> bool:
+    """True when the machine's administrator has told ssh another way to this host than its name: that one is kept."""
+    if os.environ.get("GIT_SSH_COMMAND"):
+        return True
+    try:
+        said = subprocess.run(
+            ("ssh", "-G", host),
+            capture_output=True,
+            text=True,
+            timeout=_CONFIG_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return True  # git says it better
+    lines = (line.partition(" ") for line in said.stdout.splitlines())
+    found = {word: rest for word, _, rest in lines}
+    ways = ("proxyjump", "proxycommand", "hostkeyalias")
+    return found.get("hostname", "").lower() != host or any(found.get(way, "none") != "none" for way in ways)
 
 
 def _literal(host: str) -> list[str]:

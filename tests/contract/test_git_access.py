@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +62,52 @@ def test_a_deploy_key_opens_and_the_host_key_is_pinned(ssh, origin, tmp_path):
     assert ssh.logins == logins, "nobody signed in at a host that is not the known one"
     accepted = Access(private_key=private, hosts=HERE, known_hosts=changed.value.offered)
     assert git.fetch(ssh.url("origin"), "main", target, accepted).commit.id == second
+
+
+def named(monkeypatch, name: str, address: str) -> None:
+    """Only this process finds the name, and finds this address."""
+    asked = socket.getaddrinfo
+
+    def found(host, *rest, **more):
+        return asked(address if host == name else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+def test_ssh_asks_the_address_that_was_looked_at_and_knows_the_key_by_the_name(
+    ssh, origin, tmp_path, monkeypatch
+):
+    named(monkeypatch, "git.example.org", "127.0.0.1")
+    private, public = deploy_key()
+    ssh.keys.append(public)
+    url = ssh.url("origin").replace("127.0.0.1", "git.example.org")
+    hosts = ("git.example.org",)
+    first = git.fetch(url, "", tmp_path / "target", Access(private_key=private, hosts=hosts))
+    [key] = host_keys(first.known_hosts)
+    assert key.host == f"[git.example.org]:{ssh.port}"
+    known = Access(private_key=private, hosts=hosts, known_hosts=first.known_hosts)
+    assert git.fetch(url, "", tmp_path / "target", known).known_hosts == first.known_hosts
+
+    ssh.stop()
+    ssh.start()  # with another key
+    with pytest.raises(HostKeyChanged) as changed:
+        git.fetch(url, "", tmp_path / "target", known)
+    [offered] = host_keys(changed.value.offered)
+    assert offered.host == key.host
+
+
+def test_the_way_that_the_machine_s_ssh_is_told_is_kept(ssh, origin, tmp_path, monkeypatch):
+    named(monkeypatch, "git.example.org", "203.0.113.7")  # where nobody answers
+    (tmp_path / "config").write_text("Host git.example.org\n  HostName 127.0.0.1\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
+    (tmp_path / "bin/ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    private, public = deploy_key()
+    ssh.keys.append(public)
+    url = ssh.url("origin").replace("127.0.0.1", "git.example.org")
+    access = Access(private_key=private, hosts=("git.example.org",))
+    assert git.fetch(url, "", tmp_path / "target", access).commit.subject == "the first"
 
 
 def test_an_earlier_commit(ssh, origin, tmp_path):
