@@ -22,7 +22,7 @@ from uuid import uuid4
 from celery_app import EXECUTE, app
 from ferris_web import wiring
 from ferris_web.executions.services import Doorbell
-from ferris_web.executions.services.claims import executions_ring, executions_unrung
+from ferris_web.executions.services.ringing import executions_ring, executions_unrung
 from ferris_web.executions.services.urgency import lanes_paused
 from gateway import metrics
 

@@ -12,11 +12,8 @@ from ferris.config import LIFECYCLE
 from ferris.ports import EventLog, Record
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services.admission import gates_waiting
-from ferris_web.executions.services.claims import (
-    executions_orphaned,
-    executions_silence,
-    executions_unanswered,
-)
+from ferris_web.executions.services.claims import executions_orphaned
+from ferris_web.executions.services.ringing import executions_silence, executions_unanswered
 from gateway import doorbell
 from gateway.admission import admit
 from gateway.role import Role

@@ -11,7 +11,7 @@ from typing import Final
 from ferris import lanes
 from ferris_web.executions.crews import crews
 from ferris_web.executions.services import Doorbell
-from ferris_web.executions.services.claims import executions_spill
+from ferris_web.executions.services.ringing import executions_spill
 from ferris_web.executions.services.urgency import lanes_paused
 from gateway import doorbell
 

@@ -17,7 +17,7 @@ from ferris.config import EVENTS, LIFECYCLE
 from ferris_web import wiring
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services import execution_cancel, execution_claim
-from ferris_web.executions.services.claims import executions_ring
+from ferris_web.executions.services.ringing import executions_ring
 from gateway import doorbell
 from gateway.recorder import Recorder
 from gateway.rescuer import Rescuer

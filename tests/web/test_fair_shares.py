@@ -12,8 +12,8 @@ from ferris.precedence import Precedence, PriorityFrom
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services import execution_claim, executions_due, reports_apply
 from ferris_web.executions.services.admission import executions_admit
-from ferris_web.executions.services.claims import executions_ring
 from ferris_web.executions.services.pauses import service_pause, service_resume
+from ferris_web.executions.services.ringing import executions_ring
 from ferris_web.executions.services.urgency import execution_prioritise
 from ferris_web.executions.waiting import execution_waiting
 from tests.web.platform import NOW, dispatch_at, dispatched, event, report, service

@@ -13,8 +13,8 @@ from ferris_web.catalog.models import Service
 from ferris_web.executions.crews import lane_list
 from ferris_web.executions.models import Execution, Pace
 from ferris_web.executions.services import execution_claim, reports_apply
-from ferris_web.executions.services.claims import executions_ring
 from ferris_web.executions.services.paces import paces_note
+from ferris_web.executions.services.ringing import executions_ring
 from ferris_web.executions.services.urgency import execution_prioritise, lane_pause, lane_resume
 from ferris_web.executions.waiting import execution_waiting
 from gateway.doorbell import Room, ring_waiting

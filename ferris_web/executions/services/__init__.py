@@ -12,7 +12,6 @@ from ferris_web.executions.services.claims import (
     execution_claim,
     executions_claim,
     executions_heartbeat,
-    token_execution,
 )
 from ferris_web.executions.services.dispatch import (
     Catalog,
@@ -39,6 +38,7 @@ from ferris_web.executions.services.requests import (
     wait_visible,
 )
 from ferris_web.executions.services.runs import Listener
+from ferris_web.executions.services.tokens import token_execution
 
 __all__ = [
     "Catalog",

@@ -1,9 +1,7 @@
-"""Executors take executions, keep them by heartbeats, and speak for them with a token."""
+"""Executors take executions, and keep them by heartbeats."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -11,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef
 
 from ferris.adapters import log_lines
 from ferris.adapters.prepared import Prepared
@@ -19,25 +17,21 @@ from ferris.continuing import EXTENSION, Continuation, changed
 from ferris.errors import BackendError
 from ferris.execution import DRAINING, ExecutionOrder, params_of
 from ferris.isolation import EGRESS, ResourceLimits
-from ferris.lanes import LANES
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.catalog import connections, secrets, subscriptions
 from ferris_web.catalog.changes import notify
 from ferris_web.catalog.configs import Configs, ConfigUnreadable
-from ferris_web.catalog.models import Project, Service
 from ferris_web.catalog.secret_uses import uses_note
 from ferris_web.catalog.secrets import SealedSecret
 from ferris_web.executions.auditing import secrets_used
 from ferris_web.executions.gathered import events_handed
-from ferris_web.executions.models import OPEN, Execution, LanePause, Worker
-from ferris_web.executions.services.dispatch import Doorbell
+from ferris_web.executions.models import Execution, LanePause, Worker
 from ferris_web.executions.services.endings import deliveries_of_endings
-from ferris_web.executions.services.turns import lane_next
+from ferris_web.executions.services.tokens import execution_token
 from ferris_web.executions.services.urgency import LANES_CHANGED
 
 log = logging.getLogger(__name__)
-
 # What an order is made of: a claim happens for every execution, and makes no objects of rows for it.
 _ORDERED = (
     *("id", "attempt", "gathering_id", "flow_id", "correlation_id", "parent_id", "trigger_type"),
@@ -46,18 +40,6 @@ _ORDERED = (
     *("event__event_id", "event__type", "event__data", "event__extensions", "event__hops"),
     *("lane_paused", "drains"),
 )
-_SPOKEN = (
-    *("id", "attempt", "status", "flow_id", "service_id"),
-    *(
-        "service__id",
-        "service__name",
-        "service__project_id",
-        "service__project__id",
-        "service__project__name",
-    ),
-)
-# Read at every call of a script.
-_SPOKEN_FOR = Prepared(lambda ids: Execution.objects.filter(pk__in=ids).order_by().values_list(*_SPOKEN))
 _ROWS = Prepared(
     lambda ids: (
         Execution.objects.filter(pk__in=ids)
@@ -69,8 +51,6 @@ _ROWS = Prepared(
         .values_list(*_ORDERED)
     )
 )
-
-
 _TAKE = (
     "UPDATE executions_execution SET status = 'in_progress', worker = %s, lease_until = %s, "
     "started_at = COALESCE(started_at, %s), claimed_at = %s WHERE id IN ({}) AND status = 'queued' RETURNING id"
@@ -230,7 +210,7 @@ def _order(
         execution_id=str(row.id),
         attempt=row.attempt,
         lease_seconds=lease_seconds,
-        token=execution_token(row),
+        token=execution_token(row.id, row.attempt),
         service=row.service,
         service_id=str(row.service_id),
         project=row.project,
@@ -329,119 +309,8 @@ def executions_heartbeat(
     return stop
 
 
-def execution_token(row: _Claimed) -> str:
-    """The token with which a script's calls are known as this attempt's. Nothing is stored for it."""
-    bound = f"{row.id}.{row.attempt}"
-    return f"{bound}.{_seal(bound)}"
-
-
-def token_execution(token: str) -> Execution | None:
-    """The execution that a token speaks for, only while that attempt is in progress."""
-    bound, _, seal = token.rpartition(".")
-    if not bound or not hmac.compare_digest(seal.encode(), _seal(bound).encode()):
-        return None
-    pk, _, attempt = bound.rpartition(".")
-    for row in _SPOKEN_FOR.rows([UUID(pk)]):
-        said = dict(zip(_SPOKEN, row, strict=True))
-        if said["attempt"] == int(attempt) and said["status"] == "in_progress":
-            return _execution_of(said)
-    return None
-
-
-def _execution_of(said: dict[str, Any]) -> Execution:
-    """With its service and project, of which only this much is known; more would be read when it is asked for."""
-
-    def made(model: type[Any], prefix: str) -> Any:
-        known = [field.attname for field in model._meta.concrete_fields if prefix + field.attname in said]
-        return model.from_db(connection.alias, known, [said[prefix + name] for name in known])
-
-    execution: Execution = made(Execution, "")
-    execution.service = made(Service, "service__")
-    execution.service.project = made(Project, "service__project__")
-    return execution
-
-
-def _seal(bound: str) -> str:
-    key = b"execution token " + wiring.config().secret_key.encode()
-    return hmac.new(key, bound.encode(), hashlib.sha256).hexdigest()
-
-
 def executions_orphaned(now: datetime, *, all_claims: bool) -> list[Execution]:
     """Executions whose executor is gone: the lease ran out, or `all_claims` when no executor can be alive."""
     claimed = Execution.objects.filter(status="in_progress").select_related("service")
     claimed = claimed.only("id", "attempt", "flow_id", "worker", "service__name")
     return list(claimed if all_claims else claimed.filter(lease_until__lt=now))
-
-
-def executions_unrung(lane: str) -> bool:
-    """True when executions of a lane wait whose doorbell has not rung."""
-    return bool(_UNRUNG.rows([lane]))
-
-
-def executions_ring(lane: str, most: int, now: datetime) -> list[Doorbell]:
-    """Note that the doorbells of those whose turn it is ring now, see `services.turns`; ring them when it returns.
-
-    Two callers at once get different executions; the second one perhaps fewer than there are.
-    """
-    with transaction.atomic():
-        chosen = lane_next(lane, most)
-        # On PostgreSQL the rows are locked and passed over by others; on SQLite the transaction has the file.
-        mine = _unrung(lane).filter(pk__in=chosen).select_for_update(skip_locked=_can_skip_locked())
-        found = set(mine.values_list("id", flat=True))
-        Execution.objects.filter(pk__in=found, status="queued").update(rung_at=now)
-    return [Doorbell(pk, lane) for pk in chosen if pk in found]
-
-
-def executions_spill(source: str, target: str, most: int, now: datetime) -> list[Doorbell]:
-    """Move executions that have waited longest for an executor of a lane to another one; ring them there when it
-    returns. Their doorbells in the lane that they leave are answered by whoever comes first, as ever.
-    """
-    with transaction.atomic():
-        rung = Execution.objects.filter(status="queued", lane=source, rung_at__isnull=False)
-        found = list(
-            rung.order_by("rung_at")
-            .select_for_update(skip_locked=_can_skip_locked())
-            .values_list("id", flat=True)[:most]
-        )
-        Execution.objects.filter(pk__in=found, status="queued").update(
-            lane=target, lane_reason="spilled", rung_at=now
-        )
-    return [Doorbell(pk, target) for pk in found]
-
-
-def executions_unanswered(before: datetime) -> list[str]:
-    """Lanes with queued executions whose doorbell rang before a time and was not answered."""
-    return [lane for lane in LANES if _unanswered(lane, before).exists()]
-
-
-def executions_silence(lane: str, before: datetime) -> int:
-    """Hold the lane's doorbells that rang before a time and were not answered for lost: they count as not rung."""
-    return int(_unanswered(lane, before).update(rung_at=None))
-
-
-def _unrung(lane: str) -> QuerySet[Execution]:
-    return Execution.objects.filter(status="queued", lane=lane, rung_at=None)
-
-
-# Asked for whenever executors may have made room.
-_UNRUNG = Prepared(
-    lambda lanes: (
-        Execution.objects.filter(status="queued", lane__in=lanes, rung_at=None)
-        .order_by()
-        .values_list("id")[:1]
-    )
-)
-
-
-def _unanswered(lane: str, before: datetime) -> QuerySet[Execution]:
-    return Execution.objects.filter(status="queued", lane=lane, rung_at__lte=before)
-
-
-def _can_skip_locked() -> bool:
-    return bool(connection.features.has_select_for_update_skip_locked)
-
-
-def executions_open() -> dict[str, int]:
-    """How many executions are open, by status."""
-    rows = Execution.objects.filter(status__in=OPEN).values_list("status").annotate(n=Count("id"))
-    return dict(rows)

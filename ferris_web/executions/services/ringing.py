@@ -1,0 +1,82 @@
+"""Which doorbells ring, in which lane, and which were not answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from ferris.adapters.prepared import Prepared
+from ferris.lanes import LANES
+from ferris_web.executions.models import Execution
+from ferris_web.executions.services.dispatch import Doorbell
+from ferris_web.executions.services.turns import lane_next
+
+
+def executions_unrung(lane: str) -> bool:
+    """True when executions of a lane wait whose doorbell has not rung."""
+    return bool(_UNRUNG.rows([lane]))
+
+
+def executions_ring(lane: str, most: int, now: datetime) -> list[Doorbell]:
+    """Note that the doorbells of those whose turn it is ring now, see `services.turns`; ring them when it returns.
+
+    Two callers at once get different executions; the second one perhaps fewer than there are.
+    """
+    with transaction.atomic():
+        chosen = lane_next(lane, most)
+        # On PostgreSQL the rows are locked and passed over by others; on SQLite the transaction has the file.
+        mine = _unrung(lane).filter(pk__in=chosen).select_for_update(skip_locked=_can_skip_locked())
+        found = set(mine.values_list("id", flat=True))
+        Execution.objects.filter(pk__in=found, status="queued").update(rung_at=now)
+    return [Doorbell(pk, lane) for pk in chosen if pk in found]
+
+
+def executions_spill(source: str, target: str, most: int, now: datetime) -> list[Doorbell]:
+    """Move executions that have waited longest for an executor of a lane to another one; ring them there when it
+    returns. Their doorbells in the lane that they leave are answered by whoever comes first, as ever.
+    """
+    with transaction.atomic():
+        rung = Execution.objects.filter(status="queued", lane=source, rung_at__isnull=False)
+        found = list(
+            rung.order_by("rung_at")
+            .select_for_update(skip_locked=_can_skip_locked())
+            .values_list("id", flat=True)[:most]
+        )
+        Execution.objects.filter(pk__in=found, status="queued").update(
+            lane=target, lane_reason="spilled", rung_at=now
+        )
+    return [Doorbell(pk, target) for pk in found]
+
+
+def executions_unanswered(before: datetime) -> list[str]:
+    """Lanes with queued executions whose doorbell rang before a time and was not answered."""
+    return [lane for lane in LANES if _unanswered(lane, before).exists()]
+
+
+def executions_silence(lane: str, before: datetime) -> int:
+    """Hold the lane's doorbells that rang before a time and were not answered for lost: they count as not rung."""
+    return int(_unanswered(lane, before).update(rung_at=None))
+
+
+def _unrung(lane: str) -> QuerySet[Execution]:
+    return Execution.objects.filter(status="queued", lane=lane, rung_at=None)
+
+
+# Asked for whenever executors may have made room.
+_UNRUNG = Prepared(
+    lambda lanes: (
+        Execution.objects.filter(status="queued", lane__in=lanes, rung_at=None)
+        .order_by()
+        .values_list("id")[:1]
+    )
+)
+
+
+def _unanswered(lane: str, before: datetime) -> QuerySet[Execution]:
+    return Execution.objects.filter(status="queued", lane=lane, rung_at__lte=before)
+
+
+def _can_skip_locked() -> bool:
+    return bool(connection.features.has_select_for_update_skip_locked)
