@@ -19,7 +19,6 @@ from tasks.control import ControlClient
 log = logging.getLogger(__name__)
 
 CANCELLED: Final = "cancelled"
-FENCED: Final = "fenced"
 LEASE_LOST: Final = "lease_lost"
 SHUTDOWN: Final = "shutdown"
 TIMEOUT: Final = "timeout"

@@ -43,11 +43,6 @@ def unusable(request: HttpRequest) -> str:
     return gettext("Browsers have passkeys only for https, and for localhost.")
 
 
-def has_passkey(user: User) -> bool:
-    """True when one is set up."""
-    return factors_of(user).filter(type=PASSKEY).exists()
-
-
 def passkey_offer(user: User) -> dict[str, Any]:
     """What the browser needs to make one, as JSON; the challenge waits in the session."""
     return auth.begin_registration(user, passwordless=False)  # type: ignore[no-any-return]

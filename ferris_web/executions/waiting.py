@@ -86,12 +86,6 @@ def execution_waiting(row: Execution) -> Waiting | None:
     return executions_waiting([row]).get(row.pk)
 
 
-def execution_wait(row: Execution) -> str:
-    """What an open execution waits for, as the end of a sentence; "" when it waits for nothing."""
-    found = execution_waiting(row)
-    return found.text if found else ""
-
-
 def _moment(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 

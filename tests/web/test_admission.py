@@ -26,7 +26,7 @@ from ferris_web.executions.services import (
 )
 from ferris_web.executions.services.admission import executions_admit, gates_next, gates_waiting
 from ferris_web.executions.services.pauses import service_pause, service_resume
-from ferris_web.executions.waiting import execution_wait, execution_waiting, executions_waiting
+from ferris_web.executions.waiting import execution_waiting, executions_waiting
 from tests.web.platform import NOW, dispatch, dispatched, event, report, service
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -355,7 +355,7 @@ def test_who_waits_for_a_key_is_told_for_whom(django_assert_max_num_queries):
     assert (waits.reason, waits.key, waits.behind) == ("concurrency", "acme", (rows[0].pk,))
     assert waits.to_json()["behind"] == [str(rows[0].pk)]
     assert found[rows[0].pk].reason == "lane_full"  # not rung yet
-    assert "data.customer = 'acme'" in execution_wait(rows[1])
+    assert "data.customer = 'acme'" in execution_waiting(rows[1]).text
 
 
 def test_what_waits_for_nothing_says_nothing():

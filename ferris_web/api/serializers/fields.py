@@ -59,27 +59,6 @@ class JsonObject(serializers.JSONField):
     """A JSON object with any members."""
 
 
-@extend_schema_field(
-    {
-        "type": "string",
-        "description": "One value, or several parted by commas.",
-    }
-)
-class CommaList(serializers.CharField):
-    """Values parted by commas, each one of `among`."""
-
-    def __init__(self, among: list[str], **options: Any) -> None:
-        super().__init__(**options)
-        self._among = among
-
-    def to_internal_value(self, data: Any) -> tuple[str, ...]:  # type: ignore[override]
-        found = tuple(part.strip() for part in str(data).split(",") if part.strip())
-        for part in found:
-            if part not in self._among:
-                raise serializers.ValidationError(f"has {part!r}; expected one of {', '.join(self._among)}")
-        return found
-
-
 class Page(serializers.Serializer):
     """One page of a list; sub-classes say of what."""
 
