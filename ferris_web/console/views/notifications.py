@@ -18,9 +18,10 @@ from ferris import notifying
 from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import notifications as catalog
-from ferris_web.catalog.models import NotificationRule, Project
+from ferris_web.catalog.models import NotificationRule
 from ferris_web.console import words
 from ferris_web.console.paging import page
+from ferris_web.console.posted import project_posted, projects_offered, whole_numbers
 from ferris_web.executions.services import notices
 from ferris_web.executions.visibility import scoped
 
@@ -99,22 +100,11 @@ def _change(request: HttpRequest, found: NotificationRule | None, name: str) -> 
         "service": said.get("service", "").strip(),
         "active": "active" in said,
     }
-    for field in _NUMBERS:
-        text = said.get(field, "").strip()
-        if text and not (text.isascii() and text.isdecimal() and len(text) < 6):
-            errors[field] = [gettext("is no whole number")]
-        elif text:
-            given[field] = int(text)
+    given |= whole_numbers(said, _NUMBERS, errors)
     targets = [line.strip() for line in said.get("targets", "").splitlines() if line.strip()]
     if targets or found is None:
         given["targets"] = targets
-    project = None
-    if found is None:
-        project = Project.objects.filter(name=said.get("project", "")).first()
-        if project is None:
-            errors["project"] = [gettext("is missing")]
-        elif not may_edit(request.user, project.pk):
-            raise PermissionDenied
+    project = project_posted(request, errors) if found is None else None
     if errors:
         return _form(request, found, errors)
     try:
@@ -144,12 +134,7 @@ def _form(request: HttpRequest, found: NotificationRule | None, errors: dict[str
             {"value": value, "text": words.said(text), "chosen": value == kind}
             for value, text in notifying.KINDS
         ],
-        "projects": [
-            {"value": name, "text": name, "chosen": name == (said or request.GET).get("project", "")}
-            for name in scoped(Project.objects.all(), request.user, Action.EDIT).values_list(
-                "name", flat=True
-            )
-        ],
+        "projects": projects_offered(request, said),
         "page": page(notices.message_list(found), request.GET) if found else None,
     }
     return render(request, "console/notification.html", context, status=422 if errors else 200)

@@ -20,9 +20,10 @@ from ferris import pushing
 from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import subscriptions as catalog
-from ferris_web.catalog.models import Project, Subscription
+from ferris_web.catalog.models import Subscription
 from ferris_web.console import words
 from ferris_web.console.paging import page
+from ferris_web.console.posted import pairs, project_posted, projects_offered, whole_numbers
 from ferris_web.executions.services import deliveries
 from ferris_web.executions.visibility import scoped
 
@@ -141,23 +142,12 @@ def _change(request: HttpRequest, found: Subscription | None, name: str) -> Http
     said = request.POST
     errors: dict[str, list[str]] = {}
     given: dict[str, Any] = {field: said.get(field, "").strip() for field in _TEXTS}
-    for field in (*_NUMBERS, "overlap_hours"):
-        text = said.get(field, "").strip()
-        if text and not (text.isascii() and text.isdecimal() and len(text) < 6):
-            errors[field] = [gettext("is no whole number")]
-        elif text:
-            given[field] = int(text)
+    given |= whole_numbers(said, (*_NUMBERS, "overlap_hours"), errors)
     given["filter"] = _filter(said.get("filter", "").strip(), errors)
-    given["headers"] = _headers(said.get("headers", ""))
+    given["headers"] = pairs(said.get("headers", ""))
     if said.get("secret_headers", "").strip() or "no_secret_headers" in said:
-        given["secret_headers"] = _headers(said.get("secret_headers", ""))
-    project = None
-    if found is None:
-        project = Project.objects.filter(name=said.get("project", "")).first()
-        if project is None:
-            errors["project"] = [gettext("is missing")]
-        elif not may_edit(request.user, project.pk):
-            raise PermissionDenied
+        given["secret_headers"] = pairs(said.get("secret_headers", ""))
+    project = project_posted(request, errors) if found is None else None
     if errors:
         return _form(request, found, errors)
     try:
@@ -195,12 +185,6 @@ def _filter(text: str, errors: dict[str, list[str]]) -> Any:
     return found
 
 
-def _headers(text: str) -> dict[str, str]:
-    """Lines of `X-Tenant: blue`."""
-    lines = [line.partition(":") for line in text.splitlines() if line.strip()]
-    return {name.strip(): value.strip() for name, _, value in lines}
-
-
 def _form(
     request: HttpRequest, found: Subscription | None, errors: dict[str, list[str]], secret: str = ""
 ) -> HttpResponse:
@@ -212,12 +196,7 @@ def _form(
         "status": status,
         "errors": errors,
         "secret": secret,
-        "projects": [
-            {"value": name, "text": name, "chosen": name == (said or request.GET).get("project", "")}
-            for name in scoped(Project.objects.all(), request.user, Action.EDIT).values_list(
-                "name", flat=True
-            )
-        ],
+        "projects": projects_offered(request, said),
         "forms": [
             {"value": value, "text": words.said(text), "chosen": value == form}
             for value, text in pushing.FORMS

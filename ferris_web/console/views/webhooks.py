@@ -22,6 +22,7 @@ from ferris_web.accounts.permissions import may_manage
 from ferris_web.catalog import webhooks as catalog
 from ferris_web.catalog.models import Webhook
 from ferris_web.console.paging import page
+from ferris_web.console.posted import pairs
 from ferris_web.console.views.managing import managers
 from ferris_web.executions.services.webhooks import webhook_test
 
@@ -112,7 +113,7 @@ def _change(request: HttpRequest, found: Webhook | None, name: str) -> HttpRespo
             kind=kind,
             active="active" in said,
             options={option: said[option] for option in known if said.get(option)},
-            headers=_headers(said.get("headers", "")),
+            headers=pairs(said.get("headers", "")),
             window_seconds=int(window),
             secret=secret or None,
             new_secret="new_secret" in said,
@@ -127,12 +128,6 @@ def _change(request: HttpRequest, found: Webhook | None, name: str) -> HttpRespo
         return answer
     messages.success(request, gettext("The webhook {name} is saved.").format(name=made.webhook.name))
     return redirect("console:webhook", name=made.webhook.name)
-
-
-def _headers(text: str) -> dict[str, str]:
-    """Lines of `X-Tenant: data.tenant`."""
-    lines = [line.partition(":") for line in text.splitlines() if line.strip()]
-    return {name.strip(): target.strip() for name, _, target in lines}
 
 
 def _form(
