@@ -45,8 +45,9 @@ def test_a_member_is_added_and_uses_a_token(
     add.get_by_label("Name").fill(f"nobody_{screen}")
     add.get_by_label("Role").select_option("operator")
     add.get_by_role("button", name="Add").click()
-    page.locator(".note.error").get_by_text(f"nobody_{screen}").wait_for()
+    page.locator(".field .error").get_by_text(f"nobody_{screen}").wait_for()
     picture("member-unknown")
+    assert page.evaluate("document.activeElement.id") == "name", "the focus is where the mistake is"
     assert add.get_by_label("Name").input_value() == f"nobody_{screen}", "what was written is kept"
     assert add.get_by_label("Role").input_value() == "operator"
     add.get_by_label("Name").fill(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.template.context import Context
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ferris_web import wiring
@@ -204,6 +205,43 @@ def help_anchor(context: Context) -> str:
     """The part of the documentation's page on the console that belongs to this page: the first part of its address."""
     request = context.get("request")
     return (request.path.split("/")[1] if request else "") or "dashboard"
+
+
+@register.simple_tag
+def faulty(
+    problems: Sequence[str] | str | None,
+    field: str,
+    hint: str = "",
+    *,
+    suffix: object = "",
+    group: bool = False,
+) -> SafeString:
+    """What a form's field with this id says of itself in its tag: the hint that describes it, and when it was refused
+    that it was, why (`faults` beside it), and that it has the focus (the first of a page gets it).
+
+    A hint that begins with - is the field's own. `suffix` ends the ids of a form that a page has many of. A `group` of
+    boxes has the focus as a whole.
+    """
+    name = f"{field}{suffix}"
+    described = [f"{name}{hint}" if hint.startswith("-") else hint] if hint else []
+    if not problems:
+        return format_html(' aria-describedby="{}"', described[0]) if described else SafeString()
+    text = " ".join([*described, f"{name}-error"])
+    return format_html(
+        ' aria-invalid="true" aria-describedby="{}" autofocus{}',
+        text,
+        SafeString(' tabindex="-1"' if group else ""),
+    )
+
+
+@register.simple_tag
+def faults(problems: Sequence[str] | str | None, field: str, *, suffix: object = "") -> SafeString:
+    """Why a field was refused, beside it; nothing when it was not."""
+    if not problems:
+        return SafeString()
+    told = [problems] if isinstance(problems, str) else problems
+    lines = format_html_join(SafeString("<br>"), "{}", ((line,) for line in told))
+    return format_html('<p class="error" id="{}{}-error">{}</p>', field, suffix, lines)
 
 
 @register.simple_tag

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -38,7 +40,7 @@ def account(request: HttpRequest) -> HttpResponse:
             services.session_end(request.user, pk)
             messages.success(request, gettext("That browser is signed out."))
     except ValidationError as error:
-        return _page(request, problem="; ".join(error.messages), status=422)
+        return _page(request, errors=error.message_dict, status=422)
     except NotFound as error:
         messages.error(request, str(error))
     return redirect("console:account")
@@ -75,11 +77,28 @@ def days_of(request: HttpRequest) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= 3650):
-        raise ValidationError({"days": "expected a number of days from 1 to 3650, or nothing"})
+        raise ValidationError({"days": gettext("expected a number of days from 1 to 3650, or nothing")})
     return int(text)
 
 
-def _page(request: HttpRequest, *, problem: str = "", token: str = "", status: int = 200) -> HttpResponse:
+def token_form(said: QueryDict | None, errors: dict[str, list[str]]) -> dict[str, Any]:
+    """What the form for a token shows: what was `said` and refused, or what it begins with."""
+    return {
+        "label": said.get("label", "") if said else "",
+        "days": said.get("days", "") if said else "90",
+        "scopes": said.getlist("scopes") if said else ["read"],
+        "projects": said.getlist("projects") if said else [],
+        "errors": errors,
+    }
+
+
+def _page(
+    request: HttpRequest,
+    *,
+    errors: dict[str, list[str]] | None = None,
+    token: str = "",
+    status: int = 200,
+) -> HttpResponse:
     access = access_of(request.user)
     names = dict(Project.objects.filter(pk__in=access.projects).values_list("pk", "name"))
     context = {
@@ -90,7 +109,7 @@ def _page(request: HttpRequest, *, problem: str = "", token: str = "", status: i
         "current": request.session.session_key,
         "projects": visible_projects(request.user)[:200],
         "scopes": SCOPES,
-        "problem": problem,
+        "form": token_form(request.POST if errors else None, errors or {}),
         "token": token,
     }
     return render(request, "console/account.html", context, status=status)

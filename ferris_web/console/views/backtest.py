@@ -105,7 +105,11 @@ def _answer(request: HttpRequest) -> HttpResponse:
         problems = [str(error)]
     except ValueError as error:
         problems = [gettext("the triggers are no JSON: {error}").format(error=error)]
-    context |= {"problems": problems, "tested": tested, "limit": _EVENTS}
+    context |= {
+        "errors": {"project" if context["project"] else "triggers": problems} if problems else {},
+        "tested": tested,
+        "limit": _EVENTS,
+    }
     if tested is not None:
         context["tallies"] = sorted(
             tested.backtest.tallies.values(),

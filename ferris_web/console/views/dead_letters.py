@@ -52,8 +52,10 @@ def letter(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, get_object_or_404(DeadLetter, pk=pk))
 
 
-def _page(request: HttpRequest, row: DeadLetter, edited: str = "", status: int = 200) -> HttpResponse:
-    """`edited`: what was written in the form and refused."""
+def _page(
+    request: HttpRequest, row: DeadLetter, edited: str = "", problem: str = "", status: int = 200
+) -> HttpResponse:
+    """`edited`: what was written in the form and refused, for `problem`."""
     raw = bytes(row.value)
     text = raw.decode("utf-8", "replace")[: presentation.TEXT_LIMIT]
     try:
@@ -70,7 +72,7 @@ def _page(request: HttpRequest, row: DeadLetter, edited: str = "", status: int =
         "sender": execution_sender(request.user, event.causation_id) if event else None,
         "redrivable": event is not None,
         "mendable": mendable,
-        "refused": bool(edited),
+        "problem": problem,
         "edited": edited or (json.dumps(_document(row), indent=2, ensure_ascii=False) if mendable else ""),
     }
     return render(request, "console/dead-letter.html", context, status=status)
@@ -96,15 +98,16 @@ def redrive(request: HttpRequest, pk: int) -> HttpResponse:
         edited = json.loads(written) if "event" in request.POST else None
         sent = services.dead_letter_redrive(row, now=timezone.now(), edited=edited)
     except (Conflict, EventError) as error:
-        messages.error(request, gettext("It was not sent: {error}.").format(error=error))
+        problem = gettext("It was not sent: {error}.").format(error=error)
     except (ValueError, RecursionError) as error:
-        messages.error(
-            request, gettext("It was not sent: the event is no JSON, {error}.").format(error=error)
-        )
+        problem = gettext("It was not sent: the event is no JSON, {error}.").format(error=error)
     else:
         messages.success(request, gettext("The event {id} was sent again.").format(id=sent.id))
         return redirect("console:dead-letter", pk=pk)
-    return _page(request, row, written, status=422) if written else redirect("console:dead-letter", pk=pk)
+    if "event" in request.POST:
+        return _page(request, row, written, problem, status=422)
+    messages.error(request, problem)
+    return redirect("console:dead-letter", pk=pk)
 
 
 @require_POST

@@ -143,7 +143,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
         return _page(request, service, path, status=409, **kept, problem=f"{error}.")
     if saved.refused:
         found = _findings(saved.messages, path, text)
-        return _page(request, service, path, status=422, **kept, findings=found)
+        return _page(request, service, path, status=422, **kept, findings=found, wrong=True)
     _tell(request, saved)
     if request.POST.get("do") == "run":
         return redirect("console:service-run", name=service.name)
@@ -283,8 +283,8 @@ def files(request: HttpRequest, name: str) -> HttpResponse:
     service = catalog.service_get(name)
     path = request.POST.get("path", "")
     back = path
+    do = request.POST.get("do")
     try:
-        do = request.POST.get("do")
         if do == "upload":
             change = _uploaded(request)
             back = next(iter(change.put), "")
@@ -295,15 +295,25 @@ def files(request: HttpRequest, name: str) -> HttpResponse:
             change, back = Edit(remove=[path], seen={path: request.POST.get("seen", NOTHING)}), ""
         saved = _saved(request, service, change)
     except (Conflict, NotFound) as error:
-        messages.error(request, f"{error}.")
-        return _to(service, path if path in _files(service) else "")
+        return _refused(request, service, path, [f"{error}."])
     if saved.refused:
-        for said in saved.errors:
-            messages.error(request, gettext("Nothing was saved. {said}.").format(said=said))
-        return _to(service, path if path in _files(service) else "")
+        told = [gettext("Nothing was saved. {said}.").format(said=said) for said in saved.errors]
+        return _refused(request, service, path, told)
     _tell(request, saved)
     undo = {"undo": saved.version.number - 1} if do not in ("upload", "rename") and saved.version else {}
     return _to(service, back, **undo)
+
+
+def _refused(request: HttpRequest, service: Service, path: str, told: list[str]) -> HttpResponse:
+    """The page again with what was written in the form that was refused, and why beside its field."""
+    path = path if path in _files(service) else ""
+    said = request.POST
+    if said.get("do") not in ("upload", "rename"):
+        for text in told:
+            messages.error(request, text)
+        return _to(service, path)
+    given = {"refused": {said["do"]: told}, "folder": said.get("folder", ""), "to": said.get("to", "")}
+    return _page(request, service, path, status=422, **given, replace="replace" in said)
 
 
 def _uploaded(request: HttpRequest) -> Edit:
@@ -334,6 +344,7 @@ def order(request: HttpRequest, name: str) -> HttpResponse:
         "tab": "edit",
         "read_only": editing.edit_refusal(service),
         "seen": manifest,
+        "message": request.POST.get("message", "")[:500],
     }
     status = 200
     if request.method == "POST":

@@ -45,14 +45,24 @@ def new(request: HttpRequest) -> HttpResponse:
     try:
         made = _made(values)
     except MapError as error:
-        return render(request, "console/event-map-new.html", {**context, "error": error}, status=422)
+        return render(
+            request,
+            "console/event-map-new.html",
+            {**context, "errors": {error.name: [error.problem]}},
+            status=422,
+        )
     if request.POST.get("do") == "save" and request.POST.get("tried") == _said(values):
         if not context["manages"]:
             raise PermissionDenied
         try:
             row = catalog.event_map_add(made, actor=request.user.get_username())
         except Conflict as error:
-            return render(request, "console/event-map-new.html", {**context, "error": error}, status=422)
+            return render(
+                request,
+                "console/event-map-new.html",
+                {**context, "errors": {"map": [str(error)]}},
+                status=422,
+            )
         audit_made(request, "event-maps", row.pk)
         messages.success(
             request,

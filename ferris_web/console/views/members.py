@@ -17,7 +17,7 @@ from ferris_web.accounts.models import SCOPES, Membership, Role
 from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project
-from ferris_web.console.views.account import chosen_scopes, days_of
+from ferris_web.console.views.account import chosen_scopes, days_of, token_form
 
 
 def members(request: HttpRequest, name: str) -> HttpResponse:
@@ -32,8 +32,11 @@ def members(request: HttpRequest, name: str) -> HttpResponse:
         messages.error(request, gettext("Nothing was changed."))
         return redirect("console:members", name=name)
     except ValidationError as error:
-        return _page(request, project, problem="; ".join(error.messages), status=422)
-    except (Conflict, NotFound) as error:
+        return _page(request, project, errors=error.message_dict, status=422)
+    except Conflict as error:
+        field = "name" if said.get("do") == "account" else "role"
+        return _page(request, project, errors={field: [str(error)]}, status=422)
+    except NotFound as error:
         return _page(request, project, problem=str(error), status=422)
     if done.startswith("ferris_"):  # a token: in this answer and nowhere else
         answer = _page(request, project, token=done)
@@ -90,6 +93,7 @@ def _revoke(request: HttpRequest, project: Project) -> str:
 
 _ACTIONS = {
     "set": _set,
+    "change": _set,
     "remove": _remove,
     "account": _account,
     "account-remove": _account_remove,
@@ -99,7 +103,13 @@ _ACTIONS = {
 
 
 def _page(
-    request: HttpRequest, project: Project, *, problem: str = "", token: str = "", status: int = 200
+    request: HttpRequest,
+    project: Project,
+    *,
+    errors: dict[str, list[str]] | None = None,
+    problem: str = "",
+    token: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     everywhere = Membership.objects.filter(project=None).select_related("user", "group").order_by("id")
     context = {
@@ -112,7 +122,10 @@ def _page(
         "scopes": SCOPES,
         "owns": access_of(request.user).may(Action.OWN, project.pk),
         "problem": problem,
-        "refused": request.POST if problem else None,
+        "errors": errors or {},
+        "refused": request.POST if errors else None,
+        "form": token_form(None, {}),
+        "refused_form": token_form(request.POST, errors) if errors else None,
         "token": token,
     }
     return render(request, "console/members.html", context, status=status)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -33,6 +35,7 @@ def add(request: HttpRequest) -> HttpResponse:
     """The form for a new project; adding synchronises at once."""
     fields = ("name", "source", "branch", "folder", "username")
     values = {name: request.POST.get(name, "").strip() for name in fields}
+    entered = {**values, "platform_keys": "platform_keys" in request.POST}
     if request.method == "POST":
         try:
             added = repositories.repository_add(
@@ -47,10 +50,10 @@ def add(request: HttpRequest) -> HttpResponse:
                 now=timezone.now(),
             )
         except ValidationError as error:
-            context = {"values": values, "errors": error.message_dict}
+            context = {"values": entered, "errors": error.message_dict}
             return render(request, "console/project-add.html", context, status=422)
         except Conflict as error:
-            context = {"values": values, "errors": {"source": [str(error)]}}
+            context = {"values": entered, "errors": {"source": [str(error)]}}
             return render(request, "console/project-add.html", context, status=422)
         if added.public_key:
             messages.info(
@@ -62,7 +65,7 @@ def add(request: HttpRequest) -> HttpResponse:
     return render(request, "console/project-add.html", {"values": values})
 
 
-def project(request: HttpRequest, name: str) -> HttpResponse:
+def project(request: HttpRequest, name: str, *, refused: dict[str, Any] | None = None) -> HttpResponse:
     """One project: repositories, services, the result of a synchronisation, the ones before."""
     found = catalog.project_get(name)
     runs = list(catalog.sync_run_list(found)[:20])
@@ -75,12 +78,13 @@ def project(request: HttpRequest, name: str) -> HttpResponse:
         "runs": runs,
         "run": shown,
         "result": synced.rows(shown.result) if shown else [],
+        "entered": refused,
         "secrets": with_charts(
             with_uses(Secret.objects.filter(scope="project", project=found).defer("ciphertext")),
             frozenset((found.pk,)),
         ),
     }
-    return render(request, "console/project.html", context)
+    return render(request, "console/project.html", context, status=422 if refused else 200)
 
 
 @require_POST

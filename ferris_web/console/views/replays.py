@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 
 from ferris.errors import Conflict, FerrisError
 from ferris.moments import moment
-from ferris.replaying import Selection
+from ferris.replaying import Selection, SelectionError
 from ferris_web.accounts.permissions import Action, require
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.selectors import schedule_get, service_get
@@ -90,9 +90,11 @@ def new(request: HttpRequest) -> HttpResponse:
         form["since"], form["until"] = draft.since.isoformat(), draft.until.isoformat()
         context |= {"draft": draft, "preview": replays.replay_preview(draft, most_seconds=_SECONDS)}
         return render(request, "console/replay-new.html", context)
-    except (FerrisError, ValueError) as error:
-        context["problem"] = str(error)
-        return render(request, "console/replay-new.html", context, status=422)
+    except SelectionError as error:
+        context["errors"] = {error.name: [error.problem]}
+    except FerrisError as error:
+        context["errors"] = {"service": [str(error)]}
+    return render(request, "console/replay-new.html", context, status=422)
 
 
 def _draft(request: HttpRequest, form: dict[str, str], now: datetime) -> Replay:
@@ -104,11 +106,11 @@ def _draft(request: HttpRequest, form: dict[str, str], now: datetime) -> Replay:
     try:
         rule = json.loads(form["filter"]) if form["filter"] else None
     except ValueError as error:
-        raise ValueError(gettext("filter: is no JSON: {error}").format(error=error)) from None
+        raise SelectionError("filter", gettext("is no JSON: {error}").format(error=error)) from None
     try:
         rate = float(form["rate"] or 0)
     except ValueError:
-        raise ValueError(gettext("rate: {form!r} is no number").format(form=form["rate"])) from None
+        raise SelectionError("rate", gettext("is no number")) from None
     selection = Selection(
         event_type=form["event_type"],
         filter=rule,
@@ -119,11 +121,18 @@ def _draft(request: HttpRequest, form: dict[str, str], now: datetime) -> Replay:
     return replays.replay_draft(
         selection,
         service=service,
-        since=moment(form["since"], now),
-        until=moment(form["until"] or "0s", now),
+        since=_moment("since", form["since"], now),
+        until=_moment("until", form["until"] or "0s", now),
         rate=rate,
         now=now,
     )
+
+
+def _moment(field: str, text: str, now: datetime) -> datetime:
+    try:
+        return moment(text, now)
+    except ValueError as error:
+        raise SelectionError(field, str(error)) from None
 
 
 def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -174,12 +183,14 @@ def _switched(request: HttpRequest, pk: UUID, act: Callable[[Replay], Replay]) -
 def gaps(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The due times that a schedule missed; those that are picked are run."""
     row, now = schedule_get(pk), timezone.now()
+    refused, picked = "", request.POST.getlist("time")[:1000]
     if request.method == "POST":
         try:
-            times = [moment(text, now) for text in request.POST.getlist("time")[:1000]]
-            made = schedule_backfill(row, times, now=now)
+            if not picked:
+                raise Conflict(gettext("none was picked"))
+            made = schedule_backfill(row, [moment(text, now) for text in picked], now=now)
         except (Conflict, ValueError) as error:
-            messages.error(request, gettext("Nothing was run: {error}.").format(error=error))
+            refused = gettext("Nothing was run: {error}.").format(error=error)
         else:
             messages.success(
                 request,
@@ -187,7 +198,7 @@ def gaps(request: HttpRequest, pk: UUID) -> HttpResponse:
                     count=len(made)
                 ),
             )
-        return redirect(f"{reverse('console:schedule-gaps', args=[pk])}?{request.GET.urlencode()}")
+            return redirect(f"{reverse('console:schedule-gaps', args=[pk])}?{request.GET.urlencode()}")
     chosen = _LENGTHS.get(request.GET.get("since", ""))
     since, until = window_of(row, now - chosen if chosen else None, None, now=now)
     context: dict[str, Any] = {"schedule": row, "periods": filters.choices(request.GET, "since", _PERIODS)}
@@ -195,4 +206,5 @@ def gaps(request: HttpRequest, pk: UUID) -> HttpResponse:
         context["gaps"] = schedule_gaps(row, since=since, until=until)
     except Conflict as error:
         context["problem"] = str(error)
-    return render(request, "console/schedule-gaps.html", context)
+    context |= {"refused": refused, "picked": picked}
+    return render(request, "console/schedule-gaps.html", context, status=422 if refused else 200)

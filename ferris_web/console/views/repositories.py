@@ -29,7 +29,8 @@ def add(request: HttpRequest, name: str) -> HttpResponse:
     """The form for another repository of a project."""
     project = selectors.project_get(name)
     values = {field: request.POST.get(field, "").strip() for field in _TEXTS}
-    context: dict[str, Any] = {"project": project, "values": values}
+    entered = {**values, **{name: request.POST.get(name, "") for name in ("every_minutes", "platform_keys")}}
+    context: dict[str, Any] = {"project": project, "values": entered}
     if request.method == "POST":
         try:
             repository = catalog.repository_add(
@@ -62,6 +63,7 @@ def repository(request: HttpRequest, name: str, pk: int) -> HttpResponse:
     if request.method != "POST":
         return _page(request, project, found)
     given: dict[str, Any] = {field: request.POST.get(field, "").strip() for field in ("branch", "folder")}
+    entered = {**given, **{name: request.POST.get(name, "") for name in ("every_minutes", "username")}}
     token = request.POST.get("token", "").strip()
     try:
         catalog.repository_change(
@@ -73,7 +75,7 @@ def repository(request: HttpRequest, name: str, pk: int) -> HttpResponse:
             now=timezone.now(),
         )
     except ValidationError as error:
-        return _page(request, project, found, values=given, errors=error.message_dict, status=422)
+        return _page(request, project, found, values=entered, errors=error.message_dict, status=422)
     messages.success(request, gettext("Saved. The next synchronisation reads it."))
     return redirect("console:repository", name=project.name, pk=found.pk)
 

@@ -44,16 +44,14 @@ def run(request: HttpRequest, name: str) -> HttpResponse:
         if problem:
             return _page(request, service, [], text, json_error=problem)
         if _wants_saving(request):
-            return _save(request, service, values) or _page(request, service, [], text)
+            return _save(request, service, values, [], text)
         return _requested(request, service, values) or _page(request, service, [], text)
     sent = runform.submitted(parameters, request.POST, request.FILES)
     if sent.errors:
         shown = runform.fields(parameters, sent.entered, sent.errors)
         return _page(request, service, shown, errors=len(sent.errors))
     if _wants_saving(request):
-        return _save(request, service, sent.values) or _page(
-            request, service, runform.fields(parameters, sent.entered, {})
-        )
+        return _save(request, service, sent.values, runform.fields(parameters, sent.entered, {}))
     return _requested(request, service, sent.values) or _page(
         request, service, runform.fields(parameters, sent.entered, {})
     )
@@ -70,10 +68,10 @@ def _page(
         "refusal": _refusal(service),
         "saved_runs": list(saved_runs.saved_run_list(service)),
         "save_as": request.POST.get("save-as", "")[:100],
-        "priorities": PRIORITIES,
+        "priorities": [(number, number == request.POST.get("run-priority")) for number in PRIORITIES],
         **more,
     }
-    wrong = more.get("errors") or more.get("json_error")
+    wrong = more.keys() & {"errors", "json_error", "save_error"}
     return render(request, "console/service-run.html", context, status=422 if wrong else 200)
 
 
@@ -107,15 +105,21 @@ def _wants_saving(request: HttpRequest) -> bool:
     return request.POST.get("do") == "save"
 
 
-def _save(request: HttpRequest, service: Service, values: dict[str, Any]) -> HttpResponse | None:
-    """Keep the run and show it; None when it was refused, and a message says why."""
+def _save(
+    request: HttpRequest,
+    service: Service,
+    values: dict[str, Any],
+    fields: list[runform.Field],
+    text: str = "",
+) -> HttpResponse:
+    """Keep the run and show it; when it is refused, the form again, which says why."""
     try:
         row = saved_runs.saved_run_set(
             service, request.POST.get("save-as", ""), values, actor=actor(request), now=timezone.now()
         )
     except Conflict as error:
-        messages.error(request, gettext("It was not saved: {error}.").format(error=error))
-        return None
+        problem = gettext("It was not saved: {error}.").format(error=error)
+        return _page(request, service, fields, text, save_error=problem)
     messages.success(request, gettext("Saved as {name}.").format(name=row.name))
     return redirect("console:service-run", name=service.name)
 

@@ -202,10 +202,11 @@ def download(request: HttpRequest, name: str) -> HttpResponseBase:
     return file_response(BytesIO(content), path, "application/octet-stream", len(content), download=True)
 
 
-def settings(request: HttpRequest, name: str) -> HttpResponse:
+def settings(request: HttpRequest, name: str, *, refused: dict[str, Any] | None = None) -> HttpResponse:
     """Configuration and state as they are now, and the names of the secrets the service sees."""
     service = catalog.service_get(name)
     context: dict[str, Any] = {"service": service, "tab": "settings", "secrets": visible_secrets(service)}
+    context["entered"] = refused
     context["administers"] = access_of(request.user).may(Action.ADMINISTER)
     try:
         context["given"] = given(configs_of(service).layers(service.name, service.project.name))
@@ -216,7 +217,7 @@ def settings(request: HttpRequest, name: str) -> HttpResponse:
         context["state"] = state.value.decode("utf-8", "replace") if state else ""
     except BackendError as error:
         context["state_error"] = error
-    return render(request, "console/service-settings.html", context)
+    return render(request, "console/service-settings.html", context, status=422 if refused else 200)
 
 
 def visible_secrets(service: Service) -> list[tuple[Secret, bool]]:
