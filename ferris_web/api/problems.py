@@ -18,6 +18,7 @@ import orjson
 from django.core import exceptions as django_errors
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.template import Context, loader
 from django.views import defaults
 from rest_framework import exceptions as drf_errors
 from rest_framework.views import set_rollback
@@ -298,12 +299,22 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     return problem("not-found", f"There is nothing at {request.path}")
 
 
+def _fault_page(request: HttpRequest, instance: str) -> HttpResponseBase:
+    """The page that tells of a fault, with the way on; without that, where drawing it meets the same fault."""
+    page = loader.get_template("500.html")
+    try:
+        return HttpResponse(page.render({"reference": instance}, request), status=500)
+    except Exception:  # whatever it is: the answer must be a page
+        log.exception("the page that tells of it met a fault, too")
+        return HttpResponse(page.template.render(Context({"reference": instance})), status=500)
+
+
 def handler500(request: HttpRequest) -> HttpResponseBase:
     """Django's hook for a fault; its cause has been logged just before."""
-    if not is_program(request):
-        return defaults.server_error(request)
     instance = f"urn:uuid:{uuid4()}"
     log.error("that was %s", instance)
+    if not is_program(request):
+        return _fault_page(request, instance)
     return problem(
         "fault", "The request met a fault of the platform; nothing is wrong with it.", instance=instance
     )

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.urls import URLPattern, path
 
@@ -79,7 +79,11 @@ def screen(route: str, view: Callable[..., HttpResponseBase], name: str) -> URLP
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             check(request.user, need, request.method, kwargs)
-            return view(request, *args, **kwargs)
+            answer = view(request, *args, **kwargs)
+            if isinstance(answer, HttpResponseNotAllowed):
+                shown = render(request, "405.html", status=405)
+                return HttpResponse(shown.content, status=405, headers={"Allow": answer["Allow"]})
+            return answer
         except NotFound as error:
             raise Http404(str(error)) from error
         except BackendError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import template
 from django.conf import settings
@@ -205,6 +206,17 @@ def help_anchor(context: Context) -> str:
     """The part of the documentation's page on the console that belongs to this page: the first part of its address."""
     request = context.get("request")
     return (request.path.split("/")[1] if request else "") or "dashboard"
+
+
+@register.simple_tag(takes_context=True)
+def way_back(context: Context) -> str:
+    """The page of this site from which somebody came to this one; nothing when that is not known."""
+    request = context.get("request")
+    if request is None:
+        return ""
+    came, here = urlsplit(request.META.get("HTTP_REFERER", "")), request.get_full_path()
+    place = f"{came.path}?{came.query}" if came.query else came.path
+    return place if came.netloc == request.get_host() and place not in ("", here) else ""
 
 
 @register.simple_tag

@@ -110,7 +110,7 @@ def _change(request: HttpRequest, scope: str, owner: dict[str, Service | Project
     try:
         secrets.secret_set(scope, secret, value, **owner, by=request.user.get_username())  # type: ignore[arg-type]
     except ValueError as error:
-        return {**said, "errors": {"name": [str(error)]}}
+        return {**said, "errors": {"name": [gettext("The secret was not set: {error}.").format(error=error)]}}
     messages.success(
         request,
         gettext("Secret {secret} was set. Executions that start from now on get it.").format(secret=secret),

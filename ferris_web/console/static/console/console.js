@@ -141,6 +141,21 @@
   document.addEventListener("htmx:before:response", (event) => {
     if (event.detail.ctx.response.raw.redirected) { event.preventDefault(); signInAgain(); }
   });
+  // What could not be fetched is told once, at the top of the page, until something comes again.
+  const FAILED = { 403: say("You are not allowed to do this. Ask an owner of the project."), 404: say("That is not there any more. Load the page again."), 429: say("Too much was asked for. Wait a moment and try again.") };
+  function failed(status) {
+    const box = one("#failed");
+    if (!box || leaving || box.dataset.status === String(status)) return;
+    box.dataset.status = status;
+    const note = Object.assign(document.createElement("div"), { className: "note error" });
+    const text = Object.assign(document.createElement("div"), { textContent: FAILED[status] || (status ? say("The server could not answer ({status}). Nothing on this page was changed; try again.", { status }) : say("The server cannot be reached. What you see may be old.")) });
+    note.append(text);
+    box.replaceChildren(note);
+    box.scrollIntoView({ block: "nearest" });
+  }
+  document.addEventListener("htmx:response:error", (event) => failed(event.detail.ctx.response.raw.status));
+  document.addEventListener("htmx:error", (event) => { if (!event.detail.ctx?.response) failed(0); });
+  document.addEventListener("htmx:after:swap", () => { const box = one("#failed"); if (box?.dataset.status) { box.replaceChildren(); delete box.dataset.status; } });
   document.addEventListener("htmx:after:swap", () => { tick(); announce((one("#results") || {}).dataset?.announce); });
 
   const language = document.documentElement.lang || "en";
