@@ -22,6 +22,7 @@ KNOWN: Final = frozenset(
         *(_("isolation"), _("platform"), _("concurrency"), _("rate")),
         # why it was put aside
         *(_("invalid event"), _("hop limit"), _("schema"), _("unreadable"), _("failing"), _("conflict")),
+        *(_("not mapped"), _("not dispatched"), _("not recorded"), _("unreadable notice"), _("not indexed")),
         # roles
         *(_("owner"), _("maintainer"), _("operator"), _("viewer")),
         # kinds of gatherings, of what tells of failures

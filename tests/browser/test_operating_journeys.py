@@ -180,3 +180,39 @@ def test_much_is_done_at_once(
     page.get_by_role("link", name="To the list").click()
     until(page, lambda: page.locator("#results tbody .st-cancelled").count() == 5)
     picture("bulk-cancelled")
+
+
+def test_dead_letters_are_thrown_away_together(
+    page: Any, screen: str, api: Client, known_type: str, picture: Callable[..., None]
+) -> None:
+    """Seven events that fit no schema are put aside; all of them, and no others, are deleted after a confirmation that
+    counts."""
+    made = api.request("PATCH", f"/api/v1/event-types/{known_type}/", {"strict": True})
+    assert made.status == 200, made.text
+    wrong = [event(known_type, {"total": "many", "customer": f"number {n}"}) for n in range(7)]
+    assert api.send_batch([*wrong, event(known_type, {"total": 1.5, "customer": "right"})]).status == 202
+    seen_at(page, f"/dead-letters/?reason=schema&event_type={known_type}", "#results tbody th.full >> nth=6")
+
+    by_menu(page, "Dead letters")
+    page.get_by_role("row").filter(has_text=known_type).first.get_by_role("link", name="schema").click()
+    page.wait_for_url("**event_type=**")
+    page.locator("#results tbody th a").first.click()
+    assert page.locator("h1").inner_text() == "The data of this event do not fit the schema of its type"
+    assert "send it again" in page.locator(".note.error").inner_text()
+    picture("dead-letter-words")
+    page.go_back()
+
+    page.locator(".all-that-fits").get_by_role("link", name="Delete").click()
+    said = page.get_by_role("main").inner_text()
+    assert "7 of the dead letters fit" in said
+    picture("dead-letters-delete")
+    page.get_by_role("link", name="Back", exact=True).click()
+    assert page.locator("#results tbody tr").count() == 7, "nothing happened yet"
+    page.locator(".all-that-fits").get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete 7").click()
+    page.wait_for_url("**/bulk/**")
+    page.locator("#job .st-completed").wait_for()
+    assert "7 of 7 deleted" in page.locator("#job").inner_text()
+    page.get_by_role("link", name="To the list").click()
+    page.wait_for_url("**event_type=**")
+    assert page.locator("#results tbody tr").count() == 0

@@ -16,7 +16,7 @@ from ferris import events as cloudevents
 from ferris.config import EVENTS
 from ferris.errors import Conflict, EventError
 from ferris_web.accounts.permissions import reach
-from ferris_web.console import filterbar, presentation
+from ferris_web.console import filterbar, letters, presentation
 from ferris_web.console.paging import page
 from ferris_web.console.views import lists
 from ferris_web.executions import services
@@ -66,6 +66,7 @@ def _page(
     mendable = row.topic == EVENTS
     context = {
         "letter": row,
+        "told": letters.told(row.reason),
         "text": text,
         "json": shown,
         "size": len(raw),

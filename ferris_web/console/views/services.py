@@ -32,6 +32,7 @@ from ferris_web.console.views import lists
 from ferris_web.executions import overview as figures
 from ferris_web.executions.listings import SERVICES
 from ferris_web.executions.models import Execution
+from ferris_web.executions.services.charts import charts_fed
 from ferris_web.executions.visibility import Projects, within
 from ferris_web.files import file_response
 
@@ -207,6 +208,7 @@ def settings(request: HttpRequest, name: str, *, refused: dict[str, Any] | None 
     service = catalog.service_get(name)
     context: dict[str, Any] = {"service": service, "tab": "settings", "secrets": visible_secrets(service)}
     context["entered"] = refused
+    context["charts"] = charts_fed(service, reach(request.user))[:100]
     context["administers"] = access_of(request.user).may(Action.ADMINISTER)
     try:
         context["given"] = given(configs_of(service).layers(service.name, service.project.name))

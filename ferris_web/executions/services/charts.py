@@ -17,11 +17,12 @@ from ferris.errors import Conflict, NotFound
 from ferris.public_addresses import refusal
 from ferris.routing import Trigger
 from ferris_web.catalog.changes import notify, revision_bump
-from ferris_web.catalog.models import Project, Secret
+from ferris_web.catalog.models import Project, Secret, Service
 from ferris_web.catalog.selectors import revision
 from ferris_web.executions.figures import PERIODS
 from ferris_web.executions.models import OF_ALL, OF_SOURCE, Chart, ChartFeed, ChartSum
 from ferris_web.executions.services.replays import SETTLING
+from ferris_web.executions.visibility import Projects, within
 from ferris_web.wiring import config
 
 MOST_CHARTS: Final = 50
@@ -46,6 +47,12 @@ def chart_list(project: Project | None) -> QuerySet[Chart]:
     """Those of a project, or (None) of the platform, as they stand on its dashboard."""
     rows = Chart.objects.select_related("project", "service", "feed").filter(project=project)
     return rows.order_by("position", "id")
+
+
+def charts_fed(service: Service, projects: Projects) -> QuerySet[Chart]:
+    """The charts that draw what a service records or leaves, of those that somebody of these projects may see."""
+    found = within(Chart.objects.filter(service=service), projects)
+    return found.select_related("project").order_by("title", "pk")
 
 
 def chart_draft(given: Mapping[str, Any], *, chart: Chart | None = None, project: Project | None) -> Chart:
