@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +138,10 @@ def test_a_log_can_be_followed_while_it_grows(project: Project, tmp_path: Path) 
     client = project.client
     flow = project.emit("TAG.go")
     row = until(lambda: client.executions(correlation_id=flow, status="in_progress"), 20, "not started")[0]
-    seen, began = [], time.monotonic()
-    for line in client.lines(f"/api/v1/executions/{row['id']}/logs/?follow=1"):
+    seen = []
+    for line in client.lines(f"/api/v1/executions/{row['id']}/logs/?follow=1"):  # ends with the execution
         seen.append(line.decode())
         if "first" in seen[-1]:
             assert client.execution(row["id"])["status"] == "in_progress"
             go_on.touch()
     assert "second" in "".join(seen)
-    assert time.monotonic() - began < 15  # the stream ends with the execution

@@ -77,10 +77,10 @@ def test_a_doorbell_is_answered_without_waiting_for_a_poll():
             time.sleep(0.01)
             start = time.monotonic()
             app.send_task("ring")
-            assert answered.wait(5)
+            assert answered.wait(30)
             waits.append(time.monotonic() - start)
-        # kombu's own transport would look once a second: this sum would be about ten seconds
-        assert sum(waits) < 2.0
+        # kombu's own transport would look once a second: half of them would take longer than half of one
+        assert sorted(waits)[len(waits) // 2] < 0.25
 
 
 def test_nothing_is_lost_from_many_publishing_threads():

@@ -9,7 +9,6 @@ import re
 import secrets
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from celery import Celery
 
 import celery_app
 from tests.executor.control_server import TOKEN, Platform, free_port, platform
+from tests.waiting import until
 
 pytestmark = pytest.mark.real
 
@@ -30,7 +30,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CELERY = [ROOT / ".venv/bin/celery", "-A", "celery_app"]
 PASSWORD = secrets.token_urlsafe(24)
 SECRET = "the-secret-of-the-script"
-SECONDS = 60.0
 
 
 class Flower:
@@ -75,14 +74,6 @@ class Site:
             return next((t for t in tasks if execution_id in str(t["args"]) and t["state"] == state), None)
 
         return until(look)
-
-
-def until(look: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + SECONDS
-    while not (found := look()):
-        assert time.monotonic() < deadline, "did not come about"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture(scope="module")

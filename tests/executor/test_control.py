@@ -102,12 +102,11 @@ def test_a_claim_waits_for_a_web_process_that_comes_back(server: ControlServer) 
     assert mine.claim("x", "w") == "unknown"
 
 
-def test_a_heartbeat_does_not_wait(server: ControlServer) -> None:
+def test_a_heartbeat_is_not_tried_again(server: ControlServer) -> None:
     server.answers_beats = False
-    began = time.monotonic()
     with pytest.raises(BackendError, match="503"):
         client(server).heartbeat("w", [])
-    assert time.monotonic() - began < 2
+    assert len(server.beats) == 1
 
 
 def test_giving_up(server: ControlServer) -> None:

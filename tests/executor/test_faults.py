@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.executor.control_server import Platform, Result, lives, lives_inside, platform
+from tests.waiting import until
 
 ROOT = os.geteuid() == 0
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "isolation.md"
@@ -62,20 +62,13 @@ def ended(result: Result, status: str, reason: str | None, words: str) -> dict[s
     return dict(step.data)
 
 
-def eventually(done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 15
-    while not done():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 def gone(result: Result) -> None:
     """Whoever has printed a pid lives no more: a number of this test's PID namespace, or of the execution's own."""
     [report] = [event for event in result.reports if event.type == "ferris.step.started"]
     own = "pid_namespace" in report.data["isolation"]["layers"]
     pids = [int(line["message"]) for line in result.lines if line["message"].isdecimal()]
     assert pids, result
-    eventually(lambda: not any(map(lives_inside if own else lives, pids)), f"{pids} live on")
+    until(lambda: not any(map(lives_inside if own else lives, pids)), f"{pids} live on")
 
 
 FAILS_TO_FORK = (
@@ -108,7 +101,7 @@ def test_a_fork_bomb(ferris: Platform) -> None:
     ended(result, "failed", "timeout", "its timeout ran out")
     gone(result)
     name = str(ferris.executor.workplace.attempts)
-    eventually(lambda: not any(name in folder for folder in working_folders()), "bombs go on")
+    until(lambda: not any(name in folder for folder in working_folders()), "bombs go on")
 
 
 def working_folders() -> list[str]:

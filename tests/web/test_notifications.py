@@ -28,6 +28,7 @@ from ferris_web.executions.services import notices
 from ferris_web.executions.services.reports import reports_apply
 from gateway.notices import Notices
 from gateway.notifier import Notifier, sent
+from tests.waiting import until
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
 from tests.web.platform import dispatch, event, service
@@ -200,21 +201,12 @@ def test_from_the_api_to_a_real_receiver(api: Caller, receiver: Receiver, notifi
     assert (answer.status_code, b"s3cr3t" in answer.content) == (201, False), answer.content
     assert answer.json()["targets"] == ["JSON (json://…)"]
     assert api.post("/api/v1/notification-rules/pager/test/").status_code == 202
-    wait_until(lambda: Notification.objects.exclude(status__in=("pending", "sending")).exists())
+    until(lambda: Notification.objects.exclude(status__in=("pending", "sending")).exists())
     [row] = api.get("/api/v1/notification-rules/pager/messages/").json()["results"]
     assert (row["status"], row["problem"]) == ("sent", None)
     [got] = receiver.got
     assert (got.path, json.loads(got.body)["title"]) == ("/s3cr3t-path", "[Ferris] testing: a test")
     assert b"s3cr3t" not in api.get("/api/v1/notification-rules/pager/").content
-
-
-def wait_until(true: Any) -> None:
-    import time
-
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_no_connection_into_the_own_network(receiver: Receiver) -> None:

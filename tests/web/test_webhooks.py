@@ -19,6 +19,7 @@ from ferris_web.catalog import webhooks
 from ferris_web.catalog.models import Webhook, WebhookDelivery
 from ferris_web.executions.checkup import platform
 from ferris_web.executions.models import Event, Execution
+from tests.waiting import until
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
 from tests.web.platform import service
@@ -71,22 +72,13 @@ def test_a_delivery_becomes_an_event_and_runs_a_service_once(anonymous: Caller, 
     for _ in range(3):
         answer = sent(anonymous, signed(**{"X-GitHub-Event": "push"}))
         assert (answer.status_code, answer.json()) == (202, {"id": "d1"})
-    wait_until(lambda: Execution.objects.exists())
+    until(lambda: Execution.objects.exists())
     event = Event.objects.get(event_id="d1")
     assert (event.type, event.source) == ("github.push", "ferris/webhook/github")
     assert event.data["ref"] == "refs/heads/main"
     assert Execution.objects.count() == 1
     outcomes = [row.outcome for row in WebhookDelivery.objects.order_by("id")]
     assert outcomes == ["accepted", "duplicate", "duplicate"]
-
-
-def wait_until(true: Any) -> None:
-    import time
-
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_whatever_is_wrong_the_stranger_is_told_the_same(anonymous: Caller) -> None:
@@ -238,7 +230,7 @@ def test_two_at_once_run_a_service_once(anonymous: Caller, routing: None) -> Non
         assert set(pool.map(send, range(8))) == {202}
     made("done", event_type="github.done")
     sent(anonymous, headers, name="done")
-    wait_until(lambda: Execution.objects.filter(service__name="last").exists())
+    until(lambda: Execution.objects.filter(service__name="last").exists())
     assert Execution.objects.filter(service__name="deploy").count() == 1
 
 

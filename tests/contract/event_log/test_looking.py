@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
 from ferris.errors import BackendError
 from ferris.ports import EventLog
-from tests.contract.event_log.records import LONG, records, said, take, values
+from tests.contract.event_log.records import records, said, take, values
+from tests.waiting import until
 
 
 def test_a_tail_sees_what_comes_from_now_on(log, topic, group):
@@ -92,10 +91,3 @@ def members(log: EventLog, topic: str) -> dict[str, list[int]]:
     for member in info.members:
         found[member.group] = sorted([*found.get(member.group, []), *member.partitions])
     return found
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + LONG + 10
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)

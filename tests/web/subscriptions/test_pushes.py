@@ -28,6 +28,7 @@ from ferris_web.executions.services import (
 from ferris_web.executions.services.retention import journal_prune
 from gateway.courier import Courier, sent
 from gateway.notices import Notices
+from tests.waiting import until
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
 from tests.web.platform import dispatch, event, report, service
@@ -222,7 +223,7 @@ def test_from_the_api_to_the_receiver(
         {"specversion": "1.0", "id": "1", "source": "/s", "type": "shop.order"},
         type="application/cloudevents+json",
     )
-    wait_until(lambda: Delivery.objects.filter(status="delivered").exists())
+    until(lambda: Delivery.objects.filter(status="delivered").exists())
     got = receiver.got[0]
     signatures.Check.parse("standard", {}).verify([secret], got.headers, got.body, now=now())
     [row] = chief.get("/api/v1/subscriptions/orders/deliveries/?status=delivered").json()["results"]
@@ -230,24 +231,15 @@ def test_from_the_api_to_the_receiver(
     assert detail["log"][0]["status"] == 204
     tried = chief.post("/api/v1/subscriptions/orders/test/")
     assert tried.status_code == 202
-    wait_until(lambda: Delivery.objects.filter(status="delivered").count() == 2)
+    until(lambda: Delivery.objects.filter(status="delivered").count() == 2)
     assert json.loads(receiver.got[1].body)["type"] == "ferris.subscription.test"
     out = StringIO()
     call_command("subscription", "test", "orders", stdout=out)
     assert out.getvalue().startswith("delivered: HTTP 204")
     again = chief.post(f"/api/v1/subscriptions/orders/deliveries/{row['id']}/redeliver/")
     assert again.status_code == 202
-    wait_until(lambda: len(receiver.got) == 4)
+    until(lambda: len(receiver.got) == 4)
     assert receiver.got[3].headers["webhook-id"] == got.headers["webhook-id"]
-
-
-def wait_until(true: Any) -> None:
-    import time
-
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_what_comes_back_by_a_webhook_counts_its_hops(anonymous: Caller) -> None:
