@@ -12,6 +12,17 @@ from hypothesis import strategies as st
 from ferris import events
 from ferris.filters import Filter, Leaf
 from ferris.routing import ABSENT, FilterError, RoutingTable, Trigger, explain, type_matches
+from tests.unit.naive_routing import naive_match, naive_test, naive_type
+from tests.unit.routing_strategies import (
+    fields,
+    objects,
+    patterns,
+    rows,
+    subjects,
+    triggers,
+    types,
+    values,
+)
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -151,218 +162,6 @@ def test_ends_of_ranges() -> None:
         assert [trigger.service_id for trigger in routes.match(event("t", {"x": x}))] == wanted, x
 
 
-# --- against a naive scan --------------------------------------------------------------------------
-
-
-def naive_type(pattern: str, type: str) -> bool:
-    parts, seen = pattern.split("."), type.split(".")
-    if pattern == "*":
-        return True
-    if parts[-1] == "*":
-        return len(seen) >= len(parts) and seen[: len(parts) - 1] == parts[:-1]
-    return seen == parts
-
-
-def same(a: Any, b: Any) -> bool:
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        return a == b
-    return type(a) is type(b) and a == b and not isinstance(a, (dict, list))
-
-
-def naive_wildcard(pattern: str, text: str) -> bool:
-    if not pattern:
-        return not text
-    if pattern[0] == "*":
-        return any(naive_wildcard(pattern[1:], text[at:]) for at in range(len(text) + 1))
-    return text[:1] == pattern[0] and naive_wildcard(pattern[1:], text[1:])
-
-
-def naive_test(test: Any, value: Any) -> bool:
-    if not isinstance(test, dict):
-        return same(test, value)
-    ((name, operand),) = test.items()
-    if name in ("prefix", "suffix") and isinstance(operand, dict):
-        lower = operand["equals-ignore-case"].lower()
-        return isinstance(value, str) and naive_test({name: lower}, value.lower())
-    if name == "equals-ignore-case":
-        return isinstance(value, str) and value.lower() == operand.lower()
-    if name == "wildcard":
-        return isinstance(value, str) and naive_wildcard(operand, value)
-    if name == "cidr":
-        return value == "10.0.0.7" if operand == "10.0.0.0/24" else value in ("10.0.0.7", "10.0.9.9")
-    if name == "prefix":
-        return isinstance(value, str) and value[: len(operand)] == operand
-    if name == "suffix":
-        return isinstance(value, str) and value[len(value) - len(operand) :] == operand
-    if name == "anything-but":
-        if isinstance(operand, dict):
-            ((kind, inner),) = operand.items()
-            return not any(
-                naive_test({kind: one}, value) for one in (inner if isinstance(inner, list) else [inner])
-            )
-        return not any(same(item, value) for item in (operand if isinstance(operand, list) else [operand]))
-    if name == "numeric":
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return False
-        return all(
-            eval(f"value {'==' if sign == '=' else sign} bound", {"value": value, "bound": bound})
-            for sign, bound in zip(operand[::2], operand[1::2], strict=True)
-        )
-    return name == "exists" and operand
-
-
-def flat(value: Any) -> list[Any]:
-    if isinstance(value, list):
-        return [leaf for item in value for leaf in flat(item)]
-    return [] if isinstance(value, dict) else [value]
-
-
-def everywhere(value: Any, path: tuple[str, ...]) -> list[Any]:
-    if not path:
-        return flat(value)
-    if isinstance(value, list):
-        return [leaf for item in value for leaf in everywhere(item, path)]
-    return everywhere(value[path[0]], path[1:]) if isinstance(value, dict) and path[0] in value else []
-
-
-def naive_field(pattern: Any, holder: Any, path: tuple[str, ...], root: Any) -> bool:
-    value = holder.get(path[-1], []) if isinstance(holder, dict) else []
-    if isinstance(pattern, dict):
-        return naive_object(pattern, value, path, root)
-    tests = pattern if isinstance(pattern, list) else [pattern]
-    if {"exists": False} in [t for t in tests if isinstance(t, dict)] and not everywhere(root, path):
-        return True
-    return any(naive_test(test, item) for test in tests for item in flat(value) if test != {"exists": False})
-
-
-def naive_object(pattern: dict[str, Any], value: Any, path: tuple[str, ...], root: Any) -> bool:
-    if isinstance(value, list) and value:
-        return any(naive_object(pattern, item, path, root) for item in value)
-    for name, inner in pattern.items():
-        if name == "$or":
-            if not any(naive_object(branch, value, path, root) for branch in inner):
-                return False
-        elif not naive_field(inner, value, (*path, name), root):
-            return False
-    return True
-
-
-def naive_cesql(parts: str | None, root: dict[str, Any]) -> bool:
-    """Expressions of the kind that `expressions` below makes, by Python's own means."""
-    if parts is None:
-        return True
-    known = {name: value for name, value in root.items() if name != "data"}
-    return bool(eval(CESQL[parts], {"e": known}))
-
-
-def naive_match(triggers: list[Trigger], seen: events.Event) -> list[Trigger]:
-    root: dict[str, Any] = {"source": seen.source, "type": seen.type, "id": seen.id}
-    if seen.subject is not None:
-        root["subject"] = seen.subject
-    if seen.data is not None:
-        root["data"] = seen.data
-    found, services = [], set()
-    for trigger in triggers:
-        if (
-            trigger.service_id not in services
-            and naive_type(trigger.event_type, seen.type)
-            and seen.service in (None, trigger.service, trigger.service_id)
-            and naive_object(trigger.filter or {}, root, (), root)
-            and naive_cesql(trigger.cesql, root)
-        ):
-            services.add(trigger.service_id)
-            found.append(trigger)
-    return found
-
-
-CESQL = {
-    "subject = 'a'": "e.get('subject') == 'a'",
-    "subject LIKE 'a%'": "e.get('subject', '').startswith('a')",
-    "subject LIKE '%b' AND source = 'a'": "e.get('subject', '').endswith('b') and e['source'] == 'a'",
-    "subject LIKE 'a_'": "len(e.get('subject', '')) == 2 and e['subject'][0] == 'a'",
-    "subject IN ('a', 'ab') OR source = 'b'": "e.get('subject') in ('a', 'ab')",
-    "source = 'b' OR EXISTS subject": "'subject' in e",
-    "NOT (subject = 'a')": "'subject' in e and e['subject'] != 'a'",
-    "subject != 'a' XOR source = 'a'": "e.get('subject') == 'a'",
-    "LENGTH(subject) = 1": "len(e.get('subject', '')) == 1",
-    "subject < 5": "e.get('subject') in ('1', '2')",
-    "subject > 1": "e.get('subject') == '2'",
-    "subject = 1 AND LENGTH(subject) = 1": "e.get('subject') == '1'",
-    "subject LIKE '%' AND subject LIKE '%b%'": "'b' in e.get('subject', '')",
-    "subject LIKE '%b'": "e.get('subject', '').endswith('b')",
-    "LENGTH(subject) = 1 AND EXISTS source": "len(e.get('subject', '')) == 1",
-    "subject": "False",
-    "subject = '1' AND subject": "False",
-    "FALSE AND missing OR source = 'a'": "True",
-    "source = 'a' OR missing = 1": "True",
-}
-words = st.sampled_from(["a", "b", "ab", "", "1", "A", "aab", "10.0.0.7", "10.0.9.9"])
-scalars = words | st.sampled_from([0, 1, 1.0, 2, -1.5, True, False, None])
-fields = st.sampled_from(["x", "y", "z"])
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(fields, inner, max_size=3),
-    max_leaves=6,
-)
-numbers = st.sampled_from([0, 1, 1.0, 2, -1.5])
-
-
-def lists_of(items: Any) -> Any:
-    return st.lists(items, min_size=1, max_size=3)
-
-
-signs = st.sampled_from(["=", "<", "<=", ">", ">="])
-texts = st.sampled_from(["a", "b", "ab", "aB"])
-wildcards = st.sampled_from(["a*", "*b", "*", "a*b", "*a*", "", "*a*b"])
-tests = (
-    st.builds(lambda t: {"prefix": t}, texts)
-    | st.builds(lambda t: {"suffix": t}, texts)
-    | st.builds(lambda k, t: {k: {"equals-ignore-case": t}}, st.sampled_from(["prefix", "suffix"]), texts)
-    | st.builds(lambda t: {"equals-ignore-case": t}, texts)
-    | st.builds(lambda t: {"wildcard": t}, wildcards)
-    | st.builds(lambda t: {"cidr": t}, st.sampled_from(["10.0.0.0/24", "10.0.0.0/8"]))
-    | st.builds(
-        lambda k, t: {"anything-but": {k: t}},
-        st.sampled_from(["wildcard", "suffix"]),
-        texts | lists_of(texts),
-    )
-    | st.just({"numeric": [">", 0, "<=", 1.5]})
-    | st.builds(lambda t: {"exists": t}, st.booleans())
-    | st.builds(lambda t: {"anything-but": t}, words | numbers | lists_of(words) | lists_of(numbers))
-    | st.builds(lambda t: {"anything-but": {"prefix": t}}, texts)
-    | st.builds(lambda s, n: {"numeric": [s, n]}, signs, st.sampled_from([0, 1, 1.5]))
-)
-leaves = (
-    st.lists(scalars, min_size=1, max_size=3) | st.lists(scalars | tests, min_size=1, max_size=3) | scalars
-)
-objects = st.recursive(
-    st.dictionaries(fields, leaves, min_size=1, max_size=2),
-    lambda inner: (
-        st.dictionaries(fields, leaves | inner, min_size=1, max_size=2)
-        | st.builds(lambda one, other, rest: {**rest, "$or": [one, other]}, inner, inner, inner)
-    ),
-    max_leaves=4,
-)
-filters = st.fixed_dictionaries(
-    {}, optional={"data": objects, "subject": leaves, "source": st.lists(words, min_size=1, max_size=2)}
-)
-types = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=4).map(".".join)
-patterns = types | types.map(lambda t: f"{t}.*") | st.just("*")
-triggers = st.builds(
-    lambda n, pattern, rule: Trigger(str(n), f"service-{n}", pattern, **rule),
-    st.integers(0, 5),
-    patterns,
-    st.just({})
-    | filters.map(lambda filter: {"filter": filter})
-    | st.sampled_from(sorted(CESQL)).map(lambda text: {"cesql": text}),
-)  # fmt: skip
-
-
-subjects = st.none() | texts | st.sampled_from(["1", "2"])
-
-
 @settings(max_examples=400)
 @given(
     st.lists(triggers, max_size=20),
@@ -382,9 +181,6 @@ def test_the_table_finds_what_a_scan_finds(
             assert why.matched == (why.clause == "")
 
 
-rows = st.lists(st.dictionaries(fields, scalars | st.lists(scalars, max_size=2), max_size=3), max_size=3)
-
-
 @settings(max_examples=150)
 @given(
     st.lists(objects, min_size=4, max_size=12),
@@ -399,9 +195,6 @@ def test_what_the_place_of_a_filter_says_is_true_of_lists_of_objects_too(
     for data in seen:
         incoming = event("t", data)
         assert routes.match(incoming) == naive_match(triggers, incoming)
-
-
-# --- why -------------------------------------------------------------------------------------------
 
 
 def test_explanations() -> None:
@@ -435,9 +228,6 @@ def test_explanations() -> None:
 @given(patterns, types)
 def test_type_matches(pattern: str, type: str) -> None:
     assert type_matches(pattern, type) == naive_type(pattern, type)
-
-
-# --- the table changes -----------------------------------------------------------------------------
 
 
 changes = st.lists(st.tuples(st.sets(st.integers(0, 5)), st.lists(triggers, max_size=12)), max_size=5)
