@@ -24,7 +24,8 @@ from pathlib import Path
 
 import probes
 from process import StackError, account, recall, remember, start
-from servers import ALL, Server, Site
+from servers import ALL
+from servers.server import Server, Site
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = Path(os.environ.get("FERRIS_STACK_HOME") or ROOT / "var/stack").expanduser().resolve()

@@ -34,7 +34,8 @@ class Servers:
     def __init__(self, home: Path, ports: dict[str, int] | None = None) -> None:
         """`ports`: of servers that another process has started there, by their setting."""
         self.home = home
-        keys = re.findall(r'"([A-Z_]+_PORT)": \d+', (NATIVE / "servers.py").read_text())
+        texts = [path.read_text() for path in sorted((NATIVE / "servers").glob("*.py"))]
+        keys = re.findall(r'"([A-Z_]+_PORT)": \d+', "".join(texts))
         self.ports = ports or {f"FERRIS_STACK_{key}": free_port() for key in keys}
         self._environment = {
             **os.environ,
