@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ferris.conditions import ABSENT
 from ferris.events import Event
-from ferris.filters import ABSENT, attribute
+from ferris.filters import attribute
 
 CORRELATION: Final = "correlation"
 LONGEST: Final = 200

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Final
 from weakref import WeakValueDictionary
 
-from ferris.filters import ABSENT, Clause, Condition, Look, Path
+from ferris.conditions import ABSENT, Clause, Condition, Look, Path
 from ferris.index_fields import Field
 from ferris.index_group import Group
 from ferris.predicates import Posting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferris.filters import Clause, Condition
+from ferris.conditions import Clause, Condition
 
 
 class Group:

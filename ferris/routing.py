@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ferris.conditions import ABSENT, Condition, Look
 from ferris.events import Event
-from ferris.filters import ABSENT, Condition, Filter, Look, attribute, compile_filter
+from ferris.filters import Filter, attribute, compile_filter
 from ferris.index import Index, Shared
 from ferris.index_group import Group
 from ferris.predicates import FilterError

@@ -25,7 +25,7 @@ from ferris.cesql_syntax import (
     SyntaxProblem,
     Value,
 )  # fmt: skip
-from ferris.filters import ABSENT, Clause, Look, Path
+from ferris.conditions import ABSENT, Clause, Look, Path
 from ferris.predicates import FilterError, Posting, key_of
 
 TEXT: Final = "text:"

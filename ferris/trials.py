@@ -15,7 +15,8 @@ from typing import Any, Final
 from ferris.attributes import kind_of
 from ferris.cesql import SyntaxProblem, compile_expression
 from ferris.cesql_syntax import LARGEST, SMALLEST, Value
-from ferris.filters import ABSENT, compile_filter
+from ferris.conditions import ABSENT
+from ferris.filters import compile_filter
 from ferris.predicates import FilterError
 
 Answer = dict[str, Any]

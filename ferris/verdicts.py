@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from ferris.conditions import ABSENT
 from ferris.errors import FerrisError
 from ferris.events import RETRY_REQUESTED, RUN_REQUESTED, SCHEDULE_DUE, Event
-from ferris.routing import ABSENT, Explanation, Trigger, explain, type_matches
+from ferris.routing import Explanation, Trigger, explain, type_matches
 
 ADDRESSED: Final = frozenset((RUN_REQUESTED, RETRY_REQUESTED, SCHEDULE_DUE))
 """Event types that run the one service they name, whatever anybody's triggers say."""

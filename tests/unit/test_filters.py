@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ferris import events
-from ferris.filters import ABSENT, compile_filter
+from ferris.conditions import ABSENT
+from ferris.filters import compile_filter
 from ferris.predicates import FilterError
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

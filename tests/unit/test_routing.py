@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferris import events
-from ferris.filters import Filter, Leaf
-from ferris.routing import ABSENT, FilterError, RoutingTable, Trigger, explain, type_matches
+from ferris.conditions import ABSENT
+from ferris.filter_nodes import Leaf
+from ferris.filters import Filter
+from ferris.predicates import FilterError
+from ferris.routing import RoutingTable, Trigger, explain, type_matches
 from tests.unit.naive_routing import naive_match, naive_test, naive_type
 from tests.unit.routing_strategies import (
     fields,
