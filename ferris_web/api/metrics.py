@@ -112,7 +112,8 @@ def _followers() -> Metric:
     return GaugeMetricFamily("ferris_live_followers", "Open live pages and streams.", live.subscribers())
 
 
-REGISTRY.register(_Platform())
+_platform = _Platform()
+REGISTRY.register(_platform)
 ProcessCollector(namespace="ferris", registry=REGISTRY)
 
 

@@ -29,9 +29,11 @@ def source(tmp_path: Path) -> SourceFolder:
 def backends(ferris_home: Path) -> Iterator[Path]:
     """Every backend empty: what another test left in the home is gone."""
     from ferris_web import wiring
+    from ferris_web.api import metrics
 
     def clear() -> None:
         _end_live()
+        metrics._platform._read_at = float("-inf")
         wiring.reset()
         for name in ("log", "objects", "repositories"):
             shutil.rmtree(ferris_home / name, ignore_errors=True)

@@ -27,7 +27,7 @@ from schemathesis.specs.openapi import checks
 
 from ferris_web.accounts.models import User
 from ferris_web.accounts.services import token_create
-from ferris_web.catalog.models import Project, Repository
+from ferris_web.catalog.models import Project
 from tests.web.console_rows import Rows
 from tests.web.test_permissions import ROUTES, _objects
 
@@ -60,7 +60,6 @@ def asked(rows: Rows, db: None, one_connection: None, tmp_path: Path, monkeypatc
         monkeypatch.setattr(f"{place}.wait_visible", lambda *a, **k: None)  # nobody routes here
     monkeypatch.setattr("ferris_web.api.streams.LONGEST_SECONDS", 0.1)
     objects = _objects(Project.objects.get(name="reports"))
-    Repository.objects.filter(pk=objects["repository"]).update(source=str(tmp_path))
     places = {}
     for route in ROUTES:
         if route.space == "api":

@@ -209,7 +209,9 @@ def _objects(project: Project) -> dict[str, Any]:
     )
     rule = NotificationRule.objects.create(name=f"of_{project.name}", project=project, kind="failures")
     chart = chart_save(_CHART, now=now, project=project)
-    repository = Repository.objects.create(project=project, source="/")  # a folder: nobody is asked
+    folder = wiring.config().home / "empty"
+    folder.mkdir(exist_ok=True)
+    repository = Repository.objects.create(project=project, source=str(folder))
     return {
         "chart": chart.pk,
         "notification rule": rule.name,
