@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import connection, connections
@@ -17,71 +14,19 @@ from ferris.config import EVENTS
 from ferris.events import Event
 from ferris.promises import OVERDUE_EVENT
 from ferris_web import wiring
-from ferris_web.catalog import services
-from ferris_web.catalog.changes import revision_bump
-from ferris_web.catalog.models import Project, PromiseRule, SyncRun
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.models import Promise
 from ferris_web.executions.services.promises import (
     promises_close,
     promises_next,
     promises_overdue,
-    promises_told,
 )
-from ferris_web.executions.services.retention import journal_prune
 from gateway.router import Router
 from gateway.scheduler import Scheduler
-from tests.web.console_pages import Page
-from tests.web.folders import SourceFolder
 from tests.web.platform import NOW, append, dispatch, dispatch_at, dispatched, event, service
+from tests.web.promises.promising import at, of, rule, send, states, tell
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PATH = "/api/v1/promises/"
-
-
-def at(second: float) -> datetime:
-    return NOW + timedelta(seconds=second)
-
-
-def rule(
-    after: str = "order.placed", expect: str = "order.shipped", within: float = 60, by: str = "correlation"
-) -> PromiseRule:
-    project, _ = Project.objects.get_or_create(name="shop")
-    ends = {
-        "after": {"event_type": after, "filter": None, "cesql": None},
-        "expect": {"event_type": expect, "filter": None, "cesql": None},
-    }
-    made = PromiseRule.objects.create(
-        id=uuid4(),
-        project=project,
-        name="in time",
-        rule={"name": "in time", "within": within, "by": by, **ends},
-    )
-    revision_bump()
-    return made
-
-
-def of(kind: str, flow: str = "F", **data: Any) -> Event:
-    return event(kind, data, correlation_id=flow)
-
-
-def send(*pairs: tuple[Event, float]) -> None:
-    """Each in a batch of its own, at that second."""
-    for one, second in pairs:
-        dispatch_at((one, at(second)), now=at(second))
-
-
-def tell(second: float) -> list[Event]:
-    """What the scheduler does then, when the router has read everything."""
-    promises_close(at(second))
-    found = promises_overdue()
-    promises_told(pk for pk, _ in found)
-    return [said for _, said in found]
-
-
-def states() -> dict[str, str]:
-    return dict(Promise.objects.values_list("event__event_id", "state"))
 
 
 def test_kept_in_time_nothing_is_said() -> None:
@@ -327,148 +272,3 @@ def _turn_on(scheduler: Scheduler) -> None:
 
 def _die(promises: Any) -> None:
     raise KeyboardInterrupt
-
-
-# --- the project file ------------------------------------------------------------------------------
-
-FILE = {"promises": [{"name": "in time", "after": "order.placed", "expect": "order.shipped", "within": "1m"}]}
-
-
-@pytest.fixture
-def project(backends: Any, source: SourceFolder) -> Project:
-    source.service("shipping", {"trigger_events": ["order.placed"]})
-    return services.project_add("shop", str(source.root), now=NOW)
-
-
-def sync(project: Project, later: float = 0) -> SyncRun:
-    [run] = services.project_sync(project, now=at(later))
-    assert run.status == "completed", run.error
-    return run
-
-
-def write(source: SourceFolder, said: Any) -> None:
-    text = said if isinstance(said, str) else json.dumps(said)
-    (source.root / "ferris.json").write_text(text)
-
-
-def said(run: SyncRun) -> list[tuple[str, str, str]]:
-    return [(m["level"], m["file"], m["key"]) for m in run.result["messages"] if m["service"] == ""]
-
-
-def test_a_sync_makes_changes_and_withdraws_promises(project: Project, source: SourceFolder) -> None:
-    write(source, FILE)
-    assert said(sync(project)) == [("info", "ferris.json", "")]
-    send((of("order.placed"), 0))
-    assert Promise.objects.get().rule.name == "in time"
-    assert said(sync(project)) == [], "nothing new, nothing said"
-    write(source, {"promises": [{**FILE["promises"][0], "within": "5m"}]})
-    sync(project, 1)
-    assert PromiseRule.objects.filter(vanished_at=None).count() == 1
-    assert tell(100) == [], "what is no longer promised is not broken"
-    assert Promise.objects.get().state == "withdrawn"
-    send((of("order.placed", "G"), 200))
-    assert Promise.objects.get(flow_id="G").due_at == at(500)
-    write(source, FILE)
-    sync(project, 2)
-    (source.root / "ferris.json").unlink()
-    sync(project, 3)
-    send((of("order.placed", "H"), 210))
-    assert not Promise.objects.filter(flow_id="H").exists()
-
-
-def test_a_mistake_leaves_the_promises_there_are_and_does_not_hold_up_services(
-    project: Project, source: SourceFolder
-) -> None:
-    write(source, FILE)
-    sync(project)
-    write(source, {"promises": [{**FILE["promises"][0], "within": "soon"}]})
-    source.service("other", {"trigger_events": ["order.placed"]})
-    run = sync(project, 1)
-    assert said(run) == [("error", "ferris.json", "promises[0].within")]
-    assert run.result["added"] == ["other"]
-    write(source, "{,}")
-    assert said(sync(project, 2)) == [("error", "ferris.json", "")]
-    (source.root / "ferris.json").unlink()
-    (source.root / "ferris.json").symlink_to("/etc/hostname")
-    assert said(sync(project, 3)) == [("error", "ferris.json", "")]
-    assert PromiseRule.objects.get().vanished_at is None
-
-
-def test_a_project_that_is_removed_promises_nothing_more(project: Project, source: SourceFolder) -> None:
-    write(source, FILE)
-    sync(project)
-    send((of("order.placed"), 0))
-    services.project_remove(project, now=NOW)
-    send((of("order.placed", "G"), 1))
-    assert tell(100) == []
-    assert list(Promise.objects.values_list("flow_id", "state")) == [("F", "withdrawn")]
-
-
-# --- shown -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def flows() -> None:
-    """One of each: KEPT, LATE after 72 s, OVERDUE, and PLAIN without a promise."""
-    rule()
-    send((of("order.placed", "KEPT"), 0), (of("order.placed", "LATE"), 0), (of("order.placed", "OVERDUE"), 0))
-    send((of("order.shipped", "KEPT"), 30), (of("other", "PLAIN"), 31))
-    tell(60)
-    send((of("order.shipped", "LATE"), 72))
-
-
-def test_the_api_lists_promises_and_filters_flows(flows: None, api: Any) -> None:
-    found = {one["flow_id"]: one for one in api.get(PATH).json()["results"]}
-    assert {flow: (one["state"], one["took"]) for flow, one in found.items()} == {
-        "KEPT": ("kept", 30), "LATE": ("late", 72), "OVERDUE": ("overdue", None),
-    }  # fmt: skip
-    one = found["LATE"]
-    assert (one["name"], one["project"], one["within"], one["by"], one["key"]) == (
-        "in time", "shop", 60, "flow", "LATE",
-    )  # fmt: skip
-    assert (one["after"], one["expect"], one["started_by"]["type"]) == (
-        "order.placed", "order.shipped", "order.placed",
-    )  # fmt: skip
-    assert [p["flow_id"] for p in api.get(f"{PATH}?state=kept&project=shop").json()["results"]] == ["KEPT"]
-    assert api.get(f"{PATH}?name=other").json()["results"] == []
-    assert api.get(f"{PATH}?state=broken").status_code == 400
-    page = api.get(f"{PATH}?limit=2").json()
-    assert len(page["results"] + api.get(page["next"]).json()["results"]) == 3
-    assert [f["id"] for f in api.get("/api/v1/flows/?overdue=true").json()["results"]] == ["OVERDUE"]
-    assert len(api.get("/api/v1/flows/").json()["results"]) >= 1
-    assert [p["state"] for p in api.get("/api/v1/flows/OVERDUE/").json()["promises"]] == ["overdue"]
-    assert api.get("/api/v1/flows/PLAIN/").json()["promises"] == []
-
-
-def test_nobody_unknown_sees_them(flows: None, anonymous: Any, person: Any) -> None:
-    assert anonymous.get(PATH).status_code == 401
-    assert person.get(PATH).status_code == 200
-
-
-def test_the_console_shows_what_is_late(flows: None, person: Any) -> None:
-    def text(path: str) -> str:
-        answer = person.get(path)
-        assert answer.status_code == 200
-        return " ".join(Page(answer.content.decode()).text.split())
-
-    late, overdue = text("/flows/LATE/"), text("/flows/OVERDUE/")
-    assert "kept late" in late
-    assert "after 1 min 12 s, promised within 1 min" in late
-    assert "overdue" in overdue
-    assert "promised within 1 min" in overdue
-    assert "Promises" not in text("/flows/PLAIN/")
-    shown = Page(person.get("/flows/?promise=overdue").content.decode()).links
-    assert [link for link in shown if link in ("/flows/OVERDUE/", "/flows/LATE/", "/flows/KEPT/")] == [
-        "/flows/OVERDUE/"
-    ]
-    Promise.objects.update(due_at=datetime.now(NOW.tzinfo))
-    assert "1 flow overdue, 24 h" in text("/")
-
-
-def test_what_is_still_promised_keeps_its_event() -> None:
-    rule()
-    send((of("order.placed"), 0))
-    assert journal_prune(at(30), at(30)) == 0
-    tell(60)
-    assert journal_prune(at(30), at(30)) == 1
-    assert not Promise.objects.exists()
