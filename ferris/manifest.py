@@ -15,14 +15,23 @@ from typing import Any, Final, Self
 
 from ferris import flow_control, intake_keys, scripts, sql_steps
 from ferris.attributes import shown
-from ferris.documents import Message, Notes, Section, read_object, read_text, whole_of
+from ferris.documents import Message, Notes, Section, read_object, whole_of
 from ferris.intake import Intake
 from ferris.isolation import BASIC, BEST, EGRESS, NETWORKS, Ceiling, ResourceLimits, above, size_text
 from ferris.limits import Concurrency, Limits, Rate
 from ferris.moments import moment
-from ferris.parameters import Choice, Parameter, parse_fields, parse_parameters
+from ferris.parameters import Choice, Parameter, parse_parameters
 from ferris.precedence import Precedence
 from ferris.retry import Retry
+from ferris.service_files import (
+    CONFIG,
+    MANIFEST,
+    misspelt_told,
+    parameters_of,
+    readme_of,
+    requirements_of,
+    secrets_of,
+)
 from ferris.sql_steps import SqlOptions
 from ferris.triggers import TriggerSpec, is_event_type, triggers_of
 
@@ -30,14 +39,6 @@ __all__ = [
     "Choice", "Manifest", "Message", "Parameter", "Parsed", "Retry", "Schedule", "TriggerSpec",
     "parse_parameters", "parse_service",
 ]  # fmt: skip
-
-MANIFEST: Final = "manifest.json"
-CONFIG: Final = "config.json"
-SECRETS: Final = "secrets.json"
-PARAMETERS: Final = "parameters.json"
-METADATA: Final = "metadata.json"
-REQUIREMENTS: Final = "requirements.txt"
-README: Final = "README.md"
 
 DEFAULT_PRIORITY: Final = 5
 LEAST_MEMORY: Final = 32 * 1024 * 1024
@@ -50,7 +51,6 @@ _KEYS = (
     "start_from",
 )  # fmt: skip
 _PYTHON = re.compile(r"3\.\d{1,2}")
-_SPECIAL = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS, README)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +130,14 @@ def parse_service(files: Mapping[str, bytes], ceiling: Ceiling | None = None) ->
     `ceiling`: what it may ask for at most.
     """
     notes = Notes()
-    _misspelt(files, notes)
+    misspelt_told(files, notes)
     manifest = _manifest(files, notes)
     _check_ceiling(manifest, ceiling or Ceiling(), notes)
-    parameters = _parameters(files, notes)
+    parameters = parameters_of(files, notes)
     config = read_object(CONFIG, files[CONFIG], notes) if CONFIG in files else None
-    secrets = _secrets(files, notes)
-    requirements = _requirements(files, notes)
-    readme = _readme(files, notes)
+    secrets = secrets_of(files, notes)
+    requirements = requirements_of(files, notes)
+    readme = readme_of(files, notes)
     return Parsed(
         manifest=None if notes.failed else manifest,
         parameters=parameters,
@@ -147,9 +147,6 @@ def parse_service(files: Mapping[str, bytes], ceiling: Ceiling | None = None) ->
         readme=readme,
         messages=tuple(notes.messages),
     )
-
-
-# --- manifest.json ---------------------------------------------------------------------------------
 
 
 def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:
@@ -322,72 +319,3 @@ def _one_of(section: Section, name: str, allowed: tuple[str, ...]) -> str | None
         section.wrong(name, " or ".join(f'"{one}"' for one in allowed))
         return None
     return value.strip().lower()
-
-
-# --- the other files -------------------------------------------------------------------------------
-
-
-def _parameters(files: Mapping[str, bytes], notes: Notes) -> tuple[Parameter, ...]:
-    name = PARAMETERS if PARAMETERS in files else METADATA
-    if name not in files:
-        return ()
-    if name == PARAMETERS and METADATA in files:
-        notes.warning(METADATA, "", f"is not read as a form: {PARAMETERS} is there too")
-    document = read_object(name, files[name], notes)
-    if document is None:
-        return ()
-    if name == METADATA and "fields" not in document:
-        notes.info(METADATA, "", 'has no "fields"; it is an asset, not a form')
-        return ()
-    return parse_fields(document, name, notes)
-
-
-def _secrets(files: Mapping[str, bytes], notes: Notes) -> Mapping[str, Any] | None:
-    if SECRETS not in files:
-        return None
-    secrets = read_object(SECRETS, files[SECRETS], notes)
-    for name in secrets or ():
-        if not name.strip() or len(name) > 255 or not name.isprintable():
-            notes.error(SECRETS, name[:60], "is no name for a secret; expected 1 to 255 characters")
-    return secrets
-
-
-def _requirements(files: Mapping[str, bytes], notes: Notes) -> str | None:
-    text = read_text(REQUIREMENTS, files[REQUIREMENTS], notes) if REQUIREMENTS in files else None
-    if text is not None and "\0" in text:
-        notes.error(REQUIREMENTS, "", "holds the character NUL; expected text")
-        return None
-    return text if text and text.strip() else None
-
-
-def _readme(files: Mapping[str, bytes], notes: Notes) -> str | None:
-    """Only shown, so its bytes need not be right."""
-    name = next((name for name in files if name.lower() == README.lower()), None)
-    if name is None:
-        return None
-    try:
-        text = files[name].decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        notes.warning(name, "", f"is not UTF-8 from byte {error.start} on; it is shown with replacements")
-        text = files[name].decode("utf-8-sig", "replace")
-    return text.replace("\0", "\ufffd")
-
-
-def _misspelt(files: Iterable[str], notes: Notes) -> None:
-    """A secrets file under a wrong name would be packed as an asset: say so."""
-    for name in files:
-        if "/" in name or name in _SPECIAL or name.lower() == README.lower():
-            continue
-        hint = near_file(name, files)
-        if hint:
-            notes.warning(name, "", f"is an asset under this name (did you mean {hint}?)")
-
-
-def near_file(name: str, files: Iterable[str]) -> str | None:
-    """The file with a meaning that `name` was probably meant to be, unless that one is there too."""
-    import difflib
-
-    wanted = [special for special in _SPECIAL if special not in files and special != README]
-    if not name.lower().endswith((".json", ".txt", ".jsn")):
-        return None
-    return next(iter(difflib.get_close_matches(name.lower(), wanted, n=1, cutoff=0.88)), None)

@@ -22,6 +22,7 @@ from ferris_web.catalog.sync_queue import syncs_due, syncs_next
 from ferris_web.executions.backlog import ROUTER, passed
 from ferris_web.executions.services import changes_tell, executions_due
 from ferris_web.executions.services.admission import gates_due, gates_next, gates_waiting
+from ferris_web.executions.services.due import next_due
 from ferris_web.executions.services.gathering_due import (
     absences_due,
     absences_told,
@@ -34,7 +35,6 @@ from ferris_web.executions.services.promises import (
     promises_overdue,
     promises_told,
 )
-from ferris_web.executions.services.reports import next_due
 from ferris_web.executions.services.schedules import due_event
 from gateway.admission import admit
 from gateway.doorbell import ring_waiting

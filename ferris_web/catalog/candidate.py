@@ -12,8 +12,9 @@ from typing import Any
 
 from ferris.backtest import Refused, Side
 from ferris.errors import Conflict, NotFound
-from ferris.manifest import MANIFEST, Manifest, Message, parse_service
+from ferris.manifest import Manifest, Message, parse_service
 from ferris.routing import Trigger
+from ferris.service_files import MANIFEST
 from ferris_web import wiring
 from ferris_web.catalog.history import services_now
 from ferris_web.catalog.models import Project, Service

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from ferris.documents import Notes, read_object
 from ferris.errors import Conflict, NotFound
-from ferris.manifest import MANIFEST
 from ferris.scripts import SUFFIXES
+from ferris.service_files import MANIFEST
 from ferris_web.catalog.archive import SourceFile
 
 Files = Mapping[str, SourceFile]

@@ -20,6 +20,7 @@ from ferris_web.executions.services.dispatch import (
     dead_letters_record,
     events_dispatch,
 )
+from ferris_web.executions.services.due import executions_due
 from ferris_web.executions.services.redrive import (
     Piece,
     dead_letter_delete,
@@ -28,7 +29,7 @@ from ferris_web.executions.services.redrive import (
     dead_letters_redrive,
     failures_retry,
 )
-from ferris_web.executions.services.reports import Recorded, executions_due, reports_apply
+from ferris_web.executions.services.reports import Recorded, reports_apply
 from ferris_web.executions.services.requests import (
     Requested,
     events_accept,

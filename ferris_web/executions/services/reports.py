@@ -18,14 +18,13 @@ from ferris.lifecycle import Status
 from ferris.retry import Retry
 from ferris_web import wiring
 from ferris_web.executions.models import Artifact, Execution, Step
-from ferris_web.executions.services.admission import Slots, gates_make
+from ferris_web.executions.services.admission import Slots
 from ferris_web.executions.services.artifacts import artifacts_of
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.dispatch import Doorbell
 from ferris_web.executions.services.endings import deliveries_of_endings
 from ferris_web.executions.services.notices import notices_of_failures
 from ferris_web.executions.services.paces import Run
-from ferris_web.executions.services.turns import Entry, turn_written, turns_give
 
 _FIELDS = [
     "status",
@@ -56,9 +55,6 @@ _STEP_FIELDS = [
 ]
 _MOVED = Inserts(Execution, unique=("id",), update=_FIELDS)
 _STEPS = Inserts(Step, unique=("execution", "attempt", "index"), update=_STEP_FIELDS)
-_DUE_AT_ONCE = 1000
-_ENTRY = ("id", "lane", "project_id", "service_id", "share_key", "priority")
-
 # Asked for at every turn of the recorder, which under load are many with few reports each.
 _ROW_FIELDS = [field.attname for field in Execution._meta.concrete_fields]
 _ROWS = Prepared(
@@ -312,62 +308,3 @@ def _marks(said: Any) -> dict[str, str] | None:
 
 def _amount(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < 1 << 62 else None
-
-
-@dataclass(frozen=True)
-class Due:
-    """Executions whose time has come: the lanes in which some now wait for their doorbells, and whose limits the
-    others have to ask."""
-
-    lanes: set[str]
-    held: Slots
-
-
-def executions_due(now: datetime) -> Due:
-    """Executions whose waiting time is over become queued, some at a time, the longest overdue first.
-
-    Their doorbells ring after the commit when there is room for them. Those of services with limits, or paused,
-    then wait to be admitted.
-    """
-    with transaction.atomic():
-        due = list(
-            Execution.objects.select_for_update(of=("self",))
-            .filter(status="pending", not_before__lte=now)
-            .order_by("not_before", "created_at", "id")
-            .values_list("slot", "service__paused_at", *_ENTRY)[:_DUE_AT_ONCE]
-        )
-        entries = [
-            (slot, Entry(*entry) if slot is None and paused_at is None else Entry(*entry)._replace(lane=None))
-            for slot, paused_at, *entry in due
-        ]
-        turns = turns_give([entry for _, entry in entries], again=True)
-        free = {entry.id: entry.lane for _, entry in entries if entry.lane}
-        rest = [(entry.id, entry.service, slot) for slot, entry in entries if not entry.lane]
-        if free:
-            Execution.objects.filter(pk__in=list(free), status="pending").update(
-                status="queued",
-                rung_at=None,
-                not_before=None,
-                turn=turn_written({pk: turns[pk] for pk in free}),
-            )
-        if rest:
-            gates_make({service for _, service, _ in rest})
-            waits = [pk for pk, _, _ in rest]
-            Execution.objects.filter(pk__in=waits, status="pending").update(
-                rung_at=None, not_before=None, turn=turn_written({pk: turns[pk] for pk in waits})
-            )
-    held: Slots = {}
-    for _, service, slot in rest:
-        if slot is not None:
-            held.setdefault(service, set()).add(slot)
-    return Due(set(free.values()), held)
-
-
-def next_due() -> datetime | None:
-    """When the next waiting execution is due."""
-    return (
-        Execution.objects.filter(status="pending", not_before__isnull=False)
-        .order_by("not_before")
-        .values_list("not_before", flat=True)
-        .first()
-    )
