@@ -53,6 +53,7 @@ from ferris_web.console.views import (
     search,
     second_factor,
     secrets,
+    service_new,
     services,
     session,
     subscriptions,
@@ -116,7 +117,7 @@ urlpatterns = [
     screen("help/", help.index, "help"),
     screen("help/<path:name>/", help.page, "help-page"),
     screen("services/", saved_views.opening("services", services.service_list), "services"),
-    screen("services/-/new/", editing.new, "service-new"),  # no service is called -
+    screen("services/-/new/", service_new.new, "service-new"),  # no service is called -
     screen("services/<str:name>/", services.overview, "service"),
     screen("services/<str:name>/run/", run.run, "service-run"),
     screen("services/<str:name>/saved-runs/", run.saved, "service-saved-run"),
