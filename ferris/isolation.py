@@ -24,6 +24,7 @@ LAYERS: Final = {
     "limits": "limits of memory, CPU time, open files and file size (setrlimit); no core dumps",
     "privileges": "no more rights through set-user-id programs (no_new_privs)",
     "rules": "no signals to and no looking into other processes; level best: only named files and folders (Landlock)",
+    "system_calls": "no system calls that data scripts do not need and kernels get broken by (seccomp)",
     "user": "a user of its own for each execution (level best)",
     "user_namespace": "a user namespace of its own, where the worker is not root (level best)",
     "mounts": "a /tmp of its own, the platform's home hidden (mount namespace, level best)",
@@ -36,6 +37,7 @@ LAYERS: Final = {
 
 REMEDIES: Final = {
     "rules": "use a kernel from 5.19 on with Landlock switched on (lsm=landlock,...); from 6.12 on it is complete",
+    "system_calls": "use a kernel with CONFIG_SECCOMP_FILTER, on x86_64 or aarch64",
     "user": "give the worker's container CAP_SETUID, CAP_SETGID and CAP_CHOWN",
     "user_namespace": "allow user namespaces (user.max_user_namespaces; AppArmor: an own profile for this Python)",
     "mounts": "allow user namespaces, or give a root worker's container CAP_SYS_ADMIN",
@@ -192,7 +194,7 @@ def layers_of(
     """The layers that a level asks for, for a worker that runs as root or not. `found`: what its machine allows."""
     if level == OFF:
         return ()
-    wanted = ["limits", "privileges", "rules"]
+    wanted = ["limits", "privileges", "rules", "system_calls"]
     if network == NONE:
         wanted.append("network")
     if level == BASIC:

@@ -70,6 +70,7 @@ def command_of(
         environment={**environ, **own},
         argument=script_argument(order).encode(),
         sdk_last=environment.sdk_last,
+        bare=environment.bare,
     )
 
 

@@ -58,10 +58,15 @@ class EnvironmentFailed(FerrisError):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A Python to run scripts with. `sdk_last`: its packages include the published helper library."""
+    """A Python to run scripts with. `sdk_last`: its packages include the published helper library.
+
+    `bare`: one of the same version without packages. It is that which is started: nobody but uv has written in its
+    folder, and what packages want done when Python comes up (`.pth`) waits until the process is confined.
+    """
 
     python: str
     sdk_last: bool
+    bare: str
 
 
 class Environments:
@@ -86,6 +91,26 @@ class Environments:
         """
         python = None if python == _OWN_VERSION else python
         wanted, name, published = _wanted(requirements or "", python, digest)
+        if wanted:
+            with (
+                self.use(None, python, "", build, pause) as bare,
+                self._used(name, wanted, python, build, pause) as found,
+            ):
+                yield Environment(found, published, bare.python)
+        else:
+            with self._used(name, wanted, python, build, pause) as found:
+                yield Environment(found, published, found)
+
+    @contextmanager
+    def _used(
+        self,
+        name: str,
+        wanted: Sequence[str],
+        python: str | None,
+        build: Build,
+        pause: Callable[[float], None],
+    ) -> Iterator[str]:
+        """The interpreter of an environment, which is not removed meanwhile."""
         there = self._folder / name
         try:
             handle = environments.open_lock(there)
@@ -101,7 +126,7 @@ class Environments:
                 if not environments.python_of(there).exists():
                     self._build(there, wanted, python, build)
             self._stamp(there)
-            yield Environment(str(environments.python_of(there)), published)
+            yield str(environments.python_of(there))
         finally:
             os.close(handle)
 

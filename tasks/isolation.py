@@ -23,9 +23,11 @@ from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder
 from ferris.isolation import BEST, LAYERS, NONE, OFF, ResourceLimits, build_layers_of, layers_of, missing
 from tasks.cell import Cell, Groups, Users, group_name, make_groups, sweep_groups
+from tasks.environment import Environment
 from tasks.nursery import Nursery
 from tasks.runner import BOOT, SDK
 from tasks.spares import Spares
+from tasks.system_calls import call_filter
 
 log = logging.getLogger(__name__)
 
@@ -178,13 +180,16 @@ class Isolation:
             raise
         return cell
 
-    def plan(self, order: ExecutionOrder, cell: Cell, python: str, relay_port: int) -> Plan | None:
+    def plan(
+        self, order: ExecutionOrder, cell: Cell, environment: Environment, relay_port: int
+    ) -> Plan | None:
         """What the process of a script of the user's has to do to itself; None: nothing."""
         level, _ = self.layers(order)
         if level == OFF:
             return None
         best, network = level == BEST, order.network == NONE
-        opened = self._opened(python)
+        packages = os.path.dirname(os.path.dirname(environment.python))
+        opened = self._opened(Opened(environment.bare, (packages,)))
         plan = self._plan(best, self.limits(order), cell, opened, network=network, files=best)
         if network:
             plan["network"] = relay_port
@@ -201,9 +206,8 @@ class Isolation:
         )
         return {**plan, "umask": 0o022}  # scripts of any user read what it makes
 
-    def _opened(self, opened: Opened | str) -> Opened:
+    def _opened(self, own: Opened) -> Opened:
         """With what the settings open for all."""
-        own = Opened(opened) if isinstance(opened, str) else opened
         reads, writes = self._settings.script_reads, self._settings.script_writes
         return Opened(own.python, (*own.reads, *reads), (*own.writes, *writes))
 
@@ -225,6 +229,8 @@ class Isolation:
             plan["pid_namespace"] = True  # whoever makes the process has put it there
         if self.found["rules"]["ok"]:
             plan["rules"] = self._rules(cell, opened, mounts) if files else {"files": False}
+        if self.found["system_calls"]["ok"]:
+            plan["system_calls"] = call_filter(os.uname().machine)
         if cell.uid is not None:
             plan["user"] = cell.uid
         elif "user" in kinds:
@@ -326,10 +332,12 @@ def _limits(
 
 def probed() -> dict[str, dict[str, Any]]:
     """What this machine allows, tried in a process of its own."""
-    command = [sys.executable, "-I", "-S", str(BOOT / "_ferris_confine.py")]
+    wanted = call_filter(os.uname().machine)
+    said = json.dumps(wanted and {**wanted, "program": wanted["program"].hex()})
+    command = [sys.executable, "-I", "-S", str(BOOT / "_ferris_confine.py"), said]
     try:
-        said = subprocess.run(command, capture_output=True, check=True, timeout=_PROBE_SECONDS).stdout
-        return dict(json.loads(said))
+        found = subprocess.run(command, capture_output=True, check=True, timeout=_PROBE_SECONDS).stdout
+        return dict(json.loads(found))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         log.error("what isolation this machine allows cannot be found out: %s", error)
         return {

@@ -36,10 +36,18 @@ class Command:
     environment: Mapping[str, str]
     argument: bytes
     sdk_last: bool = False
+    bare: str = ""
+    """The interpreter that is started, if that is not `python` itself: one of its version, without packages. It becomes
+    `python` when it is confined."""
     plan: Mapping[str, Any] | None = None
     """How it confines itself before any code of the user runs: see `tasks.isolation`."""
     inside: int | None = None
     """The PID namespace in which it is made."""
+
+    @property
+    def started(self) -> str:
+        """The interpreter that is started."""
+        return self.bare or self.python
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +138,11 @@ class ColdRunner:
             said, tell = said_pair(command.plan, handles)
             passed = (gate, argument) if tell is None else (gate, argument, tell)
             environment = {**command.environment, **boot_environment(command.sdk_last, *passed)}
+            if command.started != command.python:
+                environment["FERRIS_PYTHON"] = command.python
             with entered(command.inside):
                 process = spawn(
-                    [command.python, command.script], command.folder, environment, passed, release
+                    [command.started, command.script], command.folder, environment, passed, release
                 )
         except BaseException:
             for handle in handles:

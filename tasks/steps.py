@@ -112,7 +112,7 @@ class Steps:
                 if script.endswith(".sql"):
                     plan = isolation.platform_plan(order, cell)
                 else:
-                    plan = isolation.plan(order, cell, environment.python, relay.port)
+                    plan = isolation.plan(order, cell, environment, relay.port)
                 inside = cell.inside if (plan or {}).get("pid_namespace") else None
                 started = replace(started, plan=plan, inside=inside)
                 self._step(index, script, started, deadline, channel, relay, cell)

@@ -1,4 +1,4 @@
-"""The fork servers of an executor: warm interpreters, one per environment, whose children become scripts.
+"""The fork servers of an executor: warm interpreters, one per Python, whose children become scripts.
 
 The other side is `boot/_ferris_warm.py`, which says how a child becomes what `python script.py` would be. What
 cannot be served so is started freshly, and nobody waits: also while a server comes up, or when one has died.
@@ -71,7 +71,7 @@ class WarmRunner:
 
     def start(self, command: Command, meanwhile: Callable[[], None] = nothing) -> Process:
         """See Runner."""
-        server = self._server(_key(command.python, command.sdk_last, command.environment), IDLE)
+        server = self._server(_key(command.started, command.sdk_last, command.environment), IDLE)
         if server is not None and server.suits(command):
             try:
                 return server.start(command, meanwhile)
@@ -85,7 +85,7 @@ class WarmRunner:
 
     def warm(self, command: Command) -> bool:
         """True when scripts of this command's environment are forked by now."""
-        return self._server(_key(command.python, command.sdk_last, command.environment), IDLE) is not None
+        return self._server(_key(command.started, command.sdk_last, command.environment), IDLE) is not None
 
     def close(self) -> None:
         """End all servers."""
@@ -387,7 +387,7 @@ def _order(command: Command) -> bytes:
         environment["PYTHONPATH"] = str(SDK)
     variables = [f"{name}={value}" for name, value in environment.items()]
     return (
-        os.fsencode("\0".join([str(command.folder), command.script, *variables]))
+        os.fsencode("\0".join([str(command.folder), command.script, command.python, *variables]))
         + b"\0\0"
         + plan_line(command.plan)
         + command.argument

@@ -50,6 +50,9 @@ class _Known:
     last: str
     """The last one of those that its children keep, which are so many as `stay` says."""
     stay: int
+    writes: Any
+    """How often the names of `sys` have been written to, and what that number was: the interpreter counts it."""
+    wrote: int = -1
     young: list[Any]
     """Something that the script's collector looks at: missing when the script had it look at nothing any more."""
 
@@ -61,11 +64,30 @@ class _Known:
         self.loaders = (SourceFileLoader, NamespaceLoader)
         self.callbacks, self.filters = atexit._ncallbacks(), list(warnings.filters)
         self.streams = (sys.stdout, sys.stderr)
-        self.hook = sys.excepthook
         self.flush_all: Callable[[None], int] = lambda _: 1
+        self.writes = _counter(vars(sys))
+        if _counts(self.writes):
+            self.wrote = self.writes.value
 
 
 _known: _Known
+
+
+def _counter(names: dict[str, Any]) -> Any:
+    """The number that becomes another one with each change of a dictionary (ma_version_tag, up to Python 3.13)."""
+    import ctypes
+
+    return ctypes.c_uint64.from_address(id(names) + 3 * ctypes.sizeof(ctypes.c_void_p))
+
+
+def _counts(writes: Any) -> bool:
+    """True when it does so."""
+    first = writes.value
+    vars(sys)["_ferris"] = None
+    second = writes.value
+    del vars(sys)["_ferris"]
+    third = writes.value
+    return len({first, second, third}) == 3 and writes.value == third
 
 
 def come_first() -> None:
@@ -111,6 +133,12 @@ def begin(trial: int | None = None) -> None:
     _known.young, _known.trial = [], trial
 
 
+def note() -> None:
+    """In a child, when it is what its script finds."""
+    if _known.wrote >= 0:
+        _known.wrote = _known.writes.value
+
+
 def learn(place: bytes) -> None:
     """What a trial has told."""
     _known.place = place or None
@@ -132,9 +160,10 @@ def _is_over(modules: dict[str, Any], young: list[Any]) -> bool:
     """True when all that is left to Python is to free memory, and then to end with status 0.
 
     No list says with which status a script ends, so this looks at what Python does on the way. A script that cannot
-    be opened or read gets no loader. An exception that nobody catches is kept as the last one, and no hook or function
-    of the script's has been called since, which might take it away. `SystemExit` is different: Python ends
-    deeper in the stack, from within the run of the script, as /proc/self/syscall shows, and `__file__` is still there.
+    be opened or read gets no loader. An exception that nobody catches is kept as the last one in `sys`, whose names
+    would have been written to, whatever a hook did then to hide it: so these are as they were, streams and hooks
+    included. `SystemExit` is different: Python ends deeper in the stack, from within the run of the script,
+    as /proc/self/syscall shows, and `__file__` is still there.
     Then: no library is loaded and no compiled module imported of which nobody knows what it does at the end, no
     warning can be due, and what was written is written.
     """
@@ -145,11 +174,8 @@ def _is_over(modules: dict[str, Any], young: list[Any]) -> bool:
         or id(main) != known.main
         or "__file__" in names
         or type(names.get("__loader__")) is not known.loaders[0]
-        or sys.excepthook is not known.hook
-        or not vars(sys).keys().isdisjoint(("last_type", "last_value", "last_traceback", "last_exc"))
+        or known.writes.value != known.wrote
         or known.atexit._ncallbacks() != known.callbacks
-        or sys.stdout is not known.streams[0]
-        or sys.stderr is not known.streams[1]
         or known.warnings.filters != known.filters
         or not _only_python(known, modules)
         or not any(one is known.young for one in young)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Places = list[tuple[int, int]]
     Area = tuple[int, int, int, int]
+    Child = tuple[str, int, bytes, int | None]
 
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 """Those that tests/executor/test_parity.py has compared with a fresh start."""
@@ -52,8 +53,9 @@ _PATIENCE = 5  # seconds
 _PLATFORMS = ("FERRIS_BOOT", "FERRIS_PATH_LAST", "FERRIS_ROOM", "LD_BIND_NOW", "PYTHONPATH")
 
 
-def serve(handle: int, idle: int, library: bool) -> tuple[int, bytes, int | None]:
-    """Answer requests. Returns in each child: its gate, its plan and argument, and where it speaks if it has a plan.
+def serve(handle: int, idle: int, library: bool) -> Child:
+    """Answer requests. Returns in each child: its interpreter, its gate, its plan and argument, and where it speaks if
+    it has a plan.
 
     Ends after `idle` seconds without work. `library`: the helper library is the platform's own, and imported, too.
     """
@@ -149,14 +151,14 @@ def _rehearse() -> None:
     os.close(nowhere)
 
 
-def _try(places: Places, area: Area) -> tuple[int, bytes, int | None] | None:
+def _try(places: Places, area: Area) -> Child | None:
     """Have a child be an empty script, which tells how it ends. Returns in the child: what `serve` is to return."""
     import select
 
     told, tell = os.pipe2(os.O_CLOEXEC)
     gate, release = os.pipe2(os.O_CLOEXEC)
     order = os.memfd_create("argument", os.MFD_CLOEXEC)
-    os.write(order, b"/\0/dev/null\0\0{}")
+    os.write(order, b"/\0/dev/null\0%b\0\0{}" % os.fsencode(sys.executable))
     os.write(release, b"\n")
     nothing = [os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC) for _ in range(2)]
     try:
@@ -225,9 +227,7 @@ def _answer(report: int, running: dict[int, int], poll: select.poll) -> None:
     os.close(report)
 
 
-def _become(
-    handles: list[int], places: Places, area: Area, trial: int | None = None
-) -> tuple[int, bytes, int | None]:
+def _become(handles: list[int], places: Places, area: Area, trial: int | None = None) -> Child:
     """In the child: what the order says, as if it had been on the command line."""
     _ferris_parting.begin(trial)
     out, err, gate, order, *said = handles
@@ -238,7 +238,7 @@ def _become(
     content = os.pread(order, os.fstat(order).st_size, 0)
     os.close(order)
     header, _, argument = content.partition(b"\0\0")
-    folder, name, *variables = header.split(b"\0")
+    folder, name, python, *variables = header.split(b"\0")
     os.chdir(folder)
     environ = vars(os.environ)["_data"]
     for variable in variables:
@@ -250,7 +250,12 @@ def _become(
     sys.argv[0] = sys.orig_argv[1] = script
     _refresh()
     os.set_inheritable(gate, True)  # as with a fresh start, where it came through exec
-    return gate, argument, said[0] if said else None
+    return os.fsdecode(python), gate, argument, said[0] if said else None
+
+
+def note() -> None:
+    """In a child, when it has become another environment: as it is now, its script finds it."""
+    _ferris_parting.note()
 
 
 def _refresh() -> None:

@@ -104,14 +104,37 @@ def _leave_no_trace() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(rest)
     else:
         os.environ.pop("PYTHONPATH", None)
-    last = os.environ.pop("FERRIS_PATH_LAST", None)
-    if last:
-        sys.path.append(last)
+
+
+def _become(python: str) -> None:
+    """Be the interpreter of an environment with packages: here, and not before, their code runs (`.pth`).
+
+    What came up is an interpreter of the same version without packages, which nobody but the platform can change.
+    """
+    import site
+
+    folders = (sys.prefix, prefix := os.path.dirname(os.path.dirname(python)))
+    for entry in site.getsitepackages(folders[:1]):
+        if entry in sys.path:
+            sys.path.remove(entry)
+        sys.path_importer_cache.pop(entry, None)
+    sys.executable = sys.orig_argv[0] = python
+    sys.prefix = sys.exec_prefix = prefix
+    site.PREFIXES[:] = [prefix]
+    known = sys.modules.get("sysconfig")  # in a fork server, which has looked already
+    if known is not None:
+        known._PREFIX = known._EXEC_PREFIX = prefix  # type: ignore[attr-defined]
+        for name, value in (known._CONFIG_VARS or {}).items():
+            if value == folders[0]:
+                known._CONFIG_VARS[name] = prefix
+    for _ in range(2):  # as Python does in a virtual environment: as one, and as one of all places
+        site.addsitepackages(None, [prefix])  # type: ignore[arg-type]
 
 
 _handles = os.environ.pop("FERRIS_BOOT", None)
 _room = os.environ.pop("FERRIS_ROOM", None)
-_library = "FERRIS_PATH_LAST" not in os.environ
+_last = os.environ.pop("FERRIS_PATH_LAST", None)
+_python = os.environ.pop("FERRIS_PYTHON", sys.executable)
 if _room is not None:
     import _ferris_warm  # type: ignore[import-not-found]
 _leave_no_trace()
@@ -120,12 +143,20 @@ if _handles is not None:
         _first, _second, *_said = (int(_number) for _number in _handles.split(","))
         _reset_signals()
         if _room is not None:
-            begin(*_ferris_warm.serve(_first, _second, _library))
+            _python, *_order = _ferris_warm.serve(_first, _second, _last is None)
+            begin(*_order)
         else:
             begin(_first, _content(_second), _said[0] if _said else None)
     except BaseException as error:
         os.write(2, f"the executor's hand-over failed: {type(error).__name__}: {error}\n".encode())
         os._exit(70)
+if _python != sys.executable:
+    _become(_python)
+    if _room is not None:
+        _ferris_warm.note()
+        _ferris_warm.customized = True  # perhaps
+if _last is not None:
+    sys.path.append(_last)
 # The environment's own sitecustomize, if it has one; `site` takes an ImportError of this name for "there is none".
 del sys.modules["sitecustomize"]
 if _room is not None and not _ferris_warm.customized:

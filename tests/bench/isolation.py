@@ -17,7 +17,7 @@ from ferris.execution import ExecutionOrder
 from ferris.isolation import BASIC, BEST, NONE, OFF
 from tasks.cleaner import remove
 from tasks.command import inherited
-from tasks.environment import BuildStep, Environments
+from tasks.environment import BuildStep, Environment, Environments
 from tasks.isolation import Isolation
 from tasks.runner import ColdRunner, Command, Runner
 from tasks.spares import Spares
@@ -26,9 +26,11 @@ from tests.bench.bare import FIRST_LINE
 
 WITHOUT_MEMORY = "best, without the memory cgroup"
 WITHOUT_PIDS = "best, without the PID namespace"
+WITHOUT_FILTER = "basic, without the filter of system calls"
 WITHOUT_NETWORK = 'best, with "network": "none"'
 LEVELS: Mapping[str, dict[str, str]] = {
     OFF: {"level": OFF},
+    WITHOUT_FILTER: {"level": BASIC},
     BASIC: {"level": BASIC},
     WITHOUT_MEMORY: {"level": BEST},
     WITHOUT_PIDS: {"level": BEST},
@@ -40,10 +42,10 @@ LEVELS: Mapping[str, dict[str, str]] = {
 def measure(folder: Path, count: int) -> dict[str, dict[str, dict[str, float]]]:
     """Milliseconds to the first line (p50, p90) and of CPU of the script's process, by way to start and level."""
     with Environments(folder / "environments", 2**30).use(None, None, "", _build, time.sleep) as environment:
-        return _measure(folder, count, environment.python)
+        return _measure(folder, count, environment)
 
 
-def _measure(folder: Path, count: int, python: str) -> dict[str, dict[str, dict[str, float]]]:
+def _measure(folder: Path, count: int, environment: Environment) -> dict[str, dict[str, dict[str, float]]]:
     runners: dict[str, Runner] = {"fork": WarmRunner(), "fresh": ColdRunner()}
     levels = {name: _isolation(folder / "home", name) for name in LEVELS}
     found: dict[str, dict[str, list[tuple[float, float]]]] = {
@@ -52,12 +54,12 @@ def _measure(folder: Path, count: int, python: str) -> dict[str, dict[str, dict[
     try:
         warm = runners["fork"]
         assert isinstance(warm, WarmRunner)
-        while not warm.warm(Command(python, "x.py", folder, inherited(), b"{}")):
+        while not warm.warm(Command(environment.python, "x.py", folder, inherited(), b"{}")):
             time.sleep(0.05)
         for _ in range(count):
             for way, runner in runners.items():
                 for name, isolation in levels.items():
-                    found[way][name].append(_once(runner, isolation, name, python, folder))
+                    found[way][name].append(_once(runner, isolation, name, environment, folder))
     finally:
         for runner in runners.values():
             runner.close()
@@ -71,12 +73,16 @@ def _isolation(home: Path, name: str) -> Isolation:
     isolation = Isolation(Settings.from_env(said))
     if name == WITHOUT_MEMORY:
         isolation._found = {**isolation.found, "cgroup_memory": {"ok": False, "said": "left out"}}
+    if name == WITHOUT_FILTER:
+        isolation._found = {**isolation.found, "system_calls": {"ok": False, "said": "left out"}}
     if name == WITHOUT_PIDS:
         isolation._found = {**isolation.found, "pid_namespace": {"ok": False, "said": "left out"}}
     return isolation
 
 
-def _once(runner: Runner, isolation: Isolation, name: str, python: str, folder: Path) -> tuple[float, float]:
+def _once(
+    runner: Runner, isolation: Isolation, name: str, environment: Environment, folder: Path
+) -> tuple[float, float]:
     network = LEVELS[name].get("network", "egress")
     order = _order(network)
     work = folder / "home" / "work" / uuid.uuid4().hex
@@ -89,8 +95,8 @@ def _once(runner: Runner, isolation: Isolation, name: str, python: str, folder: 
     began = time.time()
     cell = isolation.cell(order, channel, work, artifacts, Spares(folder))  # a new one each time
     cell.own(*cell.folders, Path(channel))
-    command = Command(python, "s.py", work, inherited() | isolation.environ(order, cell), b"{}")
-    plan = isolation.plan(order, cell, python, 20_000)
+    command = Command(environment.python, "s.py", work, inherited() | isolation.environ(order, cell), b"{}")
+    plan = isolation.plan(order, cell, environment, 20_000)
     process = runner.start(replace(command, plan=plan, inside=cell.inside))
     process.release()
     said = b""

@@ -18,6 +18,7 @@ from tasks.command import inherited
 from tasks.environment import BuildStep, Environments
 from tasks.isolation import KEPT
 from tasks.runner import SDK, ColdRunner, Command, Process
+from tasks.system_calls import call_filter
 from tasks.warm import WarmProcess, WarmRunner
 
 ARGUMENT = '{"a": 1, "text": "ü \\" \\n", "_fxcid": "X_01"}'
@@ -27,6 +28,7 @@ PLAN = {
     "limits": {"CORE": 0, "DATA": 2 << 30, "NOFILE": 1024, "FSIZE": 4 << 30},
     "privileges": KEPT if os.geteuid() == 0 else None,
     "rules": {"files": False},
+    "system_calls": call_filter(os.uname().machine),
     "umask": 0o022,
 }
 

@@ -167,13 +167,14 @@ def left(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def compare(name: str, way: parity.Fresh | parity.Forked, python: str, folder: Path) -> None:
+def compare(script: str, way: parity.Fresh | parity.Forked, python: str, folder: Path, name: str) -> None:
+    """Run it both ways; a script that says where something lies in memory is excused from that."""
     found = []
     for start in (plainly, lambda *rest: under_the_runner(way, *rest)):
-        folder_of(SCRIPTS[name], folder)
+        folder_of(script, folder)
         (folder / "tells.py").write_text(TELLS)
         out, err, status = start(python, folder, ARGUMENT)
-        found.append((out, re.sub(rb" at 0x\w+", b"", err), status, left(folder)))
+        found.append((out, re.sub(rb" ?(at )?0x\w+", b"", err), status, left(folder)))
     assert found[1] == found[0], name
 
 
@@ -181,7 +182,7 @@ def compare(name: str, way: parity.Fresh | parity.Forked, python: str, folder: P
 def test_the_end_is_that_of_plain_python(
     name: str, way: parity.Fresh | parity.Forked, python: str, tmp_path: Path
 ) -> None:
-    compare(name, way, python, tmp_path / "service")
+    compare(SCRIPTS[name], way, python, tmp_path / "service", name)
 
 
 def test_a_script_of_which_nothing_is_left_takes_nothing_apart(python: str, tmp_path: Path) -> None:
@@ -209,5 +210,5 @@ def test_other_versions_of_python(version: str, way: parity.Fresh | parity.Forke
     if base is None:
         pytest.skip(f"no Python {version} here")
     python = built(tmp_path / "e", base)
-    for name in SCRIPTS:
-        compare(name, way, python, tmp_path / "service")
+    for name, script in SCRIPTS.items():
+        compare(script, way, python, tmp_path / "service", name)

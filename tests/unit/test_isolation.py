@@ -189,7 +189,7 @@ def test_how_a_script_ended(how: dict[str, Any], words: str) -> None:
 def test_levels_and_their_layers() -> None:
     assert layers_of(OFF, ALL, NONE, root=True) == ()
     basic = layers_of(BASIC, ALL, "egress", root=True)
-    assert set(basic) == {"limits", "privileges", "rules", "cgroup_pids"}
+    assert set(basic) == {"limits", "privileges", "rules", "system_calls", "cgroup_pids"}
     assert set(layers_of(BEST, ALL, NONE, root=True)) > {"user", "mounts", "processes", "network"}
     assert "user_namespace" in layers_of(BEST, ALL, "egress", root=False)
     assert "user" not in layers_of(BEST, ALL, "egress", root=False)

@@ -246,11 +246,12 @@ def test_how_scripts_are_started(runner: str, monkeypatch: pytest.MonkeyPatch, t
         else:
             python.write_text(text)
             python.chmod(0o755)
+        environments.write_about(python.parent.parent, [])
     found = list(machine.starts("starts", datetime.now(UTC)))
     if runner == "cold":
         assert [(one.level, "FERRIS_RUNNER=cold" in one.text) for one in found] == [("ok", True)]
         return
     assert [one.level for one in found] == ["ok", "warning"]
-    assert "1 of 2 environments" in found[0].text
-    assert "environment bad " in found[1].text
+    assert "1 of 2 Pythons" in found[0].text
+    assert "Python of bad " in found[1].text
     assert "it ended while it came up" in found[1].text

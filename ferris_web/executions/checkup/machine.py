@@ -21,8 +21,6 @@ from ferris_web.catalog.repositories import scheme_of
 from ferris_web.catalog.rotation import standing
 
 _PACKAGES = {"ssh": "openssh-client"}  # where a program is not called as its package
-_MOST_TRIED = 20
-"""Environments, the last used ones."""
 
 
 def home(part: str, now: datetime) -> Iterator[Finding]:
@@ -99,15 +97,16 @@ def environments(part: str, now: datetime) -> Iterator[Finding]:
 
 
 def starts(part: str, now: datetime) -> Iterator[Finding]:
-    """How scripts are started: tried with the interpreter of each environment on this machine."""
+    """How scripts are started: tried with each Python there is an environment of on this machine.
+
+    Only those without packages: it is they that are started, and packages would run code of their own here.
+    """
     config = wiring.config()
     if config.runner == "cold":
         yield Finding("ok", part, "each script starts with a fresh interpreter (FERRIS_RUNNER=cold)")
         return
-    pythons = {
-        str(store.python_of(one.path)): one.path.name
-        for one in store.environments(config.home / "cache" / "environments")[-_MOST_TRIED:]
-    }
+    there = store.environments(config.home / "cache" / "environments")
+    pythons = {str(store.python_of(one.path)): one.path.name for one in there if not one.requirements}
     if not pythons:
         yield Finding("ok", part, "as forks of warm interpreters, once there is an environment")
         return
@@ -117,12 +116,10 @@ def starts(part: str, now: datetime) -> Iterator[Finding]:
     )  # fmt: skip
     refused = {pythons[python]: why for python, why in json.loads(said.stdout).items() if why}
     if warm := len(pythons) - len(refused):
-        yield Finding(
-            "ok", part, f"as forks of warm interpreters in {warm} of {len(pythons)} environments tried"
-        )
+        yield Finding("ok", part, f"as forks of warm interpreters by {warm} of {len(pythons)} Pythons tried")
     for name, why in refused.items():
-        text = f"scripts of environment {name} start with a fresh interpreter each: {why}"
-        yield Finding("warning", part, text, "they run, only later; look for the package that does it")
+        text = f"scripts by the Python of {name} start with a fresh interpreter each: {why}"
+        yield Finding("warning", part, text, "they run, only later; look at that Python's own sitecustomize")
 
 
 def programs(part: str, now: datetime) -> Iterator[Finding]:
