@@ -191,9 +191,10 @@ class Seat:
             # A dying holder's pipe may end a moment before its lock does: then a short wait, not a spin.
             self._refused = self._refused + 1 if holder_gone else 0
             return False
-        # For `holder` alone: the lock and the pipe say what holds.
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        # For `holder` alone: the lock and the pipe say what holds. So a full disk is no reason not to read.
+        with suppress(OSError):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
         os.close(self._watch)
         self._lock, self._life, self._watch, self._refused = lock, life, None, 0
         return True

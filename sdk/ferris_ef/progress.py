@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
-from _thread import allocate_lock, start_new_thread
+from _thread import start_new_thread
 from time import monotonic, sleep
 
-from ferris_ef.wire import tell
+from ferris_ef.wire import lock, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,16 +38,18 @@ def progress(done: float, total: float | None = None, message: str | None = None
 
 
 class _Teller:
-    """Sends the first word at once, and of many that follow quickly the latest."""
+    """Sends the first word at once, and of many that follow quickly the latest.
+
+    Under the wire's own lock: with two, a signal handler might want one while it keeps from another thread the other.
+    """
 
     def __init__(self) -> None:
-        self._lock = allocate_lock()
         self._pending: dict[str, Any] | None = None
         self._next = 0.0
         self._pid = 0  # whose thread will send what is pending
 
     def take(self, message: dict[str, Any]) -> None:
-        with self._lock:
+        with lock:
             if monotonic() >= self._next:
                 self._pending = None
                 self._send(message)
@@ -58,7 +60,7 @@ class _Teller:
                 start_new_thread(self._later, ())
 
     def flush(self) -> None:
-        with self._lock:
+        with lock:
             if self._pending is not None:
                 message, self._pending = self._pending, None
                 self._send(message)
@@ -69,7 +71,7 @@ class _Teller:
 
     def _later(self) -> None:
         sleep(EVERY)
-        with self._lock:
+        with lock:
             self._pid = 0
         try:
             self.flush()
@@ -79,13 +81,6 @@ class _Teller:
     def forked(self) -> None:
         """In the child: what is pending is the parent's to send."""
         self._pending = None
-        self._lock.release()
-
-    def acquire(self) -> None:
-        self._lock.acquire()
-
-    def release(self) -> None:
-        self._lock.release()
 
 
 def _number(which: str, value: Any) -> None:
@@ -96,6 +91,5 @@ def _number(which: str, value: Any) -> None:
 
 
 _teller = _Teller()
-# Registered behind the wire's own: this lock is taken before that one.
-os.register_at_fork(before=_teller.acquire, after_in_parent=_teller.release, after_in_child=_teller.forked)
+os.register_at_fork(after_in_child=_teller.forked)
 atexit.register(_teller.flush)

@@ -47,8 +47,13 @@ class State:
                 index, values = self._read("take")
                 values[name] = value = function(values.get(name))
                 done = self._write(index, values)
-            except BaseException:
-                tell({"op": "turn.end"})
+            except BaseException as error:
+                try:
+                    tell({"op": "turn.end"})
+                except Exception as gone:  # it is told, too, but what went wrong first is raised
+                    gone.__context__ = None
+                    if error.__context__ is None:
+                        error.__context__ = gone
                 raise
             if done:
                 return value

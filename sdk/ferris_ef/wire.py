@@ -1,13 +1,14 @@
 """The way to the executor: JSON lines over the Unix socket that FERRIS_CHANNEL names.
 
-`tell` says something and goes on; `call` waits for the answer. One connection per process: a forked child opens
-its own. The C module `_socket` is used because importing `socket` takes longer than everything else here.
+`tell` says something and goes on; `call` waits for the answer. One connection per process: a forked child opens its
+own, and so does a signal handler that interrupts whoever speaks. The C module `_socket` is used because importing
+`socket` takes longer than everything else here.
 """
 
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
+from _thread import RLock
 
 from ferris_ef.quickjson import dumps, loads
 
@@ -22,28 +23,32 @@ class PlatformError(RuntimeError):
 
 class _Wire:
     def __init__(self) -> None:
-        self._lock = allocate_lock()
+        self.lock = RLock()  # a signal handler may come to speak in the thread that has it
+        self._speaking = 0
         self._pid = 0
         self._socket: Any = None
         self._rest = b""
 
     def send(self, line: bytes) -> None:
-        with self._lock:
-            try:
-                self._connected().sendall(line)
-            except BaseException:
-                self._drop()
-                raise
+        self._speak(line, False)
 
     def ask(self, line: bytes) -> bytes:
-        with self._lock:
+        return self._speak(line, True)
+
+    def _speak(self, line: bytes, answered: bool) -> bytes:
+        with self.lock:
+            if self._speaking == os.getpid():  # this thread, before a signal handler interrupted it
+                return _Wire()._speak(line, answered)
+            self._speaking = os.getpid()
             try:
                 connection = self._connected()
                 connection.sendall(line)
-                return self._answer(connection)
+                return self._answer(connection) if answered else b""
             except BaseException:
                 self._drop()
                 raise
+            finally:
+                self._speaking = 0
 
     def _answer(self, connection: Any) -> bytes:
         parts = [self._rest]
@@ -120,6 +125,5 @@ def expect(status: int, value: Any, what: str) -> Any:
 
 _wire = _Wire()
 # A process that is forked while another thread speaks would find the lock taken, by nobody, for ever.
-os.register_at_fork(
-    before=_wire._lock.acquire, after_in_parent=_wire._lock.release, after_in_child=_wire._lock.release
-)
+lock = _wire.lock
+os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

@@ -216,6 +216,27 @@ def test_a_program_started_meanwhile_holds_no_seat(log):
         sleeper.wait()
 
 
+FULL_SEAT = """
+import resource, sys
+from pathlib import Path
+from ferris.adapters.bells import Seat, holder
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+seat, other = (Seat(Path(sys.argv[1]), "x") for _ in range(2))
+print(seat.take(), seat.held, other.take(), holder(Path(sys.argv[1]), "x") == "")
+seat.release()
+print(other.take())
+"""
+
+
+def test_a_full_disk_keeps_nobody_from_its_seat(tmp_path):
+    """Who holds it cannot be noted then; it is held all the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_SEAT, str(tmp_path)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("True True False True\nTrue\n", "")
+
+
 # --------------------------------------------------------------------------------------------- the file
 
 

@@ -124,6 +124,56 @@ def test_updates_of_many_executions_and_processes_all_count(ferris: Platform) ->
     assert json.loads(ferris.control.kv["counter.state"][1]) == {"n": 40}
 
 
+def test_a_signal_handler_may_use_the_library_while_a_call_is_under_way(ferris: Platform) -> None:
+    code = (
+        "import signal, threading\nfrom ferris_ef import context, wire\nseen = []\n"
+        "def handler(*_):\n"
+        "    context.events.send('by.the.handler', data={'n': len(seen)})\n"
+        "    context.progress(1, 2)\n"
+        "    seen.append(context.state.update('n', lambda n: (n or 0) + 1))\n"
+        "signal.signal(signal.SIGUSR1, handler)\n"
+        "inner = wire._wire._answer\n"
+        "def answer(connection):\n"
+        "    signal.raise_signal(signal.SIGUSR1)\n"
+        "    return inner(connection)\n"
+        "wire._wire._answer = answer\n"
+        "found = [context.state.get('other'), context.state.get('other')]\n"
+        "wire._wire._answer = inner\n"
+        "other = threading.Thread(target=context.state.put, args=('other', 5)); other.start(); other.join()\n"
+        "context.events.send('by.the.script')\n"
+        "print(found, seen, context.state.get('other'))"
+    )
+    result = run(ferris, code, service="interrupted", timeout=30)
+    assert result.text("stdout") == "[None, None] [1, 2] 5\n", result
+    assert sorted(event.type for event in result.events) == ["by.the.handler"] * 2 + ["by.the.script"]
+
+
+def test_a_signal_handler_may_fork_while_a_call_is_under_way(ferris: Platform) -> None:
+    code = (
+        "import os, signal\nfrom ferris_ef import context, wire\n"
+        "def handler(*_):\n"
+        "    if child := os.fork():\n        print(os.waitpid(child, 0)[1], flush=True)\n        return\n"
+        "    wire._wire._answer = inner\n    context.state.put('child', 1)\n    os._exit(0)\n"
+        "signal.signal(signal.SIGUSR1, handler)\n"
+        "inner = wire._wire._answer\n"
+        "wire._wire._answer = lambda connection: (signal.raise_signal(signal.SIGUSR1), inner(connection))[1]\n"
+        "context.state.get('x')\nwire._wire._answer = inner\nprint(context.state.get('child'))"
+    )
+    assert run(ferris, code, service="forks", timeout=30).text("stdout") == "0\n1\n"
+
+
+def test_an_error_of_the_function_is_told_though_the_executor_has_gone(ferris: Platform) -> None:
+    code = (
+        "import os\nfrom ferris_ef import context, wire\n"
+        "def fails(_):\n    wire._wire._drop()\n    os.environ['FERRIS_CHANNEL'] = '/nowhere'\n"
+        "    raise KeyError('mine')\n"
+        "try:\n    context.state.update('n', fails)\n"
+        "except KeyError as error:\n    print(error, type(error.__context__).__name__, error.__context__)\n"
+    )
+    said = run(ferris, code).text("stdout")
+    assert said.startswith("'mine' PlatformError the executor cannot be reached"), said
+
+
 def test_events_arrive_with_everything_that_belongs_to_them(ferris: Platform) -> None:
     code = (
         "from ferris_ef import context\ndata = {'a': 1}\n"
