@@ -42,7 +42,8 @@ class Cleaner:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="cleaner", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if len(self._ended) == 1:  # else it knows already that there is something to do
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Clean up what is left, then end."""

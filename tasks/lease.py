@@ -128,9 +128,11 @@ class Leases:
     def add(self, lease: Lease) -> None:
         """Keep this lease from now on."""
         with self._changed:
+            first = not self._running
             self._running[lease.execution_id, lease.attempt] = lease
             self._start()
-            self._changed.notify_all()
+            if first:  # else its thread waits for the next beat, whoever joins
+                self._changed.notify_all()
 
     def remove(self, lease: Lease) -> None:
         """Its execution has ended."""

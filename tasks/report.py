@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from typing import Final
 
 from ferris.config import EVENTS, LIFECYCLE, LOGS, METRICS, NOTIFICATIONS
@@ -23,6 +24,17 @@ _LONGEST_PAUSE: Final = 5.0
 _Batch = list[tuple[str, list[Record]]]
 
 
+class _Turn:
+    """Who waits until `wanted` records are durable. It is woken once: they are, or it is its turn to write."""
+
+    __slots__ = ("heard", "wanted", "writes")
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.heard = threading.Event()
+        self.writes = False
+
+
 class Reporter:
     """Appends records. Of one caller, a record is never durable before an earlier one
     of a topic that stands before its own in `ferris.events`, `ferris.notifications`, `ferris.metrics`,
@@ -37,7 +49,8 @@ class Reporter:
         self._log = event_log
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)  # for the thread
-        self._done = threading.Condition(self._lock)  # for all others
+        self._done = threading.Condition(self._lock)  # for who adds too much, and who closes
+        self._flushing: deque[_Turn] = deque()  # in the order of what they want
         self._waiting: dict[str, list[Record]] = {topic: [] for topic in _ORDER}
         self._size = 0
         self._added = 0
@@ -45,6 +58,7 @@ class Reporter:
         self._durable = 0
         self._writing = False
         self._urgent = False
+        self._lingering = False
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -59,7 +73,8 @@ class Reporter:
             self._added += 1
             if urgent:
                 self._urgent = True
-            if not self._writing and (urgent or self._added == self._taken + 1):
+            first = self._added == self._taken + 1 and not self._lingering
+            if not self._writing and (urgent or first):
                 self._work.notify()
 
     @property
@@ -69,14 +84,21 @@ class Reporter:
 
     def flush(self) -> None:
         """Return when everything added before is durable on the log."""
-        wanted = self._added
-        while True:
-            with self._lock:
-                while self._writing and self._durable < wanted and not self._closing:
-                    self._done.wait()
-                if self._durable >= wanted or self._closing:
-                    return
+        with self._lock:
+            if self._durable >= self._added or self._closing:
+                return
+            turn, batch = None, None
+            if self._writing:
+                turn = _Turn(self._added)
+                self._flushing.append(turn)
+            else:
                 batch = self._take()
+        if turn is not None:
+            turn.heard.wait()
+            if turn.writes:
+                with self._lock:
+                    batch = self._take()
+        if batch is not None:
             self._write(batch)
 
     def close(self, grace: float = 5.0) -> None:
@@ -91,6 +113,8 @@ class Reporter:
             self._closing = True
             self._work.notify()
             self._done.notify_all()
+            while self._flushing:
+                self._flushing.popleft().heard.set()
         if thread:
             thread.join(grace)
 
@@ -111,7 +135,9 @@ class Reporter:
                         return None
                     self._work.wait()
                 if not self._urgent:
+                    self._lingering = True
                     self._work.wait_for(lambda: self._urgent or self._closing, _LINGER)
+                    self._lingering = False
                 if not self._writing and self._added > self._taken:
                     return self._take()
 
@@ -136,12 +162,22 @@ class Reporter:
             )
         finally:
             with self._lock:
-                self._writing = False
                 if written:  # else it is too late for everything
                     self._durable += sum(len(records) for _, records in batch)
-                if self._closing or self._added > self._taken:
-                    self._work.notify()
-                self._done.notify_all()
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Wake those who have what they wanted, and one who writes next: the others would find nothing to do."""
+        while self._flushing and (self._closing or self._flushing[0].wanted <= self._durable):
+            self._flushing.popleft().heard.set()
+        self._writing = bool(self._flushing)
+        if self._flushing:
+            turn = self._flushing.popleft()
+            turn.writes = True
+            turn.heard.set()
+        elif self._closing or self._added > self._taken:
+            self._work.notify()
+        self._done.notify_all()
 
     def _append(self, topic: str, records: list[Record]) -> bool:
         pause = 0.1

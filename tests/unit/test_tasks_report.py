@@ -184,3 +184,19 @@ def test_close_writes_what_is_left_and_gives_up_on_a_log_that_stays_away() -> No
     other.close(0.3)
     assert time.monotonic() - began < 2
     other.flush()
+
+
+def test_who_waits_is_let_go_when_it_closes() -> None:
+    log = Log()
+    log.away = True
+    mine = reporter(log)
+    slots = []
+    for number in range(3):
+        mine.add(LIFECYCLE, Record(b"%d" % number), urgent=False)
+        slots.append(threading.Thread(target=mine.flush))
+        slots[-1].start()
+    assert log.entered.wait(5)
+    mine.close(0.1)
+    for slot in slots:
+        slot.join(5)
+    assert not any(slot.is_alive() for slot in slots)
