@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from ferris.adapters import prometheus
+from ferris.adapters import processors, prometheus
 from ferris.config import Settings
 from ferris_web import wiring
 from ferris_web.executions.checkup import reach
@@ -26,6 +26,8 @@ def run(settings: Settings, ready: Callable[[], None], asked: socket.socket | No
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if settings.one_processor:
+        processors.keep_to_one()  # before there are other threads
     for opened in (wiring.event_log, wiring.object_store, wiring.config_store, wiring.ops_store):
         opened()  # ConfigError now, not when the first script needs it
     reach.demand(("database", "event_log", "object_store", "config_store", "ops_store"))

@@ -70,6 +70,7 @@ class Settings:
     slow_after_seconds: float = 300.0
     lane_limit: int = 250
     default_timeout_seconds: float = 3600.0
+    one_processor: bool = True  # the embedded engine's threads keep to one
     runner: str = "warm"  # scripts are forks of a warm interpreter; or "cold": a fresh interpreter for each
     isolation: str = BASIC
     limits: ResourceLimits = DEFAULT_LIMITS
@@ -167,6 +168,7 @@ class Settings:
             slow_after_seconds=read.seconds("FERRIS_SLOW_AFTER", 300.0, low=0.1),
             lane_limit=read.whole("FERRIS_LANE_LIMIT", 250, low=10, high=10_000),
             default_timeout_seconds=ceiling.seconds(read.seconds("FERRIS_TIMEOUT", 3600.0, low=0.1)),
+            one_processor=read.flag("FERRIS_ONE_PROCESSOR", True),
             runner=read.choice("FERRIS_RUNNER", "WARM", ("WARM", "COLD")).lower(),
             isolation=read.choice("FERRIS_ISOLATION", "BASIC", ("OFF", "BASIC", "BEST")).lower(),
             limits=ResourceLimits(

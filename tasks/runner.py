@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
+from ferris.adapters.processors import all_allowed
 from tasks.nursery import entered
 
 BOOT: Final = Path(__file__).resolve().parent / "boot"
@@ -205,16 +206,17 @@ def spawn(
     try:
         stdout, stdout_end = pipe(handles)
         stderr, stderr_end = pipe(handles)
-        popen = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout_end,
-            stderr=stderr_end,
-            pass_fds=passed,
-            start_new_session=True,
-        )
+        with all_allowed():
+            popen = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout_end,
+                stderr=stderr_end,
+                pass_fds=passed,
+                start_new_session=True,
+            )
         ended = os.pidfd_open(popen.pid)
     except BaseException:
         if popen is not None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from ferris.adapters.git_access import Access, Door, opened
+from ferris.adapters.processors import all_allowed
 from ferris.errors import BackendError
 from ferris.repositories import branch_problem, is_commit
 
@@ -331,15 +332,16 @@ def _start(
     if most:  # in blocks of 512 bytes
         command = ("sh", "-c", 'ulimit -f "$0"; exec "$@"', str(most // 512 + 1), *command)
     try:
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**_environment(), **(given or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        with all_allowed():
+            return subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**_environment(), **(given or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
     except OSError as error:
         if folder.is_dir() and shutil.which("git") is None:
             raise BackendError("git", "is not on the path", "install git") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -130,3 +132,25 @@ def test_a_backend_that_there_is_not_ends_the_start(
     assert done.returncode != 0
     assert f"FERRIS_{port} is 'carrier-pigeon://coop'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.embedded
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+@pytest.mark.parametrize("runner", ["warm", "cold"])
+def test_the_engine_keeps_to_one_processor_and_its_scripts_do_not(
+    make_platform: Callable[..., Platform], tmp_path: Path, runner: str
+) -> None:
+    platform = make_platform(FERRIS_RUNNER=runner)
+    platform.start()
+    project = Project(platform.client, tmp_path)
+    script = "import os; print(sorted(os.sched_getaffinity(0)))"
+    project.load({"TAG_s": {"manifest.json": {"trigger_events": ["TAG.go"]}, "s.py": script}})
+    row = project.client.flow(project.emit("TAG.go"), 1)[0]
+    assert project.client.output(row["id"]) == [str(sorted(os.sched_getaffinity(0)))]
+    kept = []
+    for thread in platform.engine().threads():
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            kept.append(sorted(os.sched_getaffinity(thread.id)))
+    assert len(kept) > 10
+    assert all(one == kept[0] for one in kept)
+    assert len(kept[0]) == 1

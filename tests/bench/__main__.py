@@ -35,7 +35,7 @@ QUICK = {
 FULL = {
     "latency": 100,
     "starts": 100,
-    "burst": 500,
+    "burst": 1_500,
     "idle": 60.0,
     "routed": 20_000,
     "journal": 20_000,
