@@ -87,7 +87,7 @@ pictures: .venv/developed  ## draws the diagrams of docs/ anew where they change
 
 .PHONY: messages
 messages: .venv/developed  ## collects the console's texts for translation, and compiles the translations there are
-	@$(PY) ferris_web/locale/messages.py
+	@$(PY) -m ferris_web.locale.messages
 
 .PHONY: lock
 lock: .venv/uv  ## pins everything below requirements*.in, with hashes

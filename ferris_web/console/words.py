@@ -1,4 +1,7 @@
-"""Words that are stored and sent as they are, and shown in the viewer's language: statuses, reasons, roles."""
+"""Words that are stored and sent as they are, and shown in the viewer's language: statuses, reasons, roles.
+
+Sentences are recognised in `sentences.py`; names of parts and of what a service starts from are said here, too.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,9 @@ KNOWN: Final = frozenset(
         # kinds of gatherings, of what tells of failures
         *(_("batch"), _("debounce"), _("throttle"), _("join"), _("deduplicate")),
         *(_("complete"), _("incomplete"), _("expired"), _("held"), _("merged")),
+        # what became of an event in one
+        *(_("debounced"), _("batched"), _("duplicate"), _("dropped"), _("released"), _("joined")),
+        *(_("unjoined"), _("ran"), _("met"), _("due"), _("told"), _("over")),
         # kinds of places
         *(_("page"), _("service"), _("project"), _("event type"), _("event"), _("execution"), _("flow"), _("view")),
         *(_("all"), _("any"), _("config"), _("state"), _("env"), _("never used"), _("lost"), _("warning"), _("error")),
@@ -36,29 +42,9 @@ KNOWN: Final = frozenset(
 )  # fmt: skip
 
 
-# Texts of the domain, which knows no language: why an execution is in its lane, where its priority comes from, what
-# notifications tell of, the forms of deliveries; and the names of backends and of what a new service starts from.
-SAID: Final = frozenset(
+# The names of backends, which are no sentences, and what a new service starts from.
+NAMES: Final = frozenset(
     (
-        _("its priority is 1 to 3"),
-        _("the clock started it"),
-        _("its priority is 4 to 7"),
-        _("its priority is 8 to 10"),
-        _("most of its service's last runs took longer than the threshold for slow ones"),
-        _("its own lane was overloaded, and this one had idle executors"),
-        _("its service's"),
-        _("from its event, as the manifest asks"),
-        _("its service's: the event has no value where the manifest looks for one"),
-        _("its service's: the event's value is no priority from 1 to 10"),
-        _("asked for with this run"),
-        _("set by hand while it waited"),
-        _("A service failed, so many times in a row or within a time"),
-        _("The packages of a service could not be installed"),
-        _("A flow is overdue: a promise was not kept in time"),
-        _("A subscription was switched off"),
-        _("Data broke the known schema of an event type"),
-        _("CloudEvents, structured: the whole event as JSON"),
-        _("CloudEvents, binary: the data as the body, the rest in ce- headers"),
         *(
             _("Database"),
             _("Event log"),
@@ -75,10 +61,21 @@ SAID: Final = frozenset(
     )
 )
 
-
-def said(text: str) -> str:
-    """A sentence of the domain in the viewer's language."""
-    return gettext(text) if text in SAID else str(text)
+STATES: Final = frozenset(
+    (
+        "pending",
+        "queued",
+        "in_progress",
+        "completed",
+        "failed",
+        "cancelled",
+        "skipped",
+        "running",
+        "stopped",
+        "paused",
+    )
+)
+"""What something is, where a sentence of the domain says so: `execution … is in_progress`."""
 
 
 def word(value: str) -> str:

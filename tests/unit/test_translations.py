@@ -8,48 +8,54 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog, Message
 
-from ferris import notifying, pushing
-from ferris.lanes import WHY
-from ferris.precedence import PRIORITY_FROM
 from ferris_web.catalog.starters import STARTERS
 from ferris_web.console import script_words, words
 from ferris_web.executions.checkup.readiness import NAMES
 from ferris_web.locale import messages
 
 _STATIC = Path(__file__).resolve().parents[2] / "ferris_web" / "console" / "static" / "console"
-_PLACEHOLDERS = re.compile(r"%\(\w+\)[sd]|%%|\{\w+[^{}]*\}")
+_PLACEHOLDERS = {
+    messages.DJANGO: re.compile(r"%\(\w+\)[sd]|%%|\{\w+[^{}]*\}"),
+    messages.SENTENCES: re.compile(r"\{\d+\}"),
+}
 _TAGS = re.compile(r"</?\w+[^>]*>")
 
 
+_EACH = pytest.mark.parametrize(
+    ("language", "domain"),
+    [(language, domain) for language in messages.LANGUAGES for domain in messages.DOMAINS],
+)
+
+
 @pytest.fixture(scope="module")
-def found() -> Catalog:
-    return messages.template()
+def found() -> dict[str, Catalog]:
+    return {domain: messages.template(domain) for domain in messages.DOMAINS}
 
 
-@pytest.mark.parametrize("language", messages.LANGUAGES)
-def test_every_text_is_translated(found: Catalog, language: str) -> None:
-    written = messages.read(language)
-    of_code = {(one.id, one.context) for one in found if one.id}
+@_EACH
+def test_every_text_is_translated(found: dict[str, Catalog], language: str, domain: str) -> None:
+    written = messages.read(language, domain)
+    of_code = {(one.id, one.context) for one in found[domain] if one.id}
     of_catalogue = {(one.id, one.context) for one in written if one.id}
     assert of_code == of_catalogue, "run make messages, and translate what it lists"
     assert messages.lacking(written) == []
 
 
-@pytest.mark.parametrize("language", messages.LANGUAGES)
-def test_what_is_compiled_is_what_is_written(language: str) -> None:
-    assert messages.mo(language).read_bytes() == messages.compiled(messages.read(language)), (
-        "run make messages"
-    )
+@_EACH
+def test_what_is_compiled_is_what_is_written(language: str, domain: str) -> None:
+    assert messages.mo(language, domain).read_bytes() == messages.compiled(
+        messages.read(language, domain), domain
+    ), "run make messages"
 
 
-@pytest.mark.parametrize("language", messages.LANGUAGES)
-def test_translations_hold_the_same_values_and_markup(language: str) -> None:
+@_EACH
+def test_translations_hold_the_same_values_and_markup(language: str, domain: str) -> None:
     wrong = [
         (original, told)
-        for one in messages.read(language)
+        for one in messages.read(language, domain)
         if one.id
         for original, told in _pairs(one)
-        if _of(_PLACEHOLDERS, original) != _of(_PLACEHOLDERS, told)
+        if _of(_PLACEHOLDERS[domain], original) != _of(_PLACEHOLDERS[domain], told)
         or _of(_TAGS, original) != _of(_TAGS, told)
         or (original[:1].isspace(), original[-1:].isspace()) != (told[:1].isspace(), told[-1:].isspace())
     ]
@@ -66,10 +72,9 @@ def _of(kind: re.Pattern[str], text: str) -> list[str]:
     return sorted(kind.findall(text))
 
 
-def test_sentences_of_the_domain_are_known_to_who_translates_them() -> None:
+def test_names_that_are_no_sentences_are_known_to_who_translates_them() -> None:
     starters = [text for one in STARTERS.values() for text in (one.title, one.about)]
-    told = [text for _name, text in (*notifying.KINDS, *pushing.FORMS)]
-    assert {*WHY.values(), *PRIORITY_FROM.values(), *NAMES.values(), *starters, *told} <= words.SAID
+    assert {*NAMES.values(), *starters} <= words.NAMES
 
 
 def test_texts_of_scripts_come_with_the_page() -> None:

@@ -9,6 +9,7 @@ from django.test import Client
 
 from ferris_web.accounts.models import AuditEntry
 from ferris_web.locale import messages
+from ferris_web.locale.sentences import HOLE
 from tests.web.console_fixtures import addresses
 from tests.web.console_pages import Page, page
 from tests.web.console_rows import Rows
@@ -22,31 +23,113 @@ _WORDS = 4  # shorter texts may be names, or stand in what people wrote
 
 
 def _english() -> list[str]:
-    """Texts that must not be on a German page."""
-    return [
+    """Texts that must not be on a German page: those of the console, and what the domain says, between its values."""
+    texts = [
         one.id
         for one in messages.read("de")
-        if isinstance(one.id, str)
-        and len(one.id.split()) >= _WORDS
-        and one.id != one.string
-        and not re.search(r"[<%{]", one.id)
+        if isinstance(one.id, str) and one.id != one.string and not re.search(r"[<%{]", one.id)
     ]
+    for one in messages.read("de", messages.SENTENCES):
+        if one.id and one.id != one.string:
+            texts += [part.strip() for part in HOLE.split(str(one.id)) if part.strip() not in str(one.string)]
+    return [text for text in texts if len(text.split()) >= _WORDS]
 
 
 @pytest.mark.timeout(600)
 def test_every_page_in_german(rows: Rows, person: Client) -> None:
     person.defaults.update(_GERMAN)
     english = _english()
-    assert len(english) > 500
+    assert len(english) > 1000
+    found = {}
     for address in addresses(rows):
         shown = page(person, address)
         assert '<html lang="de"' in shown.html, address
         assert not shown.unclosed, (address, shown.unclosed[:5])
         if not address.startswith("/help/"):  # the documentation is English, and says so
             text = " ".join(shown.text.split())
-            assert [said for said in english if said in text] == [], address
+            if wrong := [said for said in english if said in text]:
+                found[address] = wrong
         drawn = re.sub(r"<(time|pre|code)\b.*?</\1>", "", shown.html, flags=re.S)
         assert _NUMERIC.findall(drawn) == [], address
+    assert found == {}, found
+
+
+_BY_ADDRESS = {
+    "/search/?q=%28load": 'hat eine "(", die nicht geschlossen wird',
+    "/executions/?since=soon": "erwartet: eine Zeit wie",
+}
+_BY_FORM = {
+    "/webhooks/add/": (
+        {
+            "name": "a b",
+            "kind": "hmac",
+            "project": "",
+            "secret": "x",
+            "algorithm": "md5",
+            "headers": "Host: a",
+        },
+        "algorithm ist 'md5'; erwartet: eines von",
+    ),
+    "/subscriptions/add/": (
+        {"name": "x", "project": "quakes", "event_type": "a b", "url": "ftp://x", "filter": '{"data": 5}'},
+        "beginnt nicht mit https:// oder http://",
+    ),
+    "/notifications/add/": (
+        {"name": "x", "project": "quakes", "kind": "failures", "times": "3", "targets": "syslog://x"},
+        "enthält ein Ziel syslog://, das nicht zu den erlaubten gehört",
+    ),
+    "/charts/add/?project=quakes": (
+        {
+            "title": "x",
+            "kind": "pie",
+            "source": "events",
+            "event_type": "a",
+            "aggregate": "sum",
+            "filter": '{"data": 1}',
+        },
+        "fehlt: wo die Zahl steht, von der sum gezeigt wird",
+    ),
+    "/event-maps/new/": (
+        {"map": '{"a": "a"}', "strategy": "mapped", "do": "try"},
+        "bildet 'a' auf sich selbst ab; wählen Sie einen anderen Zieltyp",
+    ),
+    "/backtest/": (
+        {"service": "quakes_alert", "triggers": '[{"event_type": "a", "cesql": "1 +"}]', "since": "7d"},
+        "cesql",
+    ),
+    "/projects/quakes/repositories/add/": (
+        {"source": "https://user:pass@example.org/x.git"},
+        "lassen Sie Benutzer",
+    ),
+}
+
+
+def test_what_is_wrong_is_said_in_german(rows: Rows, administrator: Client) -> None:
+    administrator.defaults.update(_GERMAN)
+    english = _english()
+    found, unsaid = {}, {}
+    for address, german in _BY_ADDRESS.items():
+        answer = administrator.get(address)
+        _compare(address, answer.content.decode(), german, english, found, unsaid)
+    for address, (form, german) in _BY_FORM.items():
+        answer = administrator.post(address, form, follow=True)
+        _compare(address, answer.content.decode(), german, english, found, unsaid)
+    assert (found, unsaid) == ({}, {}), (found, unsaid)
+
+
+def _compare(
+    address: str,
+    html: str,
+    german: str,
+    english: list[str],
+    found: dict[str, object],
+    unsaid: dict[str, object],
+) -> None:
+    shown = " ".join(Page(html).text.split())
+    if wrong := [said for said in english if said in shown]:
+        found[address] = wrong
+    if german not in shown:
+        unsaid[address] = shown[-2500:]
 
 
 def test_the_language_is_asked_by_the_browser_and_chosen_by_the_person(client: Client) -> None:

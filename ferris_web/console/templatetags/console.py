@@ -20,7 +20,8 @@ from ferris_web import wiring
 from ferris_web.console import addresses, ansi, flowgraph, presentation
 from ferris_web.console.needs import offers, opens
 from ferris_web.console.script_words import script_words
-from ferris_web.console.words import said, within, word
+from ferris_web.console.sentences import said
+from ferris_web.console.words import within, word
 from ferris_web.executions.checkup.readiness import NAMES, READINESS
 
 register = template.Library()
@@ -252,7 +253,7 @@ def faults(problems: Sequence[str] | str | None, field: str, *, suffix: object =
     if not problems:
         return SafeString()
     told = [problems] if isinstance(problems, str) else problems
-    lines = format_html_join(SafeString("<br>"), "{}", ((line,) for line in told))
+    lines = format_html_join(SafeString("<br>"), "{}", ((said(line),) for line in told))
     return format_html('<p class="error" id="{}{}-error">{}</p>', field, suffix, lines)
 
 

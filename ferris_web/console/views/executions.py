@@ -26,9 +26,9 @@ from ferris_web.catalog.models import Schedule
 from ferris_web.console import addresses, causes, charts, commands, filterbar, filters, logs
 from ferris_web.console.filters import Choice
 from ferris_web.console.paging import page
+from ferris_web.console.sentences import said
 from ferris_web.console.views import artifacts, configured, lists
 from ferris_web.console.views.services import visible_secrets
-from ferris_web.console.words import said
 from ferris_web.executions import overview, selectors, services
 from ferris_web.executions.continuing import continuation_of, taken_of
 from ferris_web.executions.listings import EXECUTIONS

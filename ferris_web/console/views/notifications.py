@@ -19,7 +19,6 @@ from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import notifications as catalog
 from ferris_web.catalog.models import NotificationRule
-from ferris_web.console import words
 from ferris_web.console.paging import page
 from ferris_web.console.posted import project_posted, projects_offered, whole_numbers
 from ferris_web.executions.services import notices
@@ -130,10 +129,7 @@ def _form(request: HttpRequest, found: NotificationRule | None, errors: dict[str
         "rule": found,
         "errors": errors,
         "values": values,
-        "kinds": [
-            {"value": value, "text": words.said(text), "chosen": value == kind}
-            for value, text in notifying.KINDS
-        ],
+        "kinds": [{"value": value, "text": text, "chosen": value == kind} for value, text in notifying.KINDS],
         "projects": projects_offered(request, said),
         "page": page(notices.message_list(found), request.GET) if found else None,
     }

@@ -21,7 +21,6 @@ from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import subscriptions as catalog
 from ferris_web.catalog.models import Subscription
-from ferris_web.console import words
 from ferris_web.console.paging import page
 from ferris_web.console.posted import pairs, project_posted, projects_offered, whole_numbers
 from ferris_web.executions.services import deliveries
@@ -197,10 +196,7 @@ def _form(
         "errors": errors,
         "secret": secret,
         "projects": projects_offered(request, said),
-        "forms": [
-            {"value": value, "text": words.said(text), "chosen": value == form}
-            for value, text in pushing.FORMS
-        ],
+        "forms": [{"value": value, "text": text, "chosen": value == form} for value, text in pushing.FORMS],
         "values": _values(found, said),
         "counts": deliveries.delivery_counts(found) if found else {},
         "page": page(deliveries.delivery_list(found, status), request.GET) if found else None,
