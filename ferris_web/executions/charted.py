@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -114,9 +114,15 @@ def _of_answer(row: Row, answer: object) -> Chart:
         said = chart_json.drawn(answer)
     except ChartProblem:  # there is none
         return Chart(row.kind, row.title, unit=row.unit)
+    series = [replace(one, name=_series_name(n, one.name)) for n, one in enumerate(said.series, start=1)]
     return Chart(
-        row.kind, row.title, said.labels, said.series, row.unit or said.unit, gettext("Label"), adds=False
+        row.kind, row.title, said.labels, series, row.unit or said.unit, gettext("Label"), adds=False
     )
+
+
+def _series_name(number: int, name: str) -> str:
+    """In the viewer's language where the answer gave none: `chart_json` numbered it, and so it is stored."""
+    return gettext("series {number}").format(number=number) if name == f"series {number}" else name
 
 
 def _event_sums(rows: Sequence[Row], asked: Period, now: datetime) -> dict[UUID, _Sums]:
