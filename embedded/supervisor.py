@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from embedded import process
+from ferris import running
 from ferris.adapters import log_lines
 from ferris.config import Settings
 from ferris.errors import ConfigError, FerrisError
+from ferris.running import Running
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class Supervisor:
         self._told_at = 0.0
         self._hurry = False
         self._status = 0
-        self._lock = lock_home(settings)
+        self._lock = lock_home(settings, serving=True)
         self._bell, self._ringer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ready_in, self._ready_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -219,21 +221,24 @@ class Supervisor:
                     child.pid = 0
 
 
-def lock_home(settings: Settings) -> IO[str]:
-    """Take the home for this platform; the lock ends with the process, however it ends."""
+def lock_home(settings: Settings, *, serving: bool = False) -> IO[bytes]:
+    """Take the home for this platform; the lock ends with the process, however it ends. With `serving` the file tells
+    commands where the platform listens."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    lock = (settings.home / "platform.lock").open("a+")
+    lock = os.fdopen(os.open(settings.home / running.LOCK, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        lock.seek(0)
+        found = running.read(settings.home)
+        who = f"process {found.pid}{found.address and f', {found.address}'}" if found else "process ?"
         raise AlreadyRunning(
-            f"a platform is running already with this home (process {lock.read().strip() or '?'}); "
+            f"a platform is running already with this home ({who}); "
             "stop it first, or set FERRIS_HOME to another folder"
         ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+    running.told(
+        lock.fileno(),
+        Running(os.getpid(), settings.host, settings.port) if serving else Running(os.getpid()),
+    )
     return lock
 
 

@@ -16,6 +16,7 @@ from ferris.identity import Provider
 from ferris.isolation import BASIC, Ceiling, ResourceLimits
 from ferris.key_files import KeyFiles
 from ferris.public_addresses import Network
+from ferris.running import running
 from ferris.variables import Variables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,8 +131,10 @@ class Settings:
         home = Path(read.text("FERRIS_HOME", str(ROOT / "var"))).expanduser().resolve()
         keys = KeyFiles(home)
         secret_keys, stamp = keys.encryption(environ.get("FERRIS_ENCRYPTION_KEYS", ""))
-        host = read.text("FERRIS_HOST", "127.0.0.1")
-        port = read.whole("FERRIS_PORT", 8000, low=1, high=65535)
+        # Commands that are told nothing else find the platform that runs with this home.
+        at = running(home)
+        host = read.text("FERRIS_HOST", at.host if at and at.port else "127.0.0.1")
+        port = read.whole("FERRIS_PORT", (at and at.port) or 8000, low=1, high=65535)
         ceiling = read.ceiling()
         broker = read.text("FERRIS_BROKER", "memory://")
         local = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound

@@ -107,7 +107,22 @@ def test_a_second_platform_on_the_same_home_is_refused(own: Platform) -> None:
     done = own.manage("ferris", check=False)
     assert done.returncode != 0
     assert "running already" in done.stderr
+    assert f"127.0.0.1:{own.port}" in done.stderr, "where to find it"
     assert own.client.request("GET", "/health/ready", token=None).status == 200
+
+
+@pytest.mark.embedded
+def test_commands_find_the_platform_that_runs(own: Platform) -> None:
+    """In a shell that was told only the home, addresses are those of the platform that runs there."""
+    told = own.environment.pop("FERRIS_PORT")
+    try:
+        made = own.manage("webhook", "new", "found", "--kind", "none")
+        assert f"http://127.0.0.1:{own.port}/hooks/found/" in made.stderr
+        own.stop()
+        listed = own.manage("webhook", "list")
+        assert "http://127.0.0.1:8000/hooks/found/" in listed.stdout, "of one that has ended nothing is known"
+    finally:
+        own.environment["FERRIS_PORT"] = told
 
 
 def test_a_port_in_use_is_said(own: Platform, make_platform: Callable[..., Platform]) -> None:
