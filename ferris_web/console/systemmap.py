@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.utils.translation import gettext
 
@@ -17,7 +17,7 @@ from ferris_web.executions.system_map import SENDS, Bond, SystemMap
 MOST = 240  # services that are drawn
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 196, 40, 64, 12, 8
 _SWEEPS = 4
-Key = tuple[str, str]  # ("service" or "type", name)
+Key = tuple[str, str]  # (kind, name): kind is service or type here
 
 
 @dataclass(slots=True, eq=False)
@@ -59,27 +59,34 @@ def layout(found: SystemMap) -> Map:
         busy[bond.service] += 1 + bond.seen
     drawn = {name for name, _ in busy.most_common(MOST)}
     bonds = [bond for bond in found.bonds if bond.service in drawn]
+    drawing = drawn_of([(*_ends(bond), bond.state, _label(bond)) for bond in bonds])
+    for place in drawing.places:
+        place.project = found.projects.get(place.name, "") if place.kind == "service" else ""
+    unbound = [name for name in found.projects if name not in busy]
+    return replace(drawing, left_out=len(busy) - len(drawn), unbound=unbound)
+
+
+def drawn_of(bonds: Sequence[tuple[Key, Key, str, str]]) -> Map:
+    """Lay out anything of boxes and lines: each line is from, to, state and label."""
     after: dict[Key, list[Key]] = defaultdict(list)
     before: dict[Key, list[Key]] = defaultdict(list)
     nodes: dict[Key, None] = {}
-    for bond in bonds:
-        source, target = _ends(bond)
+    for source, target, _, _ in bonds:
         nodes |= {source: None, target: None}
         after[source].append(target)
         before[target].append(source)
     columns = _columns(nodes, after, before)
-    places = {
-        key: Place(*key, found.projects.get(key[1], "") if key[0] == "service" else "") for key in nodes
-    }
+    places = {key: Place(*key) for key in nodes}
     for number, column in enumerate(columns):
         for line, key in enumerate(column):
             places[key].x = MARGIN + number * (WIDTH + GAP_X)
             places[key].y = MARGIN + line * (HEIGHT + GAP_Y)
-    lines = [Line(_path(*(places[end] for end in _ends(bond))), bond.state, _label(bond)) for bond in bonds]
+    lines = [
+        Line(_path(places[source], places[target]), state, label) for source, target, state, label in bonds
+    ]
     width = MARGIN + max(1, len(columns)) * (WIDTH + GAP_X)
     height = 2 * MARGIN + max(map(len, columns), default=1) * (HEIGHT + GAP_Y)
-    unbound = [name for name in found.projects if name not in busy]
-    return Map(list(places.values()), lines, width, height, len(busy) - len(drawn), unbound)
+    return Map(list(places.values()), lines, width, height)
 
 
 def _ends(bond: Bond) -> tuple[Key, Key]:

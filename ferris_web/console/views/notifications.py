@@ -19,6 +19,7 @@ from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import notifications as catalog
 from ferris_web.catalog.models import NotificationRule
+from ferris_web.console import notificationmap, systemmap
 from ferris_web.console.paging import page
 from ferris_web.console.posted import project_posted, projects_offered, whole_numbers
 from ferris_web.executions.services import notices
@@ -30,8 +31,13 @@ _NUMBERS = ("times", "within_minutes", "quiet_minutes")
 def rule_list(request: HttpRequest) -> HttpResponse:
     """Every rule."""
     project = request.GET.get("project", "")
+    rows = list(scoped(catalog.rule_list(project), request.user))
     context = {
-        "rows": scoped(catalog.rule_list(project), request.user),
+        "rows": rows,
+        "map": notificationmap.layout(rows),
+        "width": systemmap.WIDTH,
+        "height": systemmap.HEIGHT,
+        "left_out": max(0, len(rows) - notificationmap.MOST),
         "reach": reach(request.user, Action.EDIT),
         "project": project,
         "manages": may_edit(request.user),
