@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from ferris import notifying
 from ferris_web.catalog.models import NotificationRule
 from ferris_web.console import systemmap
-from ferris_web.console.words import said
+from ferris_web.console.sentences import said
 
 MOST: Final = 60  # rules that are drawn
 WHAT, RULE, TARGET = "what", "rule", "target"

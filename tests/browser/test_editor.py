@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from tests.browser.servers import Server
+from tests.browser.looking import looked_at
+from tests.browser.servers import Server, until
 
 
 def test_a_service_is_made_and_edited(console: Server, viewer_of: Callable[..., Any]) -> None:
@@ -42,6 +44,53 @@ def test_a_service_is_made_and_edited(console: Server, viewer_of: Callable[..., 
     page.get_by_role("link", name="manifest.json, line 3").click()
     chosen = "(() => { const a = document.activeElement; return a.value.slice(a.selectionStart, a.selectionEnd); })()"
     assert page.evaluate(chosen) == '  "priority": 99'
+
+
+def test_the_text_is_coloured_and_several_files_are_saved_together(
+    console: Server, viewer_of: Callable[..., Any], pictures: Path | None
+) -> None:
+    page = viewer_of(console).page
+    page.goto("/services/-/new/")
+    page.get_by_label("Project").fill("by_hand")
+    page.get_by_label("Name").fill("coloured_here")
+    page.get_by_role("button", name="Make it").click()
+    page.wait_for_url("**/services/coloured_here/edit/")
+    page.goto("/services/coloured_here/edit/?path=run.py")
+    area = page.get_by_label("Content")
+    page.wait_for_selector(".editor.coloured .colours .hljs-keyword")
+    layer = page.locator(".colours")
+    hostile = "# <img src=x onerror=alert(1)>\nimport os\n"
+    area.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(hostile)
+    until(page, lambda: layer.inner_text().strip() == hostile.strip())
+    assert layer.locator("img").count() == 0
+    assert layer.locator(".hljs-comment").inner_text().startswith("# <img")
+    page.keyboard.type("x")
+    page.keyboard.press("Control+z")
+    assert area.input_value() == hostile, "undo is the browser's own"
+    look = "['fontSize', 'lineHeight', 'fontFamily', 'tabSize', 'paddingTop', 'paddingLeft'].map((n) => c[n]).join()"
+    one = f"((s) => {{ const c = getComputedStyle(document.querySelector(s)); return {look}; }})"
+    same = f"{one}('.colours') === {one}('#content')"
+    assert page.evaluate(same), "each letter stands on its colour"
+    assert page.locator("[aria-current=page] .unsaved").is_visible()
+
+    page.get_by_role("link", name="README.md").click()
+    page.get_by_text("Saved with it, as one version").wait_for()
+    page.wait_for_selector(".editor.coloured .colours .hljs-section")
+    area.fill("# Coloured\n")
+    looked_at(page, "editor-drafts", pictures)
+    page.get_by_role("button", name="run.py").first.click()
+    until(page, lambda: "onerror" in page.get_by_label("Content").input_value())
+    page.get_by_role("button", name="Show the difference").click()
+    said = page.get_by_role("main").inner_text()
+    assert "+# Coloured" in said
+    assert "+import os" in said
+    looked_at(page, "editor-difference", pictures)
+    page.get_by_label("What is changed").fill("both")
+    page.keyboard.press("Enter")
+    page.get_by_text("Saved as v2").wait_for()
+    assert page.locator(".unsaved:visible").count() == 0
 
 
 def test_scripts_are_ordered(console: Server, viewer_of: Callable[..., Any]) -> None:

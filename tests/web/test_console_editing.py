@@ -13,6 +13,7 @@ from ferris_web.accounts.models import AuditEntry, Membership, Role, User
 from ferris_web.catalog.models import Project, Service
 from ferris_web.catalog.selectors import version_file, version_files
 from tests.web.console_fixtures import HOSTILE
+from tests.web.console_forms import Forms
 from tests.web.console_pages import Page, page
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("backends")]
@@ -112,6 +113,84 @@ def test_the_second_of_two_editors_is_told_and_shown(service: Service, person: C
     }
     send(person, form)
     assert content(service, "run.py") == "both()\n"
+
+
+def _carried(answer: Any) -> dict[str, Any]:
+    """What the form of a page would send on."""
+    form = Forms(answer.content.decode()).form("content")
+    return {name: values for name, values in form.values.items() if values}
+
+
+def test_several_files_are_saved_as_one_version(service: Service, person: Client) -> None:
+    first = {**opened(person, "run.py"), "content": "import more\r\n"}
+    answer = person.post("/services/made/edit/", {**first, "open": "README.md"})
+    shown = Page(answer.content.decode())
+    assert answer.status_code == 200
+    assert "not saved" in shown.text
+    assert "Saved with it, as one version: run.py" in shown.text
+    assert service.versions.count() == 1, "nothing is saved yet"
+    second = {**_carried(answer), "content": ["# Made\n"]}
+    answer = person.post("/services/made/edit/", {**second, "open": ""})
+    third = {**_carried(answer), "path": "more.py", "content": "print(2)\n", "message": "all of it"}
+    preview = Page(person.post("/services/made/edit/", {**third, "do": "preview"}).content.decode())
+    for said in ("+import more", "+# Made", "+print(2)"):
+        assert said in preview.text
+    again = person.post("/services/made/edit/", {**third, "open": "run.py"})
+    assert "import more" in _carried(again)["content"][0], "what was written into the first is still there"
+    send(person, _carried(again) | {"message": "all of it"})
+    assert service.versions.count() == 2
+    for path, text in (("run.py", "import more\n"), ("README.md", "# Made\n"), ("more.py", "print(2)\n")):
+        assert content(service, path).removeprefix("\n") == text
+    assert service.version is not None
+    assert service.version.message == "all of it"
+
+
+def test_what_was_written_into_one_of_them_can_be_forgotten(service: Service, person: Client) -> None:
+    first = {**opened(person, "run.py"), "content": "raise SystemExit(1)\n"}
+    answer = person.post("/services/made/edit/", {**first, "open": "README.md"})
+    answer = person.post("/services/made/edit/", {**_carried(answer), "drop": "run.py"})
+    assert "Saved with it" not in Page(answer.content.decode()).text
+    send(person, _carried(answer) | {"content": "# New\n"})
+    assert "raise" not in content(service, "run.py")
+
+
+def test_of_several_files_the_one_that_another_was_quicker_with_is_told(
+    service: Service, person: Client
+) -> None:
+    mine = {**opened(person, "run.py"), "content": "mine()\n"}
+    answer = person.post("/services/made/edit/", {**mine, "open": "README.md"})
+    theirs = {**opened(person, "run.py"), "content": "theirs()\n"}
+    send(person, theirs)
+    both = _carried(answer) | {"content": "# Mine\n"}
+    answer = send(person, both, status=409)
+    shown = Page(answer.content.decode())
+    for said in ("run.py was changed by somebody else", "+theirs()", "-theirs()", "+mine()", "Save over it"):
+        assert said in shown.text, said
+    assert content(service, "run.py") == "theirs()\n", "neither was saved"
+    assert "# Mine" not in content(service, "README.md")
+    send(person, _carried(answer))
+    assert content(service, "run.py") == "mine()\n"
+    assert "# Mine" in content(service, "README.md")
+
+
+def test_a_file_that_was_only_looked_at_is_not_fought_over(service: Service, person: Client) -> None:
+    mine = {**opened(person, "run.py"), "content": "mine()\n"}
+    answer = person.post("/services/made/edit/", {**mine, "open": "README.md"})
+    theirs = {**opened(person, "README.md"), "content": "# Theirs\n"}
+    send(person, theirs)
+    send(person, _carried(answer))
+    assert content(service, "run.py") == "mine()\n"
+    assert content(service, "README.md") == "# Theirs\n"
+
+
+def test_a_mistake_in_one_of_several_saves_none(service: Service, person: Client) -> None:
+    wrong = {**opened(person, "manifest.json"), "content": '{"entrypoint": "run.py", "priority": 99}'}
+    answer = person.post("/services/made/edit/", {**wrong, "open": "run.py"})
+    answer = send(person, _carried(answer) | {"content": "print(3)\n"}, status=422)
+    assert "priority" in Page(answer.content.decode()).text
+    assert service.versions.count() == 1
+    assert "print(3)" in _carried(answer)["content"][0]
+    assert _carried(answer)["draft-path"] == ["manifest.json"]
 
 
 def test_a_mistake_points_at_its_line(service: Service, person: Client) -> None:

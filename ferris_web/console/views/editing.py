@@ -20,10 +20,11 @@ from ferris.errors import Conflict, NotFound
 from ferris_web.catalog import editing
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.archive import SourceFile
-from ferris_web.catalog.differences import Change, files_compared
 from ferris_web.catalog.edits import NOTHING, Edit, Overtaken, fingerprint, line_of
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.source import MAX_FILE_BYTES
+from ferris_web.console import drafts
+from ferris_web.console.drafts import Draft
 from ferris_web.console.views.executions import actor
 
 EDITABLE: Final = 1024 * 1024  # bytes of a text that is edited in a page
@@ -39,38 +40,42 @@ class Finding:
 
 
 def edit(request: HttpRequest, name: str) -> HttpResponse:
-    """One file in an editor, beside the list of all."""
+    """One file in an editor, beside the list of all; with others that were changed before, and are saved with it."""
     service = catalog.service_get(name)
     if request.method != "POST":
         return _page(request, service, request.GET.get("path", ""))
-    path, text = request.POST.get("path", "").strip(), request.POST.get("content", "")
-    seen = request.POST.get("seen", NOTHING)
-    change = Edit(put={path: _content(service, path, text)}, seen={path: seen})
-    kept = {"text": text, "seen": seen, "base": request.POST.get("base", "")}
+    said, now = request.POST, _files(service)
+    draft, others = drafts.opened(said), drafts.carried(said)
+    path = draft.path if draft else said.get("path", "")
+    others.pop(path, None)
+    if "drop" in said:
+        others.pop(said["drop"], None)
+        return _page(request, service, path, draft=draft, others=others)
+    if "open" in said:
+        if draft and draft.touched(now):
+            others[path] = draft
+        wanted = said["open"]
+        return _page(request, service, wanted, draft=others.pop(wanted, None), others=others)
+    kept = [*others.values(), *([draft] if draft and (draft.touched(now) or not others) else [])]
+    change = drafts.edit_of(kept, now)
+    shown: dict[str, Any] = {"draft": draft, "others": others}
     try:
-        if request.POST.get("do") == "preview":
+        if said.get("do") == "preview":
             preview = editing.edit_preview(service, change)
-            found = _findings(preview.messages, path, text)
-            return _page(request, service, path, **kept, preview=preview, findings=found)
+            found = _findings(preview.messages, draft)
+            return _page(request, service, path, **shown, preview=preview, findings=found)
         saved = _saved(request, service, change)
     except Overtaken as error:
-        return _page(request, service, path, status=409, **kept, overtaken=error)
+        return _page(request, service, path, status=409, **shown, overtaken=error)
     except Conflict as error:
-        return _page(request, service, path, status=409, **kept, problem=f"{error}.")
+        return _page(request, service, path, status=409, **shown, problem=f"{error}.")
     if saved.refused:
-        found = _findings(saved.messages, path, text)
-        return _page(request, service, path, status=422, **kept, findings=found, wrong=True)
+        found = _findings(saved.messages, draft)
+        return _page(request, service, path, status=422, **shown, findings=found, wrong=True)
     _tell(request, saved)
-    if request.POST.get("do") == "run":
+    if said.get("do") == "run":
         return redirect("console:service-run", name=service.name)
     return _to(service, path)
-
-
-def _content(service: Service, path: str, text: str) -> bytes:
-    """What a form sends of a text, with the ends of lines that the file has."""
-    text = text.replace("\r\n", "\n")
-    before = _files(service).get(path)
-    return (text.replace("\n", "\r\n") if before and b"\r\n" in before.content else text).encode()
 
 
 def _files(service: Service) -> dict[str, SourceFile]:
@@ -97,13 +102,14 @@ def _to(service: Service, path: str = "", **more: Any) -> HttpResponse:
     return redirect(f"{reverse('console:service-edit', args=[service.name])}{'?' if query else ''}{query}")
 
 
-def _findings(said: tuple[Message, ...], path: str, text: str) -> list[Finding]:
+def _findings(said: tuple[Message, ...], draft: Draft | None = None) -> list[Finding]:
+    """What was found, with the line where it is in the open file."""
     found = []
     for message in said:
         line = None
-        if message.file == path and message.level != "info":
+        if draft and message.file == draft.path and message.level != "info":
             named = _LINE.search(message.text)
-            line = int(named[1]) if named else line_of(text, message.key) if message.key else None
+            line = int(named[1]) if named else line_of(draft.text, message.key) if message.key else None
         found.append(Finding(message, line))
     return sorted(found, key=lambda finding: ("error", "warning", "info").index(finding.said.level))
 
@@ -114,24 +120,26 @@ def _page(
     path: str,
     *,
     status: int = 200,
+    draft: Draft | None = None,
+    others: dict[str, Draft] | None = None,
     overtaken: Overtaken | None = None,
     **given: Any,
 ) -> HttpResponse:
-    """`given` holds what was sent and not saved: `text`, `seen`, `base`; and what is to be told."""
+    """`draft` is what was written into the open file, `others` into those before; `given` what is to be told."""
+    others = others or {}
     if overtaken is not None:
         service = catalog.service_get(service.name)  # as it is after the others
     files = _files(service)
-    adding = "new" in request.GET and request.method != "POST"
-    if not path and not adding and "text" not in given:
+    adding = ("new" in request.GET and request.method != "POST") or ("open" in request.POST and not path)
+    if not path and not adding and draft is None:
         path = _first(service, files)
     file = files.get(path)
     context: dict[str, Any] = {
         "service": service,
         "tab": "edit",
         "read_only": editing.edit_refusal(service),
-        "files": [(name, len(found.content)) for name, found in files.items()],
         "path": path,
-        "adding": adding or (file is None and "text" in given),
+        "adding": adding or (file is None and draft is not None),
         "known": file is not None,
         "seen": fingerprint(file),
         "base": service.version.number if service.version else 0,
@@ -139,15 +147,28 @@ def _page(
         "largest": MAX_FILE_BYTES,
         "undo": _undone(request, service),
     }
-    if file is not None:
-        context |= _shown(file)
-    elif path and "text" not in given:
-        raise NotFound(f"{service.name} has no file {path!r}")
-    now = {"seen": context["seen"], "base": context["base"]}
-    context |= given
     if overtaken is not None:
-        context |= {**now, "overtaken": overtaken}  # saving again is over what is shown here
-        context |= _both(service, path, str(given.get("base", "")), given["text"], files)
+        late = {name: one for name, one in others.items() if name in overtaken.paths}
+        if draft is not None and draft.path in overtaken.paths:
+            late[draft.path] = draft
+            draft = drafts.renewed(draft, service, files)
+        others |= {name: drafts.renewed(one, service, files) for name, one in late.items() if name in others}
+        context |= {"overtaken": overtaken, "meanwhile": drafts.meanwhile(service, late.values(), files)}
+    if draft is not None:
+        context |= {"text": draft.text, "seen": draft.seen, "base": draft.base}
+    elif file is not None:
+        context |= _shown(file)
+    elif path:
+        raise NotFound(f"{service.name} has no file {path!r}")
+    dirty = {path} if draft is not None and draft.touched(files) else set()
+    unsaved = others.keys() | dirty
+    context |= {
+        "others": others.values(),
+        "unsaved": unsaved,
+        "files": [(name, len(found.content)) for name, found in files.items()]
+        + [(name, None) for name in sorted(unsaved - files.keys())],
+        **given,
+    }
     return render(request, "console/service-edit.html", context, status=status)
 
 
@@ -166,24 +187,6 @@ def _shown(file: SourceFile) -> dict[str, Any]:
     if "\0" in text:
         return {"unreadable": gettext("It is no text: download it, and upload it again.")}
     return {"text": text}
-
-
-def _both(
-    service: Service, path: str, base: str, text: str, files: dict[str, SourceFile]
-) -> dict[str, tuple[Change, ...] | list[Any]]:
-    """What others did to the file since `base`, and what saving ours now would."""
-    ours = {path: SourceFile(_content(service, path, text))}
-    now = {path: files[path]} if path in files else {}
-    number = int(base) if base.isdecimal() and len(base) < 10 else 0
-    version = service.versions.filter(number=number).first()
-    before = catalog.version_files(version) if version else {}
-    old = {path: before[path]} if path in before else {}
-    since = service.versions.filter(number__gt=number).order_by("-number").defer("readme", "requirements")
-    return {
-        "theirs": tuple(files_compared(old, now)),
-        "ours": tuple(files_compared(now, ours)),
-        "since": list(since[:5]),
-    }
 
 
 def _undone(request: HttpRequest, service: Service) -> int | None:
@@ -276,7 +279,7 @@ def order(request: HttpRequest, name: str) -> HttpResponse:
                 if not saved.refused:
                     _tell(request, saved)
                     return redirect("console:service-order", name=service.name)
-                context["findings"], status = _findings(saved.messages, "", ""), 422
+                context["findings"], status = _findings(saved.messages), 422
         except Conflict as error:
             context |= {"problem": f"{error}.", "seen": manifest}
             status = 409

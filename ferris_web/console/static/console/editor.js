@@ -12,6 +12,8 @@
 
   function edit(form, area) {
     const gutter = form.querySelector(".gutter"), first = area.value;
+    const mark = document.querySelector("[data-mark]"), kept = "unsaved" in form.dataset;
+    const changed = () => kept || area.value !== first;
     let lines = 0, leaving = false, sent = false;
     const number = () => {
       const count = area.value.split("\n").length;
@@ -21,7 +23,7 @@
     gutter.hidden = false;
     form.querySelector("[data-keys]").hidden = false;
     number();
-    area.addEventListener("input", number);
+    area.addEventListener("input", () => { number(); if (mark) mark.hidden = !changed(); });
     area.addEventListener("scroll", () => { gutter.scrollTop = area.scrollTop; });
     area.addEventListener("focus", () => { leaving = false; });
     area.addEventListener("keydown", (event) => {
@@ -38,7 +40,16 @@
       form.requestSubmit(form.querySelector("button[value=save]"));
     });
     form.addEventListener("submit", () => { sent = true; });
-    addEventListener("beforeunload", (event) => { if (!sent && area.value !== first) event.preventDefault(); });
+    addEventListener("beforeunload", (event) => { if (!sent && changed()) event.preventDefault(); });
+    // Another file is opened without losing this one: the form carries what was written, and all is saved together.
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest("a[data-open]");
+      if (!link || !changed() || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      const button = Object.assign(document.createElement("button"), { type: "submit", name: "open", value: link.dataset.open, hidden: true, formNoValidate: true });
+      form.append(button);
+      form.requestSubmit(button);
+    });
     addEventListener("pageshow", () => { sent = false; number(); });
     document.addEventListener("click", (event) => {
       const link = event.target.closest("a[data-line]");
