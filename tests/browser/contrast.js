@@ -29,6 +29,7 @@
     const box = element.getBoundingClientRect();
     if (!walker.currentNode.data.trim() || box.width < 2 || box.height < 2 || style.visibility === "hidden") continue;
     if (element.closest("svg, .sr, .skip, [disabled], option, script, noscript, title, template")) continue;
+    if (element.closest(".coloured textarea")) continue; // its letters are those of the layer behind it, which is looked at
     const back = behind(element), fore = over(rgba(style.color), back);
     const [bright, dark] = [light(fore), light(back)].sort((a, b) => b - a);
     const ratio = (bright + 0.05) / (dark + 0.05);

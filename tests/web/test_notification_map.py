@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from ferris_web.accounts.models import Membership, Role, User
 from ferris_web.catalog import secrets
 from ferris_web.catalog.models import NotificationRule, Project
 from ferris_web.console import notificationmap
@@ -51,6 +52,15 @@ def test_the_page_has_the_picture_and_the_table(rules: list[NotificationRule], a
     assert "Failures: quakes_load" in picture
     assert "s3cr3t" not in found.html
     assert not found.dangers
+
+
+def test_a_rule_of_others_is_drawn_without_a_way_in(rules: list[NotificationRule], client: Client) -> None:
+    user = User.objects.create_user("vera")
+    Membership.objects.create(project=rules[0].project, user=user, role=Role.VIEWER)
+    client.force_login(user)
+    found = page(client, "/notifications/")
+    assert "pager" in found.html.split('class="graph map"')[1].split("</svg></div>")[0]
+    assert "/notifications/pager/" not in found.links
 
 
 def test_without_a_rule_nothing_is_drawn(administrator: Client) -> None:

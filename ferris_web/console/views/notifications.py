@@ -32,13 +32,14 @@ def rule_list(request: HttpRequest) -> HttpResponse:
     """Every rule."""
     project = request.GET.get("project", "")
     rows = list(scoped(catalog.rule_list(project), request.user))
+    editable = reach(request.user, Action.EDIT)
     context = {
         "rows": rows,
         "map": notificationmap.layout(rows),
         "width": systemmap.WIDTH,
         "height": systemmap.HEIGHT,
         "left_out": max(0, len(rows) - notificationmap.MOST),
-        "reach": reach(request.user, Action.EDIT),
+        "openable": {row.name for row in rows if editable is None or row.project_id in editable},
         "project": project,
         "manages": may_edit(request.user),
     }
