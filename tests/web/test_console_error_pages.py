@@ -29,7 +29,7 @@ def shown(client: Client, address: str, status: int, **more: str) -> Page:
 def viewer(client: Client) -> Client:
     project = Project.objects.create(name="quakes")
     user = User.objects.create_user("vera")
-    Membership.objects.create(project=project, user=user, role=Role.VIEWER)
+    Membership.objects.filter(user=user).update(project=project, role=Role.VIEWER)
     client.force_login(user)
     return client
 

@@ -56,7 +56,7 @@ def test_the_page_has_the_picture_and_the_table(rules: list[NotificationRule], a
 
 def test_a_rule_of_others_is_drawn_without_a_way_in(rules: list[NotificationRule], client: Client) -> None:
     user = User.objects.create_user("vera")
-    Membership.objects.create(project=rules[0].project, user=user, role=Role.VIEWER)
+    Membership.objects.filter(user=user).update(project=rules[0].project, role=Role.VIEWER)
     client.force_login(user)
     found = page(client, "/notifications/")
     assert "pager" in found.html.split('class="graph map"')[1].split("</svg></div>")[0]
