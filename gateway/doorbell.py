@@ -5,7 +5,7 @@ the claim lets one win, the rescuer rings again.
 
 A lane's queue holds at most about FERRIS_LANE_LIMIT doorbells, however many executions wait: the others wait as
 rows that were not rung yet (`rung_at` is empty), and are rung in their order when executors have made room. Each
-gateway counts for itself, so that several may exceed the limit, each by what it rings between two looks.
+gateway counts for itself, so that several may exceed the limit, each by what it rings between two looks: half of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from uuid import uuid4
 from celery_app import EXECUTE, app
 from ferris_web import wiring
 from ferris_web.executions.services import Doorbell
-from ferris_web.executions.services.ringing import executions_ring, executions_unrung
+from ferris_web.executions.services.ringing import executions_ring, executions_unrung, lane_closed
 from ferris_web.executions.services.urgency import lanes_paused
 from gateway import metrics
 
@@ -92,7 +92,11 @@ def _connected() -> Iterator[Any]:
 
 
 class Room:
-    """Which new executions may be rung at once: those in lanes that have room, and where none has waited longer."""
+    """Which new executions may be rung at once: those in lanes that have room, and where none has waited longer.
+
+    How many wait is asked of the broker only when half of the room that was seen is used up: a look stands in the
+    way of an event. When others have filled the lane meanwhile, something waits there unrung, which closes it.
+    """
 
     def __init__(self) -> None:
         self._left: dict[str, int] = {}
@@ -102,11 +106,17 @@ class Room:
         """True: there is room for one more doorbell in this lane, and it is taken."""
         now = time.monotonic()
         if now - self._looked.get(lane, -_LOOK_LASTS) >= _LOOK_LASTS:
-            closed = executions_unrung(lane) or lane in lanes_paused()
-            self._left[lane] = 0 if closed else wiring.config().lane_limit - waiting(lane)
+            self._look(lane)
             self._looked[lane] = now
         self._left[lane] -= 1
         return self._left[lane] >= 0
+
+    def _look(self, lane: str) -> None:
+        limit = wiring.config().lane_limit
+        if lane_closed(lane):
+            self._left[lane] = 0
+        elif self._left.get(lane, 0) <= limit // 2:
+            self._left[lane] = limit - waiting(lane)
 
 
 def ring_waiting(lanes: Iterable[str]) -> None:

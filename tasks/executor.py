@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -19,8 +18,9 @@ from tasks.cleaner import Cleaner
 from tasks.command import inherited
 from tasks.control import ControlClient
 from tasks.environment import BuildStep, Environments
+from tasks.foreman import Foreman
 from tasks.isolation import Isolation
-from tasks.lease import Leases
+from tasks.lease import Leases, worker_name
 from tasks.package import PackageCache
 from tasks.presence import ConsumerPresence
 from tasks.report import Reporter
@@ -37,10 +37,11 @@ _CALLS: Final = 8
 class Executor:
     """Everything that executions of one worker process share."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, foreman: Foreman | None = None) -> None:
         self.settings = settings
+        self.foreman = foreman
         self.environ = inherited()
-        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+        self.worker = worker_name() if foreman is None else foreman.worker
         self.control = ControlClient(settings.control_url, settings.executor_token)
         self.reporter = Reporter(adapters.open_event_log(settings.event_log_url))
         metrics.REPORTER.set_function(lambda: self.reporter.waiting)
@@ -90,6 +91,8 @@ class Executor:
         """Take nothing new: the platform has said so."""
         if self.presence is not None:
             self.presence.heed(True)
+        elif self.foreman is not None:
+            self.foreman.nudge()
 
     def stop_all(self, why: str) -> None:
         """End every script that runs."""
@@ -103,7 +106,6 @@ class Executor:
         self.closing = self._closed = True
         self.reporter.close()
         self.leases.leave()
-        self.leases.close()
         self.runner.close()
         self.calls.shutdown(wait=False, cancel_futures=True)
         self.cleaner.close()
@@ -115,8 +117,9 @@ _making = threading.Lock()
 _made: dict[int, Executor] = {}
 
 
-def current(settings: Settings | None = None) -> Executor:
-    """This process's executor, made by the first who asks (of the environment's settings if none are given).
+def current(settings: Settings | None = None, foreman: Foreman | None = None) -> Executor:
+    """This process's executor, made by the first who asks (of the environment's settings if none are given; as a slot
+    of that foreman's worker, if there is one).
 
     A forked child gets its own.
     """
@@ -124,7 +127,7 @@ def current(settings: Settings | None = None) -> Executor:
         executor = _made.get(os.getpid())
         if executor is None:
             _made.clear()
-            executor = _made[os.getpid()] = Executor(settings or Settings.from_env())
+            executor = _made[os.getpid()] = Executor(settings or Settings.from_env(), foreman)
         return executor
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +27,13 @@ TIMEOUT: Final = "timeout"
 
 _IDLE: Final = 20.0
 """Seconds between beats of a worker that runs nothing: so that it is known to be there, and hears of a drain."""
+_LAST_BEAT: Final = 5.0
+"""Seconds for a beat that is under way when the worker ends; it gives up sooner."""
+
+
+def worker_name() -> str:
+    """By which the platform knows this process, when it is a worker."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Stopped(Exception):
@@ -115,7 +124,10 @@ class Leases:
             self._changed.notify_all()
 
     def leave(self) -> None:
-        """Say that this worker ends; nothing when nobody hears it."""
+        """Say that this worker ends, as the last word; nothing when nobody hears it. Leases still kept run out."""
+        self.close()
+        if self._thread is not None:
+            self._thread.join(_LAST_BEAT)
         if self._presence is not None:
             with contextlib.suppress(FerrisError):
                 self._control.heartbeat(self._worker, [], {**self._presence.about(), "leaves": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -14,12 +15,13 @@ log = logging.getLogger(__name__)
 
 
 class ConsumerPresence:
-    """Of a worker with a pool of threads: its Celery consumer is in this process."""
+    """Of the worker whose Celery consumer is in this process."""
 
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
         self._since = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._lanes = [lane for lane in LANES if lane in consumer.app.amqp.queues.consume_from]
+        self._slots = 0
         self._drained = False
         self._changing = threading.Lock()
         self.stops = False
@@ -28,9 +30,11 @@ class ConsumerPresence:
     def about(self) -> dict[str, Any]:
         """Its lanes (also of those that it left to drain), slots, since when it is there, whether it ends, how scripts
         are confined."""
+        with contextlib.suppress(AttributeError):  # a pool of processes that has ended does not know any more
+            self._slots = self._consumer.pool.num_processes
         return {
             "lanes": self._lanes,
-            "slots": self._consumer.pool.num_processes,
+            "slots": self._slots,
             "started_at": self._since,
             "stops": self.stops,
             "isolation": self.isolation(),

@@ -69,7 +69,7 @@ class Running:
 class WorkerState:
     """A worker, and what it runs. `state`: `active`, `draining`, `drained`, `stopping`, `gone`.
 
-    Without `started_at` only its executions tell of it: a slot of a pool of processes.
+    Without `started_at` only its executions tell of it.
     """
 
     name: str

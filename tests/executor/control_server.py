@@ -24,7 +24,7 @@ import psutil
 from ferris import events
 from ferris.config import LIFECYCLE, LOGS, PACKAGES_BUCKET, Settings
 from ferris.events import Event
-from ferris.execution import ExecutionOrder
+from ferris.execution import DRAINING, ExecutionOrder
 from ferris.retry import Retry
 from tasks import execute
 from tasks.executor import Executor
@@ -41,6 +41,8 @@ class ControlServer:
         self.claims: list[str] = []
         self.beats: list[dict[str, Any]] = []
         self.stop: dict[str, str] = {}
+        self.claimants: set[str] = set()
+        self.drains = False
         self.kv: dict[str, tuple[int, bytes]] = {}
         self.kept = self.refused = 0  # writes of keys; those refused came too late
         self.index = 0
@@ -114,10 +116,14 @@ class _Handler(BaseHTTPRequestHandler):
                     for one in said["executions"]
                     if one["id"] in control.stop
                 ]
-                return 200, {"stop": stop, "lease_seconds": 15}
+                told = {"drain": control.drains} if "about" in said else {}
+                return 200, {"stop": stop, "lease_seconds": 15, **told}
             wanted = said.get("executions", [said.get("execution")])
-            orders = [control.orders.pop(one, None) for one in wanted]
             control.claims += wanted
+            control.claimants.add(said["worker"])
+            if control.drains:
+                return 200, {"go": False, "reason": DRAINING}
+            orders = [control.orders.pop(one, None) for one in wanted]
         answers = [
             {"go": True, "order": order.to_json()} if order else {"go": False, "reason": "unknown"}
             for order in orders

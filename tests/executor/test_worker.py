@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -157,6 +158,14 @@ class Worker:
         yield app
         app.close()
 
+    def says(self, words: str) -> None:
+        """Returns when it has said so in its log."""
+        assert self.process.stdout is not None
+        said: list[bytes] = []
+        while not said or words.encode() not in said[-1]:
+            said.append(self.process.stdout.readline())
+            assert said[-1], b"".join(said).decode()
+
     def ended(self) -> str:
         """Its output, when it has ended by itself."""
         output, _ = self.process.communicate(timeout=30)
@@ -258,6 +267,47 @@ def test_a_worker_that_hears_its_canaries_stays(pool: str, tmp_path: Path) -> No
         with pytest.raises(subprocess.TimeoutExpired):  # cut off after a second, it would end after two
             worker.process.wait(4)
         assert worker.run("print('after')") == "after"
+
+
+@POOLS
+def test_drained_it_finishes_what_runs_and_takes_nothing_until_it_is_to_take_again(
+    pool: str, tmp_path: Path
+) -> None:
+    often = "import tasks.lease as l; l._IDLE = 3.0; "
+    often += "import celery.worker.consumer.consumer as c; c.info = c.warn; "  # else it would not be said
+    gate = tmp_path / "gate"
+    code = (
+        f"import os, time\nprint('up', flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)"
+    )
+    with celery_worker(tmp_path, pool, start=often + CELERY) as worker:
+        control = worker.ferris.control
+        running = worker.ring(code)
+        worker.ferris.wait_line(running, "up", 60)
+        control.drains = True
+        refused = worker.ring("print('refused')")
+        worker.says("Canceling queue scheduled")  # the last one
+        waiting = worker.ring("print('waited')")
+        gate.touch()
+        assert worker.ferris.ended(running, 60).types[-1] == "execution.completed"
+        assert waiting not in control.claims
+        control.drains = False
+        assert worker.ferris.ended(waiting, 60).text("stdout") == "waited\n"
+        assert worker.ferris.result(refused).types == []
+
+
+@POOLS
+def test_all_slots_are_one_worker_to_the_platform(pool: str, tmp_path: Path) -> None:
+    with celery_worker(tmp_path, pool) as worker:
+        control = worker.ferris.control
+        name = f"{socket.gethostname()}:{worker.process.pid}"
+        assert worker.run("print('here')") == "here"
+        worker.process.terminate()
+        worker.ended()
+    told = [beat for beat in control.beats if "about" in beat]
+    assert {beat["worker"] for beat in told} == control.claimants == {name}
+    assert {beat["about"]["slots"] for beat in told} == {2}
+    assert any(beat["about"]["stops"] for beat in told)
+    assert told[-1]["about"]["leaves"]
 
 
 def _warm_servers_of(folder: Path) -> list[int]:

@@ -17,6 +17,7 @@ from ferris_web.executions.services.paces import paces_note
 from ferris_web.executions.services.ringing import executions_ring
 from ferris_web.executions.services.urgency import execution_prioritise, lane_pause, lane_resume
 from ferris_web.executions.waiting import execution_waiting
+from gateway import doorbell
 from gateway.doorbell import Room, ring_waiting
 from tests.web.platform import NOW, dispatch, event, report, service
 
@@ -143,6 +144,22 @@ def test_nothing_rings_or_starts_in_a_paused_lane(settings):
     row.refresh_from_db()
     assert row.rung_at is not None
     assert not isinstance(execution_claim(bell.execution_id, "w", NOW), str)
+
+
+def test_the_broker_is_asked_for_room_when_half_of_what_was_seen_is_used(settings, monkeypatch):
+    settings.FERRIS = replace(settings.FERRIS, lane_limit=4)
+    asked, counts = [], iter((0, 3))
+    monkeypatch.setattr(doorbell, "_LOOK_LASTS", 0.0)
+    monkeypatch.setattr(doorbell, "waiting", lambda lane: asked.append(lane) or next(counts))
+    room, looks = Room(), []
+    for _ in range(3):
+        assert room.take("default")
+        looks.append(len(asked))
+    assert looks == [1, 1, 2]
+    service("one", "a.happened")
+    dispatch(event())
+    Execution.objects.update(rung_at=None)  # another gateway found it full
+    assert not room.take("default")
 
 
 def test_only_lanes_that_there_are_can_be_paused_once():

@@ -19,6 +19,13 @@ def executions_unrung(lane: str) -> bool:
     return bool(_UNRUNG.rows([lane]))
 
 
+def lane_closed(lane: str) -> bool:
+    """True when nothing new is to be rung for in a lane: it is paused, or something in it has waited longer."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOSED, (lane, lane))
+        return bool(cursor.fetchone()[0])
+
+
 def executions_ring(lane: str, most: int, now: datetime) -> list[Doorbell]:
     """Note that the doorbells of those whose turn it is ring now, see `services.turns`; ring them when it returns.
 
@@ -64,6 +71,11 @@ def _unrung(lane: str) -> QuerySet[Execution]:
     return Execution.objects.filter(status="queued", lane=lane, rung_at=None)
 
 
+# Asked for on the way of an event, so in one statement.
+_CLOSED = (
+    "SELECT EXISTS (SELECT 1 FROM executions_lanepause WHERE lane = %s) OR EXISTS "
+    "(SELECT 1 FROM executions_execution WHERE status = 'queued' AND lane = %s AND rung_at IS NULL)"
+)
 # Asked for whenever executors may have made room.
 _UNRUNG = Prepared(
     lambda lanes: (
