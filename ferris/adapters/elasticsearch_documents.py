@@ -18,6 +18,7 @@ from typing import Any
 
 from ferris.adapters import sqlite_ops_rows as rows
 from ferris.searching import text_of, words
+from ferris.terminal import plain
 
 NAMES = {"logs": "logs", "events": "events", "lifecycle": "executions", "metrics": "metrics"}
 COLUMNS = rows.DOCUMENT_COLUMNS
@@ -78,9 +79,9 @@ def document(kind: str, record: Mapping[str, Any]) -> tuple[str, int, dict[str, 
 def _line(record: Mapping[str, Any]) -> tuple[str, int, dict[str, Any]]:
     execution, service, flow, cursor, time, step, stream, level, message = rows.line(record)
     body = rows.line_record((None, execution, cursor, time, step, stream, level, message, service, flow))
-    fields = {name: body[name] for name in (*LINE_COLUMNS, "message", "attempt", "cursor")}
-    key = f"{execution}:{cursor}"
-    return key, time, {"time": time, "key": key, "body": body, WORDS: words(message), **fields}
+    fields = {name: body[name] for name in (*LINE_COLUMNS, "attempt", "cursor")}
+    key, text = f"{execution}:{cursor}", plain(message)
+    return key, time, {"time": time, "key": key, "body": body, WORDS: words(text), "message": text, **fields}
 
 
 def _other(kind: str, record: Mapping[str, Any]) -> tuple[str, int, dict[str, Any]]:

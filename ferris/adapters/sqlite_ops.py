@@ -1,8 +1,8 @@
 """Operational records in an SQLite file of its own, with full-text search (FTS5).
 
 Log lines are kept in columns, the other kinds as JSON documents. Row numbers grow as records arrive, and so
-"newest first" means arrived last; times only filter. The text of a log line is its message; the text of a
-document is every value in it. Service and flow of a log line are those of its execution.
+"newest first" means arrived last; times only filter. The text of a log line is its message without
+colours; the text of a document is every value in it. Service and flow of a log line are those of its execution.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ class SqliteOpsStore:
     def __init__(self, url: str) -> None:
         path = local_path("FERRIS_OPS_STORE", url)
         self._file = SqliteFile(
-            path, backend=rows.BACKEND, application_id=rows.APPLICATION_ID, schema=rows.SCHEMA
+            path,
+            backend=rows.BACKEND,
+            application_id=rows.APPLICATION_ID,
+            schema=rows.SCHEMA,
+            configure=rows.configure,
         )
 
     def write(self, kind: str, records: Sequence[Mapping[str, Any]]) -> int:

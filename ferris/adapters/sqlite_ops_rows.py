@@ -14,6 +14,7 @@ from typing import Any
 
 from ferris.errors import EventError
 from ferris.ports import log_cursor
+from ferris.terminal import plain
 
 BACKEND = "ops store"
 APPLICATION_ID = 0x4645524F  # "FERO"; marks the file as ours
@@ -53,6 +54,18 @@ SCHEMA = (
         "CREATE TRIGGER documents_go AFTER DELETE ON documents BEGIN INSERT INTO documents_text"  # noqa: S608
         " (documents_text, rowid, text) VALUES ('delete', old.id, " + _VALUES.replace("$", "old") + "); END",
     ),
+    (  # what terminals make of a line is no part of its text
+        "INSERT INTO lines_text (lines_text, rowid, message)"
+        " SELECT 'delete', id, message FROM lines WHERE instr(message, char(27))",
+        "INSERT INTO lines_text (rowid, message)"
+        " SELECT id, plain(message) FROM lines WHERE instr(message, char(27))",
+        "DROP TRIGGER lines_come",
+        "DROP TRIGGER lines_go",
+        "CREATE TRIGGER lines_come AFTER INSERT ON lines BEGIN"
+        " INSERT INTO lines_text (rowid, message) VALUES (new.id, plain(new.message)); END",
+        "CREATE TRIGGER lines_go AFTER DELETE ON lines BEGIN"
+        " INSERT INTO lines_text (lines_text, rowid, message) VALUES ('delete', old.id, plain(old.message)); END",
+    ),
 )
 
 LINE_COLUMNS = "r.id, e.execution, r.cursor, r.time, r.step, r.stream, r.level, r.message, e.service, e.flow"
@@ -60,6 +73,11 @@ DOCUMENT_COLUMNS = ("type", "source", "subject", "service", "flow", "execution")
 
 Line = tuple[str, str | None, str | None, int, int, str | None, str, str, str]  # executions, then lines
 Document = tuple[str | int | None, ...]
+
+
+def configure(connection: sqlite3.Connection) -> None:
+    """What the triggers need of each connection."""
+    connection.create_function("plain", 1, plain, deterministic=True)
 
 
 # ----------------------------------------------------------------------------------------------- writing

@@ -10,13 +10,9 @@ from dataclasses import dataclass
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-_ESCAPES = re.compile(
-    r"\x1b\[([0-9;:]*)m"
-    r"|\x1b\[[0-?]*[ -/]*[@-~]"
-    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"
-    r"|\x1b[ -/]*[0-Z\\-~]"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
+from ferris.terminal import SEQUENCES
+
+_ESCAPES = re.compile(SEQUENCES + r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _COLOURS = frozenset({*range(30, 38), *range(90, 98)})
 _STYLES = {1: 1, 2: 2, 3: 3, 4: 4, 9: 9}
 _ENDS = {22: (1, 2), 23: (3,), 24: (4,), 29: (9,)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +21,7 @@ from ferris.adapters import kibana
 from ferris.errors import EventError
 from ferris.highlighting import MOST_READ, Sought, Span, sought
 from ferris.searching import COLUMNS, QueryError, parse, text_of
+from ferris.terminal import plain
 from ferris_web import wiring
 from ferris_web.console import filterbar, presentation
 from ferris_web.console.filters import Choice
@@ -51,7 +51,6 @@ PERIODS: Final = (
 )
 _NOT_TOLD: Final = frozenset((*COLUMNS, "time", "id", "specversion", "datacontenttype"))
 _LINE_FIELDS: Final = ("level", "service", "step", "stream", "attempt", "execution", "flow")
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_FIELDS = 40
 _WIDEST = 300  # characters of a record in the list
 
@@ -186,7 +185,7 @@ def _row(kind: str, record: Mapping[str, Any], wanted: Sought) -> Row:
     who = "service" if record.get("service") else "source"
     if kind == "logs":
         field = "step" if record["step"] else "stream"
-        text = _COLOURS.sub("", record["message"])
+        text = plain(record["message"])
         spans = wanted.spans(text)
     else:
         field = "type"

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from ferris.errors import BackendError, EventError
-from tests.contract.ops_store.records import START, event, found, line, messages
+from tests.contract.ops_store.records import START, event, found, in_kibana, line, messages
 
 
 def test_lines_of_an_execution_come_in_order(store):
@@ -50,6 +50,22 @@ def test_a_line_keeps_what_it_was_given(store):
     assert (record["execution"], record["attempt"], record["seq"]) == ("e1", 1, 3)
     assert (record["service"], record["flow"]) == ("quakes_load", "FLOW1")
     assert record["cursor"] == read.seq
+
+
+def test_colours_are_kept_and_not_searched(store):
+    coloured = (
+        "\x1b[1;31mfailed\x1b[0m to \x1b[01;32m\x1b[Kmat\x1b[mch\x1b]8;;http://hidden/\x07it\x1b]8;;\x07"
+    )
+    store.write("logs", [line(1, coloured), line(2, "a plain line")])
+    assert [one.message for one in store.logs("e1")] == [coloured, "a plain line"]
+    for query in ("failed", "matchit", '"failed to"', "fail*"):
+        assert messages(store, query) == [coloured], query
+        assert in_kibana(store, "logs", query, [coloured]) == [coloured], query
+    for query in ("31mfailed", "32m", "0m", "hidden"):
+        assert messages(store, query) == [], query
+    assert store.prune(START + timedelta(hours=1)) == 2
+    store.write("logs", [line(1, "another", execution="e2")])
+    assert messages(store, "failed") == []
 
 
 def test_a_long_line_and_half_surrogates(store):

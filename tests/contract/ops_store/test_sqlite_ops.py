@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ferris.adapters import open_ops_store
+from ferris.adapters import open_ops_store, sqlite_ops_rows
 from ferris.errors import BackendError, ConfigError, EventError
 from tests.contract.ops_store.records import START, event, line, messages, sqlite
 
@@ -22,6 +22,21 @@ def test_sqlite_many_batches_prune_and_the_index_stays_sound(tmp_path):
             connection.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM executions").fetchone() == (1,)
+
+
+def test_sqlite_lines_of_an_older_file_are_found_without_their_colours(tmp_path, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(sqlite_ops_rows, "SCHEMA", sqlite_ops_rows.SCHEMA[:1])
+        old = sqlite(tmp_path)
+        old.write("logs", [line(1, "\x1b[31mred\x1b[0m"), line(2, "plain")])
+        assert messages(old, "31mred") == ["\x1b[31mred\x1b[0m"]
+        old._file.close()
+    store = sqlite(tmp_path)
+    assert messages(store, "red") == ["\x1b[31mred\x1b[0m"]
+    assert (messages(store, "31mred"), messages(store, "plain")) == ([], ["plain"])
+    assert store.prune(START + timedelta(hours=1)) == 2
+    with store._file.reading() as connection:
+        connection.execute("INSERT INTO lines_text (lines_text) VALUES ('integrity-check')")
 
 
 def test_sqlite_a_search_that_takes_too_long_ends_and_harms_nothing(tmp_path):
