@@ -77,6 +77,10 @@ seed-large: .venv/installed  ## a platform as if in use for a month: 1,000,000 e
 bench: .venv/developed  ## figures, ratios first
 	@$(PY) -m tests.bench
 
+.PHONY: bench-pages
+bench-pages: .venv/developed  ## what each page costs on the platform of FERRIS_HOME, as three kinds of people (after make seed-large)
+	@$(PY) -m tests.bench.pages
+
 .PHONY: bench-real
 bench-real: .venv/developed  ## figures of the real stack, each beside the bare server; starts servers of its own
 	@$(PY) -m tests.bench.real

@@ -27,12 +27,32 @@ class Slice:
     after: str
 
 
-def cut(rows: QuerySet[Any], order: Sequence[str], cursor: str, size: int) -> Slice:
+@dataclass(frozen=True)
+class Apart:
+    """Rows that all have one of these values in `field`. An index of that field and the order has those of each value
+    in their order, and not those of several."""
+
+    field: str
+    values: Sequence[Any]
+
+    def first(self, rows: QuerySet[Any], order: Sequence[str], most: int) -> QuerySet[Any]:
+        """A superset of the first `most` of them that is read along that index, in one query."""
+        plain = rows.model._base_manager.order_by().values("pk")
+        found = rows.select_related(None).order_by(*order).values("pk")
+        parts = [plain.filter(pk__in=found.filter(**{self.field: value})[:most]) for value in self.values]
+        return rows.filter(pk__in=parts[0].union(*parts[1:], all=True))
+
+
+def cut(
+    rows: QuerySet[Any], order: Sequence[str], cursor: str, size: int, apart: Apart | None = None
+) -> Slice:
     """The page that `cursor` names of rows in this order, the last field of which is unique. One query; WrongCursor."""
     place, backwards = read(cursor, rows.model, order)
     turned = [_turned(field) for field in order] if backwards else list(order)
     if place is not None:
         rows = rows.filter(behind(turned, place))
+    if apart is not None:
+        rows = apart.first(rows, turned, size + 1)
     found = list(rows.order_by(*turned)[: size + 1])
     more, found = len(found) > size, found[:size]
     if backwards:

@@ -1,5 +1,5 @@
-"""Adds up executions that have ended, soon after they have, lets rankings follow the time, looks at what executions
-left for charts, and says so."""
+"""Adds up executions that have ended, soon after they have, sorts those that failed, counts hours that are over, lets
+rankings follow the time, looks at what executions left for charts, and says so."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from ferris.config import CHANGES
 from ferris.ports import EventLog, Record
 from ferris_web.executions.services.changes import EVENTS_TOLD
 from ferris_web.executions.services.chart_answers import artifacts_look
+from ferris_web.executions.services.failure_kinds import AT_ONCE as FAILURES_AT_ONCE
+from ferris_web.executions.services.failure_kinds import failures_piece
+from ferris_web.executions.services.owners import owners_piece
 from ferris_web.executions.services.rollups import AT_ONCE, rollups_piece
 from ferris_web.executions.services.standings import standings_slide
+from ferris_web.executions.services.tallies import tallies_piece
 from gateway.role import Role
 
 ROLLED: Final = b'{"rolled":true}'
@@ -37,9 +41,10 @@ class Roller(Role):
         changed, left = False, True
         while left and not self.stopping.is_set():
             began, now = time.monotonic(), datetime.now(UTC)
-            counted, slid = rollups_piece(now), standings_slide(now)
-            changed |= bool(counted or slid)
-            left = counted == AT_ONCE or slid > 0
+            counted, slid, failed = rollups_piece(now), standings_slide(now), failures_piece()
+            changed |= bool(counted or slid or failed)
+            left = counted == AT_ONCE or slid > 0 or failed == FAILURES_AT_ONCE
+            left |= bool(owners_piece() or tallies_piece(now))
             if left:
                 self.stopping.wait(time.monotonic() - began)
         if artifacts_look(datetime.now(UTC)) or changed:

@@ -233,6 +233,10 @@ class EventTypeAdmin(admin.ModelAdmin):
         """No: they appear with the first event or manifest."""
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """No: events of it are in the journal, and lists find them by it."""
+        return False
+
 
 @admin.register(EventMap)
 class EventMapAdmin(RecordAdmin):

@@ -53,6 +53,7 @@ class Drawn:
     since: datetime
     until: datetime
     legend: list[tuple[str, str, int]]
+    cut: bool = False
     width: int = WIDTH
     height: int = HEIGHT
     base: int = HEIGHT - FOOT
@@ -81,7 +82,7 @@ def drawn(found: Histogram, path: str, rest: str) -> Drawn:
         for outcome, amount in one.counts.items():
             sums[outcome] = sums.get(outcome, 0) + amount
     legend = [(_ORDER.get(o, "wait"), _said(o), sums[o]) for o in _ORDER if o in sums]
-    return Drawn(columns, top, found.total, found.since, found.until, legend)
+    return Drawn(columns, top, found.total, found.since, found.until, legend, found.cut)
 
 
 def _bars(one: Bucket, x: float, step: float, top: int) -> list[Bar]:

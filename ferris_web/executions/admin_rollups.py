@@ -1,11 +1,11 @@
-"""Administration of what dashboards are made of."""
+"""Administration of what dashboards, histograms and groups of failures are made of."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
-from ferris_web.executions.models import Rollup, Standing
+from ferris_web.executions.models import FailureKind, Rollup, Standing, Tally
 
 
 class _OfServices(RecordAdmin):
@@ -42,3 +42,19 @@ class StandingAdmin(_OfServices):
         "oldest",
     )
     list_filter = ("period",)
+
+
+@admin.register(FailureKind)
+class FailureKindAdmin(_OfServices):
+    """Executions that failed alike."""
+
+    list_display = ("last_at", "its_service", "its_project", "reason", "error")
+    list_filter = ("reason",)
+
+
+@admin.register(Tally)
+class TallyAdmin(RecordAdmin):
+    """How many events and flows there were in each hour."""
+
+    list_display = ("listing", "start", "outcome", "count")
+    list_filter = ("listing", "outcome")

@@ -53,6 +53,16 @@ def span_for(since: datetime, until: datetime, most: int) -> timedelta:
     return next((span for span in SPANS if span >= wanted), SPANS[-1] * -(-wanted // SPANS[-1]))
 
 
+def empty(since: datetime, until: datetime, span: timedelta) -> list[Bucket]:
+    """The spans from the one with `since` to the one before `until`, oldest first, with nothing in them."""
+    seconds = int(span.total_seconds())
+    first, last = (
+        int(moment.timestamp()) // seconds for moment in (since, until - timedelta(microseconds=1))
+    )
+    starts = [datetime.fromtimestamp(n * seconds, since.tzinfo) for n in range(first, last + 1)]
+    return [Bucket(start, start + span) for start in starts]
+
+
 def buckets(
     rows: QuerySet[Any],
     time: str,
@@ -67,14 +77,7 @@ def buckets(
     With `values`, which are all that the field can hold, an index on both fields answers alone.
     """
     seconds = int(span.total_seconds())
-    first, last = (
-        int(moment.timestamp()) // seconds for moment in (since, until - timedelta(microseconds=1))
-    )
-    zone = since.tzinfo
-    found = {
-        n: Bucket(datetime.fromtimestamp(n * seconds, zone), datetime.fromtimestamp((n + 1) * seconds, zone))
-        for n in range(first, last + 1)
-    }
+    found = {int(one.start.timestamp()) // seconds: one for one in empty(since, until, span)}
     rows = rows.filter(**{f"{time}__gte": since, f"{time}__lt": until}).order_by()
     if isinstance(by, str) and values:
         rows = rows.filter(**{f"{by}__in": list(values)})

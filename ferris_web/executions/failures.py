@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from ferris.fingerprints import error_kind, fingerprint
-from ferris_web.executions.models import DeadLetter, Execution
+from ferris_web.executions.models import DeadLetter, Execution, FailureKind
 from ferris_web.executions.visibility import Projects, within
 
 MOST_READ = 50_000
-"""Failures that are looked at to find groups, the newest ones."""
+"""Failures that are looked at to find groups, the newest ones, of those that the roller has not sorted yet."""
 MOST_SHOWN = 200
 """Groups that are shown at most, the latest."""
 
@@ -136,16 +137,24 @@ def place_of(row: Execution) -> str:
     return f"{row.created_at.isoformat()} {row.pk}"
 
 
+def retries_of(pk: Any) -> QuerySet[Execution]:
+    """The executions that are retries of that one."""
+    return Execution.objects.filter(parent_id=pk, trigger_type="retried").order_by()
+
+
 def _failed(group: FailureGroup) -> QuerySet[Execution]:
-    retried = Execution.objects.filter(parent_id=OuterRef("pk"), trigger_type="retried")
-    found = Execution.objects.filter(~Exists(retried), status="failed")
+    found = Execution.objects.filter(~Exists(retries_of(OuterRef("pk"))), status="failed")
     if group.service:
         found = found.filter(service__name=group.service)
     if group.reason:
         found = found.filter(reason=group.reason)
+    return _between(found, group)
+
+
+def _between(rows: QuerySet[Execution], group: FailureGroup) -> QuerySet[Execution]:
     if group.since is not None:
-        found = found.filter(created_at__gte=group.since)
-    return found if group.until is None else found.filter(created_at__lt=group.until)
+        rows = rows.filter(created_at__gte=group.since)
+    return rows if group.until is None else rows.filter(created_at__lt=group.until)
 
 
 def failure_groups(
@@ -154,17 +163,40 @@ def failure_groups(
     most: int | None = None,
     projects: Projects | None = None,
 ) -> FailureGroups:
-    """The groups among the newest failures: by service, reason, and what their errors have in common. At most `most`
-    of them."""
-    rows = within(_failed(wanted), projects).order_by("-created_at", "-id").annotate(name=F("service__name"))
-    found: dict[tuple[str, str, str], Failures] = {}
-    read = 0
+    """The groups among these failures, at most `most`: by service, reason, and what their errors have in common.
+
+    What the roller has sorted is read by kind, and what has failed since row by row, the newest `most_read` of them.
+    """
+    fresh, rows, truncated = _fresh(wanted, most_read, projects)
+    kinds = _kinds(wanted, projects)
+    shown = kinds.order_by("-last", "pk")
+    if fresh and most is not None:
+        named = kinds.filter(kind__in={key[2] for key in fresh}, service__name__in={key[0] for key in fresh})
+        found = {row["pk"]: row for row in (*_read(shown[:most], wanted, rows), *_read(named, wanted, rows))}
+    else:
+        found = {row["pk"]: row for row in _read(shown[:most], wanted, rows)}
+    for row in found.values():
+        if row["count"]:
+            _merge(fresh, row)
+    groups = sorted(fresh.values(), key=lambda one: (one.last_at, one.example), reverse=True)
+    more = 0
+    if most is not None and len(found) >= most:
+        more = max(0, kinds.count() - most)
+    return FailureGroups(groups[:most], truncated, max(more, len(groups) - (most or len(groups))))
+
+
+_Groups = dict[tuple[str, str, str], Failures]
+
+
+def _fresh(wanted: FailureGroup, most: int, projects: Projects | None) -> tuple[_Groups, list[UUID], bool]:
+    """Groups of what is not sorted yet, its rows, and whether there are more."""
+    rows = within(_failed(wanted), projects).filter(failure=None, retried=None).order_by("-created_at", "-id")
+    found: _Groups = {}
     kinds: dict[str, tuple[str, str]] = {}
-    values: Iterable[Any] = rows.values_list("name", "reason", "error", "created_at", "id")[: most_read + 1]
-    for name, reason, error, at, pk in values:
-        read += 1
-        if read > most_read:
-            break
+    values: list[Any] = list(
+        rows.values_list("service__name", "reason", "error", "created_at", "id")[: most + 1]
+    )
+    for name, reason, error, at, pk in values[:most]:
         known = kinds.get(error)
         if known is None:
             known = kinds[error] = (fingerprint(error), error_kind(error))
@@ -177,5 +209,57 @@ def failure_groups(
         else:
             group.count += 1
             group.first_at = at
-    groups = list(found.values())[:most]
-    return FailureGroups(groups, read > most_read, len(found) - len(groups))
+    return found, [row[4] for row in values[:most]], len(values) > most
+
+
+def _kinds(wanted: FailureGroup, projects: Projects | None) -> QuerySet[FailureKind]:
+    """Kinds that may have failures in that time, with `last`: when the latest of them was."""
+    found = within(FailureKind.objects.filter(last_at__isnull=False), projects)
+    if wanted.service:
+        found = found.filter(service__name=wanted.service)
+    if wanted.reason:
+        found = found.filter(reason=wanted.reason)
+    if wanted.kind:
+        found = found.filter(kind=wanted.kind)
+    if wanted.since is not None:
+        found = found.filter(last_at__gte=wanted.since)
+    if wanted.until is None:
+        return found.annotate(last=F("last_at"))
+    latest = _between(_members(), wanted).order_by("-created_at", "-id").values("created_at")[:1]
+    return found.annotate(last=Subquery(latest)).filter(last__isnull=False)
+
+
+def _members() -> QuerySet[Execution]:
+    return Execution.objects.filter(failure=OuterRef("pk"))
+
+
+def _read(
+    kinds: QuerySet[FailureKind], wanted: FailureGroup, without: list[UUID]
+) -> Iterable[dict[str, Any]]:
+    """What the kinds come to in that time, without these rows, that may have been sorted since they were read."""
+    rows = _between(_members(), wanted)
+    if without:
+        rows = rows.exclude(pk__in=without)
+    newest, oldest = rows.order_by("-created_at", "-id"), rows.order_by("created_at", "id")
+    counted = rows.order_by().values("failure").annotate(n=Count("pk")).values("n")
+    return kinds.annotate(
+        name=F("service__name"),
+        count=Coalesce(Subquery(counted), 0),
+        first_at=Subquery(oldest.values("created_at")[:1]),
+        newest_at=Subquery(newest.values("created_at")[:1]),
+        example=Subquery(newest.values("pk")[:1]),
+    ).values("pk", "name", "reason", "kind", "error", "count", "first_at", "newest_at", "example")
+
+
+def _merge(groups: _Groups, row: dict[str, Any]) -> None:
+    key = (row["name"], row["reason"], row["kind"])
+    group = groups.get(key)
+    if group is None:
+        groups[key] = Failures(
+            *key, row["error"], row["count"], row["first_at"], row["newest_at"], row["example"]
+        )
+        return
+    group.count += row["count"]
+    group.first_at = min(group.first_at, row["first_at"])
+    if row["newest_at"] > group.last_at:
+        group.last_at, group.example = row["newest_at"], row["example"]

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Avg, Count, F, OuterRef, Subquery
+from django.db.models import Avg, Count, F, OuterRef, QuerySet, Subquery
 
 from ferris_web.catalog.models import Service
 from ferris_web.executions.models import OPEN, STATUSES, DeadLetter, Event, Execution, Flow
-from ferris_web.executions.visibility import Projects, within
+from ferris_web.executions.visibility import Projects, executions_apart, within
 
 STATUS_NAMES = tuple(name for name, _ in STATUSES)
 """All of them: asked for with a time, an index answers alone."""
@@ -32,8 +32,8 @@ def status_counts(
 
 def failures_last(limit: int, projects: Projects | None = None) -> list[Execution]:
     """The executions that failed last, newest first."""
-    failed = within(Execution.objects.filter(status="failed").select_related("service__project"), projects)
-    return list(failed.order_by("-created_at", "-id")[:limit])
+    failed = Execution.objects.filter(status="failed").select_related("service__project")
+    return _newest(failed, limit, projects)
 
 
 def running_now(limit: int, projects: Projects | None = None) -> list[Execution]:
@@ -44,8 +44,14 @@ def running_now(limit: int, projects: Projects | None = None) -> list[Execution]
 
 def latest(limit: int, projects: Projects | None = None) -> list[Execution]:
     """The executions that were made last, newest first."""
-    found = within(Execution.objects.select_related("service"), projects)
-    return list(found.order_by("-created_at", "-id")[:limit])
+    return _newest(Execution.objects.select_related("service"), limit, projects)
+
+
+def _newest(rows: QuerySet[Execution], limit: int, projects: Projects | None) -> list[Execution]:
+    found, order = within(rows, projects), ("-created_at", "-id")
+    if (apart := executions_apart(projects)) is not None:
+        found = apart.first(found, order, limit)
+    return list(found.order_by(*order)[:limit])
 
 
 def open_counts(projects: Projects | None = None) -> dict[str, dict[str, int]]:

@@ -6,7 +6,7 @@ which its flow runs; one whose flow ran nothing, to none: it is for those who ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -33,19 +33,20 @@ from ferris_web.executions.models import (
     DeadLetter,
     Event,
     Execution,
+    FailureKind,
     Flow,
     GatheredEvent,
     Gathering,
     Promise,
     Replay,
 )
+from ferris_web.keyset import Apart
 
 M = TypeVar("M", bound=Model)
 Projects = frozenset[int]
 
 # Conditions and no joins: a database would begin with the project and sort all that it ever ran.
 _BY_SERVICE: Final = {
-    Execution: "service_id",
     Schedule: "service_id",
     Gathering: "service_id",
     Replay: "service_id",
@@ -68,12 +69,15 @@ def within(found: QuerySet[M], projects: Projects | None) -> QuerySet[M]:
     model = found.model
     if model is Project:
         return found.filter(pk__in=projects)
-    if model in _BY_SERVICE:
-        services = Service.objects.filter(pk=OuterRef(_BY_SERVICE[model]), project__in=projects)
+    if model is Execution and executions_owned():
+        return found.filter(project__in=projects)
+    if model is Execution or model in _BY_SERVICE:
+        services = Service.objects.filter(
+            pk=OuterRef(_BY_SERVICE.get(model, "service_id")), project__in=projects
+        )
         return found.filter(Exists(services))
     if model in _BY_FLOW:
-        runs = Execution.objects.filter(flow_id=OuterRef(_BY_FLOW[model]), service__project__in=projects)
-        return found.filter(Exists(runs))
+        return _by_flow(found, _BY_FLOW[model], projects)
     if model is Promise:
         return found.filter(Exists(PromiseRule.objects.filter(pk=OuterRef("rule_id"), project__in=projects)))
     return found.filter(**{f"{_OWNERS[model]}__in": projects})
@@ -86,10 +90,53 @@ _OWNERS: Final[Mapping[type[Model], str]] = {
     NotificationRule: "project",
     ValueChange: "project",
     Chart: "project",
+    FailureKind: "project",
     Trigger: "service__project",
     OutputEvent: "service__project",
     GatheredEvent: "service__project",
 }
+
+
+_FEW: Final = 3000
+"""Executions whose flows are looked up. Projects that ran more are found soon by who walks along the list."""
+_MERGED: Final = 50
+"""Projects whose executions are read each for itself. Who sees more sees so much that a walk finds it."""
+_NARROW: Final = frozenset(("project", "service", "correlation_id"))
+_owned = False
+
+
+def executions_owned() -> bool:
+    """Whether each execution's row says whose it is: from before there were shares, rows that had ended did not. The
+    roller sees to it; nothing takes it back."""
+    global _owned
+    _owned = _owned or not Execution.objects.filter(project=None).exists()
+    return _owned
+
+
+def executions_apart(projects: Projects | None, asked: Collection[str] = ()) -> Apart | None:
+    """How the executions of these projects are read in the order of time; None: as they are, since they are all, of
+    one project, or few by what else is asked for."""
+    if projects is None or not 1 < len(projects) <= _MERGED or not executions_owned():
+        return None
+    if not _NARROW.isdisjoint(asked):
+        return None
+    return Apart("project", sorted(projects))
+
+
+def flows_few(projects: Projects) -> bool:
+    """Whether what flows through these projects is so little that it is looked up by its flows."""
+    theirs = Execution.objects.filter(project__in=projects).order_by()
+    return executions_owned() and not theirs.values("pk")[_FEW : _FEW + 1].exists()
+
+
+def _by_flow(found: QuerySet[M], column: str, projects: Projects) -> QuerySet[M]:
+    if not executions_owned():
+        runs = Execution.objects.filter(flow_id=OuterRef(column), service__project__in=projects)
+        return found.filter(Exists(runs))
+    theirs = Execution.objects.filter(project__in=projects).order_by()
+    if not flows_few(projects):
+        return found.filter(Exists(theirs.filter(flow_id=OuterRef(column))))
+    return found.filter(**{f"{column}__in": theirs.values("flow_id")})
 
 
 def visible_projects(user: Any) -> QuerySet[Project]:

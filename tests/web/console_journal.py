@@ -89,6 +89,7 @@ class Journal:
         row = Execution.objects.create(
             id=pk,
             service=owner,
+            project_id=owner.project_id,
             version=owner.version,
             event=event,
             flow_id=event.flow_id,

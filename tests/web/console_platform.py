@@ -35,7 +35,9 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         WebhookDelivery,
     )
     from ferris_web.executions.models import Delivery, DeliveryAttempt, Event, Notice, Notification
+    from ferris_web.executions.services.failure_kinds import failures_piece
     from ferris_web.executions.services.rollups import rollups_piece
+    from ferris_web.executions.services.tallies import tallies_piece
     from ferris_web.executions.services.values import value_set
 
     rows = Rows()
@@ -126,7 +128,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     )
     stores(rows, now, hostile)
     metrics(rows.executions["load"], now, hostile)
-    while rollups_piece(now):
+    while rollups_piece(now) or failures_piece() or tallies_piece(now):
         pass
     _charts(rows, now, hostile)
     return rows

@@ -28,7 +28,6 @@ DELETABLE = {
     "Membership",
     "ApiToken",
     "Secret",
-    "EventType",
     "Connection",
     "Webhook",
     "WebhookDelivery",

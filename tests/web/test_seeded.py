@@ -86,7 +86,7 @@ def _pages() -> dict[str, int]:
     assert project
     return {
         "/": 19,
-        f"/projects/{project.name}/dashboard/?range=30d": 20,
+        f"/projects/{project.name}/dashboard/?range=30d": 22,
         "/executions/": 8,
         "/executions/?status=failed&since=24h": 8,
         f"/executions/?project={project.name}&trigger=triggered": 9,

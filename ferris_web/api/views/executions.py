@@ -19,11 +19,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris_web import sse
-from ferris_web.accounts.permissions import Action, access_of
+from ferris_web.accounts.permissions import Action, access_of, reach
 from ferris_web.api import streams
 from ferris_web.api.following import EventStreamRenderer, follows
 from ferris_web.api.incoming import actor_of, body_of, parameters_of
-from ferris_web.api.listed import filters_of, found
+from ferris_web.api.listed import asked_of, filters_of, found
 from ferris_web.api.log_stream import log_stream
 from ferris_web.api.pagination import KeysetPagination, limit_of, next_link
 from ferris_web.api.serializers import configured as configured_shapes
@@ -39,6 +39,8 @@ from ferris_web.executions.log_reading import log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
 from ferris_web.executions.services.urgency import execution_prioritise
+from ferris_web.executions.visibility import executions_apart
+from ferris_web.keyset import Apart
 
 _LARGEST_SEQ = 2**63 - 1
 
@@ -68,6 +70,11 @@ class ExecutionList(ListAPIView):
 
     def get_queryset(self) -> QuerySet[Execution]:
         return selectors.with_names(found(self.request, EXECUTIONS))
+
+    @property
+    def apart(self) -> Apart | None:
+        """How a page of them is read."""
+        return executions_apart(reach(self.request.user), asked_of(self.request, EXECUTIONS).values)
 
 
 class ExecutionDetail(APIView):

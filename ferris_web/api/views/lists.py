@@ -59,6 +59,9 @@ class Histogram(serializers.Serializer):
     until = Time(allow_null=True)
     span_seconds = serializers.FloatField(allow_null=True)
     total = serializers.IntegerField()
+    cut = serializers.BooleanField(
+        help_text="It begins later than was asked for: there are too many before to be counted."
+    )
     spans = HistogramSpan(many=True)
 
 
@@ -68,8 +71,7 @@ class ListHistogram(APIView):
     @extend_schema(
         summary="How many there are over time",
         description=f"{_SAME} Without `since` and `until`: over the last day in which there are any. At most 60 "
-        "spans; the first and the last may reach beyond the time asked for. Some seconds old, about more than a day up "
-        "to a minute.",
+        "spans; the first and the last may reach beyond the time asked for. Some seconds old.",
         parameters=[
             _named(_TIMED),
             OpenApiParameter("since", str, description="A time, or 15m, 24h, 7d ago."),
@@ -81,13 +83,21 @@ class ListHistogram(APIView):
         of = _listing(listing, timed=True)
         user = request.user
         made = histogram(of, asked_of(request, of), of.visible(user), timezone.now(), whose=reach(user))
-        said: dict[str, Any] = {"since": None, "until": None, "span_seconds": None, "total": 0, "spans": []}
+        said: dict[str, Any] = {
+            "since": None,
+            "until": None,
+            "span_seconds": None,
+            "total": 0,
+            "cut": False,
+            "spans": [],
+        }
         if made is not None:
             said = {
                 "since": made.since,
                 "until": made.until,
                 "span_seconds": made.span.total_seconds(),
                 "total": made.total,
+                "cut": made.cut,
                 "spans": made.buckets,
             }
         return Response(Histogram(said).data)

@@ -5,28 +5,40 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.core.cache import cache
-from django.db.models import Case, Value, When
+from django.db.models import QuerySet, Value
 
-from ferris_web.executions.buckets import Bucket, Key, buckets, span_for
+from ferris_web.executions.buckets import Bucket, empty, span_for
 from ferris_web.executions.listings.fields import Asked, Listing, Rows
+from ferris_web.executions.listings.kept import Kept, counted, kept
 from ferris_web.executions.models import STATUSES, Event, Execution
+from ferris_web.executions.services.tallies import MATCHED
+from ferris_web.executions.visibility import Projects, flows_few
 
-MOST = 60
-_STATUSES = tuple(name for name, _ in STATUSES)
-_DAY = timedelta(days=1)
-_TIMES = frozenset(("since", "until"))
+MOST: Final = 60
+COUNTED: Final = 30_000
+"""Rows that are counted one by one at most, where an index has those that fit. `WALKED`: where each is looked at."""
+WALKED: Final = 10_000
+_STATUSES: Final = tuple(name for name, _ in STATUSES)
+_DAY: Final = timedelta(days=1)
+_TIMES: Final = frozenset(("since", "until"))
+_INDEXED: Final = frozenset(
+    ("correlation_id", "flow_id", "source", "subject", "reason", "service", "overdue", "root_type", "type")
+)
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """The spans from the one with `since` to the one with `until`, oldest first."""
+    """The spans from the one with `since` to the one with `until`, oldest first. `cut`: it begins later than was asked
+    for, since there is too much before to be counted."""
 
     since: datetime
     until: datetime
     span: timedelta
     buckets: list[Bucket]
+    cut: bool = False
 
     @property
     def total(self) -> int:
@@ -35,26 +47,27 @@ class Histogram:
 
 
 def histogram(
-    listing: Listing, asked: Asked, rows: Rows, now: datetime, *, whose: object, most: int = MOST
+    listing: Listing, asked: Asked, rows: Rows, now: datetime, *, whose: Projects | None, most: int = MOST
 ) -> Histogram | None:
     """What fits over the time asked for; without one, over the last day in which anything fits. None: nothing does.
 
-    `rows`: those that `whose` may see. Kept for some seconds, for a minute when it is about more than a day.
+    `rows`: those of the projects `whose`, None: of all. Kept for some seconds.
     """
     if asked.errors or not listing.time:
         return None
-    asked_for = repr((listing.name, str(whose), most, sorted(asked.texts.items())))
+    asked_for = repr((listing.name, whose and sorted(whose), most, sorted(asked.texts.items())))
     key = f"histogram:{hashlib.sha256(asked_for.encode()).hexdigest()}"
-    kept = cache.get(key)
-    if kept is None:
+    made = cache.get(key)
+    if made is None:
         found = listing.found(asked, rows, without=tuple(_TIMES))
-        kept = (_histogram(listing, asked, found, now, most),)
-        long = kept[0] is not None and kept[0].until - kept[0].since > 2 * _DAY
-        cache.set(key, kept, 60 if long else 3)
-    return kept[0]  # type: ignore[no-any-return]
+        made = (_histogram(listing, asked, found, now, most, whose),)
+        cache.set(key, made, 3)
+    return made[0]  # type: ignore[no-any-return]
 
 
-def _histogram(listing: Listing, asked: Asked, found: Rows, now: datetime, most: int) -> Histogram | None:
+def _histogram(
+    listing: Listing, asked: Asked, found: Rows, now: datetime, most: int, whose: Projects | None
+) -> Histogram | None:
     since, until = asked.values.get("since"), asked.values.get("until")
     if until is None:
         until = now
@@ -64,14 +77,57 @@ def _histogram(listing: Listing, asked: Asked, found: Rows, now: datetime, most:
                 return None
             until = newest + timedelta(microseconds=1) if newest < now - _DAY / 2 else max(now, newest)
     since = since or until - _DAY
-    span = span_for(since, until, most)
-    by, values = _outcome(listing, asked, until - since)
-    return Histogram(since, until, span, buckets(found, listing.time, since, until, span, by, values))
+    sums = kept(listing, asked, found, whose, since, until, now)
+    begin = since
+    if sums is None:
+        begin = max(since, _bound(listing, asked, found, since, until, whose))
+    span = span_for(begin, until, most)
+    if sums is not None and span % timedelta(hours=1):
+        sums = None  # less than a day: there is little to count
+    made = empty(begin, until, span)
+    _fill(made, _parts(listing, asked, found, begin, until, span, sums), span)
+    return Histogram(begin, until, span, made, cut=begin > since)
 
 
-def _outcome(listing: Listing, asked: Asked, length: timedelta) -> tuple[Key, tuple[str, ...]]:
+def _bound(
+    listing: Listing, asked: Asked, found: Rows, since: datetime, until: datetime, whose: Projects | None
+) -> datetime:
+    """From when on there are so few rows that they can be counted."""
+    filters, time = set(asked.values) - _TIMES, listing.time
+    by_flow = listing.model is not Execution
+    walks = by_flow and ("project" in filters or (whose is not None and not flows_few(whose)))
+    walks |= any(str(asked.values.get(name, "")).endswith("*") for name in ("type", "root_type"))
+    rows, most = (listing.model._default_manager.all(), WALKED) if walks else (found, COUNTED)
+    if not walks and whose is None and not filters & _INDEXED and not by_flow:
+        rows = listing.model._default_manager.all()
+    between = rows.filter(**{f"{time}__gte": since, f"{time}__lt": until}).order_by(f"-{time}")
+    last = between.values_list(time, flat=True)[most : most + 1].first()
+    return since if last is None else last + timedelta(microseconds=1)
+
+
+def _parts(
+    listing: Listing, asked: Asked, found: Rows, since: datetime, until: datetime, span: timedelta,
+    sums: Kept | None,
+) -> list[QuerySet[Any]]:  # fmt: skip
+    time = listing.time
+    key: Any = Value("all")
     if listing.model is Execution:
-        return "status", () if set(asked.values) - _TIMES else _STATUSES
-    if listing.model is Event and length <= 2 * _DAY:
-        return Case(When(matched=0, then=Value("nothing")), default=Value("something")), ()
-    return None, ()
+        key = "status"
+        if not set(asked.values) - _TIMES:  # with all that it can be, an index on both answers alone
+            found = found.filter(status__in=_STATUSES)
+    elif listing.model is Event and (sums is not None or until - since <= 2 * _DAY):
+        key = MATCHED
+    if sums is None:
+        return [counted(found, time, since, until, span, key)]
+    edges = [(since, sums.since), (sums.until, until)]
+    now = [counted(found, time, start, end, span, key) for start, end in edges if start < end]
+    return [*sums.parts(time, span), *now]
+
+
+def _fill(made: list[Bucket], parts: list[QuerySet[Any]], span: timedelta) -> None:
+    """In one statement: what is counted meanwhile is not missed, or found twice."""
+    seconds = int(span.total_seconds())
+    by_number = {int(one.start.timestamp()) // seconds: one for one in made}
+    for number, outcome, amount in parts[0].union(*parts[1:], all=True) if parts[1:] else parts[0]:
+        if amount and (bucket := by_number.get(number)) is not None:
+            bucket.counts[outcome] = bucket.counts.get(outcome, 0) + amount

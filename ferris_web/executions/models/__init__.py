@@ -14,6 +14,7 @@ from ferris_web.executions.models.executions import (
     Execution,
     Step,
 )
+from ferris_web.executions.models.failures import FailureKind
 from ferris_web.executions.models.gatherings import (
     GATHERED,
     GATHERING_STATES,
@@ -25,7 +26,7 @@ from ferris_web.executions.models.metrics import MetricPoint, MetricRollup, Metr
 from ferris_web.executions.models.notifications import Notice, Notification
 from ferris_web.executions.models.promises import PROMISE_STATES, Promise
 from ferris_web.executions.models.replays import Replay
-from ferris_web.executions.models.rollups import Rollup, Standing
+from ferris_web.executions.models.rollups import Rollup, Standing, Tally
 from ferris_web.executions.models.saved_views import DefaultView, SavedView
 from ferris_web.executions.models.workers import LanePause, Worker
 
@@ -52,6 +53,7 @@ __all__ = [
     "DeliveryAttempt",
     "Event",
     "Execution",
+    "FailureKind",
     "Flow",
     "Gate",
     "GatheredEvent",
@@ -69,5 +71,6 @@ __all__ = [
     "SavedView",
     "Standing",
     "Step",
+    "Tally",
     "Worker",
 ]

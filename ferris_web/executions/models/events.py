@@ -17,6 +17,7 @@ class Flow(models.Model):
 
     class Meta:
         ordering = ["-started_at"]
+        indexes = [models.Index(fields=["root_type", "-started_at", "-id"], name="flow_root_type")]
 
     def __str__(self) -> str:
         return self.id
@@ -57,6 +58,10 @@ class Event(models.Model):
             models.Index(fields=["replay_id"], condition=Q(replay_id__isnull=False), name="event_replay"),
             models.Index(fields=["-received_at", "-key"]),
             models.Index(fields=["type", "-received_at", "-key"]),
+            models.Index(fields=["source", "-received_at", "-key"], name="event_source"),
+            models.Index(
+                fields=["subject", "-received_at", "-key"], condition=Q(subject__gt=""), name="event_subject"
+            ),
         ]
 
     def __str__(self) -> str:

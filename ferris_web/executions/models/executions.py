@@ -8,6 +8,7 @@ from django.db.models import Q
 from ferris.artifacts import key_of
 from ferris_web.catalog.models import Project, Service, ServiceVersion
 from ferris_web.executions.models.events import Event
+from ferris_web.executions.models.failures import FailureKind
 
 STATUSES = [
     (s, s) for s in ("pending", "queued", "in_progress", "completed", "failed", "cancelled", "skipped")
@@ -52,7 +53,7 @@ class Execution(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         db_index=False,
-        help_text="Its service's: projects take turns in a lane.",
+        help_text="Its service's: who sees it, and whose turn it is in a lane.",
     )
     share_key = models.CharField(
         max_length=200,
@@ -96,6 +97,18 @@ class Execution(models.Model):
     counted = models.BooleanField(
         null=True, editable=False, help_text="Once it has ended: it is in the roll-ups."
     )
+    failure = models.ForeignKey(
+        FailureKind,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        help_text="Of one that failed and was not retried, once it was looked at: how.",
+    )
+    retried = models.BooleanField(
+        null=True, editable=False, help_text="It failed, and another ran in its place."
+    )
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -104,6 +117,21 @@ class Execution(models.Model):
             models.Index(fields=["service", "-created_at", "-id"]),
             models.Index(fields=["status", "-created_at", "-id"]),
             models.Index(fields=["flow_id", "sequence"]),
+            # What lists are filtered by: a value that is rare, or that nothing has, is not looked for in all rows.
+            models.Index(fields=["project", "-created_at", "-id"], name="execution_project"),
+            models.Index(
+                fields=["reason", "-created_at", "-id"], condition=Q(reason__gt=""), name="execution_reason"
+            ),
+            models.Index(
+                fields=["failure", "-created_at", "-id"],
+                condition=Q(failure__isnull=False),
+                name="execution_failure",
+            ),
+            models.Index(  # with all three as columns, or SQLite takes the index of the status and looks at each
+                fields=["status", "failure", "retried", "-created_at"],
+                condition=Q(status="failed", failure=None, retried=None),
+                name="execution_unsorted",
+            ),
             # What the gateway looks for again and again, among few rows. Each condition is one value: SQLite uses
             # no index whose condition it would have to reason about.
             models.Index(fields=["lane", "rung_at"], condition=Q(status="queued"), name="execution_rung"),

@@ -101,3 +101,23 @@ class Standing(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} in {self.period}"
+
+
+class Tally(models.Model):
+    """How many rows of a list were made within an hour (UTC) that is over, by outcome: for the histogram above it.
+    `services.tallies` writes it, hour by hour."""
+
+    listing = models.CharField(max_length=20, help_text="events or flows.")
+    start = models.DateTimeField(help_text="Of the hour.")
+    outcome = models.CharField(max_length=12)
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        app_label = "executions"
+        ordering = ["listing", "start", "outcome"]
+        constraints = [
+            models.UniqueConstraint(fields=["listing", "start", "outcome"], name="tally_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.outcome} {self.listing} in the hour of {self.start}"

@@ -46,21 +46,27 @@ SCRIPT = b"""from ferris_ef import context
 context.logging.info(f"{context.package.name} has run")
 """
 _AT_ONCE = 500
+_SMALL = 5  # services of the small project
 Progress = Callable[[str, int, int], None]
 
 
 def fill(count: int, chance: random.Random, now: datetime, progress: Progress) -> list[Service]:
-    """So many services, in a project for every 250 of them; the first are to be the busiest."""
+    """So many services, in a project for every 250 of them; the first are to be the busiest. The last few, which
+    run rarely, are a small project of their own: who sees only that must not wait for all the others."""
     projects = [
         Project.objects.create(name=f"{AREAS[n % len(AREAS)]}-{n + 1:02d}", description="Seeded.")
         for n in range(max(1, count // 250))
     ]
+    small = Project.objects.create(name="small", description="Seeded.")
     item = prepare(Folder("seeded", {"run.py": SourceFile(SCRIPT)}), wiring.object_store())
     if item is None:
         raise AssertionError("the seeded package is refused")
     made: list[Service] = []
     for at in range(0, count, _AT_ONCE):
-        batch = [_service(n, projects, chance) for n in range(at, min(count, at + _AT_ONCE))]
+        batch = [
+            _service(n, small if n >= count - _SMALL else projects[n % len(projects)], chance)
+            for n in range(at, min(count, at + _AT_ONCE))
+        ]
         with transaction.atomic():
             Service.objects.bulk_create(batch)
             _versions(batch, item)
@@ -79,11 +85,11 @@ def event_type(n: int) -> str:
     return f"{area}.{noun}.{done}" if n < 600 else f"{area}.{noun}_{n // 1200}.{done}"
 
 
-def _service(n: int, projects: list[Project], chance: random.Random) -> Service:
+def _service(n: int, project: Project, chance: random.Random) -> Service:
     area, noun, verb = AREAS[n % 10], NOUNS[n // 10 % 10], VERBS[n // 100 % 10]
     return Service(
         id=UUID(int=chance.getrandbits(128), version=4),
-        project=projects[n % len(projects)],
+        project=project,
         name=f"{area}_{noun}_{verb}" if n < 1000 else f"{area}_{noun}_{verb}_{n // 1000}",
         description=f"{verb.capitalize()}s each {noun} of {area}.",
         tags=chance.sample(TAGS, chance.choice((0, 0, 1, 1, 2))),

@@ -32,12 +32,13 @@ _SIZES = (
     (120, 1),
 )  # executions of a flow, and how often
 _ERRORS = (
-    ("script_failed", "ValueError: the answer has no field 'amount'"),
+    ("script_failed", "ValueError: the answer to order {n} has no field 'amount'"),
     ("script_failed", "KeyError: 'customer'"),
-    ("script_failed", "ConnectionError: the host did not answer within 30 s"),
+    ("script_failed", "ConnectionError: host 10.0.{n} did not answer within 30 s"),
     ("timeout", "run.py ran longer than 60 s"),
     ("executor_lost", "the executor stopped answering while it ran this"),
 )
+_RARE = "/by/hand"  # a source of few events
 _LETTERS = (
     ("unreadable", "type: is missing"),
     ("schema", "data.amount: is a string, a number was expected"),
@@ -154,7 +155,7 @@ class History:
         self.events.add(
             key,
             f"{chance.getrandbits(64):016x}",
-            "seeded",
+            _RARE if chance.random() < 0.0002 else f"/{kind.split('.', 1)[0]}",
             kind,
             f"customer-{amount % 5000}",
             at,
@@ -190,14 +191,16 @@ class History:
         )
         lane = lanes.choose(service.priority, trigger)
         reason, error = chance.choice(_ERRORS) if status == "failed" else ("", "")
+        error = error.replace("{n}", str(chance.randrange(10**6)))
         begun = asked + timedelta(milliseconds=min(60_000, chance.lognormvariate(4, 1)))
         ended = begun + timedelta(milliseconds=min(3_600_000, chance.lognormvariate(6 + number % 3, 1)))
         ran = status != "skipped"
         if not ran:
             reason, ended = "inactive", begun
         self.executions.add(
-            pk, service.pk, service.version_id, event, flow, sequence, events.correlation_id(flow, sequence),
-            parent, trigger, status, lane.lane, lane.reason, service.priority, asked, asked,
+            pk, service.pk, service.project_id, service.version_id, event, flow, sequence,
+            events.correlation_id(flow, sequence), parent, trigger, status, lane.lane, lane.reason, service.priority,
+            asked, asked,
             begun if ran else None, begun if ran else None, ended, reason, error, "seeded" if ran else "",
         )  # fmt: skip
         if ran:
@@ -231,7 +234,7 @@ _EVENT = (
     "datacontenttype", "data", "extensions", "fingerprint", "topic", "offset", "revision", "matched",
 )  # fmt: skip
 _EXECUTION = (
-    "id", "service_id", "version_id", "event_id", "flow_id", "sequence", "correlation_id", "parent_id",
+    "id", "service_id", "project_id", "version_id", "event_id", "flow_id", "sequence", "correlation_id", "parent_id",
     "trigger_type", "status", "lane", "lane_reason", "priority", "created_at", "rung_at", "claimed_at",
     "started_at", "finished_at", "reason", "error", "worker",
 )  # fmt: skip

@@ -27,6 +27,7 @@ from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.services.admission import Slots
 from ferris_web.executions.services.changes import Change
 from ferris_web.executions.services.chart_counting import entries_write
+from ferris_web.executions.services.failure_kinds import failures_retried
 from ferris_web.executions.services.gathering import Intakes
 from ferris_web.executions.services.notices import notices_of_events
 from ferris_web.executions.services.promises import Promises
@@ -139,6 +140,9 @@ def events_dispatch(
         notices = notices_of_events(fresh, now)
         charts = entries_write(fresh, table.charts)
         held = executions_save(executions)
+        again_of = [e.parent_id for e in executions if e.trigger_type == "retried" and e.parent_id]
+        if again_of:
+            failures_retried(again_of)
         event_types_seen(Counter(e.type for e, _ in fresh.values()), _examples(fresh), now)
         repeated = _again(again, held) if again else []
     return Dispatched(

@@ -30,9 +30,11 @@ from ferris_web.executions.models import (
 )
 from ferris_web.executions.services.chart_counting import AT_ONCE as ENTRIES_AT_ONCE
 from ferris_web.executions.services.chart_counting import entries_piece
+from ferris_web.executions.services.failure_kinds import failure_kinds_prune
 from ferris_web.executions.services.pushes import deliveries_open
 from ferris_web.executions.services.rollups import AT_ONCE as COUNTED_AT_ONCE
 from ferris_web.executions.services.rollups import rollups_piece
+from ferris_web.executions.services.tallies import tallies_prune
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ def journal_prune(before: datetime, now: datetime, *, stopped: Callable[[], bool
         if not letters:
             break
         DeadLetter.objects.filter(pk__in=letters).delete()
+    failure_kinds_prune(before)
+    tallies_prune(before)
     if removed:
         log.info("%d events from before %s left the journal", removed, before.isoformat())
     return removed

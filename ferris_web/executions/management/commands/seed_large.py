@@ -13,8 +13,10 @@ from ferris_web.catalog.models import Service
 from ferris_web.executions.models import Event
 from ferris_web.executions.seeding import bulk, catalog
 from ferris_web.executions.seeding.history import History, Size
+from ferris_web.executions.services.failure_kinds import failures_piece
 from ferris_web.executions.services.rollups import rollups_piece
 from ferris_web.executions.services.standings import standings_slide
+from ferris_web.executions.services.tallies import tallies_piece
 
 _COUNTED_AT_ONCE = 3000  # roll-ups of one transaction: no one waits for it here
 
@@ -65,7 +67,7 @@ class Command(BaseCommand):
         while counted := rollups_piece(now, _COUNTED_AT_ONCE):
             done += counted
             self._progress("executions counted", done, max(done, executions))
-        while standings_slide(now):
+        while standings_slide(now) or failures_piece(_COUNTED_AT_ONCE) or tallies_piece(now):
             pass
 
     def _progress(self, what: str, done: int, total: int) -> None:

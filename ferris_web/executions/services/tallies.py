@@ -1,0 +1,85 @@
+"""Hours that are over are counted once, for the histograms above the lists of events and flows.
+
+Both have the time at which the router wrote them, and are not changed or removed before the journal's end. So an hour
+that has been over for a while is complete, and its count stays right.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import Case, Count, Min, QuerySet, Value, When
+
+from ferris_web.executions.models import Event, Flow, Tally
+
+HOUR: Final = timedelta(hours=1)
+SETTLED: Final = timedelta(minutes=10)
+"""So long after its end an hour is counted: what was on its way has arrived, also where clocks differ."""
+AT_ONCE: Final = 6
+"""Hours that are counted in one transaction."""
+ALL, SOMETHING, NOTHING = "all", "something", "nothing"
+MATCHED: Final = Case(When(matched=0, then=Value(NOTHING)), default=Value(SOMETHING))
+LISTS: Final[dict[str, tuple[Any, str, Any]]] = {
+    "events": (Event, "received_at", MATCHED),
+    "flows": (Flow, "started_at", Value(ALL)),
+}
+"""Model, time and outcome of the lists that have tallies."""
+
+
+def tallies_piece(now: datetime) -> int:
+    """Count the next hours of each list that are over, the oldest first; how many. 0: there are none."""
+    return sum(_piece(name, now) for name in LISTS)
+
+
+def tallied(name: str) -> tuple[datetime, datetime] | None:
+    """The begin of the first hour that was counted, and the end of the last: all between is counted, too."""
+    rows = Tally.objects.filter(listing=name)
+    first = rows.order_by("start").values_list("start", flat=True).first()
+    last = rows.order_by("-start").values_list("start", flat=True).first()
+    return None if first is None or last is None else (first, last + HOUR)
+
+
+def tallies_prune(before: datetime) -> None:
+    """Forget hours of which the journal holds nothing any more, or not all."""
+    Tally.objects.filter(start__lt=before).delete()
+
+
+def _piece(name: str, now: datetime) -> int:
+    model, time, outcome = LISTS[name]
+    known = tallied(name)
+    if known is None:
+        oldest = model.objects.aggregate(at=Min(time))["at"]
+        if oldest is None:
+            return 0
+        start = hour_of(oldest)
+    else:
+        start = known[1]
+    count = min(AT_ONCE, (now - SETTLED - start) // HOUR)
+    if count <= 0:
+        return 0
+    with transaction.atomic():
+        made = []
+        for n in range(count):
+            begin = start + n * HOUR
+            rows = model.objects.filter(**{f"{time}__gte": begin, f"{time}__lt": begin + HOUR})
+            made += _counted(name, begin, rows, outcome)
+        Tally.objects.bulk_create(made, ignore_conflicts=True)
+    return int(count)
+
+
+def _counted(name: str, begin: datetime, rows: QuerySet[Any], outcome: Any) -> list[Tally]:
+    found = dict(
+        rows.order_by().annotate(outcome_key=outcome).values_list("outcome_key").annotate(n=Count("pk"))
+    )
+    # An hour in which nothing came has a row as well: it was counted.
+    return [
+        Tally(listing=name, start=begin, outcome=key, count=amount)
+        for key, amount in (found or {ALL: 0}).items()
+    ]
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The begin of its hour."""
+    return moment.replace(minute=0, second=0, microsecond=0)

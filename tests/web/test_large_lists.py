@@ -1,0 +1,405 @@
+"""What keeps lists fast with many rows: indexes that fit their filters, sums that were kept, and rows of some projects
+read without walking past everybody else's. Each must find what a plain look at the rows finds."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import QuerySet
+from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
+
+from ferris import events
+from ferris_web import keyset
+from ferris_web.catalog.models import Project
+from ferris_web.executions import visibility
+from ferris_web.executions.failures import FailureGroup, FailureGroups, failure_groups
+from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing
+from ferris_web.executions.listings import histogram as histograms
+from ferris_web.executions.listings.histogram import Histogram, histogram
+from ferris_web.executions.models import Event, Execution, FailureKind, Flow, Tally
+from ferris_web.executions.services import execution_claim, reports_apply
+from ferris_web.executions.services.failure_kinds import failure_kinds_prune, failures_piece, failures_retried
+from ferris_web.executions.services.owners import owners_piece
+from ferris_web.executions.services.rollups import rollups_piece
+from ferris_web.executions.services.tallies import tallies_piece, tallies_prune
+from ferris_web.executions.visibility import executions_apart, within
+from tests.web.platform import dispatch, event, report, service
+
+pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC).replace(minute=40, second=0, microsecond=0)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visibility, "_owned", False)
+    monkeypatch.setattr(histograms.cache, "get", lambda key: None)
+
+
+def ran(
+    kind: str, at: datetime, status: str = "completed", error: str = "", **attributes: Any
+) -> list[Execution]:
+    made = dispatch(event(kind, **attributes), now=at)
+    for bell in made:
+        execution_claim(bell.execution_id, "w", at)
+        if status != "in_progress":
+            said = {"reason": "script_failed", "error": error} if status == "failed" else {}
+            reports_apply([report(bell.execution_id, f"execution.{status}", now=at, **said)], at)
+    return list(Execution.objects.filter(pk__in=[bell.execution_id for bell in made]))
+
+
+def rolled() -> None:
+    while rollups_piece(NOW):
+        pass
+    while tallies_piece(NOW):
+        pass
+    while failures_piece():
+        pass
+
+
+# --- plans -------------------------------------------------------------------------------------------
+
+
+def _plan(rows: QuerySet[Any]) -> str:
+    """How the database would read them; PostgreSQL as if there were many."""
+    sql, parameters = rows.query.sql_with_params()
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            for off in ("seqscan", "sort", "bitmapscan"):
+                cursor.execute(f"SET LOCAL enable_{off} = off")
+            cursor.execute(f"EXPLAIN {sql}", parameters)
+            return "\n".join(row[0] for row in cursor.fetchall())
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        return "\n".join(row[3] for row in cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    ("listing", "asked", "index"),
+    [
+        (EXECUTIONS, "reason=timeout", "execution_reason"),
+        (EXECUTIONS, "project=small", "execution_project"),
+        (EVENTS, "source=/rare", "event_source"),
+        (EVENTS, "subject=nobody", "event_subject"),
+        (FLOWS, "root_type=a.happened", "flow_root_type"),
+    ],
+)
+def test_a_page_is_the_first_rows_of_an_index(listing: Listing, asked: str, index: str) -> None:
+    service("only", "a.happened", project="small")
+    rows = listing.found(listing.read(QueryDict(asked), NOW), listing.model._default_manager.all())
+    plan = _plan(rows.order_by(*listing.order)[:51])
+    assert index in plan, plan
+    assert not re.search(r"SCAN executions|Seq Scan|TEMP B-TREE FOR ORDER|Sort  ", plan), plan
+
+
+def test_failures_are_read_along_their_kinds() -> None:
+    latest = FailureKind.objects.filter(last_at__isnull=False).order_by("-last_at", "pk")
+    assert "failure_last" in _plan(latest[:50])
+    assert "failure_its_last" in _plan(within(latest, frozenset((1,)))[:50])
+    of_kind = Execution.objects.filter(failure=1).order_by("-created_at", "-id").values("pk")
+    assert "execution_failure" in _plan(of_kind[:1])
+    unsorted = Execution.objects.filter(status="failed", failure=None, retried=None).order_by("-created_at")
+    assert "execution_unsorted" in _plan(unsorted[:300])
+    assert "execution_project" in _plan(Execution.objects.filter(project=None).order_by("-created_at")[:300])
+
+
+# --- of some projects --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three() -> list[Project]:
+    for n in range(3):
+        service(f"s{n}", f"s{n}.asked", "all.asked", project=f"p{n}")
+    for n in range(30):
+        ran(
+            f"s{n % 3}.asked" if n % 5 else "all.asked",
+            NOW - HOUR * n,
+            "failed" if n % 4 == 0 else "completed",
+        )
+    return [Project.objects.get(name=f"p{n}") for n in range(3)]
+
+
+def test_executions_of_some_projects_are_merged_in_their_order(three: list[Project]) -> None:
+    mine = frozenset((three[0].pk, three[2].pk))
+    apart = executions_apart(mine)
+    assert apart is not None
+    order = ("-created_at", "-id")
+    for rows in (
+        Execution.objects.all(),
+        Execution.objects.filter(status="failed").select_related("service"),
+    ):
+        wanted = [row.pk for row in rows.order_by(*order) if row.project_id in mine]
+        seen, cursor, back = [], "", ""
+        while True:
+            with CaptureQueriesContext(connection) as queries:
+                page = keyset.cut(within(rows, mine), order, cursor, 4, apart)
+            assert len(queries) == 1
+            seen += [row.pk for row in page.rows]
+            back, cursor = page.before, page.after
+            if not cursor:
+                break
+        assert seen == wanted
+        before = keyset.cut(within(rows, mine), order, back, 4, apart)
+        assert [row.pk for row in before.rows] == wanted[-len(page.rows) - 4 : -len(page.rows)]
+
+
+def test_who_sees_all_one_or_very_many_projects_reads_along_one_index(three: list[Project]) -> None:
+    assert executions_apart(None) is None
+    assert executions_apart(frozenset((three[0].pk,))) is None
+    assert executions_apart(frozenset(range(1000))) is None
+    assert executions_apart(frozenset((1, 2)), {"service"}) is None
+    assert executions_apart(frozenset((1, 2)), {"status"}) is not None
+
+
+@pytest.mark.parametrize("few", [0, 3000])
+def test_what_flows_through_a_project_is_the_same_looked_up_or_walked(
+    three: list[Project], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visibility, "_FEW", few)
+    for mine in (frozenset((three[0].pk,)), frozenset((three[0].pk, three[1].pk))):
+        flows = set(Execution.objects.filter(project__in=mine).values_list("flow_id", flat=True))
+        assert set(within(Flow.objects.all(), mine).values_list("pk", flat=True)) == flows
+        assert {row.flow_id for row in within(Event.objects.all(), mine)} == flows
+    assert not within(Event.objects.all(), frozenset()).exists()
+
+
+def test_executions_from_before_get_their_project_and_are_seen_meanwhile(three: list[Project]) -> None:
+    mine = frozenset((three[1].pk,))
+    count = within(Execution.objects.all(), mine).count()
+    Execution.objects.update(project=None)
+    visibility._owned = False
+    assert within(Execution.objects.all(), mine).count() == count > 0
+    assert within(Event.objects.all(), mine).exists()
+    assert executions_apart(frozenset((1, 2))) is None
+    total = Execution.objects.count()
+    assert [owners_piece(total - 3), owners_piece(), owners_piece()] == [total - 3, 3, 0]
+    assert all(
+        row.project_id == row.service.project_id for row in Execution.objects.select_related("service")
+    )
+    assert within(Execution.objects.all(), mine).count() == count
+
+
+# --- failures ----------------------------------------------------------------------------------------
+
+
+def _told(found: FailureGroups) -> list[tuple[Any, ...]]:
+    return [(g.service, g.reason, g.kind, g.count, g.first_at, g.last_at, g.example) for g in found.groups]
+
+
+@pytest.fixture
+def failing() -> list[Execution]:
+    service("mailer", "mail.asked", project="p0")
+    service("loader", "load.asked", project="p1")
+    made = []
+    for n in range(9):
+        kind = "mail.asked" if n % 3 else "load.asked"
+        error = f"ValueError: order {n}" if n % 2 else "KeyError: 'customer'"
+        made += ran(kind, NOW - HOUR * n, "failed", error)
+    return made
+
+
+def test_sorted_failures_make_the_same_groups(failing: list[Execution]) -> None:
+    p0 = frozenset(Project.objects.filter(name="p0").values_list("pk", flat=True))
+    asked = [
+        (FailureGroup(), None),
+        (FailureGroup(service="mailer"), None),
+        (FailureGroup(reason="script_failed", since=NOW - 4 * HOUR), None),
+        (FailureGroup(since=NOW - 6 * HOUR, until=NOW - 2 * HOUR), None),
+        (FailureGroup(kind=failing and failure_groups(FailureGroup()).groups[0].kind), None),
+        (FailureGroup(), p0),
+        (FailureGroup(), frozenset()),
+    ]
+    plain = [_told(failure_groups(group, projects=projects)) for group, projects in asked]
+    assert len(plain[0]) == 4
+    assert plain[5]
+    assert plain[6] == []
+    for most in (2, 1, 100, 100):
+        failures_piece(most)
+        for (group, projects), wanted in zip(asked, plain, strict=True):
+            assert _told(failure_groups(group, projects=projects)) == wanted, group
+            shown = failure_groups(group, most=2, projects=projects)
+            assert _told(shown) == wanted[:2]
+            assert shown.more == max(0, len(wanted) - 2)
+    assert failures_piece() == 0
+
+
+def test_sorted_failures_cost_the_same_however_many_they_are(failing: list[Execution]) -> None:
+    rolled()
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            failure_groups(FailureGroup(since=NOW - 30 * HOUR), most=50)
+        counts.append(len(queries))
+        for n in range(20):
+            ran("mail.asked", NOW - HOUR * (n % 7), "failed", f"OSError: {n}")
+        rolled()
+    assert counts == [2, 2]
+
+
+def _retried(row: Execution, at: datetime = NOW) -> None:
+    dispatch(
+        event(
+            events.RETRY_REQUESTED, service=str(row.service_id), trigger="retried", correlation_id=row.flow_id,
+            causation_id=str(row.pk),
+        ),
+        now=at,
+    )  # fmt: skip
+
+
+def test_who_is_retried_leaves_its_group_at_once(failing: list[Execution]) -> None:
+    rolled()
+    before = {g.kind: g for g in failure_groups(FailureGroup(service="loader")).groups}
+    newest = max((row for row in failing if row.service.name == "loader"), key=lambda row: row.created_at)
+    _retried(newest)
+    _retried(newest)  # twice is once
+    after = {g.kind: g for g in failure_groups(FailureGroup(service="loader")).groups}
+    assert sum(g.count for g in after.values()) == sum(g.count for g in before.values()) - 1
+    assert all(g.example != newest.pk and g.last_at < newest.created_at for g in after.values())
+    for row in failing:
+        _retried(row)
+    assert failure_groups(FailureGroup()).groups == []
+    assert not FailureKind.objects.filter(last_at__isnull=False).exists()
+    assert failures_piece() == 0
+
+
+def test_who_was_retried_before_it_was_sorted_is_no_failure(failing: list[Execution]) -> None:
+    """By a script that asked for another run and then failed; or before there were kinds."""
+    row = failing[0]
+    Execution.objects.filter(pk=row.pk).update(status="in_progress")
+    _retried(row)
+    Execution.objects.filter(pk=row.pk).update(status="failed")
+    wanted = _told(failure_groups(FailureGroup()))
+    rolled()
+    assert _told(failure_groups(FailureGroup())) == wanted
+    row.refresh_from_db()
+    assert (row.retried, row.failure_id) == (True, None)
+    failures_retried([row.pk])
+
+
+def test_kinds_of_which_nothing_is_left_go(failing: list[Execution]) -> None:
+    rolled()
+    Execution.objects.filter(service__name="loader").update(failure=None)
+    failure_kinds_prune(NOW + HOUR)
+    assert set(FailureKind.objects.values_list("service__name", flat=True)) == {"mailer"}
+    assert {g.service for g in failure_groups(FailureGroup(service="mailer")).groups} == {"mailer"}
+
+
+# --- histograms --------------------------------------------------------------------------------------
+
+
+def _asked(listing: Listing, text: str, whose: frozenset[int] | None = None) -> Histogram:
+    rows = within(listing.model._default_manager.all(), whose)
+    found = histogram(listing, listing.read(QueryDict(text), NOW), rows, NOW, whose=whose)
+    assert found is not None
+    return found
+
+
+def _plainly(listing: Listing, text: str, found: Histogram, whose: frozenset[int] | None = None) -> list[Any]:
+    """What a look at each row says."""
+    asked = listing.read(QueryDict(text), NOW)
+    rows = listing.found(
+        asked, within(listing.model._default_manager.all(), whose), without=("since", "until")
+    )
+    told = []
+    for one in found.buckets:
+        counts: Counter[str] = Counter()
+        for row in rows:
+            at = getattr(row, listing.time)
+            if max(one.start, found.since) <= at < min(one.end, found.until):
+                if listing is EXECUTIONS:
+                    counts[row.status] += 1
+                else:
+                    counts[("something" if row.matched else "nothing") if listing is EVENTS else "all"] += 1
+        told.append((one.start, dict(counts)))
+    return told
+
+
+def _shown(found: Histogram) -> list[Any]:
+    return [(one.start, {k: n for k, n in one.counts.items() if n}) for one in found.buckets]
+
+
+@pytest.fixture
+def busy() -> list[Project]:
+    for n in range(2):
+        service(f"s{n}", f"s{n}.asked", project=f"p{n}", priority=2 + 3 * n)
+    for n in range(60):
+        status = ("completed", "failed", "cancelled")[n % 3]
+        ran(f"s{n % 2}.asked", NOW - timedelta(hours=n * 7, minutes=n * 11), status)
+        if n % 4 == 0:
+            ran("nobody.listens", NOW - timedelta(hours=n * 7, minutes=3))
+    rolled()
+    ran("s0.asked", NOW - timedelta(minutes=5))
+    return [Project.objects.get(name=f"p{n}") for n in range(2)]
+
+
+def test_kept_sums_show_what_a_count_shows(busy: list[Project]) -> None:
+    for listing in (EVENTS, FLOWS):
+        for text in ("since=3d", "since=16d", "matched=some&since=7d", "type=s0.asked&since=24h",
+                     "until=2d&since=9d"):  # fmt: skip
+            found = _asked(listing, text)
+            assert _shown(found) == _plainly(listing, text, found), (listing.name, text)
+    ran("s1.asked", NOW - timedelta(hours=50), "in_progress")  # open, and long ago
+    ran("s0.asked", NOW - timedelta(hours=70), "failed")  # ended, and not counted yet
+    mine = frozenset((busy[1].pk,))
+    queries_of: dict[str, int] = {}
+    for period in ("24h", "7d", "20d"):
+        for text in ("", "status=failed", "status=open", "lane=priority", "project=p0", "service=s1",
+                     "trigger_type=triggered", "project=nobody", "status=failed&service=s0"):  # fmt: skip
+            for whose in (None, mine, frozenset(one.pk for one in busy)):
+                asked = f"{text}&since={period}"
+                with CaptureQueriesContext(connection) as queries:
+                    found = _asked(EXECUTIONS, asked, whose)
+                assert _shown(found) == _plainly(EXECUTIONS, asked, found, whose), (asked, whose)
+                queries_of[asked] = len(queries)
+                assert not found.cut
+    assert max(queries_of.values()) <= 5, queries_of
+
+
+def test_sums_are_read_and_rows_only_at_the_edges(busy: list[Project]) -> None:
+    """What the sums hold is not counted: change them, and it shows."""
+    Tally.objects.filter(listing="events").update(count=1000)
+    found = _asked(EVENTS, "since=7d")
+    assert found.total >= 1000 * 5
+    assert Event.objects.count() < 100
+
+
+def test_an_hour_is_tallied_once_it_is_over_and_forgotten_with_its_rows(busy: list[Project]) -> None:
+    tallied = Tally.objects.filter(listing="events", count__gt=0)
+    last = tallied.order_by("-start")[0].start
+    assert last < NOW - HOUR
+    assert tallies_piece(NOW) == 0
+    total = sum(Tally.objects.filter(listing="events").values_list("count", flat=True))
+    assert total == Event.objects.filter(received_at__lt=NOW.replace(minute=0)).count()
+    with CaptureQueriesContext(connection) as queries:
+        assert tallies_piece(NOW + 3 * HOUR) > 0
+    assert len(queries) <= 2 * (2 + 2 + 1 + 6 + 1)
+    tallies_prune(last)
+    assert set(Tally.objects.filter(start__lt=last)) == set()
+
+
+def test_a_histogram_of_too_much_begins_later_and_says_so(
+    busy: list[Project], monkeypatch: pytest.MonkeyPatch, person: Any
+) -> None:
+    monkeypatch.setattr(histograms, "COUNTED", 5)
+    found = _asked(EVENTS, "type=s0.asked&since=20d")
+    assert found.cut
+    assert found.total == 5
+    assert found.since > NOW - timedelta(days=20)
+    monkeypatch.setattr(histograms, "WALKED", 4)
+    assert _asked(EVENTS, "type=s0.*&since=20d").cut
+    text = person.get("/lists/events/histogram/?type=s0.*&since=20d").content.decode()
+    assert "too many before" in text
+
+
+def test_dead_letters_and_flows_of_a_project_have_their_histogram(busy: list[Project]) -> None:
+    mine = frozenset((busy[0].pk,))
+    for listing in (EVENTS, FLOWS):
+        found = _asked(listing, "since=20d", mine)
+        plain = [sum(counts.values()) for _, counts in _plainly(listing, "since=20d", found, mine)]
+        assert [one.total for one in found.buckets] == plain
+        assert found.total > 20
