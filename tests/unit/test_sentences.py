@@ -69,6 +69,10 @@ def test_what_is_no_sentence_is_not_translated(tmp_path: Path) -> None:
         ("'x' never comes", "'x' kommt nie"),
         ("cron: 'x' never comes", "cron: 'x' kommt nie"),
         ("has 3 fields; expected at most 2", "hat 3 Felder; erwartet: höchstens 2"),
+        (
+            "This needs the role maintainer in the project shop; yours is viewer",
+            "Das braucht die Rolle maintainer für das Projekt shop; Ihre ist viewer",
+        ),
         ("Not a project.", "Not a project."),
         ("There is no project 'x'.", "Es gibt kein Projekt 'x'."),
         ("Nichts wurde geändert: there is no project 'x'.", "Nichts wurde geändert: es gibt kein Projekt 'x'."),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils.translation import override
 
 from ferris.artifacts import BUCKET
 from ferris.config import CHANGES
@@ -71,6 +72,19 @@ def _asked(at: datetime, networks: Any = HERE) -> list[str]:
     answers = [(one, ask(one, networks)) for one in questions]
     answers_note(answers, at)
     return [answer.problem for _, answer in answers]
+
+
+def test_a_series_without_a_name_is_numbered_in_the_viewers_language(shop: Service) -> None:
+    chart = made(source="artifact", service=shop, artifact="chart.json", kind="table")
+    _left(
+        shop,
+        b'{"labels": ["a"], "series": [{"values": [1]}, {"values": [2]}, {"name": "series 9", "values": [3]}]}',
+    )
+    artifacts_look(now())
+    with override("de"):
+        assert [one.name for one in shown(chart).drawn.series] == ["Reihe 1", "Reihe 2", "series 9"]
+    with override("en"):
+        assert [one.name for one in shown(chart).drawn.series] == ["series 1", "series 2", "series 9"]
 
 
 @pytest.mark.usefixtures("allowed")
