@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -338,3 +339,47 @@ def test_a_field_of_the_search_opens_with_its_values(console: Server, viewer_of:
     page.locator(".fields .values a", has_text="error").first.click()
     page.wait_for_url("**/search/?*level*")
     page.locator("svg.histogram").wait_for()
+
+
+def test_a_refused_form_has_the_focus_where_the_mistake_is(
+    console: Server, viewer_of: Callable[..., Any], pictures: Path | None
+) -> None:
+    page = viewer_of(console).page
+    page.goto("/account/")
+    page.get_by_label("What it is for").fill("a nightly job")
+    page.get_by_role("group", name="It may").get_by_label("read").uncheck()
+    page.get_by_role("button", name="Make a token").click()
+    page.locator("#scopes-error").wait_for()
+    assert page.evaluate("document.activeElement.id") == "scopes"
+    assert page.get_by_label("What it is for").input_value() == "a nightly job"
+    looked_at(page, "account-refused", pictures)
+
+
+_TYPES = re.compile(r"/event-types/\?")
+
+
+def _answered(status: int, route: Any) -> None:
+    route.fulfill(status=status, body="no")
+
+
+def test_a_part_that_cannot_be_fetched_says_so(
+    console: Server, viewer_of: Callable[..., Any], pictures: Path | None
+) -> None:
+    viewer = viewer_of(console)
+    page = viewer.page
+    page.goto("/event-types/")
+    said = page.locator("#failed")
+    for status, words in ((500, "could not answer (500)"), (403, "not allowed"), (404, "not there any more")):
+        page.route(_TYPES, partial(_answered, status))
+        page.get_by_label("Name").press_sequentially("a")
+        said.get_by_text(words).wait_for()
+        page.unroute(_TYPES)
+    looked_at(page, "part-failed", pictures)
+    page.route(_TYPES, lambda route: route.abort())
+    page.get_by_label("Name").press_sequentially("b")
+    said.get_by_text("cannot be reached").wait_for()
+    page.unroute(_TYPES)
+    page.get_by_label("Name").press_sequentially("c")
+    until(page, lambda: said.inner_text() == "")
+    assert all("event-types" in problem for problem in viewer.problems), viewer.problems
+    viewer.problems.clear()  # the browser's own word on what was refused here

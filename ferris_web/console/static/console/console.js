@@ -155,7 +155,10 @@
   }
   document.addEventListener("htmx:response:error", (event) => failed(event.detail.ctx.response.raw.status));
   document.addEventListener("htmx:error", (event) => { if (!event.detail.ctx?.response) failed(0); });
-  document.addEventListener("htmx:after:swap", () => { const box = one("#failed"); if (box?.dataset.status) { box.replaceChildren(); delete box.dataset.status; } });
+  document.addEventListener("htmx:after:swap", (event) => { // which is told even where an error was swapped nowhere
+    const box = one("#failed");
+    if (box?.dataset.status && !(event.detail.ctx?.response?.raw.status >= 400)) { box.replaceChildren(); delete box.dataset.status; }
+  });
   document.addEventListener("htmx:after:swap", () => { tick(); announce((one("#results") || {}).dataset?.announce); });
 
   const language = document.documentElement.lang || "en";
