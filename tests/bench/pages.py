@@ -120,6 +120,7 @@ def measure(rounds: int, only: str, who: str) -> Iterator[Cost]:
     for name, project in callers:
         if who not in name:
             continue
+        User.objects.filter(username=f"bench-{name.split()[0]}").delete()  # of one that was killed
         user = User.objects.create_user(f"bench-{name.split()[0]}", is_staff=project is None)
         try:
             Membership.objects.filter(user=user).delete()  # what FERRIS_DEFAULT_ROLE gave
