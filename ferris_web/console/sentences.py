@@ -23,6 +23,8 @@ FOLDER: Final = Path(__file__).resolve().parents[1] / "locale"
 _HOLE: Final = re.compile(r"\{(\d+)\}")
 _EXCEPTION: Final = re.compile(r"[\w.]*(Error|Exception|Warning|Exit|Interrupt)\b")
 """Begins what Python says of an exception of a script: its words are looked for elsewhere, and stay."""
+_SCRIPT: Final = re.compile(r"(\S+\.(?:py|sql)) (.+)", re.DOTALL)
+_HUNG: Final = ":;, "
 _LONGEST, _DEEPEST, _PARTS = 2000, 3, 5
 
 
@@ -56,6 +58,9 @@ class Sentences:
     """What the code can say, and how it is said in a language: `{0} is missing` -> `{0} fehlt`."""
 
     def __init__(self, translations: Mapping[str, str]) -> None:
+        # What the code hangs on another sentence (`: out of memory`) may be met as what stands behind the colon.
+        hung = {text.lstrip(_HUNG): told.lstrip(_HUNG) for text, told in translations.items()}
+        translations = {**hung, **translations}
         self._whole = {text: told for text, told in translations.items() if not _HOLE.search(text)}
         with_values = sorted(set(translations) - set(self._whole))
         self._with_values = [(_longest(text), text, translations[text]) for text in with_values]
@@ -86,12 +91,20 @@ class Sentences:
             yield read[0], f"{read[1]}."
         if text[:1].isupper() and (read := self._read(text[0].lower() + text[1:], deeper)):
             yield read[0], read[1][:1].upper() + read[1][1:]
-        # `manifest.json: cron: is missing`, `Kafka does not answer: start it`
+        # `manifest.json: cron: is missing`, `Kafka does not answer: start it`, `… exit status 1: KeyError: 'x'`
         for colon in list(re.finditer(r": ", text))[:_PARTS]:
             head, tail = text[: colon.start()], text[colon.end() :]
-            if not _EXCEPTION.fullmatch(head.rpartition(" ")[2]) and (read := self._read(tail, deeper)):
-                known, before = self._read(head, deeper) or (0, head)
-                yield known + read[0], f"{before}: {read[1]}"
+            if _EXCEPTION.fullmatch(head.rpartition(" ")[2]):
+                continue
+            before, after = self._read(head, deeper), self._read(tail, deeper)
+            if before or after:
+                (known, first), (more, second) = before or (0, head), after or (0, tail)
+                yield known + more, f"{first}: {second}"
+        if script := _SCRIPT.fullmatch(text):  # `load.py ended with …`, `load.py was killed by …`
+            if read := self._read(script[2], deeper):
+                yield read[0], f"{script[1]} {read[1]}"
+            if read := self._read(script[2].removeprefix("was "), deeper):
+                yield read[0], f"{script[1]}: {read[1]}"
         parts = text.split("; ")
         if 1 < len(parts) <= _PARTS:
             several = [self._read(part, deeper) or (0, part) for part in parts]

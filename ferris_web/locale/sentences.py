@@ -25,7 +25,13 @@ _LEFT_OUT: Final = frozenset({"migrations", "management", "seeding", "moving", "
 """Folders and modules that say nothing on a page of the console: they write a terminal, the administration, a file."""
 QUIET: Final = frozenset(
     {
-        *("ferris/config.py", "ferris/encryption_keys.py", "ferris/lifecycle.py", "ferris/start.py"),
+        *(
+            "ferris/config.py",
+            "ferris/differences.py",
+            "ferris/encryption_keys.py",
+            "ferris/lifecycle.py",
+            "ferris/start.py",
+        ),
         *("tasks/builds.py", "tasks/command.py", "tasks/metrics.py", "tasks/output.py", "tasks/start.py"),
         *(
             "tasks/sql/__main__.py",
@@ -65,6 +71,7 @@ _TELLING: Final = ("Error", "Finding", "Conflict", "NotFound", "TooLarge", "Refu
 """In the adapters, which are full of other languages (SQL, addresses), what counts is said by one of these."""
 _BACKEND: Final = 2  # BackendError(backend, problem, remedy) says `backend problem: remedy`
 HOLE: Final = re.compile(r"\{\d+\}")
+_FEW: Final = 4  # letters beside values, as in `{0} with {1}`, fit too much that others say
 _CODE: Final = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|WHERE|PRAGMA|NULL|AND \w+ [<=>])\b|\n|^[#|]|^import "
     r"|^\w+/\w+(;|$)|charset=|^attachment;|^Bearer |ferris-\{|^ferris \{|cursor:"
@@ -155,6 +162,6 @@ def _says(text: str) -> bool:
     return (
         " " in text
         and not _CODE.search(text)
-        and (len("".join(words)) > 3 or "or" in words)
+        and (len("".join(words)) > (_FEW if HOLE.search(text) else 3) or "or" in words)
         and bool(re.search(r"(^|\s)[(;,]?[a-z]{2,}", text, re.IGNORECASE))
     )

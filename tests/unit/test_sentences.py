@@ -73,6 +73,15 @@ def test_what_is_no_sentence_is_not_translated(tmp_path: Path) -> None:
             "This needs the role maintainer in the project shop; yours is viewer",
             "Das braucht die Rolle maintainer für das Projekt shop; Ihre ist viewer",
         ),
+        (
+            "run.py ended with exit status 3: out of memory, the limit is 512 MB",
+            "run.py endete mit Exit-Status 3: Der Speicher ging aus, die Grenze ist 512 MB",
+        ),
+        ("load.py ended with exit status 1: KeyError: 'x'", "load.py endete mit Exit-Status 1: KeyError: 'x'"),
+        (
+            "load.py was killed by the memory limit of 512 MB",
+            "load.py: getötet: Die Speichergrenze von 512 MB war erreicht",
+        ),
         ("Not a project.", "Not a project."),
         ("There is no project 'x'.", "Es gibt kein Projekt 'x'."),
         ("Nichts wurde geändert: there is no project 'x'.", "Nichts wurde geändert: es gibt kein Projekt 'x'."),
@@ -93,6 +102,7 @@ def test_it_is_said_in_german(english: str, german: str) -> None:
         "shop.errors.NoStock: none left for us",
         "Traceback (most recent call last):",
         "a description that somebody wrote",
+        "ours went away with theirs",
         "x" * 3000,
         ": ".join(["a"] * 300),
     ],
