@@ -252,7 +252,7 @@ def faults(problems: Sequence[str] | str | None, field: str, *, suffix: object =
     """Why a field was refused, beside it; nothing when it was not."""
     if not problems:
         return SafeString()
-    told = [problems] if isinstance(problems, str) else problems
+    told = problems if isinstance(problems, list | tuple) else [problems]  # a text may be a lazy one
     lines = format_html_join(SafeString("<br>"), "{}", ((said(line),) for line in told))
     return format_html('<p class="error" id="{}{}-error">{}</p>', field, suffix, lines)
 
