@@ -108,7 +108,8 @@ def test_failures_are_read_along_their_kinds() -> None:
         connection.vendor == "sqlite"
     ):  # PostgreSQL knows by its statistics which is smaller: here both are empty
         assert "execution_unsorted" in _plan(unsorted[:300])
-    assert "execution_project" in _plan(Execution.objects.filter(project=None).order_by("-created_at")[:300])
+        unowned = Execution.objects.filter(project=None).order_by("-created_at")
+        assert "execution_project" in _plan(unowned[:300])
 
 
 # --- of some projects --------------------------------------------------------------------------------
