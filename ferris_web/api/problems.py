@@ -18,7 +18,7 @@ import orjson
 from django.core import exceptions as django_errors
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.template import Context, loader
+from django.template import loader
 from django.views import defaults
 from rest_framework import exceptions as drf_errors
 from rest_framework.views import set_rollback
@@ -301,12 +301,12 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 def _fault_page(request: HttpRequest, instance: str) -> HttpResponseBase:
     """The page that tells of a fault, with the way on; without that, where drawing it meets the same fault."""
-    page = loader.get_template("500.html")
+    said = {"reference": instance}
     try:
-        return HttpResponse(page.render({"reference": instance}, request), status=500)
+        return HttpResponse(loader.render_to_string("500.html", said, request), status=500)
     except Exception:  # whatever it is: the answer must be a page
         log.exception("the page that tells of it met a fault, too")
-        return HttpResponse(page.template.render(Context({"reference": instance})), status=500)
+        return HttpResponse(loader.render_to_string("fault.html", said), status=500)
 
 
 def handler500(request: HttpRequest) -> HttpResponseBase:

@@ -117,6 +117,7 @@ def test_only_what_one_may_is_done(ended: Any) -> None:
 
     other = Project.objects.create(name="other")
     Service.objects.filter(name="beta").update(project=other)
+    Execution.objects.filter(service__name="beta").update(project=other)
     ben = User.objects.create_user("ben", password="a long password")
     Membership.objects.filter(user=ben).delete()
     Membership.objects.create(user=ben, project=other, role="operator")

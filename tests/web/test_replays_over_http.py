@@ -81,7 +81,7 @@ def test_in_the_console(backends: Any, user: Any, journal: datetime) -> None:
     assert not Replay.objects.exists()
     wrong = client.post("/replays/new/", form | {"do": "preview", "filter": "{"})
     assert wrong.status_code == 422
-    assert "filter: is no JSON" in wrong.content.decode()
+    assert "is no JSON: " in Page(wrong.content.decode()).text
     begun = client.post("/replays/new/", form | {"do": "begin", "expected": "5"})
     row = Replay.objects.get()
     assert begun.headers["Location"] == f"/replays/{row.pk}/"

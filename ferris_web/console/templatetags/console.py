@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django import template
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.template.context import Context
 from django.templatetags.static import static
 from django.urls import reverse
@@ -217,7 +218,11 @@ def way_back(context: Context) -> str:
         return ""
     came, here = urlsplit(request.META.get("HTTP_REFERER", "")), request.get_full_path()
     place = f"{came.path}?{came.query}" if came.query else came.path
-    return place if came.netloc == request.get_host() and place not in ("", here) else ""
+    try:
+        host = request.get_host()
+    except DisallowedHost:  # this page says so
+        return ""
+    return place if came.netloc == host and place not in ("", here) else ""
 
 
 @register.simple_tag
