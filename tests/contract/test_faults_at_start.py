@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+pytestmark = pytest.mark.walk
+
 ROOT = Path(__file__).resolve().parents[2]
 MANAGE = [sys.executable, "manage.py"]
 EXECUTOR = [sys.executable, "-m", "celery", "-A", "celery_app", "worker", "-P", "threads"]

@@ -11,7 +11,7 @@ import pytest
 from tests.web.calling import problem_of
 from tests.web.platform import dispatch, event, service
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.walk]
 
 VALUES = [
     "", "0", "-1",

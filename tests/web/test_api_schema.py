@@ -31,6 +31,8 @@ from ferris_web.catalog.models import Project
 from tests.web.console_rows import Rows
 from tests.web.test_permissions import ROUTES, _objects
 
+pytestmark = pytest.mark.walk
+
 EXAMPLES = int(os.environ.get("FERRIS_TESTS_EXAMPLES", "2"))  # of each operation and mode
 CHECKS = [
     not_a_server_error,

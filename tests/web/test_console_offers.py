@@ -15,6 +15,8 @@ from ferris_web.console.needs import NEEDS, check, offers
 from tests.web.console_fixtures import addresses
 from tests.web.console_rows import Rows
 
+pytestmark = pytest.mark.walk
+
 _FORM = re.compile(r'<form[^>]*method="post"[^>]*>')
 _ACTION = re.compile(r'action="([^"]*)"')
 _LINK = re.compile(r'<a [^>]*href="(/[^"#?]*)')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -13,6 +14,8 @@ from ferris_web.executions.models import Step
 from tests.web.console_fixtures import addresses
 from tests.web.console_pages import page
 from tests.web.console_rows import Rows
+
+pytestmark = pytest.mark.walk
 
 # The most that any page may need, however many rows it shows: session and user are two of them.
 MOST_QUERIES = 24

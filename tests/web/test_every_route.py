@@ -23,6 +23,8 @@ from ferris_web.console import urls as console_urls
 from tests.web.console_rows import Rows
 from tests.web.test_permissions import ROUTES, mine
 
+pytestmark = pytest.mark.walk
+
 __all__ = ["mine"]
 
 ELSEWHERE = ("https://evil.example/x", "//evil.example/x", "/\\evil.example/x", "javascript:alert(1)")

@@ -50,6 +50,8 @@ from ferris_web.executions.services.charts import chart_save
 from ferris_web.executions.services.values import value_set
 from tests.web.console_rows import Rows
 
+pytestmark = pytest.mark.walk
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
 # For everybody, whoever they are (tests/web/test_api_permissions.py walks what a stranger gets), and what executors
 # and scripts call with tokens of their own.
