@@ -18,7 +18,7 @@ HOUR: Final = timedelta(hours=1)
 SETTLED: Final = timedelta(minutes=10)
 """So long after its end an hour is counted: what was on its way has arrived, also where clocks differ."""
 AT_ONCE: Final = 6
-"""Hours that are counted in one transaction."""
+"""Hours that are counted in one transaction, from the first on in which something came."""
 ALL, SOMETHING, NOTHING = "all", "something", "nothing"
 MATCHED: Final = Case(When(matched=0, then=Value(NOTHING)), default=Value(SOMETHING))
 LISTS: Final[dict[str, tuple[Any, str, Any]]] = {
@@ -48,36 +48,32 @@ def tallies_prune(before: datetime) -> None:
 
 def _piece(name: str, now: datetime) -> int:
     model, time, outcome = LISTS[name]
-    known = tallied(name)
-    if known is None:
-        oldest = model.objects.aggregate(at=Min(time))["at"]
-        if oldest is None:
-            return 0
-        start = hour_of(oldest)
-    else:
-        start = known[1]
-    count = min(AT_ONCE, (now - SETTLED - start) // HOUR)
-    if count <= 0:
+    known, over = tallied(name), hour_of(now - SETTLED)
+    if known is not None and known[1] >= over:
         return 0
+    waiting = model.objects.filter(**{f"{time}__lt": over})
+    if known is not None:
+        waiting = waiting.filter(**{f"{time}__gte": known[1]})
+    oldest = waiting.aggregate(at=Min(time))["at"]
+    if oldest is None and known is None:
+        return 0
+    begin = over - HOUR if oldest is None else hour_of(oldest)
+    end = min(begin + AT_ONCE * HOUR, over)
+    made: list[Tally] = []
     with transaction.atomic():
-        made = []
-        for n in range(count):
-            begin = start + n * HOUR
-            rows = model.objects.filter(**{f"{time}__gte": begin, f"{time}__lt": begin + HOUR})
-            made += _counted(name, begin, rows, outcome)
+        for hour in range((end - begin) // HOUR):
+            made += _counted(name, begin + hour * HOUR, waiting, time, outcome)
+        if not made or made[-1].start < end - HOUR:
+            # An hour in which nothing came needs no row, but the last says how far all was counted.
+            made.append(Tally(listing=name, start=end - HOUR, outcome=ALL, count=0))
         Tally.objects.bulk_create(made, ignore_conflicts=True)
-    return int(count)
+    return (end - (begin if known is None else known[1])) // HOUR
 
 
-def _counted(name: str, begin: datetime, rows: QuerySet[Any], outcome: Any) -> list[Tally]:
-    found = dict(
-        rows.order_by().annotate(outcome_key=outcome).values_list("outcome_key").annotate(n=Count("pk"))
-    )
-    # An hour in which nothing came has a row as well: it was counted.
-    return [
-        Tally(listing=name, start=begin, outcome=key, count=amount)
-        for key, amount in (found or {ALL: 0}).items()
-    ]
+def _counted(name: str, begin: datetime, waiting: QuerySet[Any], time: str, outcome: Any) -> list[Tally]:
+    rows = waiting.filter(**{f"{time}__gte": begin, f"{time}__lt": begin + HOUR}).order_by()
+    found = rows.annotate(outcome_key=outcome).values_list("outcome_key").annotate(n=Count("pk"))
+    return [Tally(listing=name, start=begin, outcome=key, count=amount) for key, amount in found]
 
 
 def hour_of(moment: datetime) -> datetime:
