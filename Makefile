@@ -54,12 +54,8 @@ test-acceptance: .venv/developed  ## boots the platform as processes and uses it
 
 .PHONY: test-acceptance-real
 test-acceptance-real: .venv/developed  ## the same on the real stack, whose servers it starts itself, and kills
-	@said=$$(mktemp); \
-	$(PY) -m pytest tests/acceptance/test_real_kill.py --stack=real -q >$$said 2>&1 & kills=$$!; \
-	trap "kill $$kills 2>/dev/null; rm -f $$said" EXIT; status=0; \
-	$(PY) -m pytest tests/acceptance --ignore=tests/acceptance/test_real_kill.py --stack=real -n 2 --dist loadfile -q || status=1; \
-	echo "Servers killed meanwhile, which mostly waits for them to come back:"; \
-	wait $$kills || status=1; cat $$said; exit $$status
+	@$(PY) -m pytest tests/acceptance/test_real_kill.py --stack=real -q
+	@$(PY) -m pytest tests/acceptance --ignore=tests/acceptance/test_real_kill.py --stack=real -n 2 --dist loadfile -q
 
 .PHONY: test-browser
 test-browser: .venv/developed  ## the console in a real Chromium
