@@ -249,6 +249,27 @@ def test_no_more_start_within_a_period_than_may_and_the_others_have_a_time():
     assert statuses() == {"in_progress": 2, "queued": 1, "pending": 2}
 
 
+def test_a_start_between_two_looks_is_not_missed():
+    """On PostgreSQL a claim may be committed while it is counted what has begun, and what may begin at any moment."""
+    service("one", "a.happened", limits=Limits(rate=Rate(2, 60.0)))
+    for _ in range(4):
+        dispatch(event("a.happened"))
+    admit_all()
+    admitted = list(Execution.objects.filter(status="queued"))
+
+    def meanwhile(execute, sql, params, many, context):
+        found = execute(sql, params, many, context)
+        if admitted and "GROUP BY" in sql and "rate_key" in sql:
+            for row in (admitted.pop(), admitted.pop()):
+                claim(row, NOW + timedelta(seconds=1))
+        return found
+
+    with connection.execute_wrapper(meanwhile):
+        admit_all(NOW + timedelta(seconds=2))
+    assert not admitted
+    assert statuses() == {"in_progress": 2, "pending": 2}
+
+
 def test_each_key_has_its_own_rate():
     service("one", "a.happened", limits=Limits(rate=Rate(1, 60.0, "data.customer")))
     dispatch(of("acme"), of("acme"), of("bolt"))

@@ -196,15 +196,16 @@ class _Door:
         if rate.key:
             rated = rated.filter(rate_key__in=keys)
         since = self._now - timedelta(seconds=rate.per)
-        begun = rated.filter(claimed_at__gt=since).values_list("rate_key")
         queued = rated.filter(status="queued", slot__isnull=False).values_list("rate_key")
+        begun = rated.filter(claimed_at__gt=since).values_list("rate_key")
         starts: dict[str, Starts] = {}
+        # In this order: one that is claimed between the two looks counts twice for now; in the other, not at all.
+        for key, count in queued.annotate(n=Count("id")):
+            starts.setdefault(self._rate_key(key), Starts()).count += count
         for key, count, oldest in begun.annotate(n=Count("id"), oldest=Min("claimed_at")):
             one = starts.setdefault(self._rate_key(key), Starts())
             one.count += count
             one.oldest = min(one.oldest or oldest, oldest)
-        for key, count in queued.annotate(n=Count("id")):
-            starts.setdefault(self._rate_key(key), Starts()).count += count
         return starts
 
     def _candidates(
