@@ -42,7 +42,7 @@ test: .venv/developed  ## the tests that need no server
 
 .PHONY: test-walks
 test-walks: .venv/developed  ## every address there is: who may, hostile input, the schema, German; every process with wrong settings
-	@$(PY) -m pytest tests/contract tests/web -m "walk" -n 4 --dist loadfile -q
+	@$(PY) -m pytest tests/contract tests/web -m "walk and not real" -n 4 --dist loadfile -q
 
 .PHONY: test-executor
 test-executor: .venv/developed  ## scripts as processes: like plain Python, confined, at fault, ended; workers of both kinds
