@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, F, Func, IntegerField, QuerySet, Value
+from django.db.models import Count, F, Func, IntegerField, QuerySet, Value
 
 SPANS = tuple(
     timedelta(seconds=seconds)
     for seconds in (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 )
-Key = str | Case | None
 
 
 class Span(Func):
@@ -53,14 +52,31 @@ def span_for(since: datetime, until: datetime, most: int) -> timedelta:
     return next((span for span in SPANS if span >= wanted), SPANS[-1] * -(-wanted // SPANS[-1]))
 
 
-def empty(since: datetime, until: datetime, span: timedelta) -> list[Bucket]:
-    """The spans from the one with `since` to the one before `until`, oldest first, with nothing in them."""
+def empty(since: datetime, until: datetime, span: timedelta) -> dict[int, Bucket]:
+    """The spans from the one with `since` to the one before `until`, by number, oldest first, with nothing in them."""
     seconds = int(span.total_seconds())
     first, last = (
         int(moment.timestamp()) // seconds for moment in (since, until - timedelta(microseconds=1))
     )
-    starts = [datetime.fromtimestamp(n * seconds, since.tzinfo) for n in range(first, last + 1)]
-    return [Bucket(start, start + span) for start in starts]
+    starts = {n: datetime.fromtimestamp(n * seconds, since.tzinfo) for n in range(first, last + 1)}
+    return {n: Bucket(start, start + span) for n, start in starts.items()}
+
+
+def counted(
+    rows: QuerySet[Any], time: str, since: datetime, until: datetime, span: timedelta, by: Any
+) -> QuerySet[Any]:
+    """The rows from `since` to `until`, counted by the number of their span and by the field or expression `by`."""
+    rows = rows.filter(**{f"{time}__gte": since, f"{time}__lt": until}).order_by()
+    key = F(by) if isinstance(by, str) else by
+    numbered = rows.annotate(span_number=Span(F(time), seconds=int(span.total_seconds())), span_key=key)
+    return numbered.values_list("span_number", "span_key").annotate(n=Count("pk"))
+
+
+def fill(found: Mapping[int, Bucket], counts: Iterable[tuple[int, str, int]]) -> None:
+    """Add what was counted to the spans; what lies in none of them is left out."""
+    for number, value, amount in counts:
+        if amount and (bucket := found.get(number)) is not None:
+            bucket.counts[value] = bucket.counts.get(value, 0) + amount
 
 
 def buckets(
@@ -69,21 +85,15 @@ def buckets(
     since: datetime,
     until: datetime,
     span: timedelta,
-    by: Key = None,
+    by: str | None = None,
     values: Sequence[str] = (),
 ) -> list[Bucket]:
-    """The rows from `since` to `until`, counted by span and by the field or expression `by`, oldest first. One query.
+    """The rows from `since` to `until`, counted by span and by the field `by`, oldest first. One query.
 
     With `values`, which are all that the field can hold, an index on both fields answers alone.
     """
-    seconds = int(span.total_seconds())
-    found = {int(one.start.timestamp()) // seconds: one for one in empty(since, until, span)}
-    rows = rows.filter(**{f"{time}__gte": since, f"{time}__lt": until}).order_by()
-    if isinstance(by, str) and values:
+    if by is not None and values:
         rows = rows.filter(**{f"{by}__in": list(values)})
-    key = F(by) if isinstance(by, str) else by or Value("all")
-    counted = rows.annotate(span_number=Span(F(time), seconds=seconds), span_key=key)
-    for number, value, amount in counted.values_list("span_number", "span_key").annotate(n=Count("pk")):
-        if number in found:
-            found[number].counts[value] = amount
+    found = empty(since, until, span)
+    fill(found, counted(rows, time, since, until, span, by or Value("all")))
     return list(found.values())

@@ -170,11 +170,12 @@ def failure_groups(
     fresh, rows, truncated = _fresh(wanted, most_read, projects)
     kinds = _kinds(wanted, projects)
     shown = kinds.order_by("-last", "pk")
-    if fresh and most is not None:
-        named = kinds.filter(kind__in={key[2] for key in fresh}, service__name__in={key[0] for key in fresh})
-        found = {row["pk"]: row for row in (*_read(shown[:most], wanted, rows), *_read(named, wanted, rows))}
-    else:
-        found = {row["pk"]: row for row in _read(shown[:most], wanted, rows)}
+    looks = [shown[:most]]
+    if fresh and most is not None:  # what has failed since may be of kinds that are not shown
+        looks.append(
+            kinds.filter(kind__in={key[2] for key in fresh}, service__name__in={key[0] for key in fresh})
+        )
+    found = {row["pk"]: row for look in looks for row in _read(look, wanted, rows)}
     for row in found.values():
         if row["count"]:
             _merge(fresh, row)
@@ -225,11 +226,12 @@ def _kinds(wanted: FailureGroup, projects: Projects | None) -> QuerySet[FailureK
         found = found.filter(last_at__gte=wanted.since)
     if wanted.until is None:
         return found.annotate(last=F("last_at"))
-    latest = _between(_members(), wanted).order_by("-created_at", "-id").values("created_at")[:1]
+    latest = _between(members(), wanted).order_by("-created_at", "-id").values("created_at")[:1]
     return found.annotate(last=Subquery(latest)).filter(last__isnull=False)
 
 
-def _members() -> QuerySet[Execution]:
+def members() -> QuerySet[Execution]:
+    """Of each kind, the failed executions that are sorted into it."""
     return Execution.objects.filter(failure=OuterRef("pk"))
 
 
@@ -237,7 +239,7 @@ def _read(
     kinds: QuerySet[FailureKind], wanted: FailureGroup, without: list[UUID]
 ) -> Iterable[dict[str, Any]]:
     """What the kinds come to in that time, without these rows, that may have been sorted since they were read."""
-    rows = _between(_members(), wanted)
+    rows = _between(members(), wanted)
     if without:
         rows = rows.exclude(pk__in=without)
     newest, oldest = rows.order_by("-created_at", "-id"), rows.order_by("created_at", "id")

@@ -47,6 +47,7 @@ Projects = frozenset[int]
 
 # Conditions and no joins: a database would begin with the project and sort all that it ever ran.
 _BY_SERVICE: Final = {
+    Execution: "service_id",
     Schedule: "service_id",
     Gathering: "service_id",
     Replay: "service_id",
@@ -71,10 +72,8 @@ def within(found: QuerySet[M], projects: Projects | None) -> QuerySet[M]:
         return found.filter(pk__in=projects)
     if model is Execution and executions_owned():
         return found.filter(project__in=projects)
-    if model is Execution or model in _BY_SERVICE:
-        services = Service.objects.filter(
-            pk=OuterRef(_BY_SERVICE.get(model, "service_id")), project__in=projects
-        )
+    if model in _BY_SERVICE:
+        services = Service.objects.filter(pk=OuterRef(_BY_SERVICE[model]), project__in=projects)
         return found.filter(Exists(services))
     if model in _BY_FLOW:
         return _by_flow(found, _BY_FLOW[model], projects)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
@@ -20,6 +20,8 @@ _PERIOD = re.compile(r"(\d{1,5})(m|h|d)", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _PLUS_LOST = re.compile(r".*T.* \d\d:\d\d")
 Rows = QuerySet[Any]
+TIMES: Final = frozenset(("since", "until"))
+"""The fields that say over which time."""
 Options = tuple[tuple[str, str], ...]
 
 

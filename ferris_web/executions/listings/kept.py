@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import F, QuerySet, Sum
 
 from ferris_web import wiring
 from ferris_web.catalog.models import Project, Service
-from ferris_web.executions.buckets import Span
-from ferris_web.executions.listings.fields import Asked, Listing, Rows
+from ferris_web.executions.buckets import Span, counted
+from ferris_web.executions.listings.fields import TIMES, Asked, Listing, Rows
 from ferris_web.executions.models import OPEN, Execution, Rollup, Tally
 from ferris_web.executions.services.tallies import HOUR, LISTS, hour_of, tallied
 from ferris_web.executions.visibility import Projects
 
 _DAY: Final = timedelta(days=1)
-_TIMES: Final = frozenset(("since", "until"))
 _ROLLED: Final = frozenset(("status", "trigger_type", "lane", "project", "service"))
-Counts = Iterator[tuple[int, str, int]]
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,6 @@ class Kept:
         return numbered.values_list("span_number", "span_key").annotate(n=Sum("count"))
 
 
-def counted(
-    rows: Rows, time: str, since: datetime, until: datetime, span: timedelta, key: Any
-) -> QuerySet[Any]:
-    """The same of rows that are counted now."""
-    rows = rows.filter(**{f"{time}__gte": since, f"{time}__lt": until}).order_by()
-    by = F(key) if isinstance(key, str) else key
-    numbered = rows.annotate(span_number=Span(F(time), seconds=int(span.total_seconds())), span_key=by)
-    return numbered.values_list("span_number", "span_key").annotate(n=Count("pk"))
-
-
 def kept(
     listing: Listing, asked: Asked, found: Rows, projects: Projects | None, since: datetime, until: datetime,
     now: datetime,
@@ -79,7 +67,7 @@ def kept(
 
     `found`: the rows that fit, whenever they were made. `projects`: of which these may be; None: of all.
     """
-    filters = set(asked.values) - _TIMES
+    filters = set(asked.values) - TIMES
     whole = now - timedelta(days=wiring.config().journal_days)  # what is older is being removed
     since, until = _up(max(since, whole), HOUR), hour_of(until)
     if listing.name in LISTS and projects is None and filters <= {"matched"}:

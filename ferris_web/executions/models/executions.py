@@ -77,7 +77,7 @@ class Execution(models.Model):
         blank=True,
         help_text="Whose concurrency it counts for: a key from its event. None: its service had no limits.",
     )
-    rate_key = models.CharField(  # noqa: DJ001
+    rate_key = models.CharField(  # noqa: DJ001 - as above
         max_length=200, null=True, blank=True, help_text="Whose rate it counts for. None: no rate."
     )
     claimed_at = models.DateTimeField(null=True, blank=True, help_text="An executor took it last.")

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Subquery
 
 from ferris.fingerprints import error_kind, fingerprint
-from ferris_web.executions.failures import retries_of
+from ferris_web.executions.failures import members, retries_of
 from ferris_web.executions.models import Execution, FailureKind
 
 AT_ONCE: Final = 300
@@ -78,14 +78,13 @@ def failures_retried(ids: Iterable[UUID]) -> None:
     touched = FailureKind.objects.filter(pk__in=kinds)
     list(touched.select_for_update().order_by("pk").values_list("pk"))
     Execution.objects.filter(pk__in=[pk for pk, _ in failed]).update(retried=True, failure=None)
-    left = Execution.objects.filter(failure=OuterRef("pk")).order_by("-created_at", "-id")
+    left = members().order_by("-created_at", "-id")
     touched.update(last_at=Subquery(left.values("created_at")[:1]))
 
 
 def failure_kinds_prune(before: datetime) -> None:
     """Remove kinds of which the journal holds no execution any more."""
-    left = Execution.objects.filter(failure=OuterRef("pk"))
-    old = FailureKind.objects.filter(~Exists(left)).exclude(last_at__gte=before)
+    old = FailureKind.objects.filter(~Exists(members())).exclude(last_at__gte=before)
     old._raw_delete(old.db)
 
 
