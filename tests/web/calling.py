@@ -120,12 +120,10 @@ def routing(backends: Any) -> Iterator[None]:
     """A router at work beside the test (which needs `django_db(transaction=True)`)."""
     from ferris_web import wiring
     from gateway.router import Router
+    from tests.web.at_once import at_work
 
-    router = Router(wiring.event_log(), 100)
-    router.start()
-    yield
-    router.stop()
-    router.join(10)
+    with at_work(Router(wiring.event_log(), 100)):
+        yield
 
 
 def script_of(executor: Caller, execution: UUID) -> Caller:

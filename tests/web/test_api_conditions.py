@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
-from django.db import connection
 
+from tests.web.at_once import at_once
 from tests.web.calling import problem_of
 from tests.web.platform import service
 
@@ -89,16 +87,9 @@ def test_of_several_at_once_one_wins(api):
     api.put(CONFIG, {"n": 0})
     tag = api.get(CONFIG).headers["ETag"]
     answers = list[int]()
-    together = threading.Barrier(4)
 
     def change(number: int) -> None:
-        together.wait()
         answers.append(api("PUT", CONFIG, {"n": number}, If_Match=tag).status_code)
-        connection.close()
 
-    threads = [threading.Thread(target=change, args=(number,)) for number in range(1, 5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*(lambda number=number: change(number) for number in range(1, 5)))
     assert sorted(answers) == [200, 412, 412, 412]

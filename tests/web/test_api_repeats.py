@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from ferris_web.accounts.models import RepeatableRequest, User
 from ferris_web.accounts.repeats import repeats_prune
 from ferris_web.accounts.services import token_create
 from ferris_web.catalog.models import Project
+from tests.web.at_once import at_once
 from tests.web.calling import Caller, problem_of
 
 pytestmark = pytest.mark.django_db
@@ -88,18 +87,12 @@ def test_answers_are_forgotten_after_a_day(api, body):
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_at_once_one_is_carried_out(api, body):
-    answers, together = [], threading.Barrier(4)
+    answers = []
 
     def ask() -> None:
-        together.wait()
         answers.append(send(api, body).status_code)
-        connection.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[ask] * 4)
     assert set(answers) <= {201, 409}
     assert 201 in answers
     assert Project.objects.count() == 1

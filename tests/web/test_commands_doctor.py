@@ -33,6 +33,7 @@ from ferris_web.executions import checkup
 from ferris_web.executions.checkup import Finding, machine, platform
 from ferris_web.executions.models import DeadLetter
 from gateway.scheduler import Scheduler
+from tests.web.at_once import at_work
 from tests.web.folders import NOW, SourceFolder
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
@@ -51,11 +52,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def gateway(backends: Path) -> Iterator[None]:
     """The scheduler's role, which is the one that takes notice."""
-    role = Scheduler(wiring.event_log())
-    role.start()
-    yield
-    role.stop()
-    role.join(20)
+    with at_work(Scheduler(wiring.event_log())):
+        yield
 
 
 def findings() -> dict[str, list[Finding]]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.db import connection
 
 from ferris.errors import BackendError
 from ferris.execution import ExecutionOrder
@@ -19,6 +17,7 @@ from ferris_web import wiring
 from ferris_web.catalog import secrets
 from ferris_web.catalog.models import Secret
 from ferris_web.executions.models import Execution
+from tests.web.at_once import at_once
 from tests.web.calling import Caller, problem_of
 from tests.web.platform import config_set, dispatch, event, service
 
@@ -66,18 +65,12 @@ def test_a_version_from_before_the_ceiling_gets_no_more_than_that(executor, back
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_claimants_one_gets_the_order(executor, queued):
-    answers, together = [], threading.Barrier(6)
+    answers = []
 
     def ask(name: str) -> None:
-        together.wait()
         answers.append(claim(executor, queued[0].pk, name).json()["go"])
-        connection.close()
 
-    threads = [threading.Thread(target=ask, args=(f"w{n}",)) for n in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*(lambda n=n: ask(f"w{n}") for n in range(6)))
     assert sorted(answers) == [False] * 5 + [True]
 
 

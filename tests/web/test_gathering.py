@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 
 from ferris import events
 from ferris.events import Event
@@ -18,6 +17,7 @@ from ferris_web.executions.models import Execution, GatheredEvent, Gathering
 from ferris_web.executions.services import execution_claim, retry_request
 from ferris_web.executions.services.gathering_due import Closed, gatherings_close, gatherings_next
 from ferris_web.executions.settling import flow_settled
+from tests.web.at_once import at_once
 from tests.web.platform import NOW, dispatch, dispatch_at, event, service
 
 pytestmark = pytest.mark.django_db
@@ -337,17 +337,6 @@ def test_two_routers_and_two_clocks_at_once_fill_each_gathering_once():
     service("one", "a.*", intake=Intake(batch=Batch(10, 5, "data.k")))
     service("two", "a.*", intake=Intake(debounce=Debounce(0.5, 3, "data.k")))
     sent = [[event(data={"k": n % 3, "n": n}) for n in range(60)] for _ in range(3)]
-    faults: list[BaseException] = []
-    ready = threading.Barrier(4)
-
-    def work(job: Any) -> None:
-        try:
-            ready.wait(10)
-            job()
-        except BaseException as fault:
-            faults.append(fault)
-        finally:
-            connections.close_all()
 
     def route(batch: list[Event]) -> None:
         for start in range(0, len(batch), 6):
@@ -358,13 +347,7 @@ def test_two_routers_and_two_clocks_at_once_fill_each_gathering_once():
         for second in range(40):
             clock(second / 5)
 
-    jobs = [lambda batch=batch: route(batch) for batch in sent]
-    threads = [threading.Thread(target=work, args=(job,)) for job in (*jobs, tick)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert faults == []
+    at_once(*(lambda batch=batch: route(batch) for batch in sent), tick)
     clock(1000)
     handed = sorted(
         one["data"]["n"]

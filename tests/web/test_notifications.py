@@ -29,6 +29,7 @@ from ferris_web.executions.services.reports import reports_apply
 from gateway.notices import Notices
 from gateway.notifier import Notifier, sent
 from tests.waiting import until
+from tests.web.at_once import at_work
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
 from tests.web.platform import dispatch, event, service
@@ -185,12 +186,8 @@ def notifier(backends: Any) -> Iterator[Notifier]:
     """A notifier at work beside the test."""
     heard = Notices(wiring.event_log())
     made = Notifier(heard, HERE, alone=True)
-    for role in (heard, made):
-        role.start()
-    yield made
-    for role in (heard, made):
-        role.stop()
-        role.join(10)
+    with at_work(heard, made):
+        yield made
 
 
 def test_from_the_api_to_a_real_receiver(api: Caller, receiver: Receiver, notifier: Notifier) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import random
-import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.apps import apps
-from django.db import connection, connections
+from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -29,6 +28,7 @@ from ferris_web.executions.services.rollups import rollups_piece
 from ferris_web.executions.services.standings import standings_slide
 from gateway import roller
 from gateway.roller import Roller
+from tests.web.at_once import at_once
 from tests.web.platform import NOW, dispatch, event, report, service
 
 pytestmark = pytest.mark.django_db
@@ -218,24 +218,13 @@ def test_two_rollers_at_once_count_nothing_twice_and_lose_nothing(backends: Any)
     later = NOW + timedelta(hours=2)
     for n in range(4):
         ran(f"s{n}.asked", 9, "failed" if n == 2 else "completed", 7 + n, at=later)
-    together, problems = threading.Barrier(4), []
 
     def roll(piece: Callable[[], int]) -> None:
-        together.wait()
-        try:
-            while piece():
-                pass
-        except BaseException as error:
-            problems.append(error)
-        connections.close_all()
+        while piece():
+            pass
 
     pieces = [lambda: rollups_piece(later, 5), lambda: standings_slide(later, 1)] * 2
-    threads = [threading.Thread(target=roll, args=(piece,)) for piece in pieces]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
+    at_once(*(lambda piece=piece: roll(piece) for piece in pieces))
     rolled(later)
     for name in PERIODS:
         assert kept(name) == recount(name, later), name

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from ferris import events
@@ -23,6 +22,7 @@ from ferris_web.executions.services.promises import (
 )
 from gateway.router import Router
 from gateway.scheduler import Scheduler
+from tests.web.at_once import at_once
 from tests.web.platform import NOW, append, dispatch, dispatch_at, dispatched, event, service
 from tests.web.promises.promising import at, of, rule, send, states, tell
 
@@ -201,18 +201,7 @@ def test_two_routers_and_two_clocks_at_once() -> None:
     rule(within=2, by="data.n")
     placed = [of("order.placed", f"F{n}", n=n) for n in range(60)]
     shipped = [of("order.shipped", f"F{n}", n=n) for n in range(0, 60, 2)]
-    faults: list[BaseException] = []
     told: list[str] = []
-    ready = threading.Barrier(4)
-
-    def work(job: Any) -> None:
-        try:
-            ready.wait(10)
-            job()
-        except BaseException as fault:
-            faults.append(fault)
-        finally:
-            connections.close_all()
 
     def route(batch: list[Event], second: float) -> None:
         for start in range(0, len(batch), 5):
@@ -222,13 +211,7 @@ def test_two_routers_and_two_clocks_at_once() -> None:
         for second in range(20):
             told.extend(said.id for said in tell(second / 10))
 
-    jobs = (lambda: route(placed, 0), lambda: route(shipped, 1), tick, tick)
-    threads = [threading.Thread(target=work, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert faults == []
+    at_once(lambda: route(placed, 0), lambda: route(shipped, 1), tick, tick)
     assert told == []
     assert len(tell(100)) == 30
     found = dict(Promise.objects.values_list("flow_id", "state"))

@@ -29,6 +29,7 @@ from ferris_web.executions.services.retention import journal_prune
 from gateway.courier import Courier, sent
 from gateway.notices import Notices
 from tests.waiting import until
+from tests.web.at_once import at_work
 from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import page as page_of
 from tests.web.platform import dispatch, event, report, service
@@ -199,12 +200,8 @@ def courier(backends: Any) -> Iterator[Courier]:
     """A courier at work beside the test."""
     heard = Notices(wiring.event_log())
     made = Courier(heard, HERE, alone=True)
-    for role in (heard, made):
-        role.start()
-    yield made
-    for role in (heard, made):
-        role.stop()
-        role.join(10)
+    with at_work(heard, made):
+        yield made
 
 
 def test_from_the_api_to_the_receiver(
