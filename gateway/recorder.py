@@ -29,8 +29,8 @@ from gateway.spill import SPILL
 
 log = logging.getLogger(__name__)
 
-_BREATH: Final = 0.02
-_LONGEST_BREATH: Final = 0.1
+_COMPANY: Final = 0.02
+_LONGEST: Final = 0.1
 
 
 class Recorder(Reader):
@@ -42,13 +42,13 @@ class Recorder(Reader):
     group = "ferris.recorder"
     topics = (LIFECYCLE, DEAD_LETTER)
     commit_within = 0.25
-    breath = _BREATH
+    company = _COMPANY
 
     def handle(self, records: list[LogRecord]) -> None:
-        """The longer a turn has taken, the longer the breath: a busy machine records more at once, for less."""
+        """The longer a turn has taken, the longer the next waits: a busy machine records more at once, for less."""
         began = time.monotonic()
         self._handle(records)
-        self.breath = min(_LONGEST_BREATH, max(_BREATH, 2 * (time.monotonic() - began)))
+        self.company = min(_LONGEST, max(_COMPANY, 2 * (time.monotonic() - began)))
 
     def _handle(self, records: list[LogRecord]) -> None:
         now = datetime.now(UTC)

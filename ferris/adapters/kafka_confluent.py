@@ -302,6 +302,7 @@ def _connection(address: topics.Address) -> dict[str, Any]:
         "bootstrap.servers": ",".join(address.servers),
         "allow.auto.create.topics": False,
         "reconnect.backoff.max.ms": 1000,
+        "socket.nagle.disable": True,  # else a request may wait for the answer to the one before
         "log_level": 3,
     }
 

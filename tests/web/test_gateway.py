@@ -11,6 +11,7 @@ from django.db import connection
 
 from ferris import lanes
 from ferris.config import CONTROL, EVENTS, LIFECYCLE, LOGS
+from ferris.errors import BackendError
 from ferris.ports import Record
 from ferris_web import wiring
 from ferris_web.catalog.models import Schedule
@@ -89,6 +90,7 @@ def test_the_offset_moves_only_when_the_rows_are_durable(role, monkeypatch):
     try:
         append(EVENTS, event())
         routing.turn()
+        routing.turn()  # nothing more comes
     finally:
         connection.close()  # other tests are to have their commits durable
     assert done == ["ring 1", "wal", "offset"]
@@ -116,6 +118,47 @@ def test_turns_that_follow_each_other_share_a_commit_and_none_is_left_out(role, 
     found = later._consumer.poll(10, timeout=0)
     later.close()
     assert found == []
+
+
+def test_what_waits_for_company_is_handled_with_it(role, monkeypatch):
+    monkeypatch.setattr(Recorder, "company", 60.0)
+    service("one", "a.happened")
+    dispatch(event(), event())
+    recording = role(Recorder)
+    first, second = Execution.objects.all()
+    append(LIFECYCLE, _ended(first))
+
+    def waiting(seconds: float) -> bool:
+        append(LIFECYCLE, _ended(second))
+        return False
+
+    monkeypatch.setattr(recording.stopping, "wait", waiting)
+    recording.turn()
+    assert Execution.objects.filter(status="completed").count() == 2
+
+
+def test_what_waits_for_company_is_not_lost_when_the_log_goes_away_meanwhile(role, monkeypatch):
+    service("one", "a.happened")
+    dispatch(event())
+    recording = role(Recorder)
+    append(LIFECYCLE, _ended(Execution.objects.get()))
+    poll = recording._consumer.poll
+
+    def polling(most: int, timeout: float | None = None):
+        if timeout == 0:
+            raise BackendError("event log", "is away", "start it")
+        return poll(most, timeout)
+
+    monkeypatch.setattr(recording._consumer, "poll", polling)
+    with pytest.raises(BackendError):
+        recording.turn()
+    recording.turn()
+    assert Execution.objects.filter(status="completed").exists()
+
+
+def _ended(row: Execution):
+    execution_claim(row.pk, "w1", NOW)
+    return report(row, "execution.completed")
 
 
 def _synchronous() -> int:
