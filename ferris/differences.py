@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 MOST_FILES: Final = 200
@@ -39,31 +39,39 @@ def service_difference(
     return found
 
 
-def trigger_text(trigger: Mapping[str, Any]) -> str:
-    """A trigger in one line."""
-    text = str(trigger.get("event_type", ""))
-    if trigger.get("cesql"):
-        return f"{text} where {trigger['cesql']}"
-    if trigger.get("filter"):
-        return f"{text} with {json.dumps(trigger['filter'], ensure_ascii=False, sort_keys=True)}"
-    return text
+TRIGGER: Final = "trigger {type}"
+TRIGGER_WHERE: Final = "trigger {type} where {expression}"
+TRIGGER_WITH: Final = "trigger {type} with {filter}"
+NOTHING: Final = "nothing"
+"""The words of differences, for who says them in another language."""
 
 
-def difference_lines(found: Mapping[str, Any]) -> list[str]:
-    """A difference in words, a line each."""
+def difference_lines(found: Mapping[str, Any], say: Callable[[str], str] = str) -> list[str]:
+    """A difference in words, a line each. `say` has the words above in another language."""
     triggers, files = found.get("triggers", {}), found.get("files", {})
-    lines = [f"+ trigger {trigger_text(one)}" for one in triggers.get("gained", ())]
-    lines += [f"- trigger {trigger_text(one)}" for one in triggers.get("lost", ())]
+    lines = [f"+ {_trigger(one, say)}" for one in triggers.get("gained", ())]
+    lines += [f"- {_trigger(one, say)}" for one in triggers.get("lost", ())]
     lines += [
-        f"~ {one['key']}: {_text(one['before'])} → {_text(one['after'])}" for one in found.get("manifest", ())
+        f"~ {one['key']}: {_text(one['before'], say)} → {_text(one['after'], say)}"
+        for one in found.get("manifest", ())
     ]
     for sign, kind in (("+", "added"), ("~", "changed"), ("-", "removed")):
         lines += [f"{sign} {path}" for path in files.get(kind, ())]
     return lines
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _trigger(trigger: Mapping[str, Any], say: Callable[[str], str]) -> str:
+    kind = str(trigger.get("event_type", ""))
+    if trigger.get("cesql"):
+        return say(TRIGGER_WHERE).format(type=kind, expression=trigger["cesql"])
+    if trigger.get("filter"):
+        told = json.dumps(trigger["filter"], ensure_ascii=False, sort_keys=True)
+        return say(TRIGGER_WITH).format(type=kind, filter=told)
+    return say(TRIGGER).format(type=kind)
+
+
+def _text(value: Any, say: Callable[[str], str]) -> str:
+    return say(NOTHING) if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _without(some: Iterable[Any], others: Sequence[Any]) -> list[Any]:

@@ -124,7 +124,7 @@ def _control(one: Field, asked: Asked, user: Any, extra: Sequence[Choice]) -> Co
     if one.kind == "choice":
         options = [(value, word(text)) for value, text in one.options]
     elif one.offered is not None:
-        options = [(name, name) for name in one.offered(user)]
+        options = [(name, word(name) if one.name == "reason" else name) for name in one.offered(user)]
     if not options and one.kind != "choice":
         return Control(
             one.shown, one.label, "search", value, error, (), one.placeholder, grow=bool(one.short)

@@ -17,7 +17,7 @@ from typing import Final
 
 from django.utils.translation import get_language, gettext
 
-from ferris_web.console.words import NAMES, STATES, word
+from ferris_web.console.words import NAMES, WITHIN, word
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "locale"
 _HOLE: Final = re.compile(r"\{(\d+)\}")
@@ -112,9 +112,9 @@ class Sentences:
                 yield known, "; ".join(part for _known, part in several)
 
     def _value(self, value: str, deeper: int) -> Reading:
-        """What stands in a hole, which may be a sentence again, or the state of something."""
+        """What stands in a hole, which may be a sentence again, or the state or the kind of something."""
         bare = value.strip()
-        if bare in STATES:
+        if bare in WITHIN:
             return len(bare), word(bare)
         known, told = (self._read(bare, deeper) if " " in bare else None) or (0, bare)
         return known, value.replace(bare, told, 1)

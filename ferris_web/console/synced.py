@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from ferris.differences import difference_lines
 
+WORDS: Final = (
+    _("trigger {type}"),
+    _("trigger {type} where {expression}"),
+    _("trigger {type} with {filter}"),
+    _("nothing"),
+)
 ORDER = ("refused", "added", "changed", "removed")
 
 
@@ -29,7 +38,7 @@ def rows(result: Any) -> list[Row]:
         said.setdefault(message.get("service") or "", []).append(message)
     different = result.get("services", {})
     found = [
-        Row(name, kind, said.pop(name, []), difference_lines(different.get(name, {})))
+        Row(name, kind, said.pop(name, []), difference_lines(different.get(name, {}), gettext))
         for kind in ORDER
         for name in result.get(kind, ())
     ]

@@ -37,6 +37,9 @@ KNOWN: Final = frozenset(
         # kinds of places
         *(_("page"), _("service"), _("project"), _("event type"), _("event"), _("execution"), _("flow"), _("view")),
         *(_("all"), _("any"), _("config"), _("state"), _("env"), _("never used"), _("lost"), _("warning"), _("error")),
+        *(_("withdrawn"), _("invalid"), _("gone")),
+        # what a sync found in a service, or two versions differ in
+        *(_("added"), _("changed"), _("removed")),
         *(_("help"), _("hour"), _("day"), _("average"), _("least"), _("most"), _("last"), _("sum"), _("count")),
     )
 )  # fmt: skip
@@ -61,27 +64,26 @@ NAMES: Final = frozenset(
     )
 )
 
-STATES: Final = frozenset(
+WITHIN: Final = frozenset(
     (
-        "pending",
-        "queued",
-        "in_progress",
-        "completed",
-        "failed",
-        "cancelled",
-        "skipped",
-        "running",
-        "stopped",
-        "paused",
+        # states: `execution … is in_progress`
+        *("pending", "queued", "in_progress", "completed", "failed", "cancelled", "skipped"),
+        *("running", "stopped", "paused", "active", "disabled", "open", "closed", "delivered"),
+        # kinds: `there is no service …`, `has 300 labels`, `10.0.0.1 is private`; roles: `needs the role operator`
+        *("execution", "service", "project", "platform", "event", "flow", "event type", "view"),
+        *(_("replay"), _("gathering"), _("schedule"), _("subscription"), _("chart"), _("secret"), _("repository")),
+        *("state", "config", _("configuration"), _("environment"), _("signature"), _("token"), _("topic"), _("bucket")),
+        *(_("labels"), _("series"), _("values"), _("private"), _("link-local"), _("unspecified"), _("multicast")),
+        *("owner", "maintainer", "operator", "viewer"),
     )
-)
-"""What something is, where a sentence of the domain says so: `execution … is in_progress`."""
+)  # fmt: skip
+"""Single words that the domain puts into its sentences as values."""
 
 
 def word(value: str) -> str:
     """A stored value as people read it: in_progress -> in progress, or in Arbeit."""
     text = str(value).replace("_", " ")
-    return gettext(text) if text in KNOWN else text
+    return gettext(text) if text in KNOWN or text in WITHIN else text
 
 
 def within(sentence: str) -> str:

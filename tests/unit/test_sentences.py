@@ -71,7 +71,7 @@ def test_what_is_no_sentence_is_not_translated(tmp_path: Path) -> None:
         ("has 3 fields; expected at most 2", "hat 3 Felder; erwartet: höchstens 2"),
         (
             "This needs the role maintainer in the project shop; yours is viewer",
-            "Das braucht die Rolle maintainer für das Projekt shop; Ihre ist viewer",
+            "Das braucht die Rolle Maintainer für das Projekt shop; Ihre ist Betrachter",
         ),
         (
             "run.py ended with exit status 3: out of memory, the limit is 512 MB",
@@ -186,3 +186,18 @@ def test_the_finder_reads_the_code_it_says_it_reads() -> None:
         "ferris_web",
     }
     assert all(isinstance(ast.parse(path.read_text()), ast.Module) for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        (
+            "has 1,200 labels; at most 500 are drawn",
+            "hat 1,200 Beschriftungen; höchstens 500 werden gezeichnet",
+        ),
+        ("the signature fits no secret", "Signatur passt zu keinem Geheimnis"),
+        ("there is no service 'event'", "es gibt keinen Dienst 'event'"),
+    ],
+)
+def test_kinds_of_things_within_a_sentence_are_words_of_the_language(english: str, german: str) -> None:
+    assert said(english) == german

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog, Message
 
+from ferris import differences
 from ferris_web.catalog.starters import STARTERS
-from ferris_web.console import script_words, words
+from ferris_web.console import script_words, synced, words
 from ferris_web.executions.checkup.readiness import NAMES
 from ferris_web.locale import messages
 
@@ -84,3 +85,8 @@ def test_texts_of_scripts_come_with_the_page() -> None:
         for text in re.findall(r'\b(?:say|ferrisSay)\("((?:[^"\\]|\\.)*)"', path.read_text())
     }
     assert said == set(script_words.TEXTS)
+
+
+def test_words_of_differences_are_known_to_who_shows_them() -> None:
+    said = {text for name, text in vars(differences).items() if name.startswith(("TRIGGER", "NOTHING"))}
+    assert said == set(synced.WORDS)

@@ -20,6 +20,7 @@ from ferris_web.catalog.models import Project, Secret, Service
 from ferris_web.console import filters
 from ferris_web.console.paging import page
 from ferris_web.console.views import projects, services
+from ferris_web.console.words import word
 from ferris_web.executions.secret_charts import secrets_known, with_charts
 from ferris_web.executions.visibility import visible_projects
 
@@ -43,9 +44,9 @@ def secret_list(request: HttpRequest, *, refused: dict[str, Any] | None = None) 
     context = {
         "page": shown,
         "q": filters.text(query, "q", 255),
-        "scopes": filters.choices(query, "scope", _SCOPES),
+        "scopes": filters.choices(query, "scope", [(value, word(text)) for value, text in _SCOPES]),
         "projects": filters.choices(query, "project", known),
-        "uses": filters.choices(query, "use", _USES),
+        "uses": filters.choices(query, "use", [(value, word(text)) for value, text in _USES]),
         "filtered": any(value for name, value in query.items() if name != "cursor"),
         "entered": refused,
     }

@@ -44,7 +44,7 @@ from ferris_web.executions.visibility import scoped, visible_projects
 
 View = Callable[..., HttpResponse]
 
-_KINDS = (("", "all"), *((str(kind), str(kind.label)) for kind in Kind))
+_KINDS = (("", "all"), *((str(kind), str(kind)) for kind in Kind))
 
 
 def value_list(request: HttpRequest) -> HttpResponse:
