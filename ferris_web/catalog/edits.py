@@ -53,11 +53,15 @@ def fingerprint(file: SourceFile | None) -> str:
     return hashlib.sha256(file.content).hexdigest() if file else NOTHING
 
 
+def overtaken(files: Files, edit: Edit) -> list[str]:
+    """The files that are not as the author saw them."""
+    return [path for path, seen in edit.seen.items() if fingerprint(files.get(path)) != seen]
+
+
 def edited(files: Files, edit: Edit) -> dict[str, SourceFile]:
     """The files after the edit. Overtaken, NotFound for a file that is to go, Conflict for a name that is taken."""
-    overtaken = [path for path, seen in edit.seen.items() if fingerprint(files.get(path)) != seen]
-    if overtaken:
-        raise Overtaken(overtaken)
+    if late := overtaken(files, edit):
+        raise Overtaken(late)
     after = dict(files)
     for old, new in edit.move.items():
         file = _taken(after, old)

@@ -329,3 +329,21 @@ def test_only_maintainers_of_its_project_edit_it(service: Service, client: Clien
     assert "no project of that name" in answer.content.decode()
     assert client.get("/services/-/new/?copy=made").status_code == 404
     assert not Service.objects.filter(name="sneaky").exists()
+
+
+def test_what_a_browser_had_kept_is_restored_over_nobody(service: Service, person: Client) -> None:
+    kept = {**opened(person, "run.py"), "content": "print('mine')\n"}
+    fields = {f"draft-{name}": value for name, value in kept.items() if name != "content"}
+    restored = {**opened(person, "README.md"), **fields, "draft-text": kept["content"], "open": "run.py"}
+    shown = send(person, restored, "restore", 200).content.decode()
+    assert "print(&#x27;mine&#x27;)" in shown
+    assert "data-unsaved" in shown
+
+    send(person, {**opened(person, "run.py"), "content": "print('theirs')\n"})
+    late = send(person, restored, "restore", 409).content.decode()
+    assert "What was changed meanwhile" in late
+    assert "print(&#x27;theirs&#x27;)" in late
+    again = {**restored, "path": "run.py", "content": kept["content"], "seen": hidden(late, "seen")}
+    again = {name: value for name, value in again.items() if not name.startswith(("draft-", "open"))}
+    send(person, again)
+    assert content(service, "run.py") == "print('mine')\n"

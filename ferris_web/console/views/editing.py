@@ -20,7 +20,7 @@ from ferris.errors import Conflict, NotFound
 from ferris_web.catalog import editing
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.archive import SourceFile
-from ferris_web.catalog.edits import NOTHING, Edit, Overtaken, fingerprint, line_of
+from ferris_web.catalog.edits import NOTHING, Edit, Overtaken, fingerprint, line_of, overtaken
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.source import MAX_FILE_BYTES
 from ferris_web.console import drafts
@@ -54,8 +54,14 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
     if "open" in said:
         if draft and draft.touched(now):
             others[path] = draft
+        moved = overtaken(now, drafts.edit_of(others.values(), now)) if said.get("do") == "restore" else []
         wanted = said["open"]
-        return _page(request, service, wanted, draft=others.pop(wanted, None), others=others)
+        draft = others.pop(wanted, None)
+        if moved:  # what a browser had kept is older than what others saved meanwhile
+            return _page(
+                request, service, wanted, status=409, draft=draft, others=others, late=Overtaken(moved)
+            )
+        return _page(request, service, wanted, draft=draft, others=others)
     kept = [*others.values(), *([draft] if draft and (draft.touched(now) or not others) else [])]
     change = drafts.edit_of(kept, now)
     shown: dict[str, Any] = {"draft": draft, "others": others}
@@ -66,7 +72,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
             return _page(request, service, path, **shown, preview=preview, findings=found)
         saved = _saved(request, service, change)
     except Overtaken as error:
-        return _page(request, service, path, status=409, **shown, overtaken=error)
+        return _page(request, service, path, status=409, **shown, late=error)
     except Conflict as error:
         return _page(request, service, path, status=409, **shown, problem=f"{error}.")
     if saved.refused:
@@ -122,12 +128,12 @@ def _page(
     status: int = 200,
     draft: Draft | None = None,
     others: dict[str, Draft] | None = None,
-    overtaken: Overtaken | None = None,
+    late: Overtaken | None = None,
     **given: Any,
 ) -> HttpResponse:
     """`draft` is what was written into the open file, `others` into those before; `given` what is to be told."""
     others = others or {}
-    if overtaken is not None:
+    if late is not None:
         service = catalog.service_get(service.name)  # as it is after the others
     files = _files(service)
     adding = ("new" in request.GET and request.method != "POST") or ("open" in request.POST and not path)
@@ -147,13 +153,13 @@ def _page(
         "largest": MAX_FILE_BYTES,
         "undo": _undone(request, service),
     }
-    if overtaken is not None:
-        late = {name: one for name, one in others.items() if name in overtaken.paths}
-        if draft is not None and draft.path in overtaken.paths:
-            late[draft.path] = draft
+    if late is not None:
+        old = {name: one for name, one in others.items() if name in late.paths}
+        if draft is not None and draft.path in late.paths:
+            old[draft.path] = draft
             draft = drafts.renewed(draft, service, files)
-        others |= {name: drafts.renewed(one, service, files) for name, one in late.items() if name in others}
-        context |= {"overtaken": overtaken, "meanwhile": drafts.meanwhile(service, late.values(), files)}
+        others |= {name: drafts.renewed(one, service, files) for name, one in old.items() if name in others}
+        context |= {"overtaken": late, "meanwhile": drafts.meanwhile(service, old.values(), files)}
     if draft is not None:
         context |= {"text": draft.text, "seen": draft.seen, "base": draft.base}
     elif file is not None:

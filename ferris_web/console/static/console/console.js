@@ -25,6 +25,15 @@
     announce(told);
   });
 
+  // What the editor kept of somebody (editor-drafts.js) is not left to the next one at this machine.
+  document.addEventListener("submit", (event) => {
+    const who = event.target.dataset.signOut;
+    if (!who) return;
+    try {
+      for (const name of Object.keys(localStorage)) if (name.startsWith(`ferris-draft:["${who}",`)) localStorage.removeItem(name);
+    } catch { /* switched off: nothing is kept */ }
+  });
+
   // The menu of narrow screens.
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-menu]");
