@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from ferris.errors import FerrisError
 
-KINDS: Final = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
+SQLITE: Final = "sqlite"
+KINDS: Final = {"postgresql": "PostgreSQL", SQLITE: "SQLite"}
 _POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg2")
 LONGEST: Final = 2000
 # What a URL may ask of libpq. Whatever makes it read files of the server or follow other configuration is not here.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from ferris.execution import ExecutionOrder
 from ferris.ports import ObjectStore
 from tasks.mask import BY_CHANCE, MASK, SHORTEST, Masker
 from tasks.spares import Spares, is_empty, is_private
+from tasks.within import opened_files
 
 _CHUNK: Final = 1024 * 1024
 _LARGEST_MASKED: Final = 64 * 1024 * 1024
@@ -160,40 +160,3 @@ class Artifacts:
 def _is_unused(folder: Path) -> bool:
     """True for a folder in which one step has left nothing."""
     return is_private(folder) and os.listdir(folder) == ["0"] and is_empty(folder / "0")
-
-
-def opened_files(folder: Path) -> Iterator[tuple[str, BinaryIO | str]]:
-    """Every file below a folder with its name, opened, or why it is not: nothing outside is reached.
-
-    Opened relative to its folder and without following links: a script that still runs cannot swap one in.
-    """
-    for parent, folders, files, handle in os.fwalk(folder, follow_symlinks=False):
-        folders.sort()
-        within = os.path.relpath(parent, folder)
-        for file in sorted(files):
-            name = os.path.normpath(os.path.join(within, file))
-            yield name, _open(file, handle)
-        for inner in folders:
-            if _is_link(inner, handle):
-                yield os.path.normpath(os.path.join(within, inner)), "it is a link"
-
-
-def _open(file: str, folder: int) -> BinaryIO | str:
-    try:
-        opened = os.open(
-            file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, dir_fd=folder
-        )
-    except OSError as error:
-        return "it is a link" if _is_link(file, folder) else f"it cannot be read: {error.strerror}"
-    found = os.fstat(opened)
-    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-        return os.fdopen(opened, "rb")
-    os.close(opened)
-    return "it is a link" if stat.S_ISREG(found.st_mode) else "it is neither a file nor a folder"
-
-
-def _is_link(name: str, folder: int) -> bool:
-    try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except OSError:
-        return False

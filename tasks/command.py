@@ -1,10 +1,8 @@
-"""The command of each script: interpreter, argument, environment."""
+"""The command of a Python script: interpreter, argument, environment."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -13,13 +11,6 @@ from ferris.execution import ExecutionOrder, script_argument, script_environment
 from tasks.environment import Environment
 from tasks.relay import HOST
 from tasks.runner import Command
-
-_SQL: Final = Path(__file__).resolve().parent / "sql" / "__main__.py"
-
-# What a SQL step imports, and what takes longest: forks of a warm interpreter have it.
-_SQL_IMPORTS: Final = (
-    "sqlalchemy.dialects.sqlite.pysqlite sqlalchemy.dialects.postgresql.psycopg2 psycopg2 jinja2.sandbox"
-)
 
 # What scripts inherit of the executor's environment; everything else may be a secret.
 _NAMES: Final = """
@@ -58,40 +49,13 @@ def command_of(
     environ: Mapping[str, str],
     artifacts: Path,
 ) -> Command:
-    """How to run one script of the execution's package. What it leaves in `artifacts` will be kept."""
-    own = {"FERRIS_ARTIFACTS": str(artifacts)}
-    if script.endswith(".sql"):
-        own["FERRIS_CHANNEL"] = environ["FERRIS_CHANNEL"]
-        return _sql(order, script, folder, environment, own)
+    """How to run one Python script of the execution's package. What it leaves in `artifacts` will be kept."""
     return Command(
         python=environment.python,
         script=script,
         folder=folder,
-        environment={**environ, **own},
+        environment={**environ, "FERRIS_ARTIFACTS": str(artifacts)},
         argument=script_argument(order).encode(),
         sdk_last=environment.sdk_last,
         bare=environment.bare,
-    )
-
-
-def _sql(
-    order: ExecutionOrder, script: str, folder: Path, environment: Environment, own: Mapping[str, str]
-) -> Command:
-    """SQL runs in the platform's own Python, and gets no secret but the connections."""
-    params = json.loads(script_argument(order))
-    del params["secrets"]
-    packages = Path(environment.python).parent.parent.glob("lib/python*/site-packages")
-    said = {
-        "script": script,
-        "params": params,
-        "connections": {name: dict(connection) for name, connection in order.connections.items()},
-        "options": dict(order.sql),
-        "packages": [str(path) for path in packages],  # behind the platform's own: pyarrow comes from there
-    }
-    return Command(
-        python=sys.executable,
-        script=str(_SQL),
-        folder=folder,
-        environment={**inherited(), **own, "FERRIS_WARM_IMPORTS": _SQL_IMPORTS},
-        argument=json.dumps(said).encode(),
     )

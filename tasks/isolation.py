@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +35,7 @@ KEPT: Final = sum(1 << number for number in (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18,
 """Capabilities that scripts of a root worker keep, the same as in a container by default: to change owners and modes,
 to kill, to become other users, ... (linux/capability.h). Not those to trace, to mount, to load modules."""
 _PROBE_SECONDS: Final = 30.0
-_SYSTEM: Final = (
+SYSTEM: Final = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/opt"),
     *("/etc", "/run/systemd/resolve", "/run/resolvconf", "/proc", "/sys"),
 )
@@ -54,6 +54,9 @@ class Opened:
     python: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    """Folders whose names it may see, but not what is in their files."""
+    system: tuple[str, ...] = SYSTEM
 
 
 class IsolationMissing(FerrisError):
@@ -183,18 +186,29 @@ class Isolation:
     def plan(
         self, order: ExecutionOrder, cell: Cell, environment: Environment, relay_port: int
     ) -> Plan | None:
-        """What the process of a script of the user's has to do to itself; None: nothing."""
+        """What the process of a Python script has to do to itself; None: nothing."""
+        packages = os.path.dirname(os.path.dirname(environment.python))
+        opened = Opened(environment.bare, (packages,))
+        return self.plan_with(order, cell, opened, relay_port if order.network == NONE else None)
+
+    def plan_with(
+        self, order: ExecutionOrder, cell: Cell, opened: Opened, relay_port: int | None
+    ) -> Plan | None:
+        """The same for any process of an execution. It has a network of its own if it is to make the relay's port."""
         level, _ = self.layers(order)
         if level == OFF:
             return None
-        best, network = level == BEST, order.network == NONE
-        packages = os.path.dirname(os.path.dirname(environment.python))
-        opened = self._opened(Opened(environment.bare, (packages,)))
-        plan = self._plan(best, self.limits(order), cell, opened, network=network, files=best)
+        best, network = level == BEST, relay_port is not None
+        plan = self._plan(best, self.limits(order), cell, self._opened(opened), network=network, files=best)
         if network:
             plan["network"] = relay_port
         plan["umask"] = 0o077 if best else 0o022
         return plan
+
+    @property
+    def closed(self) -> frozenset[str]:
+        """Folders that no process may have as a whole at level best."""
+        return frozenset(("/", self._home, _TMP, _SHARED_MEMORY))
 
     def build_plan(self, level: str, cell: Cell, opened: Opened) -> Plan | None:
         """The same for a build, which runs code of packages: it reads and writes only what is named, also at level
@@ -209,7 +223,7 @@ class Isolation:
     def _opened(self, own: Opened) -> Opened:
         """With what the settings open for all."""
         reads, writes = self._settings.script_reads, self._settings.script_writes
-        return Opened(own.python, (*own.reads, *reads), (*own.writes, *writes))
+        return replace(own, reads=(*own.reads, *reads), writes=(*own.writes, *writes))
 
     def _plan(
         self, best: bool, limits: ResourceLimits, cell: Cell, opened: Opened, *, network: bool, files: bool
@@ -238,12 +252,6 @@ class Isolation:
         if limits.processes and (cell.uid is not None or "user" in kinds):
             plan["limits"]["NPROC"] = limits.processes  # of this user, or in this user namespace
         return plan
-
-    def platform_plan(self, order: ExecutionOrder, cell: Cell) -> Plan | None:
-        """The same for a process that runs the platform's own code for a service (SQL): limits alone."""
-        return (
-            None if self.level == OFF else {**self._own_plan(self.limits(order), cell.groups), "umask": 0o022}
-        )
 
     def environ(self, order: ExecutionOrder, cell: Cell) -> dict[str, str]:
         """What scripts find in their environment because of their cell."""
@@ -302,7 +310,7 @@ class Isolation:
             "covers": list(map(list, kept.items())),
             "shown": shown,
             "writes": [*map(str, cell.folders), cell.channel, *opened.writes],
-            "processes": cell.uid is not None and self.found["processes"]["ok"],
+            "processes": self.found["processes"]["ok"],
             "folder": str(cell.folder),
         }
 
@@ -310,8 +318,9 @@ class Isolation:
         shared = [_SHARED_MEMORY, *([_TMP] if mounts else [])]
         return {
             "files": True,
+            "lists": list(opened.lists),
             "reads": [
-                *_SYSTEM,
+                *opened.system,
                 "/dev",
                 *interpreter_folders(opened.python),
                 str(SDK),

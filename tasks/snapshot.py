@@ -22,9 +22,9 @@ from ferris.errors import BackendError, NotFound
 from ferris.execution import ExecutionOrder
 from ferris.isolation import size_text
 from ferris.ports import ObjectStore
-from tasks.artifacts import opened_files
 from tasks.mask import BY_CHANCE, Masker
 from tasks.package import PackageError, unpack
+from tasks.within import opened_files
 
 MOST_FILES: Final = 10_000
 _LEFT_OUT: Final = "__pycache__"

@@ -32,6 +32,7 @@ from tasks.progress import Progress
 from tasks.relay import Relay
 from tasks.runner import Command
 from tasks.snapshot import Snapshots
+from tasks.sql_step import SqlStep
 from tasks.step import Outcome, Watch
 from tasks.tables import Tables
 
@@ -108,10 +109,12 @@ class Steps:
                 self._snapshots.before(index)
                 artifacts = self._artifacts.prepare(index)
                 cell.own(self._artifacts.folder)
-                started = command_of(order, script, cell.folder, environment, environ, artifacts)
                 if script.endswith(".sql"):
-                    plan = isolation.platform_plan(order, cell)
+                    sql = SqlStep(order, script, cell.folder)
+                    started = sql.command(self._sql_environ(cell, artifacts))
+                    plan = sql.plan(isolation, cell, relay.port)
                 else:
+                    started = command_of(order, script, cell.folder, environment, environ, artifacts)
                     plan = isolation.plan(order, cell, environment, relay.port)
                 inside = cell.inside if (plan or {}).get("pid_namespace") else None
                 started = replace(started, plan=plan, inside=inside)
@@ -119,6 +122,16 @@ class Steps:
         finally:
             relay.close()
             channel.close()
+
+    def _sql_environ(self, cell: Cell, artifacts: Path) -> dict[str, str]:
+        """No more than it uses: it calls neither the platform nor anybody else but its database."""
+        own = self._executor.isolation.environ(self._order, cell)
+        return {
+            **self._executor.environ,
+            **own,
+            "FERRIS_CHANNEL": cell.channel,
+            "FERRIS_ARTIFACTS": str(artifacts),
+        }
 
     def _step(
         self,

@@ -52,7 +52,9 @@ _AGAIN: Final = 600.0
 # Variables that Python or its libraries look at while the interpreter comes up.
 _AT_START: Final = ("PYTHON", "LC_", "LD_", "MALLOC_", "GLIBC_", "OPENSSL_", "SSL_", "EF_ENV")
 # Not HOME and TMPDIR, of which each script may have its own: an environment looks into neither while it comes up.
-_AT_START_TOO: Final = frozenset(("PATH", "LANG", "LANGUAGE", "TZ", "FERRIS_WARM_IMPORTS"))
+_AT_START_TOO: Final = frozenset(
+    ("PATH", "LANG", "LANGUAGE", "TZ", "FERRIS_WARM_IMPORTS", "FERRIS_WARM_PATH")
+)
 
 _Key = tuple[str, bool, tuple[tuple[str, str], ...]]
 

@@ -218,8 +218,15 @@ def _run_sql(
     """As an executor does, on the connections of ef_env.json."""
     params = json.loads(script_argument(order))
     del params["secrets"]
+    template, problem = "", ""
+    try:
+        template = (copy / script).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"{script} cannot be run: {error}"
     said = {
         "script": script,
+        "template": template,
+        "problem": problem,
         "params": params,
         "connections": dict(order.connections),
         "options": dict(order.sql),

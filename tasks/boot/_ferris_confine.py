@@ -228,8 +228,9 @@ def _rules(plan: Mapping[str, Any], _: int) -> None:
         _allow(ruleset, "/", rights)
     else:
         devices = _READ_FILE | _WRITE_FILE | (rights & _IOCTL_DEV)
-        for paths, allowed in ((plan["reads"], _READS), (plan["writes"], rights), (plan["devices"], devices)):
-            for path in paths:
+        kinds = {"lists": _READ_DIR, "reads": _READS, "writes": rights, "devices": devices}
+        for kind, allowed in kinds.items():
+            for path in plan[kind]:
                 _allow(ruleset, path, allowed & rights)
     _check(_libc.syscall(_RESTRICT, ruleset, 0))
     os.close(ruleset)

@@ -316,12 +316,18 @@ def _import(began: dict[str, None], library: bool) -> list[str]:
     from importlib import import_module
 
     own = os.environ.get("FERRIS_WARM_IMPORTS", "")  # what the scripts of this server need besides
+    place = os.environ.get("FERRIS_WARM_PATH")  # where some of that is
     os.register_at_fork = _register_later  # type: ignore[assignment]
+    if place:
+        sys.path.append(place)
     try:
         for name in f"{COMMON} {OWN if library else ''} {own}".split():
             import_module(name)
     finally:
         os.register_at_fork = _register
+        if place:
+            sys.path.remove(place)
+            sys.path_importer_cache.pop(place, None)
     _ferris_confine.load()
     tops = {name.partition(".")[0] for name in sys.modules}
     return sorted(tops - {name.partition(".")[0] for name in began})

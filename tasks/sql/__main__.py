@@ -1,4 +1,5 @@
-"""The process of a SQL step. `sys.argv[1]` holds `{"script", "params", "connections", "options", "packages"}`."""
+"""The process of a SQL step. `sys.argv[1]` holds `{"script", "template", "problem", "params",
+"connections", "options"}`."""
 
 from __future__ import annotations
 
@@ -50,11 +51,13 @@ def main() -> int:
     from tasks.sql.statements import SqlError
 
     order = json.loads(sys.argv[1])
-    sys.path += order.get("packages", ())
     folder = os.environ.get(ARTIFACTS)
     try:
+        if order.get("problem"):
+            raise SqlError(order["problem"])
         run(
             order["script"],
+            order["template"],
             order["params"],
             order["connections"],
             SqlOptions.of(order.get("options", {})),
@@ -62,11 +65,14 @@ def main() -> int:
             say=lambda line: print(line, flush=True),
             tell=Channel(os.environ.get(CHANNEL)).tell,
         )
-    except (SqlError, OSError, UnicodeDecodeError) as error:
+    except (SqlError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # all is closed; to take apart what was imported would take longer than the rest

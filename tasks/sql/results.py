@@ -10,8 +10,6 @@ from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
-from tasks.sql.statements import SqlError
-
 TABLE_ROWS: Final = 50
 TABLE_BYTES: Final = 32 * 1024
 EVENT_BYTES: Final = 256 * 1024
@@ -130,18 +128,12 @@ class Csv(Writer):
 
 
 class Parquet(Writer):
-    """By pyarrow, which the service's requirements.txt brings. A column of unlike values becomes text."""
+    """By pyarrow, imported by who needs it. A column of unlike values becomes text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            raise SqlError(
-                f'"format": "parquet" needs pyarrow: add a line `pyarrow` to requirements.txt, for the Python that '
-                f"the executor has ({error})"
-            ) from None
+        import pyarrow.parquet
+
         self._pyarrow: Any = pyarrow
 
     def begin(self, columns: Sequence[str]) -> None:

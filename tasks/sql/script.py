@@ -19,6 +19,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 def run(
     script: str,
+    template: str,
     params: Mapping[str, Any],
     connections: Mapping[str, Mapping[str, Any]],
     options: SqlOptions,
@@ -27,9 +28,8 @@ def run(
     say: Callable[[str], None],
     tell: Tell,
 ) -> None:
-    """Run the script's statements. `folder` takes the files of its results, `say` a line for each statement,
-    `tell` tables, and after the commit events. SqlError, with the script's line."""
-    template = Path(script).read_text(encoding="utf-8-sig")
+    """Run the statements of a script, whose text is `template`. `folder` takes the files of its results, `say` a line
+    for each statement, `tell` tables, and after the commit events. SqlError, with the script's line."""
     name, connection = _chosen(template, connections, options.connection)
     kind = _kind(name, connection)
     sql, values = render(template, params)

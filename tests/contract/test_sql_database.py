@@ -43,11 +43,11 @@ class Site:
     def run(self, sql: str, options: SqlOptions | None = None, **params: Any) -> list[dict[str, Any]]:
         """Run a script; @T stands for the table. The tables it told."""
         self.said, self.told = [], []
-        (self.folder / "report.sql").write_text(sql.replace("@T", self.table))
         files = self.folder / "files"
         files.mkdir(exist_ok=True)
         run(
             "report.sql",
+            sql.replace("@T", self.table),
             params,
             {"main": {"url": self.url}},
             options or SqlOptions(),

@@ -35,15 +35,14 @@ class Ran:
     def __init__(
         self, database: Path, sql: str, options: SqlOptions, params: dict[str, Any], read_only: bool = False
     ) -> None:
-        script = Path("data.sql")
-        script.write_text(sql)
         self.folder = database.parent / "artifacts"
         self.folder.mkdir(exist_ok=True)
         self.said: list[str] = []
         self.told: list[dict[str, Any]] = []
         connections = {"main": {"url": f"sqlite:///{database}", "read_only": read_only}}
         run(
-            str(script),
+            "data.sql",
+            sql,
             params,
             connections,
             options,
@@ -263,15 +262,11 @@ def test_what_only_reads(sql: str, reads: bool) -> None:
         ("-- connection: a\n", "b", {"a": "sqlite:////nowhere/at/all.db"}, "unable to open"),
     ],
 )
-def test_connections(
-    head: str, default: str | None, connections: dict[str, str], problem: str, tmp_path: Path
-) -> None:
-    script = tmp_path / "x.sql"
-    script.write_text(f"{head}SELECT 1")
+def test_connections(head: str, default: str | None, connections: dict[str, str], problem: str) -> None:
     held = {name: {"url": url} for name, url in connections.items()}
     options = SqlOptions(connection=default)
     with pytest.raises(SqlError, match=problem):
-        run(str(script), {}, held, options, folder=None, say=print, tell=print)
+        run("x.sql", f"{head}SELECT 1", {}, held, options, folder=None, say=print, tell=print)
 
 
 NUMBERS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1500) SELECT x, x'ff' AS b FROM n"
@@ -324,12 +319,11 @@ def test_a_result_becomes_an_event(database: Path) -> None:
 
 def test_no_event_when_nothing_was_changed(database: Path) -> None:
     told: list[Any] = []
-    script = database.with_suffix(".sql")
-    script.write_text("SELECT 1; SELECT nope FROM quakes")
     options = SqlOptions(result_event="a.b")
     with pytest.raises(SqlError):
         run(
-            str(script),
+            "data.sql",
+            "SELECT 1; SELECT nope FROM quakes",
             {},
             {"m": {"url": f"sqlite:///{database}"}},
             options,
@@ -340,9 +334,12 @@ def test_no_event_when_nothing_was_changed(database: Path) -> None:
     assert [message["op"] for message in told] == ["table"]
 
 
-def test_parquet_without_pyarrow_says_how_to_get_it(database: Path) -> None:
-    with pytest.raises(SqlError, match="add a line `pyarrow` to requirements.txt"):
-        ran(database, "SELECT 1", SqlOptions(format="parquet"))
+def test_all_rows_as_parquet(database: Path) -> None:
+    import pyarrow.parquet
+
+    done = ran(database, "SELECT id, mag, NULL AS none FROM quakes ORDER BY id", SqlOptions(format="parquet"))
+    found = pyarrow.parquet.read_table(done.folder / "data.parquet").to_pylist()
+    assert found == [{"id": "a", "mag": 4.5, "none": None}, {"id": "b", "mag": 6.4, "none": None}]
 
 
 def test_values_of_events() -> None:
