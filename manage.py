@@ -3,9 +3,23 @@
 
 import os
 import sys
+from pathlib import Path
 
 # With FERRIS_URL commands go to the platform there; these work on files of this machine.
 AT_HOME = ("new", "run-local", "test")
+
+
+def with_packages() -> None:
+    """The same command with what `make` has installed; where it has not, says what to do."""
+    root = Path(__file__).resolve().parent
+    installed = root / ".venv"
+    if (installed / "bin" / "python").exists() and Path(sys.prefix).resolve() != installed.resolve():
+        python = str(installed / "bin" / "python")
+        os.execv(python, [python, *sys.argv])  # noqa: S606 - the repository's own interpreter
+    sys.exit(
+        f"This command needs the packages of Ferris: `make -C {root} .venv/installed` installs them, once. "
+        "Against a platform elsewhere, with FERRIS_URL, most commands need none."
+    )
 
 
 def main() -> None:
@@ -18,6 +32,10 @@ def main() -> None:
 
         sys.exit(remotely(sys.argv[1:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ferris_web.settings")
+    try:
+        import django  # noqa: F401
+    except ModuleNotFoundError:
+        with_packages()
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import InterfaceError, NotSupportedError, OperationalError

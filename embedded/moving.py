@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -21,11 +22,17 @@ def standing_still() -> Iterator[None]:
         yield
 
 
-def table(out: OutputWrapper, counted: Sequence[Counted], heads: tuple[str, str]) -> None:
+def table(
+    out: OutputWrapper, counted: Sequence[Counted], heads: tuple[str, str], *, as_json: bool = False
+) -> None:
     """Print the counts of both sides; CommandError when they differ anywhere."""
     width = max(len(one.kind) for one in counted)
-    out.write(f"{'':{width}}  {heads[0]:>10}  {heads[1]:>10}")
+    if not as_json:
+        out.write(f"{'':{width}}  {heads[0]:>10}  {heads[1]:>10}")
     for one in counted:
+        if as_json:
+            out.write(json.dumps({"kind": one.kind, heads[0]: one.there, heads[1]: one.here}))
+            continue
         out.write(
             f"{one.kind:{width}}  {one.there:>10,}  {one.here:>10,}{'' if one.same else '  <- differs'}"
         )

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from remote import records, syncing, values, verbs
+from remote import records, syncing, triggers, values, verbs
 from remote.client import Client
 from remote.completion import add_shell, completion
+
+SCOPES = ("read", "run", "write", "admin")
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,20 @@ def _why(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="also services that do not listen to its type")
 
 
+def _token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", default="token", help="what the token is for, as lists show it")
+    parser.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        help="what it may be used for; again for more (all of them)",
+    )
+    parser.add_argument(
+        "--project", action="append", metavar="PROJECT", help="only for this project; again for more (as you)"
+    )
+    parser.add_argument("--days", type=int, help="after so many it expires (never)")
+
+
 def _sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="PROJECT")
     parser.add_argument(
@@ -149,6 +165,10 @@ COMMANDS = {
     "retry": Command("Run executions again.", verbs.retry, _retry),
     "cancel": Command("Stop executions.", verbs.cancel, _each),
     "why": Command("Say why services ran for an event, or did not.", verbs.why, _why),
+    "backtest": Command(
+        "Say what changed triggers would have made of past events.", triggers.backtest, triggers.add_backtest
+    ),
+    "token": Command("Make a token of your own; print it and nothing else.", verbs.token, _token),
     "sync": Command("Sync a project, or put a folder of this machine there.", syncing.sync, _sync),
     "config": Command(
         "Show and change configuration of services, projects and the platform.",

@@ -186,4 +186,4 @@ def _problem(error: urllib.error.HTTPError, said: bytes) -> str:
         text = "FERRIS_TOKEN is not taken there: it is unknown or has expired; `manage.py token USER` makes another"
     if 300 <= error.code < 400:
         text += ": FERRIS_URL is not the platform's own address; set it to where that leads"
-    return "\n  ".join([text, *fields])
+    return "\n  ".join([text, *(one for one in fields if one not in text)])  # one alone is all of the text

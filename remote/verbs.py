@@ -313,6 +313,17 @@ def doctor(client: Client, options: Options) -> int:
     return int(status != 200)
 
 
+def token(client: Client, options: Options) -> int:
+    """Make a token of one's own, with at most the rights of FERRIS_TOKEN; print it and nothing else."""
+    asked = {"name": options.name, "scopes": options.scope, "projects": options.project, "days": options.days}
+    made = client.post("tokens/", {name: value for name, value in asked.items() if value is not None})
+    if options.json:
+        print_json(made)
+    else:
+        print(made["token"])
+    return 0
+
+
 def json_of(text: str | None) -> Any:
     """What `--data` says: JSON, @FILE, or - for standard input."""
     if text is None:

@@ -77,6 +77,55 @@ def test_a_folder_becomes_services_that_run_and_tell(
     assert "two" in remote("run", name, "--follow", status=1).stdout
 
 
+def test_changed_triggers_are_tried_on_the_past(remote: Remote, project: Project, tmp_path: Path) -> None:
+    kind, name = project("TAG.past"), project("TAG_past")
+    for amount in (1, 7):
+        remote("emit", kind, "--data", json.dumps({"amount": amount}), "--wait")
+    (tmp_path / name).mkdir()
+    large = {"event_type": kind, "filter": {"data": {"amount": [{"numeric": [">", 5]}]}}}
+    (tmp_path / name / "manifest.json").write_text(json.dumps({"trigger_events": [large]}))
+    for folder in (tmp_path, tmp_path / name):
+        found = json.loads(remote("backtest", str(folder), "--since", "1h", "--json").stdout)
+        assert [(one["service"], one["gained"]) for one in found["services"]] == [(name, 1)]
+    assert f"{name} (added): 0 before, 1 after" in remote("backtest", str(tmp_path)).stdout
+    remote("backtest", "--type", kind, "--fail-on", "gained", status=1)
+    remote("backtest", "--type", kind, "--fail-on", "lost")
+    assert "give one of" in remote("backtest", status=2).stderr
+    assert "--filter is no JSON" in remote("backtest", "--type", kind, "--filter", "{", status=2).stderr
+    (tmp_path / name / "manifest.json").write_text('{"trigger_events": 7}')
+    assert f"{name}: manifest.json" in remote("backtest", str(tmp_path), status=2).stderr
+
+
+def test_a_token_makes_one_that_may_no_more(remote: Remote) -> None:
+    made = remote("token", "--name", "for a laptop", "--scope", "read", "--days", "1").stdout
+    assert made.startswith("ferris_")
+    assert made.count("\n") == 1
+    remote("services", FERRIS_TOKEN=made.strip())
+    assert "scope" in remote("emit", "a.b", status=2, FERRIS_TOKEN=made.strip()).stderr
+    assert remote("token", status=2, FERRIS_TOKEN=made.strip()).stdout == ""
+
+
+def test_a_command_finds_the_packages_of_the_repository(remote: Remote, tmp_path: Path) -> None:
+    assert "run-local" in remote("new", "greeter", "--folder", str(tmp_path)).stdout
+    assert "Hello, you" in remote("run-local", str(tmp_path / "greeter"), "--data", '{"who": "you"}').stderr
+    for name in ("manage.py", "remote", "ferris"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    bare = (tmp_path / "manage.py").read_text()
+    (tmp_path / "manage.py").unlink()
+    (tmp_path / "manage.py").write_text(bare)
+    done = subprocess.run(
+        [sys.executable, "-S", "manage.py", "new", "other"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 1
+    assert ".venv/installed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_what_is_wrong_is_said_in_a_line(remote: Remote) -> None:
     assert "database" in remote("doctor").stdout
     assert "token USER" in remote("services", status=2, FERRIS_TOKEN="ferris_nothing").stderr

@@ -150,6 +150,8 @@ def test_a_token_stands_alone_on_standard_output() -> None:
     assert (made.returncode, made.stderr) == (0, "")
     [token] = made.stdout.splitlines()
     assert token_user(token, NOW) == user
+    status, out, _ = run("token", "ada", "--json")
+    assert (status, token_user(json.loads(out)["token"], NOW)) == (0, user)
     status, out, err = run("token", "nobody")
     assert (status, out, "no user" in err) == (2, "", True)
 
@@ -157,6 +159,8 @@ def test_a_token_stands_alone_on_standard_output() -> None:
 def test_a_new_service_syncs_and_is_not_overwritten(tmp_path: Path) -> None:
     status, _, _ = run("new", "order_checked", folder=tmp_path / "shop")
     assert status == 0
+    _, out, _ = run("new", "order_seen", "--json", folder=tmp_path / "drafts")
+    assert "manifest.json" in json.loads(out)["files"]
     status, out, _ = run("project", "add", "shop", tmp_path / "shop")
     assert (status, "added     order_checked" in out, "warning" in out) == (0, True, False)
     version = selectors.service_get("order_checked").version
@@ -418,9 +422,9 @@ def test_a_platform_that_is_down_is_3_when_the_time_is_up() -> None:
 
 # ------------------------------------------------------------------------------------------ the page of commands
 
-# They change one thing and say so, print what is no data (a token, a shell's script), or are JSON whatever is asked.
+# They change one thing and say so, print what is no data (a script's own output), or are JSON whatever is asked.
 _NO_DATA = {
-    "ferris", "web", "gateway", "new", "run-local", "match", "token", "reset-mfa", "rotate-keys", "export", "import",
+    "ferris", "web", "gateway", "run-local", "match", "reset-mfa", "rotate-keys",
     "completion",
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="a new file, such as platform.ferris.zip")
+        parser.add_argument("--json", action="store_true", help="a JSON line for each count")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -29,5 +30,6 @@ class Command(BaseCommand):
                 counted = carry.export_to(options["file"], datetime.now(UTC))
         except FerrisError as error:
             raise CommandError(str(error)) from None
-        table(self.stdout, counted, ("here", "archive"))
-        self.stdout.write(f"Written: {options['file']}")
+        table(self.stdout, counted, ("here", "archive"), as_json=options["json"])
+        if not options["json"]:
+            self.stdout.write(f"Written: {options['file']}")

@@ -22,6 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="the archive")
+        parser.add_argument("--json", action="store_true", help="a JSON line for each count")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -30,5 +31,6 @@ class Command(BaseCommand):
                 counted = carry.import_from(options["file"])
         except FerrisError as error:
             raise CommandError(str(error)) from None
-        table(self.stdout, counted, ("archive", "here"))
-        self.stdout.write("Imported. Accounts, tokens and passwords are those of the archive.")
+        table(self.stdout, counted, ("archive", "here"), as_json=options["json"])
+        if not options["json"]:
+            self.stdout.write("Imported. Accounts, tokens and passwords are those of the archive.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
             help="only for this project; again for more (as USER)",
         )
         parser.add_argument("--days", type=int, help="after so many it expires (never)")
+        parser.add_argument("--json", action="store_true", help="an object that holds it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["user"]).first()
@@ -51,7 +53,7 @@ class Command(BaseCommand):
             scopes=options["scope"] or SCOPES,
             projects=None if names is None else [self._project(name) for name in names],
         )
-        self.stdout.write(token)
+        self.stdout.write(json.dumps({"token": token}) if options["json"] else token)
 
     def _project(self, name: str) -> int:
         found = apps.get_model("catalog", "Project").objects.filter(name=name).first()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ class Command(BaseCommand):
             "--folder", default=".", help="the project's folder, in which it is made (default: here)"
         )
 
+        parser.add_argument("--json", action="store_true", help="an object of what was written")
+
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["service"]
         problem = name_problem(name)
@@ -41,6 +44,9 @@ class Command(BaseCommand):
         files = starter_files(options["starter"], name)
         for file, content in files.items():
             (folder / file).write_text(content)
+        if options["json"]:
+            self.stdout.write(json.dumps({"folder": str(folder), "files": list(files)}))
+            return
         self.stdout.write(
             f"{folder} holds {', '.join(files)}.\n"
             f'Try it:   manage.py run-local {folder} --data \'{{"who": "you"}}\'\n'

@@ -1,0 +1,123 @@
+"""`backtest`: what the manifests of this machine, or one trigger, would have made of a platform's past events."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from remote.client import Client, Refused
+from remote.folders import services_of
+from remote.showing import clean, moment, print_json
+
+FAIL_ON = ("lost", "gained", "any")
+_TRIAL = "(this trigger)"
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def add_backtest(parser: argparse.ArgumentParser) -> None:
+    """Its arguments, which are those of the command on the platform's machine."""
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", help="a folder of services, or one service's")
+    parser.add_argument("--project", help="instead: what a sync of this project would bring now")
+    parser.add_argument("--type", help="instead: one trigger for this event type or pattern")
+    parser.add_argument("--filter", help="with --type: a filter, as JSON")
+    parser.add_argument("--cesql", help="with --type: an expression of CloudEvents SQL")
+    parser.add_argument("--service", help="with --type: compare with all triggers of this service")
+    parser.add_argument(
+        "--since", default="7d", help="from then on: 30m, 12h, 7d ago, or a time (default: %(default)s)"
+    )
+    parser.add_argument("--until", help="up to then; as --since (default: now)")
+    parser.add_argument("--samples", type=int, default=5, help="events shown of each (default: %(default)s)")
+    parser.add_argument("--fail-on", choices=FAIL_ON, help="exit with 1 when runs are lost, gained, either")
+
+
+def backtest(client: Client, options: argparse.Namespace) -> int:
+    """Ask the platform, which looks at the newest events first and stops after some 20 seconds; show what came."""
+    now = datetime.now(UTC)
+    asked: dict[str, Any] = {
+        "since": _time(options.since, now),
+        "samples": options.samples,
+        **_sides(options),
+    }
+    if options.until:
+        asked["until"] = _time(options.until, now)
+    found = client.post("backtests/", asked)
+    if options.json:
+        print_json(found)
+    else:
+        _show(found)
+    if not found["complete"]:
+        print(
+            f"Events before {moment(found['reached'])} UTC were not looked at: give a later --since, or run it on the "
+            "platform's machine.",
+            file=sys.stderr,
+        )
+    counted = {"lost": ("lost",), "gained": ("gained",), "any": ("lost", "gained")}.get(options.fail_on, ())
+    return int(any(found[name] for name in counted))
+
+
+def _sides(options: argparse.Namespace) -> dict[str, Any]:
+    given = [name for name in ("folder", "project", "type") if getattr(options, name)]
+    if len(given) != 1:
+        raise Refused("give one of a FOLDER, --project, and a trigger by --type (and --filter or --cesql)")
+    if not options.type and (options.filter or options.cesql or options.service):
+        raise Refused("--filter, --cesql and --service go with --type")
+    if options.project:
+        return {"project": options.project}
+    if options.folder:
+        return {"services": _manifests(Path(options.folder).expanduser().resolve())}
+    trigger: dict[str, Any] = {"event_type": options.type}
+    if options.filter:
+        trigger["filter"] = _json(options.filter, "--filter")
+    if options.cesql:
+        trigger["cesql"] = options.cesql
+    return {"services": {options.service or _TRIAL: {"trigger_events": [trigger]}}}
+
+
+def _manifests(folder: Path) -> dict[str, Any]:
+    """By service its manifest; of one without, that of a service with defaults."""
+    alone = (folder / "manifest.json").is_file()
+    found = {}
+    for service in [folder] if alone else services_of(folder):
+        try:
+            text = (service / "manifest.json").read_text()
+        except FileNotFoundError:
+            text = "{}"
+        except (OSError, ValueError) as error:
+            raise Refused(f"{service.name}: manifest.json cannot be read: {error}") from None
+        found[service.name] = _json(text, f"{service.name}: manifest.json")
+    if not found:
+        raise Refused(f"{folder} holds no service")
+    return found
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Refused(f"{what} is no JSON: {error}") from None
+
+
+def _time(text: str, now: datetime) -> str:
+    """So long ago as a time; a time as it is: the platform says what is wrong with it."""
+    ago = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat() if ago else text
+
+
+def _show(found: dict[str, Any]) -> None:
+    window = f"{moment(found['since'])[:16]} to {moment(found['until'])[:16]} UTC"
+    print(f"{found['events']:,} events of the types that triggers name, {window}")
+    for one in found["services"]:
+        word = "" if one["state"] == "unchanged" else f" ({one['state']})"
+        print(
+            f"  {clean(one['service'])}{word}: {one['before']:,} before, {one['after']:,} after, "
+            f"{one['gained']:,} gained, {one['lost']:,} lost"
+        )
+        for sign, side, samples in (("+", "today", "gained_samples"), ("-", "then", "lost_samples")):
+            for sample in one[samples]:
+                print(clean(f"    {sign} {sample['type']} {sample['id']}: {side}, {sample['why']}"))
+    print(f"In all {found['gained']:,} runs gained, {found['lost']:,} lost.")
