@@ -26,7 +26,8 @@ SHUTDOWN: Final = "shutdown"
 TIMEOUT: Final = "timeout"
 
 _IDLE: Final = 20.0
-"""Seconds between beats of a worker that runs nothing: so that it is known to be there, and hears of a drain."""
+"""Seconds between beats of a worker that runs nothing: so that it is known to be there, and hears of a drain. One that
+drains beats as often as one that runs something, for somebody waits for it."""
 _LAST_BEAT: Final = 5.0
 """Seconds for a beat that is under way when the worker ends; it gives up sooner."""
 
@@ -108,7 +109,7 @@ class Leases:
         self._away = False
         self._thread: threading.Thread | None = None
         self._presence: Presence | None = None
-        self._news = False
+        self._news = self._drains = False
 
     def introduce(self, presence: Presence) -> None:
         """Say from now on what this worker is, also while nothing runs, and heed whether it is to drain."""
@@ -167,7 +168,10 @@ class Leases:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._running or self._closed or self._news, _IDLE)
+                self._changed.wait_for(
+                    lambda: self._running or self._closed or self._news,
+                    self._every if self._drains else _IDLE,
+                )
                 # The first beat comes a period after the claim: what ends sooner needs none.
                 if self._closed or (
                     self._running
@@ -198,7 +202,8 @@ class Leases:
             log.warning("heartbeats are answered again")
         self._away = False
         if presence is not None and "drain" in answer:
-            presence.heed(bool(answer["drain"]))
+            self._drains = bool(answer["drain"])
+            presence.heed(self._drains)
         stop = {(str(one["id"]), int(one["attempt"])): str(one["why"]) for one in answer.get("stop", ())}
         for lease in running:
             why = stop.get((lease.execution_id, lease.attempt))

@@ -273,13 +273,13 @@ def test_a_worker_that_hears_its_canaries_stays(pool: str, tmp_path: Path) -> No
 def test_drained_it_finishes_what_runs_and_takes_nothing_until_it_is_to_take_again(
     pool: str, tmp_path: Path
 ) -> None:
-    often = "import tasks.lease as l; l._IDLE = 3.0; "
-    often += "import celery.worker.consumer.consumer as c; c.info = c.warn; "  # else it would not be said
+    never = "import tasks.lease as l; l._IDLE = 3600.0; "  # who drains asks often all the same
+    never += "import celery.worker.consumer.consumer as c; c.info = c.warn; "  # else it would not be said
     gate = tmp_path / "gate"
     code = (
         f"import os, time\nprint('up', flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)"
     )
-    with celery_worker(tmp_path, pool, start=often + CELERY) as worker:
+    with celery_worker(tmp_path, pool, start=never + CELERY) as worker:
         control = worker.ferris.control
         running = worker.ring(code)
         worker.ferris.wait_line(running, "up", 60)
