@@ -31,7 +31,8 @@ _STAMP: Final = 60.0
 _LIST_SECONDS: Final = 30.0
 _OWN_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-_PUBLISHED: Final = re.compile(r"(?:fx|ferris)[-_.]ef(?![\w.-])", re.IGNORECASE)
+_PUBLISHED: Final = re.compile(r"(?:fx|ferris)_ef(?:\.py|-.+\.dist-info)?", re.IGNORECASE)
+"""What the published helper library leaves among the packages, whoever has asked for it in whichever words."""
 _ARCHIVE: Final = re.compile(
     r"(?:^|[\s@]|file://|file:)(/[^\s#;]+\.(?:whl|zip|tgz|tar\.(?:gz|bz2|xz)))(?=$|[\s#;])", re.IGNORECASE
 )
@@ -90,16 +91,16 @@ class Environments:
         `pause` waits, and raises when it is not needed any more. EnvironmentFailed.
         """
         python = None if python == _OWN_VERSION else python
-        wanted, name, published = _wanted(requirements or "", python, digest)
+        wanted, name = _wanted(requirements or "", python, digest)
         if wanted:
             with (
                 self.use(None, python, "", build, pause) as bare,
                 self._used(name, wanted, python, build, pause) as found,
             ):
-                yield Environment(found, published, bare.python)
+                yield Environment(found, _has_published(found), bare.python)
         else:
             with self._used(name, wanted, python, build, pause) as found:
-                yield Environment(found, published, found)
+                yield Environment(found, False, found)
 
     @contextmanager
     def _used(
@@ -191,10 +192,17 @@ def uv() -> str:
 
 
 @lru_cache(maxsize=256)
-def _wanted(requirements: str, python: str | None, digest: str) -> tuple[tuple[str, ...], str, bool]:
-    """The lines of an environment, its name, and whether the published helper library is among them."""
+def _wanted(requirements: str, python: str | None, digest: str) -> tuple[tuple[str, ...], str]:
+    """The lines of an environment, and its name."""
     wanted = normalised(requirements)
-    return tuple(wanted), _name(wanted, python, digest), any(map(_PUBLISHED.match, wanted))
+    return tuple(wanted), _name(wanted, python, digest)
+
+
+@lru_cache(maxsize=256)
+def _has_published(python: str) -> bool:
+    """Whether the published helper library is in an environment, which stays as it was built."""
+    folders = Path(python).parent.parent.glob("lib/python*/site-packages")
+    return any(_PUBLISHED.fullmatch(name) for folder in folders for name in os.listdir(folder))
 
 
 def _name(wanted: list[str], python: str | None, digest: str) -> str:

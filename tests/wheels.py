@@ -8,12 +8,12 @@ import zipfile
 from pathlib import Path
 
 
-def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> Path:
-    """A small wheel, as any index would serve it."""
+def wheel(folder: Path, name: str, version: str, files: dict[str, str], more: str = "") -> Path:
+    """A small wheel, as any index would serve it; `more` of its metadata."""
     info = f"{name}-{version}.dist-info"
     files = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(

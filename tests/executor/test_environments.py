@@ -120,6 +120,24 @@ def test_the_published_library_comes_first_when_it_is_asked_for(ferris: Platform
     assert result.text("stdout") == "published published\n"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    ["FX.EF", "fx--ef==1.5.1", "fx_ef [extra] ; python_version > '3'", "-r more.txt", "./fx_ef-1.5.1-py3-none-any.whl",
+     "asks_for_it"],
+)  # fmt: skip
+def test_the_published_library_in_other_words(asked: str, ferris: Platform, index: Path) -> None:
+    path = wheel(index, "fx_ef", "1.5.1", {"fx_ef/__init__.py": "WHO = 'published'\n"})
+    wheel(index, "asks_for_it", "1.0", {}, "Requires-Dist: fx-ef>=1\n")
+    files: dict[str, str | bytes] = {
+        "main.py": "import fx_ef; from ferris_ef import context; print(fx_ef.WHO, context.package.name)",
+        "more.txt": "fx-ef\n",
+        path.name: path.read_bytes(),
+        "requirements.txt": asked,
+    }
+    result = ferris.run(files, requirements=asked)
+    assert result.text("stdout") == "published a_service\n", result.text("stderr")
+
+
 def test_many_executions_wait_for_one_build(ferris: Platform, index: Path) -> None:
     wheel(index, "tiny_many", "1.0", {"tiny_many.py": ""})
     orders = [
