@@ -65,7 +65,7 @@ class Settings:
     worker_concurrency: int = 8
     lease_seconds: float = 30.0
     heartbeat_seconds: float = 1.0
-    cancel_grace_seconds: float = 1.0
+    cancel_grace_seconds: float = 0.7
     stop_grace_seconds: float = 5.0
     hop_limit: int = 100
     slow_after_seconds: float = 300.0
@@ -163,7 +163,7 @@ class Settings:
             ),
             lease_seconds=read.seconds("FERRIS_LEASE", 30.0, low=2.0),
             heartbeat_seconds=read.seconds("FERRIS_HEARTBEAT", 1.0, low=0.1),
-            cancel_grace_seconds=read.seconds("FERRIS_CANCEL_GRACE", 1.0, low=0.0),
+            cancel_grace_seconds=read.seconds("FERRIS_CANCEL_GRACE", 0.7, low=0.0),
             stop_grace_seconds=read.seconds(
                 "FERRIS_STOP_GRACE", 5.0 if broker.startswith("memory:") else 60.0, low=0.0
             ),

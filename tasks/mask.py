@@ -23,6 +23,13 @@ _BASE64_LINE: Final = 57
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 """What URLs, JSON, Python and HTML spell as it is."""
 _LOWER: Final = re.compile("%[0-9A-F]{2}")
+_SAFE: Final = ("", "/", "!'()*", "!#$&'()*+,/:;=?@[]~", "!#$&'()*+,/:;=?@")
+"""What is left as it is in URLs: by Python twice, browsers' encodeURIComponent, requests, encodeURI."""
+_UNICODE: Final = re.compile(r"\\u([0-9a-f]{4})")
+_NO_HTML: Final = tuple(
+    {ord(character): f"\\u{ord(character):{digits}}" for character in "<>&"} for digits in ("04x", "04X")
+)
+"""JSON that may stand in HTML, as Go and Django write it."""
 
 
 class Masker:
@@ -153,21 +160,39 @@ def _forms(text: str) -> Iterator[str]:
     yield raw.hex().upper()
     if _PLAIN.fullmatch(text):
         return
-    for safe in ("", "/"):
+    yield from _in_urls(raw)
+    yield from _in_json(text)
+    yield repr(text)[1:-1]
+    yield repr(raw)[2:-1]
+    for quotes in (
+        ("&quot;", "&#x27;"),
+        ("&#34;", "&#39;"),
+        ('"', "'"),
+    ):  # Python's and Django's, Jinja's, none
+        yield html.escape(text, quote=False).replace('"', quotes[0]).replace("'", quotes[1])
+    for instead in ("'\"'\"'", "'\\''"):  # in the words of a shell: shlex, bash
+        yield text.replace("'", instead)
+    yield text.encode("latin-1", "replace").decode("utf-8", "replace")  # as its bytes are shown then
+
+
+def _in_urls(raw: bytes) -> Iterator[str]:
+    for safe in _SAFE:
         quoted = urllib.parse.quote(raw, safe=safe)
         for spelled in (quoted, _LOWER.sub(lambda found: found[0].lower(), quoted)):
             yield spelled
             yield spelled.replace("%20", "+")
-    for spelled in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-        yield spelled
-        yield spelled.replace("/", "\\/")
-        yield json.dumps(spelled)[1:-1]  # JSON inside JSON
-        yield json.dumps(spelled, ensure_ascii=False)[1:-1]
-        yield repr(spelled)[1:-1]
-    yield repr(text)[1:-1]
-    yield repr(raw)[2:-1]
-    yield html.escape(text)
-    yield html.escape(text, quote=False)
+    yield urllib.parse.quote(urllib.parse.quote(raw, safe=""), safe="")  # a URL in a URL
+
+
+def _in_json(text: str) -> Iterator[str]:
+    for plain in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        for spelled in (plain, *map(plain.translate, _NO_HTML)):
+            yield spelled
+            yield _UNICODE.sub(lambda found: "\\u" + found[1].upper(), spelled)
+            yield spelled.replace("/", "\\/")
+            yield json.dumps(spelled)[1:-1]  # JSON inside JSON
+            yield json.dumps(spelled, ensure_ascii=False)[1:-1]
+            yield repr(spelled)[1:-1]
 
 
 def _inner_base64(raw: bytes, shift: int) -> Iterator[str]:

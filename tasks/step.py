@@ -20,7 +20,7 @@ from tasks.output import Levels, Lines
 from tasks.runner import Process, Usage
 
 _READ: Final = 64 * 1024
-_LAST_WORDS: Final = 0.2
+LAST_WORDS: Final = 0.2
 
 Say = Callable[[str, str, str], None]
 """Takes (stream, level, line)."""
@@ -195,7 +195,7 @@ class Watch:
 
     def _read_to_the_end(self) -> None:
         """What is in the pipes already, and until they close; not for ever, a daemon may hold them open."""
-        deadline = time.monotonic() + _LAST_WORDS
+        deadline = time.monotonic() + LAST_WORDS
         while (self._pipes or self._process.said is not None) and (left := deadline - time.monotonic()) > 0:
             self._loop.turn(left)
 

@@ -8,6 +8,7 @@ import pytest
 
 from ferris.config import Settings
 from ferris.errors import ConfigError
+from tasks.step import LAST_WORDS
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,9 @@ def test_a_ceiling_lowers_the_defaults_too(tmp_path: Path) -> None:
     assert found.default_timeout_seconds == 600.0
     with pytest.raises(ConfigError, match="FERRIS_CEILING_PROCESSES"):
         Settings.from_env({**said, "FERRIS_CEILING_PROCESSES": "many"})
+
+
+def test_a_cancelled_script_that_ignores_it_has_ended_within_two_seconds(tmp_path: Path) -> None:
+    """The next heartbeat tells of it, then SIGTERM, SIGKILL, and the pipes that a grandchild may still hold open."""
+    settings = Settings.from_env({"FERRIS_HOME": str(tmp_path)})
+    assert settings.heartbeat_seconds + settings.cancel_grace_seconds + LAST_WORDS < 2

@@ -7,9 +7,11 @@ import html
 import io
 import json
 import random
+import shlex
 import urllib.parse
 from typing import Any
 
+import markupsafe
 import pytest
 
 from tasks.mask import Masker
@@ -25,6 +27,40 @@ def lines_of(masker: Masker, chunks: list[bytes]) -> list[str]:
         lines.feed(chunk)
     lines.finish()
     return out
+
+
+ODD = "pä(ss)!w'rd*a:b@c&<d>;e=/f,$ #~|Z"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(urllib.parse.quote(ODD, safe="!'()*~"), id="encodeURIComponent of browsers"),
+        pytest.param(urllib.parse.quote(ODD, safe=";,/?:@&=+$#!'()*~"), id="encodeURI"),
+        pytest.param(
+            urllib.parse.quote(ODD, safe="!#$%&'()*+,/:;=?@[]~"), id="requests, in the URL of its errors"
+        ),
+        pytest.param(urllib.parse.quote(urllib.parse.quote(ODD, safe=""), safe=""), id="a URL in a URL"),
+        pytest.param(json.dumps(ODD).replace("\\u00e4", "\\u00E4"), id="JSON of Java"),
+        pytest.param(
+            json.dumps(ODD, ensure_ascii=False).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"}),
+            id="JSON of Go",
+        ),
+        pytest.param(
+            json.dumps(ODD).translate({ord(c): f"\\u{ord(c):04X}" for c in "<>&"}),
+            id="JSON of Django, in HTML",
+        ),
+        pytest.param(str(markupsafe.escape(ODD)), id="HTML of Jinja"),
+        pytest.param(ODD.encode("latin-1").decode("utf-8", "replace"), id="Latin-1"),
+        pytest.param(shlex.quote(ODD), id="Python's words for a shell"),
+        pytest.param("'" + ODD.replace("'", "'\\''") + "'", id="what a shell says of its words"),
+    ],
+)
+def test_forms_of_other_libraries(shown: str) -> None:
+    masked = Masker([ODD]).text(f"before {shown} after")
+    assert "***" in masked
+    for piece in ("ss", "rd", "e=", "|Z", "%7CZ"):
+        assert piece not in masked, masked
 
 
 @pytest.mark.parametrize(
