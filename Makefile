@@ -58,8 +58,12 @@ test-acceptance-real: .venv/developed  ## the same on the real stack, whose serv
 	@$(PY) -m pytest tests/acceptance --ignore=tests/acceptance/test_real_kill.py --stack=real -n 2 --dist loadfile -q
 
 .PHONY: test-browser
-test-browser: .venv/developed  ## the console in a real Chromium
-	@$(PY) -m pytest tests/browser -n 2 --dist loadfile -q
+test-browser: .venv/developed  ## the console in a real Chromium; a picture of every page in build/screenshots
+	@$(PY) -m pytest tests/browser -n 2 --dist loadfile -q --screenshots build/screenshots
+
+.PHONY: screens
+screens: .venv/developed  ## takes the pictures of the console in docs/ anew, of the platform that the browser tests look at
+	@$(PY) -m pytest tests/browser/test_documentation.py --browser-required --documentation -n 0 -q
 
 .PHONY: lint
 lint: .venv/developed  ## style, types, who imports whom, pending migrations, the API's schema

@@ -82,7 +82,8 @@ def drawn(found: Histogram, path: str, rest: str) -> Drawn:
         for outcome, amount in one.counts.items():
             sums[outcome] = sums.get(outcome, 0) + amount
     legend = [(_ORDER.get(o, "wait"), _said(o), sums[o]) for o in _ORDER if o in sums]
-    return Drawn(columns, top, found.total, found.since, found.until, legend, found.cut)
+    since, until = found.since.replace(microsecond=0), found.until.replace(microsecond=0)
+    return Drawn(columns, top, found.total, since, until, legend, found.cut)
 
 
 def _bars(one: Bucket, x: float, step: float, top: int) -> list[Bar]:

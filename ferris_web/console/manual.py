@@ -27,6 +27,7 @@ from ferris_web.console import presentation, reference
 from ferris_web.console.picture_names import picture_name
 
 _DOCS = ROOT / "docs"
+_STATIC = ROOT / "ferris_web" / "console" / "static"
 # Pages that lie elsewhere in the repository, and the one that goes on with what the commands say themselves.
 _ELSEWHERE = {"compose": ROOT / "compose" / "README.md"}
 _COMMANDS = "commands"
@@ -116,6 +117,8 @@ def page(name: str) -> Page:
                 _lead(child, source)
             elif child.type == "link_close" and opened is not None:
                 child.tag = opened.tag
+            elif child.type == "image":
+                _show(child, source)
     html = _parser().renderer.render(body, _parser().options, {})
     html = html.replace("<th></th>", "<td></td>")  # what is empty heads nothing
     return Page(name, title, mark_safe(html), headings)  # noqa: S308 - our own files, and raw HTML is off
@@ -220,6 +223,12 @@ def _lead(link: Token, source: Path) -> None:
         link.attrs = {"class": "file", "title": PurePosixPath(path).name}
         return
     link.attrs["href"] = address(name) + (f"#{anchor}" if anchor else "")
+
+
+def _show(image: Token, source: Path) -> None:
+    """A picture lies among the static files, where the console serves it and the repository shows it as well."""
+    path = (source.parent / str(image.attrs["src"])).resolve()
+    image.attrs |= {"src": static(path.relative_to(_STATIC).as_posix()), "class": "screen", "loading": "lazy"}
 
 
 def address(name: str) -> str:

@@ -51,8 +51,9 @@ def relative(moment: datetime, now: datetime) -> str:
 
 
 def absolute(moment: datetime) -> str:
-    """`2026-11-24 03:12:05.120 UTC`."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC"
+    """`2026-11-24 03:12:05.120 UTC`; a whole second, as of a schedule, without thousandths."""
+    part = moment.microsecond // 1000
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}{f'.{part:03d}' if part else ''} UTC"
 
 
 def duration(length: timedelta | float | None) -> str:

@@ -31,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, instead of skipping, where there is no Chromium",
     )
+    parser.addoption(
+        "--documentation", action="store_true", help="take the pictures of docs/ anew (make screens)"
+    )
     parser.addoption("--screenshots", metavar="FOLDER", help="keep a picture of every page in this folder")
 
 

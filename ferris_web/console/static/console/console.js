@@ -272,6 +272,7 @@
   }
 
   one(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  one(".side [aria-current]")?.scrollIntoView({ block: "nearest" });
 
   // Ctrl-K (or Cmd-K): the page "Go to" as a dialog over this one. Arrows choose, Enter goes, Esc closes.
   document.addEventListener("keydown", (event) => {
