@@ -43,7 +43,6 @@ class Router(Reader):
     group = "ferris.router"
     topics = (EVENTS,)
     at_once = 500
-    commit_within = 0.25
     breath = 0.005
 
     def __init__(self, event_log: EventLog, hop_limit: int) -> None:
