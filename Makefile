@@ -38,7 +38,7 @@ run: .venv/installed  ## the whole platform on this machine, with the sample pro
 
 .PHONY: test
 test: .venv/developed  ## the tests that need no server
-	@$(PY) -m pytest tests/unit tests/contract tests/web -m "not real and not walk" -n 4 --dist loadfile -q
+	@$(PY) -m pytest tests/unit tests/contract tests/web -m "not real and not walk" -n 3 --dist loadfile -q
 
 .PHONY: test-walks
 test-walks: .venv/developed  ## every address there is: who may, hostile input, the schema, German; every process with wrong settings

@@ -63,7 +63,7 @@ def test_files_are_compared_over_the_api(service: Service, api: Any) -> None:
 
 
 def test_what_is_too_long_is_named(service: Service) -> None:
-    last = upload({"run.py": b"x\n" * MOST_BYTES})
+    last = upload({"run.py": b"#\n" * MOST_BYTES})
     [change] = [c for c in versions_compared(service.version, last.version) if c.path == "run.py"]
     assert (change.lines, bool(change.note)) == ((), True)
 
