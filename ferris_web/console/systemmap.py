@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from django.utils.translation import gettext
 
 from ferris_web.executions.system_map import SENDS, Bond, SystemMap
 
-MOST = 240  # services that are drawn
+MOST, MOST_LINES = 240, 480  # services that are drawn, and bonds of theirs
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 196, 40, 64, 12, 8
 _SWEEPS = 4
 Key = tuple[str, str]  # (kind, name): kind is service or type here
@@ -54,10 +55,15 @@ class Map:
 
 def layout(found: SystemMap) -> Map:
     """Lay out a map."""
-    busy = Counter[str]()
+    busy, lines = Counter[str](), Counter[str]()
     for bond in found.bonds:
         busy[bond.service] += 1 + bond.seen
-    drawn = {name for name, _ in busy.most_common(MOST)}
+        lines[bond.service] += 1
+    first = [name for name, _ in busy.most_common(MOST)]
+    upto = accumulate(lines[name] for name in first)
+    drawn = {
+        name for n, (name, many) in enumerate(zip(first, upto, strict=True)) if not n or many <= MOST_LINES
+    }
     bonds = [bond for bond in found.bonds if bond.service in drawn]
     drawing = drawn_of([(*_ends(bond), bond.state, _label(bond)) for bond in bonds])
     for place in drawing.places:

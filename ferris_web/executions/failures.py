@@ -191,12 +191,14 @@ _Groups = dict[tuple[str, str, str], Failures]
 
 def _fresh(wanted: FailureGroup, most: int, projects: Projects | None) -> tuple[_Groups, list[UUID], bool]:
     """Groups of what is not sorted yet, its rows, and whether there are more."""
-    rows = within(_failed(wanted), projects).filter(failure=None, retried=None).order_by("-created_at", "-id")
+    # With the id in the order SQLite would walk along the index that has it: past all failures.
+    rows = within(_failed(wanted), projects).filter(failure=None, retried=None).order_by("-created_at")
     found: _Groups = {}
     kinds: dict[str, tuple[str, str]] = {}
     values: list[Any] = list(
         rows.values_list("service__name", "reason", "error", "created_at", "id")[: most + 1]
     )
+    values.sort(key=lambda row: row[3:], reverse=True)
     for name, reason, error, at, pk in values[:most]:
         known = kinds.get(error)
         if known is None:

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from django.core.cache import cache
@@ -26,8 +27,7 @@ _SECONDS = 30
 SENDS, TRIGGERS = "sends", "triggers"
 
 
-@dataclass(frozen=True, slots=True)
-class Bond:
+class Bond(NamedTuple):
     """A service `sends` an event type, or the type `triggers` it. `seen`: how often among what was looked at."""
 
     service: str

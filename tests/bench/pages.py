@@ -4,7 +4,8 @@ Meant for one that `make seed-large` has filled; any other will do. Walks every 
 by GET, and every list with each of its filters, as an administrator, as a member of the smallest project and as a
 viewer of the largest. Measures in this process, with nothing cached: time on the clock, CPU time, queries and bytes.
 The three accounts are made for it and removed. Prints a Markdown table, the slowest first, with what the first load
-takes; writes build/pages.json. Not walked: streams, files of whole lists, and what the platform has none of.
+takes; writes build/pages.json. Of files the way to their first part is measured. Not walked: what follows live, and
+what the platform has none of.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 ROOT = Path(__file__).resolve().parents[2]
-_NOT_PAGES = re.compile(
-    r"sign-|language|go$|live|stream|export|file|log|download|artifact|hook|problem|metrics$"
-)
+_NOT_PAGES = re.compile(r"(sign-.*|language|go|live|hook|problems?|metrics)(-log)?$|.*-stream$")
 _PERIODS = ("24h", "7d", "30d")
 _SHOWN = 40
 
@@ -145,8 +144,9 @@ def _cost(client: Any, who: str, address: str, rounds: int) -> Cost | None:
     cache.clear()
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(address)
+        body = _begun(answer)
     asked = len(queries)
-    if answer.status_code != 200 or answer.streaming:
+    if answer.status_code != 200 or body is None:
         if answer.status_code not in (301, 302, 403, 404, 405):
             print(f"{who}: {address}: {answer.status_code}", flush=True)
         return None
@@ -154,14 +154,24 @@ def _cost(client: Any, who: str, address: str, rounds: int) -> Cost | None:
     for _ in range(rounds):
         cache.clear()
         wall, cpu = time.perf_counter(), time.process_time()
-        answer = client.get(address)
+        _begun(client.get(address))
         walls.append((time.perf_counter() - wall) * 1000)
         cpus.append((time.process_time() - cpu) * 1000)
-    body = answer.content
     return Cost(
         who, address, answer.status_code, asked, _part(walls, 0.5), _part(walls, 0.95), _part(cpus, 0.5),
         _part(cpus, 0.95), len(body), len(gzip.compress(body)),
     )  # fmt: skip
+
+
+def _begun(answer: Any) -> bytes | None:
+    """What was answered; of a file its first part; None of what goes on by itself."""
+    if not answer.streaming:
+        return bytes(answer.content)
+    if answer.is_async:
+        return None
+    first = next(iter(answer.streaming_content), b"")
+    answer.close()
+    return bytes(first)
 
 
 def _part(values: list[float], part: float) -> float:
@@ -210,7 +220,7 @@ def addresses(samples: dict[str, Any]) -> Iterator[str]:
 
     for pattern in (*console_urls.urlpatterns, *api_urls.urlpatterns):
         text = "/" + str(pattern.pattern)
-        if pattern.name and not _NOT_PAGES.search(pattern.name) and text.endswith("/"):
+        if pattern.name and not _NOT_PAGES.match(pattern.name):
             yield from _filled(text, pattern.name, samples)
     yield from _variants(samples)
 
@@ -232,6 +242,7 @@ def _filled(text: str, name: str, samples: dict[str, Any]) -> Iterator[str]:
 
 
 def _variants(samples: dict[str, Any]) -> Iterator[str]:
+    from ferris_web import keyset
     from ferris_web.executions.listings import LISTINGS
 
     for listing in LISTINGS.values():
@@ -239,11 +250,14 @@ def _variants(samples: dict[str, Any]) -> Iterator[str]:
         for one in listing.fields:
             values = [value for value, _ in one.options] or _values(one.name, listing.name, samples)
             queries += [{one.name: str(value)} for value in values]
+        rows = listing.model._default_manager.order_by(*listing.order)
+        for row in rows[rows.count() // 2 :][:1]:
+            queries.append({"cursor": keyset.written(row, listing.order)})
         for query in queries:
             yield f"/{listing.name}/?{urlencode(query)}"
             yield f"/api/v1/{listing.name}/?{urlencode(query)}"
             for period in ("", *_PERIODS) if listing.time else ():
-                if "since" not in query and "until" not in query:
+                if not query.keys() & {"since", "until", "cursor"}:
                     asked = urlencode(query | ({"since": period} if period else {}))
                     yield f"/lists/{listing.name}/histogram/?{asked}"
     for period in ("", "1h", "24h", "7d", "30d"):

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -19,7 +20,7 @@ from ferris_web import keyset
 from ferris_web.catalog.models import Project
 from ferris_web.executions import visibility
 from ferris_web.executions.failures import FailureGroup, FailureGroups, failure_groups
-from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing
+from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, lists
 from ferris_web.executions.listings import histogram as histograms
 from ferris_web.executions.listings.histogram import Histogram, histogram
 from ferris_web.executions.models import Event, Execution, FailureKind, Flow, Tally
@@ -84,6 +85,8 @@ def _plan(rows: QuerySet[Any]) -> str:
     [
         (EXECUTIONS, "reason=timeout", "execution_reason"),
         (EXECUTIONS, "project=small", "execution_project"),
+        (EXECUTIONS, "lane=slow", "execution_lane"),
+        (EXECUTIONS, "trigger_type=manual", "execution_trigger"),
         (EVENTS, "source=/rare", "event_source"),
         (EVENTS, "subject=nobody", "event_subject"),
         (FLOWS, "root_type=a.happened", "flow_root_type"),
@@ -95,6 +98,39 @@ def test_a_page_is_the_first_rows_of_an_index(listing: Listing, asked: str, inde
     plan = _plan(rows.order_by(*listing.order)[:51])
     assert index in plan, plan
     assert not re.search(r"SCAN executions|Seq Scan|TEMP B-TREE FOR ORDER|Sort  ", plan), plan
+
+
+@pytest.mark.parametrize(
+    "asked", ["lane=priority", "trigger_type=retried", "trigger_type=retried,manual&lane=priority"]
+)
+@pytest.mark.parametrize("rare", [0, 5000])
+def test_a_lane_and_a_trigger_are_found_looked_up_or_walked(
+    busy: list[Project], asked: str, rare: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What few have, by its index; of what many have, the walk begins where the last stands, and not at the newest."""
+    monkeypatch.setattr(lists, "_RARE", rare)
+    values = EXECUTIONS.read(QueryDict(asked), NOW).values
+    last = Execution.objects.order_by("created_at")[40]
+    Execution.objects.filter(created_at__gt=last.created_at).update(lane="slow", trigger_type="scheduled")
+    Execution.objects.filter(created_at__lte=last.created_at, sequence=1).update(trigger_type="retried")
+    found = EXECUTIONS.found(EXECUTIONS.read(QueryDict(asked), NOW), Execution.objects.all())
+    wanted = {
+        row.pk
+        for row in Execution.objects.all()
+        if row.lane == values.get("lane", row.lane)
+        and row.trigger_type in values.get("trigger_type", (row.trigger_type,))
+    }
+    assert {row.pk for row in found} == wanted
+    assert wanted
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+def test_the_indexes_of_lanes_and_triggers_are_taken_for_nothing_else() -> None:
+    """SQLite, which has none, would take one where another answers at once."""
+    for asked in ({"lane": "slow", "service": uuid4()}, {"trigger_type": "manual", "status": "failed"},
+                  {"lane": "slow"}):  # fmt: skip
+        plan = _plan(Execution.objects.filter(**asked).order_by("-created_at", "-id")[:50])
+        assert not re.search("execution_lane|execution_trigger", plan), plan
 
 
 def test_failures_are_read_along_their_kinds() -> None:
@@ -230,6 +266,17 @@ def test_sorted_failures_make_the_same_groups(failing: list[Execution]) -> None:
             assert _told(shown) == wanted[:2]
             assert shown.more == max(0, len(wanted) - 2)
     assert failures_piece() == 0
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+def test_what_is_not_sorted_yet_is_found_by_its_index(failing: list[Execution]) -> None:
+    """And not by a walk past all that failed."""
+    with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
+        failure_groups(FailureGroup(), most=50)
+        cursor.execute(f"EXPLAIN QUERY PLAN {queries[0]['sql']}")
+        plan = "\n".join(row[3] for row in cursor.fetchall())
+    assert "execution_unsorted" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def test_sorted_failures_cost_the_same_however_many_they_are(failing: list[Execution]) -> None:

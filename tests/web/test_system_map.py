@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ferris_web.catalog.models import OutputEvent, Project, Service
 from ferris_web.console import systemmap
-from ferris_web.console.systemmap import HEIGHT, MOST, WIDTH, layout
+from ferris_web.console.systemmap import HEIGHT, MOST, MOST_LINES, WIDTH, layout
 from ferris_web.executions.models import Execution
 from ferris_web.executions.system_map import SENDS, TRIGGERS, Bond, SystemMap, system_map
 from tests.web.console_fixtures import HOSTILE
@@ -132,6 +132,10 @@ def test_of_very_many_the_busiest_are_drawn() -> None:
     assert f"s{MOST + 49}" in {place.name for place in found.places}
     assert found.unbound == ["lonely"]
     assert layout(SystemMap({}, [])).places == []
+    bound = [bond(n // 4, SENDS, n) for n in range(4 * MOST)]
+    drawn = layout(SystemMap({b.service: "p" for b in bound}, bound))
+    assert len(drawn.lines) == MOST_LINES
+    assert drawn.left_out == MOST - MOST_LINES // 4
 
 
 @settings(max_examples=60, deadline=None)

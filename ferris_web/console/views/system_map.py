@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -41,7 +43,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "page": Paginator(rows, ROWS).get_page(request.GET.get("page")),
         "projects": filters.choices(request.GET, "project", projects),
         "states": filters.choices(request.GET, "state", _STATES),
-        "counts": {name: sum(bond.state == name for bond in found.bonds) for name, _ in _STATES[1:]},
+        "counts": Counter(bond.state for bond in found.bonds),
         "of": found.projects,
     }
     return render(request, "console/system-map.html", context)

@@ -123,6 +123,14 @@ class Execution(models.Model):
                 fields=["reason", "-created_at", "-id"], condition=Q(reason__gt=""), name="execution_reason"
             ),
             models.Index(
+                fields=["lane", "-created_at", "-id"], condition=Q(lane__gt=""), name="execution_lane"
+            ),
+            models.Index(
+                fields=["trigger_type", "-created_at", "-id"],
+                condition=Q(trigger_type__gt=""),
+                name="execution_trigger",
+            ),
+            models.Index(
                 fields=["failure", "-created_at", "-id"],
                 condition=Q(failure__isnull=False),
                 name="execution_failure",

@@ -19,6 +19,7 @@ from ferris_web.catalog.selectors import revision
 from ferris_web.executions.models import DeadLetter, Event, Execution, Flow, Step
 from ferris_web.executions.seeding.bulk import Table
 from ferris_web.executions.seeding.catalog import Progress, event_type
+from ferris_web.executions.seeding.sums import Sums
 
 LETTERS = 100
 """Of so many events one has a dead letter beside it."""
@@ -73,6 +74,8 @@ class History:
         self.executions = Table(Execution, _EXECUTION)
         self.steps = Table(Step, _STEP)
         self.letters = Table(DeadLetter, _LETTER)
+        self.failed = 0
+        self._sums = Sums()
 
     def write(self, size: Size) -> None:
         """All of it; `progress` hears of each batch."""
@@ -83,9 +86,11 @@ class History:
             self._flow(begun, size)
             if self.executions.full:
                 self._flush()
+                self._sums.settle(begun)
                 self._progress("executions", self.executions.count, size.executions)
         while self.executions.count < size.executions:
             self._flow(self._now - timedelta(hours=self._chance.random()), size)
+        self._sums.finish()
         for begun in self._moments(size.events - self.events.count, size):
             self._lone(begun)
             if self.events.full:
@@ -194,6 +199,7 @@ class History:
         error = error.replace("{n}", str(chance.randrange(10**6)))
         begun = asked + timedelta(milliseconds=min(60_000, chance.lognormvariate(4, 1)))
         ended = begun + timedelta(milliseconds=min(3_600_000, chance.lognormvariate(6 + number % 3, 1)))
+        self.failed += status == "failed"
         ran = status != "skipped"
         if not ran:
             reason, ended = "inactive", begun
@@ -201,8 +207,10 @@ class History:
             pk, service.pk, service.project_id, service.version_id, event, flow, sequence,
             events.correlation_id(flow, sequence), parent, trigger, status, lane.lane, lane.reason, service.priority,
             asked, asked,
-            begun if ran else None, begun if ran else None, ended, reason, error, "seeded" if ran else "",
+            begun if ran else None, begun if ran else None, ended, reason, error, "seeded" if ran else "", True,
         )  # fmt: skip
+        times = asked, begun if ran else None, ended
+        self._sums.take(service.project_id, service.pk, (status, trigger, lane.lane), times)
         if ran:
             failed = status != "completed"
             self.steps.add(
@@ -236,7 +244,7 @@ _EVENT = (
 _EXECUTION = (
     "id", "service_id", "project_id", "version_id", "event_id", "flow_id", "sequence", "correlation_id", "parent_id",
     "trigger_type", "status", "lane", "lane_reason", "priority", "created_at", "rung_at", "claimed_at",
-    "started_at", "finished_at", "reason", "error", "worker",
+    "started_at", "finished_at", "reason", "error", "worker", "counted",
 )  # fmt: skip
 _STEP = (
     "execution_id", "attempt", "index", "script", "status", "started_at", "finished_at", "exit_code", "error",

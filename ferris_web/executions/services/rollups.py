@@ -29,12 +29,12 @@ _READ = (
     *("id", "service_id", "service__project_id", "status", "trigger_type", "lane"),
     *("created_at", "started_at", "finished_at"),
 )
-_SUMS = ("count", "started", "waited_ms", "waited_most_ms", "waits", "took_ms", "took_most_ms", "durations")
-_Key = tuple[str, datetime, int | None, UUID | None, str, str, str]
+SUMS = ("count", "started", "waited_ms", "waited_most_ms", "waits", "took_ms", "took_most_ms", "durations")
+Key = tuple[str, datetime, int | None, UUID | None, str, str, str]
 
 
 @dataclass
-class _Sum:
+class Sum:
     """What some executions add up to."""
 
     count: int = 0
@@ -79,12 +79,12 @@ def rollups_piece(now: datetime, most: int = AT_ONCE) -> int:
     with transaction.atomic():
         ended = Execution.objects.filter(counted=None, finished_at__isnull=False).order_by("-finished_at")
         mine = ended.select_for_update(of=("self",), skip_locked=skips).values_list(*_READ)[:most]
-        sums: dict[_Key, _Sum] = {}
+        sums: dict[Key, Sum] = {}
         found = []
         for pk, service, project, status, trigger, lane, created, started, finished in mine:
             found.append(pk)
-            for key in _keys(created, project, service, (status, trigger, lane)):
-                sums.setdefault(key, _Sum()).take(created, started, finished)
+            for key in rows_of(created, project, service, (status, trigger, lane)):
+                sums.setdefault(key, Sum()).take(created, started, finished)
         if found:
             _add(sums)
             standings_add(_shares(sums), now)
@@ -103,7 +103,7 @@ def rollups_prune(now: datetime, *, stopped: Callable[[], bool] = lambda: False)
             Rollup.objects.filter(pk__in=keys).delete()
 
 
-def _keys(created: datetime, project: int, service: UUID, outcome: tuple[str, str, str]) -> Iterator[_Key]:
+def rows_of(created: datetime, project: int, service: UUID, outcome: tuple[str, str, str]) -> Iterator[Key]:
     """The six rows that an execution counts in: of the hour and the day, of all, of its project, of its service."""
     hour = created.replace(minute=0, second=0, microsecond=0)
     for span, start in ((Rollup.Span.HOUR, hour), (Rollup.Span.DAY, hour.replace(hour=0))):
@@ -112,16 +112,16 @@ def _keys(created: datetime, project: int, service: UUID, outcome: tuple[str, st
         yield span.value, start, project, service, *outcome
 
 
-def _shares(sums: dict[_Key, _Sum]) -> Iterator[Share]:
+def _shares(sums: dict[Key, Sum]) -> Iterator[Share]:
     """What the services' own sums are to how they stand."""
     for (span, start, project, service, status, _, _), one in sums.items():
         if project is not None and service is not None:
             yield Share(span, start, project, service, status, one.count, one.took_ms, one.took_most_ms)
 
 
-def _add(sums: dict[_Key, _Sum]) -> None:
+def _add(sums: dict[Key, Sum]) -> None:
     """In the order of ids, so that two who add at once wait for each other and not in a circle."""
-    wanted = dict(sorted(((_id(key), key) for key in sums), key=lambda pair: pair[0]))
+    wanted = dict(sorted(((row_id(key), key) for key in sums), key=lambda pair: pair[0]))
     known = set(Rollup.objects.filter(pk__in=wanted).order_by().values_list("pk", flat=True))
     Rollup.objects.bulk_create(
         [_row(pk, key) for pk, key in wanted.items() if pk not in known], ignore_conflicts=True
@@ -129,10 +129,10 @@ def _add(sums: dict[_Key, _Sum]) -> None:
     rows = list(Rollup.objects.select_for_update().filter(pk__in=wanted).order_by("pk"))
     for row in rows:
         sums[wanted[row.pk]].add_to(row)
-    Rollup.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=_SUMS)
+    Rollup.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=SUMS)
 
 
-def _row(pk: UUID, key: _Key) -> Rollup:
+def _row(pk: UUID, key: Key) -> Rollup:
     span, start, project, service, status, trigger, lane = key
     return Rollup(
         id=pk,
@@ -146,7 +146,8 @@ def _row(pk: UUID, key: _Key) -> Rollup:
     )
 
 
-def _id(key: Iterable[Any]) -> UUID:
+def row_id(key: Iterable[Any]) -> UUID:
+    """The id of the roll-up of a key."""
     return uuid.uuid5(_NAMESPACE, "|".join(map(str, key)))
 
 

@@ -14,11 +14,10 @@ from ferris_web.executions.models import Event
 from ferris_web.executions.seeding import bulk, catalog
 from ferris_web.executions.seeding.history import History, Size
 from ferris_web.executions.services.failure_kinds import failures_piece
-from ferris_web.executions.services.rollups import rollups_piece
 from ferris_web.executions.services.standings import standings_slide
 from ferris_web.executions.services.tallies import tallies_piece
 
-_COUNTED_AT_ONCE = 3000  # roll-ups of one transaction: no one waits for it here
+_SORTED_AT_ONCE = 3000  # failures of one transaction: no one waits for it here
 
 
 class Command(BaseCommand):
@@ -53,7 +52,7 @@ class Command(BaseCommand):
         made = catalog.fill(services, chance, now, self._progress)
         history = History(made, chance, now, self._progress)
         history.write(Size(executions, wanted, options["days"]))
-        self._roll_up(history.executions.count, now)
+        self._roll_up(history.failed, now)
         bulk.settle()
         self.stdout.write(
             f"{len(made):,} services, {history.events.count:,} events, {history.executions.count:,} executions in "
@@ -61,13 +60,13 @@ class Command(BaseCommand):
             f"{time.monotonic() - begun:.0f} s"
         )
 
-    def _roll_up(self, executions: int, now: datetime) -> None:
-        """What dashboards show, as the roller would have; it is quicker in large pieces, while nobody else writes."""
+    def _roll_up(self, failed: int, now: datetime) -> None:
+        """The rest of what pages show, as the roller would have; quicker in large pieces, while nobody else writes."""
         done = 0
-        while counted := rollups_piece(now, _COUNTED_AT_ONCE):
-            done += counted
-            self._progress("executions counted", done, max(done, executions))
-        while standings_slide(now) or failures_piece(_COUNTED_AT_ONCE) or tallies_piece(now):
+        while sorted_now := failures_piece(_SORTED_AT_ONCE):
+            done += sorted_now
+            self._progress("failures sorted", done, failed)
+        while standings_slide(now) or tallies_piece(now):
             pass
 
     def _progress(self, what: str, done: int, total: int) -> None:
