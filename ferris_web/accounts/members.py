@@ -30,6 +30,15 @@ def member_list(project: int) -> QuerySet[Membership]:
     return found.select_related("user", "group").order_by("id")
 
 
+def member_get(project: int, kind: str, name: str) -> Membership:
+    """What that person or group is in the project; NotFound, whether or not there is one of that name elsewhere."""
+    by = {PERSON: "user__username", GROUP: "group__name"}.get(kind)
+    found = member_list(project).filter(**{by: name.replace("\0", "")}).first() if by else None
+    if found is None:
+        raise NotFound(f"{name} is no member")
+    return found
+
+
 def member_set(project: int, kind: str, name: str, role: str) -> Changed:
     """Give that person or group that role. ValidationError names the field; Conflict for the last owner."""
     if role not in Role.values:

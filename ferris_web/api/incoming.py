@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
+from ferris.documents import near
 from ferris.parameters import Parameter, parse_parameters
 from ferris_web.accounts.models import User
 from ferris_web.catalog.models import Service
 
+# What pages, files and streams understand beside the names of their list.
+OF_LISTS = frozenset({"cursor", "limit", "form", "follow"})
+_LONGEST_NAME = 100
+
 
 def query_of(request: Request, form: type[Serializer]) -> dict[str, Any]:
-    """The query parameters that `form` knows; empty ones count as left out."""
+    """The query parameters as `form` reads them, and no others; empty ones count as left out."""
     given = {name: value for name, value in request.query_params.items() if value != ""}
-    return _checked(form(data=given))
+    return _checked(form(data=given), given.keys() - OF_LISTS)
 
 
 def body_of(request: Request, form: type[Serializer]) -> dict[str, Any]:
-    """The body, a JSON object, as `form` reads it; no body counts as an empty object."""
-    return _checked(form(data=request.data))
+    """The body, a JSON object, as `form` reads it; no body counts as an empty object.
+
+    Nothing in it is passed over, but by PUT: it takes what GET gave, changed, with what is only shown.
+    """
+    given = request.data if isinstance(request.data, Mapping) and request.method != "PUT" else {}
+    return _checked(form(data=request.data), given)
 
 
-def _checked(form: Serializer) -> dict[str, Any]:
+def known_only(given: Iterable[str], known: Iterable[str]) -> None:
+    """ValidationError naming what is given and not known: passed over, a slip would ask for something else."""
+    names = sorted(known)
+    wrong = {
+        name[
+            :_LONGEST_NAME
+        ]: f"is not known here; expected {', '.join(names) or 'nothing'}{near(name, names)}"
+        for name in given
+        if name not in names
+    }
+    if wrong:
+        raise ValidationError(wrong)
+
+
+def _checked(form: Serializer, given: Iterable[str]) -> dict[str, Any]:
+    known_only(given, form.fields)
     form.is_valid(raise_exception=True)
     return dict(form.validated_data)
 

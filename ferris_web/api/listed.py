@@ -10,12 +10,16 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from ferris_web.api.incoming import OF_LISTS, known_only
 from ferris_web.executions.listings import Asked, Listing
 from ferris_web.executions.listings.fields import Field, Rows
 
 
-def asked_of(request: Request, listing: Listing) -> Asked:
-    """What the query asks of a list; ValidationError names each wrong parameter."""
+def asked_of(request: Request, listing: Listing, *also: str) -> Asked:
+    """What the query asks of a list; ValidationError names each wrong parameter, and each that is none of the list's,
+    nor of pages, nor among `also`."""
+    short = {one.short for one in listing.fields}  # as the console's own addresses have them
+    known_only(request.query_params.keys() - OF_LISTS - short - {*also}, (one.name for one in listing.fields))
     asked = listing.read(request.query_params, datetime.now(UTC))
     if asked.errors:
         raise ValidationError(dict(asked.errors))

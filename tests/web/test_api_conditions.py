@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ferris_web.accounts.models import User
+from ferris_web.accounts.services import token_create
 from tests.web.at_once import at_once
-from tests.web.calling import problem_of
+from tests.web.calling import Caller, problem_of
 from tests.web.platform import service
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +63,28 @@ def test_every_kind_of_edit(api, user):
     problem_of(api("DELETE", place, If_Match=tag), 412)
     assert api("DELETE", place, If_Match=changed.headers["ETag"]).status_code == 204
     problem_of(api("DELETE", place, If_Match=tag), 404)
+
+
+def test_two_who_give_roles_or_save_runs_do_not_undo_each_other(mailer):
+    chief = Caller(token_create(User.objects.create_superuser("root")))
+    User.objects.create_user("grace")
+    for place, first, second in (
+        (
+            f"/api/v1/projects/{mailer.project.name}/members/user/grace/",
+            {"role": "viewer"},
+            {"role": "operator"},
+        ),
+        ("/api/v1/services/mailer/saved-runs/weekly/", {"parameters": {"n": 1}}, {"parameters": {"n": 2}}),
+    ):
+        problem_of(chief.get(place), 404)
+        assert chief("PUT", place, first, If_None_Match="*").status_code < 300
+        problem_of(chief("PUT", place, first, If_None_Match="*"), 412)
+        seen = chief.get(place)
+        assert first.items() <= seen.json().items()
+        assert chief("PUT", place, second, If_Match=seen.headers["ETag"]).status_code < 300
+        problem_of(chief("PUT", place, first, If_Match=seen.headers["ETag"]), 412)
+        problem_of(chief("DELETE", place, If_Match=seen.headers["ETag"]), 412)
+        assert second.items() <= chief.get(place).json().items()
 
 
 def test_what_is_to_be_new_overwrites_nothing(api, user):

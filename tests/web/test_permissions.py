@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
@@ -214,7 +215,11 @@ def _objects(project: Project) -> dict[str, Any]:
     folder = wiring.config().home / "empty"
     folder.mkdir(exist_ok=True)
     repository = Repository.objects.create(project=project, source=str(folder))
+    group, _ = Group.objects.get_or_create(name=f"of {project.name}")
+    Membership.objects.create(group=group, project=project, role="viewer")
     return {
+        "project kind": "group",
+        "project member": group.name,
         "chart": chart.pk,
         "notification rule": rule.name,
         "subscription": pushed.name,
@@ -397,8 +402,6 @@ def test_a_flow_through_two_projects_shows_each_its_own(people, mine, theirs) ->
 
 
 def test_a_group_is_a_member_as_well(people, mine) -> None:
-    from django.contrib.auth.models import Group
-
     group = Group.objects.create(name="night shift")
     User.objects.get(username="nobody").groups.add(group)
     address = f"/api/v1/services/{mine['service']}/"

@@ -35,6 +35,10 @@ class MemberList(APIView):
 class MemberDetail(APIView):
     """One member: `user` or `group`, and a name."""
 
+    @extend_schema(summary="One member and their role", responses=shapes.ProjectMember)
+    def get(self, request: Request, name: str, kind: str, member: str) -> Response:
+        return Response(shapes.ProjectMember(members.member_get(project_get(name).pk, kind, member)).data)
+
     @extend_schema(
         summary="Make somebody a member, or give another role",
         description="For owners. 409 when it would leave the project without an owner.",

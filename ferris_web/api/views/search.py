@@ -47,8 +47,8 @@ class CountPage(serializers.Serializer):
     previous = serializers.CharField(allow_null=True)
 
 
-def _asked(request: Request, kind: str) -> Search:
-    return search_for(request.user, asked_of(request, SEARCH), kind)
+def _asked(request: Request, kind: str, *also: str) -> Search:
+    return search_for(request.user, asked_of(request, SEARCH, *also), kind)
 
 
 class SearchList(APIView):
@@ -90,7 +90,8 @@ class SearchCounts(APIView):
         if not by:
             raise ValidationError({"by": "is missing; expected minute, hour, day or a field"})
         found = [
-            {"value": value, "count": amount} for value, amount in _asked(request, kind).counts(by).items()
+            {"value": value, "count": amount}
+            for value, amount in _asked(request, kind, "by").counts(by).items()
         ]
         return Response({"results": found, "next": None, "previous": None})
 

@@ -125,6 +125,10 @@ class SavedRunList(APIView):
 class SavedRunDetail(APIView):
     """One of them."""
 
+    @extend_schema(summary="One saved run", responses=shapes.SavedRun)
+    def get(self, request: Request, name: str, saved: str) -> Response:
+        return Response(shapes.SavedRun(saved_run_get(selectors.service_get(name), saved)).data)
+
     @extend_schema(
         summary="Keep a run under this name",
         description="In place of what was kept under it. The parameters must be valid, as for a run.",
