@@ -22,6 +22,8 @@ SUFFIXES: Final = (".py", ".sql")
 MAX_SOURCE: Final = 1024 * 1024
 """A larger file is run without being looked into."""
 
+_OPTIONS: Final = "begins with -, as options of programs do; rename it"
+
 _MAKERS = frozenset(
     {
         "getLogger", "compile", "namedtuple", "TypeVar", "NewType", "ParamSpec", "Path", "Decimal",
@@ -58,6 +60,8 @@ def _named(manifest: Section, key: str, name: str, files: Mapping[str, bytes]) -
         problem = "leaves the service's folder; expected a path inside it"
     elif not script.endswith(SUFFIXES):
         problem = "is no script; expected a file that ends in .py or .sql"
+    elif script.startswith("-"):
+        problem = _OPTIONS
     elif script not in files:
         problem = f"names {script}, which is not in the folder{near(script, _scripts(files))}"
     else:
@@ -70,6 +74,9 @@ def _by_rule(files: Mapping[str, bytes], notes: Notes) -> tuple[str, ...]:
     scripts = []
     for name in sorted(_scripts(files)):
         if "/" in name or name in ("__init__.py", "conftest.py") or name.startswith("test_"):
+            continue
+        if name.startswith("-"):
+            notes.error(name, "", _OPTIONS)
             continue
         if only_defines(name, files[name], notes):
             notes.info(

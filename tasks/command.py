@@ -52,7 +52,7 @@ def command_of(
     """How to run one Python script of the execution's package. What it leaves in `artifacts` will be kept."""
     return Command(
         python=environment.python,
-        script=script,
+        script=f"./{script}" if script.startswith("-") else script,  # else Python takes it for options
         folder=folder,
         environment={**environ, "FERRIS_ARTIFACTS": str(artifacts)},
         argument=script_argument(order).encode(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import time
@@ -44,7 +45,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        return self.exit_code == 0 and self.stopped is None
+        return self.exit_code == 0 and self.stopped is None and self.refused is None
 
     def used(self, peak: int | None) -> dict[str, Any]:
         """What it used, for a report; `peak`: memory of the whole execution, where a control group measures that."""
@@ -80,6 +81,7 @@ class Watch:
         self._adopt = adopt
         self._output = 0
         self._refused: str | None = None
+        self._confined = process.said is None  # there is nothing to be done
         self._process, self._loop, self._lease, self._grace = process, loop, lease, grace
         self._ended = False
         self._closed = False
@@ -123,6 +125,7 @@ class Watch:
             self._ending.kill()
         status = self._process.reap()
         self._read_to_the_end()
+        self._judge()
         if channel is not None:
             channel.drain()
         self._close()
@@ -186,8 +189,17 @@ class Watch:
             self._loop.remove(said.fileno())
             said.close()
             self._process.said = None
-        elif text not in (b"relay", b"done"):
+        elif text == b"done":
+            self._confined = True
+        elif text != b"relay":
             self._refused = " ".join(text.decode(errors="replace").replace("\n", ": ", 1).split())
+
+    def _judge(self) -> None:
+        """What has never said that it is confined was not, whatever it did instead."""
+        while not self._confined and self._process.said is not None and _readable(self._process.said):
+            self._on_said()
+        if not self._confined and self._refused is None and self._why is None:
+            self._refused = "it never said that it was confined"
 
     def _on_ended(self) -> None:
         self._ended = True
@@ -208,3 +220,9 @@ class Watch:
         for handle in list(self._pipes):
             self._finish(handle)
         self._process.close()
+
+
+def _readable(waited: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(waited, select.POLLIN)
+    return bool(poll.poll(0))

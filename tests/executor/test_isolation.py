@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tasks import runner
 from tasks.executor import Executor
 from tasks.warm import WarmRunner
 from tests.executor.control_server import Platform, Result, platform
@@ -138,6 +139,13 @@ def test_what_is_in_force_and_what_is_lacking_is_reported(confined: Platform) ->
         assert (name in said["lacking"]) is not has(confined, name)
     for name in said["lacking"]:
         assert said["lacking"][name] == confined.executor.isolation.found[name]["said"]
+
+
+def test_a_name_that_python_takes_for_options_is_the_name_of_a_script(confined: Platform) -> None:
+    """`-S` would leave out what confines it, `-c` would run the name itself."""
+    name = "-Scimport os; print('free', os.getpid() == os.getpgrp())#.py"
+    result = confined.run({name: "import sys; print('a script', sys.argv[0])"}, scripts=(name,))
+    assert result.text("stdout") == f"a script ./{name}\n"
 
 
 def test_limits_and_rights(confined: Platform) -> None:
@@ -402,6 +410,25 @@ def test_a_layer_that_fails_all_the_same_keeps_the_script_from_running(tmp_path:
         assert "cgroups: [Errno 2]" in result.last.data["error"]
         assert result.reports[-2].data["exit_reason"].startswith("not started: cgroups")
         assert result.text("stdout") == ""
+    finally:
+        ferris.executor.close()
+        ferris.control.close()
+
+
+def test_a_process_that_never_says_that_it_is_confined_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ferris = platform(tmp_path / "home", FERRIS_RUNNER="cold")
+    try:
+        spawn = runner.spawn
+
+        def without_site(command: Any, *rest: Any) -> Any:
+            return spawn([command[0], "-S", "main.py"] if command[-1] == "main.py" else command, *rest)
+
+        monkeypatch.setattr(runner, "spawn", without_site)
+        result = ferris.run({"main.py": "print('ran')"})
+        assert result.last.data["reason"] == "isolation"
+        assert "it never said that it was confined" in result.last.data["error"]
     finally:
         ferris.executor.close()
         ferris.control.close()

@@ -92,6 +92,13 @@ def test_no_script_is_a_warning() -> None:
     assert [(m.level, m.file) for m in parsed.messages] == [("info", "lib.py"), ("warning", "manifest.json")]
 
 
+@pytest.mark.parametrize("manifest", [b"{}", b'{"entrypoint": "-c.py"}', b'{"execution_order": ["./-c.py"]}'])
+def test_names_that_programs_take_for_options_are_refused(manifest: bytes) -> None:
+    parsed = parse_service({"manifest.json": manifest, "-c.py": b"main()"})
+    assert parsed.manifest is None
+    assert any("begins with -" in str(message) for message in parsed.messages)
+
+
 @pytest.mark.parametrize("source", [b"def (", b"\xff\xff", b"x = '\0'", b"(" * 500, b"x = 1 +\n"])
 def test_what_cannot_be_parsed_is_run_with_a_warning(source: bytes) -> None:
     for manifest in (b"{}", b'{"entrypoint": "x.py"}'):
