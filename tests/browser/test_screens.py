@@ -210,6 +210,16 @@ def test_the_keyboard_is_enough(console: Server, viewer_of: Callable[..., Any]) 
     assert "quakes_load" in page.locator("h1").inner_text()
 
 
+def test_enter_goes_where_what_was_typed_leads(console: Server, viewer_of: Callable[..., Any]) -> None:
+    page = viewer_of(console).page
+    page.goto("/executions/")
+    page.keyboard.press("Control+k")
+    page.get_by_role("option", name="Dashboard").wait_for()
+    page.keyboard.type("quakes_load")
+    page.keyboard.press("Enter")  # before anything was found of it
+    page.wait_for_url("**/services/quakes_load/")
+
+
 def test_the_menu_of_a_phone(console: Server, viewer_of: Callable[..., Any]) -> None:
     page = viewer_of(console, viewport={"width": 390, "height": 844}).page
     page.goto("/")

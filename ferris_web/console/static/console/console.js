@@ -300,7 +300,8 @@
     const hint = Object.assign(document.createElement("p"), { className: "muted small", textContent: say("Arrow keys choose, Enter goes there, Esc closes.") });
     box.append(field, list, hint);
     document.body.append(box);
-    let at = 0, timer = 0, asked = 0;
+    let at = 0, timer = 0, asked = 0, stale = true, going = false;
+    const go = () => one("[aria-selected=true] a", list)?.click();
     const choose = (n) => {
       const rows = [...list.children].filter((row) => one("a", row));
       at = rows.length ? (n + rows.length) % rows.length : 0;
@@ -318,13 +319,20 @@
       list.replaceChildren(...[...one("#palette-found", page).children].map((row) => document.importNode(row, true)));
       [...list.children].forEach((row, n) => { row.id = `go-${n}`; row.setAttribute("role", "option"); const link = one("a", row); if (link) link.tabIndex = -1; });
       choose(0);
+      stale = false;
+      if (going) go();
       announce(say("{amount} found", { amount: all("a", list).length }));
     };
-    field.oninput = () => { clearTimeout(timer); timer = setTimeout(look, 120); };
+    field.oninput = () => { stale = true; going = false; clearTimeout(timer); timer = setTimeout(look, 120); };
     field.onkeydown = (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (step) { event.preventDefault(); choose(at + step); }
-      if (event.key === "Enter") { event.preventDefault(); one("[aria-selected=true] a", list)?.click(); }
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      if (!stale) return go();
+      going = true;  // to the first of what is being looked for, not to what stands there of fewer letters
+      clearTimeout(timer);
+      look();
     };
     box.onclick = (event) => { if (event.target === box || event.target.closest("a")) box.close(); };
     box.onclose = () => { clearTimeout(timer); asked += 1; box.remove(); if (document.contains(before)) before.focus(); };
