@@ -123,16 +123,21 @@ class Lines:
                 self._line(line)
         self._rest = rest[rest.rfind("\r", 0, -1) + 1 :]
         # The last characters stay: they may be the beginning of a secret.
+        if plain and (most := len(self._rest) - self._masker.longest) > LONGEST_LINE:
+            at = most - most % LONGEST_LINE
+            self._plain_line(self._rest[:at], ended=False)
+            self._rest = self._rest[at:]
         while len(self._rest) > LONGEST_LINE + self._masker.longest:
             self._rest = self._part(self._rest)
 
-    def _plain_line(self, line: str) -> None:
-        """Emit a line that holds neither a secret nor a carriage return, in parts if it is too long."""
+    def _plain_line(self, line: str, ended: bool = True) -> None:
+        """Emit a line that holds neither a secret nor a carriage return, in parts if it is too long; `ended`: that was
+        all of it."""
         at = 0
         while len(line) - at > LONGEST_LINE:
             self._emit(line[at : at + LONGEST_LINE] + CONTINUED)
             at += LONGEST_LINE
-        self._emit(line[at:] if at else line)
+        self._emit((line[at:] if at else line) + ("" if ended else CONTINUED))
 
     def _line(self, line: str) -> None:
         line = line.removesuffix("\r")
