@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg2
 
@@ -63,7 +64,7 @@ def measure(servers: Servers, home: Path, sizes: dict[str, int]) -> dict[str, An
         folder = home / driver.replace("+", "-")
         folder.mkdir()
         platform = real.Platform(servers, folder / "home")
-        url = platform.environment["FERRIS_EVENT_LOG"].replace("kafka:", f"{driver}:", 1)
+        url = urlsplit(platform.environment["FERRIS_EVENT_LOG"])._replace(scheme=driver).geturl()
         platform.environment["FERRIS_EVENT_LOG"] = url
         log = adapters.open_event_log(url)
         say(f"{driver}: bare log")

@@ -84,4 +84,4 @@ log.flush.interval.messages=1
         return probes.kafka(self.port())
 
     def settings(self, site: Site) -> dict[str, str]:
-        return {"FERRIS_EVENT_LOG": f"kafka://{LOCAL}:{self.port()}?partitions=4"}
+        return {"FERRIS_EVENT_LOG": f"kafka+confluent://{LOCAL}:{self.port()}?partitions=4"}

@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(
     params=[
         pytest.param("sqlite", id="sqlite"),
-        pytest.param("kafka:", id="kafka-python", marks=pytest.mark.real),
-        pytest.param("kafka+confluent:", id="kafka-confluent", marks=pytest.mark.real),
+        pytest.param("kafka", id="kafka-python", marks=pytest.mark.real),
+        pytest.param("kafka+confluent", id="kafka-confluent", marks=pytest.mark.real),
         pytest.param("prefix", id="kafka-prefix", marks=pytest.mark.real),
     ]
 )
@@ -34,7 +35,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     real = request.getfixturevalue("real")
     if request.param == "prefix":
         return real("FERRIS_EVENT_LOG").replace("?", f"/p{uuid.uuid4().hex}?", 1)
-    return real("FERRIS_EVENT_LOG").replace("kafka:", request.param, 1)
+    return urlsplit(real("FERRIS_EVENT_LOG"))._replace(scheme=request.param).geturl()
 
 
 @pytest.fixture
