@@ -12,6 +12,7 @@ from ferris.events import RUN_REQUESTED
 from ferris_web.executions.models import Event, Execution
 
 _SHOWN_AT_MOST = 20_000  # characters of data in a command
+_NEW_ID = "$(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)"  # not every system has uuidgen
 
 
 def _post(request: HttpRequest, path: str, body: Any, content_type: str = "application/json") -> str:
@@ -33,26 +34,29 @@ def run_curl(request: HttpRequest, row: Execution) -> str:
     return _post(request, f"/api/v1/executions/{row.pk}/retry/", {})
 
 
-def follow(row: Execution) -> str:
-    """The command that sends the same event again and follows what it causes."""
-    event = row.event
-    if event.type == RUN_REQUESTED:
-        return ""
-    return emit(event)
+def run_again(row: Execution) -> str:
+    """The command that runs this service again with the same parameters, or sends the same event again, and follows
+    what comes of it."""
+    if row.event.type != RUN_REQUESTED:
+        return emit(row.event)
+    return f"manage.py run {shlex.quote(row.service.name)} --data {_data(row.event.data or {})} --follow"
 
 
 def emit(event: Event) -> str:
     """The command that sends this event's type and data as a new event."""
-    data = json.dumps(event.data, ensure_ascii=False)
-    shown = shlex.quote(data) if len(data) <= _SHOWN_AT_MOST else '"$(cat data.json)"'
-    return f"manage.py emit {shlex.quote(event.type)} --data {shown} --wait"
+    return f"manage.py emit {shlex.quote(event.type)} --data {_data(event.data)} --wait"
+
+
+def _data(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return shlex.quote(text) if len(text) <= _SHOWN_AT_MOST else "@data.json"
 
 
 def send_curl(request: HttpRequest, event: Event) -> str:
     """The request that sends this event's type and data as a new event."""
     body: dict[str, Any] = {
         "specversion": "1.0",
-        "id": "$(uuidgen)",
+        "id": _NEW_ID,
         "source": event.source,
         "type": event.type,
     }
@@ -60,4 +64,4 @@ def send_curl(request: HttpRequest, event: Event) -> str:
         body["subject"] = event.subject
     body["data"] = event.data
     text = _post(request, "/api/v1/events/", body, "application/cloudevents+json")
-    return text.replace("$(uuidgen)", "'\"$(uuidgen)\"'", 1)
+    return text.replace(_NEW_ID, f"'\"{_NEW_ID}\"'", 1)

@@ -120,7 +120,7 @@ def execution(request: HttpRequest, pk: UUID) -> HttpResponse:
         "ran_before": selectors.execution_before(row),
         **configured.shown(request, row, steps),
         "curl": commands.run_curl(request, row),
-        "cli": commands.follow(row),
+        "cli": commands.run_again(row),
         "secret_names": sorted({secret.name for secret, _ in visible_secrets(row.service)}),
         **_log_context(request, row),
     }
