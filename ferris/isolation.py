@@ -166,7 +166,7 @@ def exit_words(
 
 def _hint(error: str, limits: ResourceLimits) -> str:
     """The limit that an error line points at."""
-    if limits.memory and error.startswith("MemoryError"):
+    if limits.memory and error.removeprefix("ERROR: ").startswith("MemoryError"):
         return f": out of memory, the limit is {size_text(limits.memory)}"
     if limits.file_size and "[Errno 27]" in error:
         return f": a file reached the size limit of {size_text(limits.file_size)}"

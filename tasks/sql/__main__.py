@@ -68,6 +68,12 @@ def main() -> int:
     except (SqlError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print(
+            "ERROR: MemoryError: the script, its values or its rows are too large for the limit of memory",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

@@ -107,6 +107,15 @@ def test_modules_of_the_package_do_not_stand_in_for_the_platforms(ferris: Platfo
     assert result.types[-1] == "execution.completed", result.lines
 
 
+def test_a_script_that_is_too_large_for_its_memory_says_so(ferris: Platform, tmp_path: Path) -> None:
+    files = {"a.sql": "SELECT {{ 'x' * 10**10 }}"}
+    result = ferris.run(files, connections=connection(tmp_path), limits={"memory": 256 * 1024**2})
+    assert "Traceback" not in result.text("stderr")
+    assert "MemoryError: the script, its values or its rows" in result.last.data["error"]
+    [failed] = [event.data for event in result.reports if event.type == "ferris.step.failed"]
+    assert failed["exit_reason"].endswith("out of memory, the limit is 256 MB")
+
+
 def test_all_rows_are_an_artifact_of_the_step(ferris: Platform, tmp_path: Path) -> None:
     result = ferris.run({"a.sql": "SELECT 1 AS one; SELECT 2 AS two"}, connections=connection(tmp_path))
     kept = [event.data["artifacts"] for event in result.reports if event.type == "ferris.step.completed"]
