@@ -13,6 +13,7 @@ axe = pytest.importorskip(
 )
 
 VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+KEPT = [(1280, "light"), (390, "dark")]  # as pictures, each of which takes a third of a second
 AXE = (Path(axe.__file__).parent / "axe.min.js").read_text()
 # Contrast is looked at by our own check, in both themes. The lines of a log stand as close as in a terminal.
 FOUND_BY_AXE = """axe.run({exclude: ["#log .at"]}, {
@@ -54,7 +55,7 @@ def looked_at(page: Any, name: str, pictures: Path | None, *, by_axe: bool = Tru
         assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark"), seen
         if by_axe and scheme == "light":
             assert found_by_axe(page) == [], seen
-        if pictures:
+        if pictures and (width, scheme) in KEPT:
             page.screenshot(path=str(pictures / f"{name}-{width}-{scheme}.png"), full_page=True)
     page.set_viewport_size(before)
     page.emulate_media(color_scheme="null")

@@ -29,6 +29,8 @@ _READERS: Final = {
     "ferris.recorder": _("writes what executors report into executions"),
     "ferris.indexer": _("copies records into the search"),
     "ferris.scheduler": _("hears that plans have changed"),
+    "ferris.meter": _("adds up what scripts record"),
+    "ferris.uploads": _("makes events of files that come into buckets"),
     "ferris.notifier": _("tells people"),
 }
 
