@@ -51,6 +51,10 @@ class BackendError(FerrisError):
         return f"{self.backend} {self.problem}: {self.remedy}"
 
 
+class SourceError(BackendError):
+    """A repository holds no such branch, folder or commit, or may not be asked: trying again helps nothing."""
+
+
 class Conflict(FerrisError):
     """Someone else changed it first, or it exists already."""
 

@@ -20,7 +20,7 @@ from typing import Final
 
 from ferris.adapters.git_access import Access, Door, opened
 from ferris.adapters.processors import all_allowed
-from ferris.errors import BackendError
+from ferris.errors import BackendError, SourceError
 from ferris.repositories import branch_problem, is_commit
 
 SCHEMES: Final = ("https", "ssh", "file")
@@ -94,7 +94,7 @@ def fetch(
     """
     _check(url)
     if branch and branch_problem(branch):
-        raise BackendError("git", f"has no branch {branch!r}", "name one that the repository has")
+        raise SourceError("git", f"has no branch {branch!r}", "name one that the repository has")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with opened(url, access, folder.with_name(f"{folder.name}.access")) as door:
         git = _Git(door, url, seconds, most_bytes)
@@ -189,10 +189,10 @@ def _ref(git: _Git, branch: str, anywhere: Path) -> str:
         if name in found:
             return name
     if branch:
-        raise BackendError(
+        raise SourceError(
             _shown(git.url), f"has no branch {branch!r}", "name one that it has, or leave the branch out"
         )
-    raise BackendError(_shown(git.url), "has no commit yet", "commit something and push it")
+    raise SourceError(_shown(git.url), "has no commit yet", "commit something and push it")
 
 
 def describe(folder: Path) -> Commit:

@@ -22,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ferris.errors import BackendError
+from ferris.errors import BackendError, SourceError
 from ferris.repositories import HTTPS, SSH, Place, address_problem, host_keys, place_of
 
 _SSH_OPTIONS = (
@@ -183,7 +183,7 @@ def _allowed(place: Place, hosts: Sequence[str]) -> str:
         addresses = [str(one[4][0]) for one in found]
         problem = address_problem(place.host, addresses, hosts)
     if problem:
-        raise BackendError(
+        raise SourceError(
             "git",
             f"may not ask {problem}",
             "an administrator of the platform can allow it in FERRIS_GIT_HOSTS",

@@ -23,7 +23,7 @@ from django.views import defaults
 from rest_framework import exceptions as drf_errors
 from rest_framework.views import set_rollback
 
-from ferris.errors import BackendError, Conflict, EventError, ManifestError, NotFound
+from ferris.errors import BackendError, Conflict, EventError, ManifestError, NotFound, SourceError
 from ferris_web import wiring
 from ferris_web.api.authentication import REALM
 
@@ -204,6 +204,8 @@ def from_error(error: Exception) -> HttpResponse | None:
     if isinstance(error, DataError) or (isinstance(error, ValueError) and "NUL (0x00)" in str(error)):
         # PostgreSQL holds no NUL in texts and JSON, and no number outside its column: SQLite is more patient.
         return problem("invalid-request", "It holds the character NUL, or a value that cannot be stored.")
+    if isinstance(error, SourceError):  # nothing is away: who asks again gets the same answer
+        return problem("conflict", _sentence(str(error)))
     if isinstance(error, BackendError):
         log.error("a backend does not answer: %s", error)
         return problem("unavailable", _sentence(str(error)), headers={"Retry-After": "5"})

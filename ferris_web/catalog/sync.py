@@ -20,7 +20,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q, QuerySet
 
 from ferris.adapters import git
-from ferris.errors import BackendError, Conflict, FerrisError
+from ferris.errors import BackendError, Conflict, FerrisError, SourceError
 from ferris.ports import ObjectStore
 from ferris_web import wiring
 from ferris_web.accounts.models import User
@@ -232,7 +232,7 @@ def _inside(root: Path, folder: str) -> Path:
     """The sub-folder of a repository. BackendError when it is not there, or a link leads out of it."""
     found = (root / folder).resolve()
     if not found.is_dir() or not found.is_relative_to(root.resolve()):
-        raise BackendError(
+        raise SourceError(
             "the repository", f"has no folder {folder!r}", "name one that it has, or leave the folder out"
         )
     return found

@@ -112,7 +112,7 @@ def _texts(node: ast.AST) -> Iterator[str]:
             isinstance(node.func, ast.Attribute) and _name(node.func.value) in _LOGS
         ):
             return
-        if _name(node.func) == "BackendError" and len(node.args) > _BACKEND:
+        if _name(node.func) in ("BackendError", "SourceError") and len(node.args) > _BACKEND:
             for one in _texts(node.args[1]):
                 yield f"{{0}} {HOLE.sub(lambda hole: f'{{{int(hole[0][1:-1]) + 1}}}', one)}"
             for value in (node.args[0], *node.args[_BACKEND:]):

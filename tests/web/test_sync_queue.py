@@ -27,6 +27,7 @@ from ferris_web.catalog import repositories, selectors, services, sync_queue
 from ferris_web.catalog.models import Repository, Service, SyncRun
 from gateway.notices import Notices
 from gateway.syncer import Syncer
+from tests.web.calling import problem_of
 from tests.web.console_pages import Page
 from tests.web.folders import NOW, SourceFolder
 
@@ -240,6 +241,8 @@ def test_a_preview_changes_nothing(repository: Repository, source: SourceFolder,
     assert "priority" in text
     [found] = api.post("/api/v1/projects/shop/preview/", {"branch": "next"}).json()["previews"]
     assert (found["clean"], found["changes"], found["result"]["added"]) == (False, True, ["mails"])
+    refused = problem_of(api.post("/api/v1/projects/shop/preview/", {"branch": "gone"}), 409)
+    assert "has no branch 'gone'" in refused["detail"]
     assert "has no branch" in text_of(
         person, f"/projects/shop/repositories/{repository.pk}/preview/?branch=gone&look=1"
     )
