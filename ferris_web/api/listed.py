@@ -28,7 +28,7 @@ def asked_of(request: Request, listing: Listing, *also: str) -> Asked:
 
 def found(request: Request, listing: Listing) -> Rows:
     """The rows that fit, of those that who asks may see."""
-    return listing.found(asked_of(request, listing), listing.visible(request.user))
+    return listing.shown(request.user, asked_of(request, listing))
 
 
 def filters_of(listing: Listing) -> list[OpenApiParameter]:

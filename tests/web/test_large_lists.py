@@ -23,7 +23,7 @@ from ferris_web.executions.failures import FailureGroup, FailureGroups, failure_
 from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, lists
 from ferris_web.executions.listings import histogram as histograms
 from ferris_web.executions.listings.histogram import Histogram, histogram
-from ferris_web.executions.models import Event, Execution, FailureKind, Flow, Tally
+from ferris_web.executions.models import DeadLetter, Event, Execution, FailureKind, Flow, Tally
 from ferris_web.executions.services import execution_claim, reports_apply
 from ferris_web.executions.services.failure_kinds import failure_kinds_prune, failures_piece, failures_retried
 from ferris_web.executions.services.owners import owners_piece
@@ -80,6 +80,12 @@ def _plan(rows: QuerySet[Any]) -> str:
         return "\n".join(row[3] for row in cursor.fetchall())
 
 
+def _shown_rows(listing: Listing, text: str, *, everyones: bool = True) -> QuerySet[Any]:
+    asked = listing.read(QueryDict(text), NOW)
+    rows = listing.found(asked, listing.model._default_manager.all())
+    return listing.along(rows, asked.values, everyones) if listing.along else rows
+
+
 @pytest.mark.parametrize(
     ("listing", "asked", "index"),
     [
@@ -87,6 +93,7 @@ def _plan(rows: QuerySet[Any]) -> str:
         (EXECUTIONS, "project=small", "execution_project"),
         (EXECUTIONS, "lane=slow", "execution_lane"),
         (EXECUTIONS, "trigger_type=manual", "execution_trigger"),
+        (EXECUTIONS, "lane=slow&until=2030-01-01T00:00:00Z", "execution_lane"),
         (EVENTS, "source=/rare", "event_source"),
         (EVENTS, "subject=nobody", "event_subject"),
         (FLOWS, "root_type=a.happened", "flow_root_type"),
@@ -94,8 +101,7 @@ def _plan(rows: QuerySet[Any]) -> str:
 )
 def test_a_page_is_the_first_rows_of_an_index(listing: Listing, asked: str, index: str) -> None:
     service("only", "a.happened", project="small")
-    rows = listing.found(listing.read(QueryDict(asked), NOW), listing.model._default_manager.all())
-    plan = _plan(rows.order_by(*listing.order)[:51])
+    plan = _plan(_shown_rows(listing, asked).order_by(*listing.order)[:51])
     assert index in plan, plan
     assert not re.search(r"SCAN executions|Seq Scan|TEMP B-TREE FOR ORDER|Sort  ", plan), plan
 
@@ -107,21 +113,32 @@ def test_a_page_is_the_first_rows_of_an_index(listing: Listing, asked: str, inde
 def test_a_lane_and_a_trigger_are_found_looked_up_or_walked(
     busy: list[Project], asked: str, rare: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What few have, by its index; of what many have, the walk begins where the last stands, and not at the newest."""
     monkeypatch.setattr(lists, "_RARE", rare)
     values = EXECUTIONS.read(QueryDict(asked), NOW).values
-    last = Execution.objects.order_by("created_at")[40]
-    Execution.objects.filter(created_at__gt=last.created_at).update(lane="slow", trigger_type="scheduled")
-    Execution.objects.filter(created_at__lte=last.created_at, sequence=1).update(trigger_type="retried")
-    found = EXECUTIONS.found(EXECUTIONS.read(QueryDict(asked), NOW), Execution.objects.all())
+    some = [row.pk for row in Execution.objects.order_by("created_at")[:40]]
+    Execution.objects.exclude(pk__in=some).update(lane="slow", trigger_type="scheduled")
+    Execution.objects.filter(pk__in=some[::2]).update(trigger_type="retried", lane="priority")
     wanted = {
         row.pk
         for row in Execution.objects.all()
         if row.lane == values.get("lane", row.lane)
         and row.trigger_type in values.get("trigger_type", (row.trigger_type,))
     }
-    assert {row.pk for row in found} == wanted
     assert wanted
+    for everyones in (True, False):
+        with CaptureQueriesContext(connection) as queries:
+            assert {row.pk for row in _shown_rows(EXECUTIONS, asked, everyones=everyones)} == wanted
+        assert len(queries) <= 1 + len(values)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+def test_what_is_frequent_is_not_read_along_its_index_when_more_is_asked_for(
+    busy: list[Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rare, index in ((0, "service"), (5000, "lane")):
+        monkeypatch.setattr(lists, "_RARE", rare)
+        plan = _plan(_shown_rows(EXECUTIONS, "service=s0&lane=priority").order_by("-created_at", "-id")[:50])
+        assert index in plan.split("INDEX ")[1], plan
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
@@ -206,6 +223,26 @@ def test_what_flows_through_a_project_is_the_same_looked_up_or_walked(
         assert set(within(Flow.objects.all(), mine).values_list("pk", flat=True)) == flows
         assert {row.flow_id for row in within(Event.objects.all(), mine)} == flows
     assert not within(Event.objects.all(), frozenset()).exists()
+
+
+def test_dead_letters_of_projects_that_ran_much_are_looked_at_one_by_one(
+    three: list[Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL would make a join of it, with all that they ever ran."""
+    flows = {row.pk: row.flow_id for row in Execution.objects.all()}
+    for n, flow in enumerate(sorted(set(flows.values()))):
+        DeadLetter.objects.create(
+            topic="t", offset=n, reason="schema", flow_id=flow, value=b"", created_at=NOW
+        )
+    mine = frozenset((three[0].pk,))
+    wanted = {flows[pk] for pk in Execution.objects.filter(project__in=mine).values_list("pk", flat=True)}
+    for few in (3000, 0):
+        monkeypatch.setattr(visibility, "_FEW", few)
+        found = within(DeadLetter.objects.all(), mine)
+        assert {row.flow_id for row in found} == wanted
+    plan = _plan(found.order_by())
+    assert re.search("SubPlan|CORRELATED SCALAR SUBQUERY", plan), plan
+    assert "Join" not in plan
 
 
 def test_executions_from_before_get_their_project_and_are_seen_meanwhile(three: list[Project]) -> None:

@@ -24,7 +24,7 @@ EXPORT_NAME = "ferris-{name}-{now:%Y%m%d-%H%M%S}.{form}"
 
 def found(request: HttpRequest, listing: Listing, asked: Asked) -> Rows:
     """The rows that fit, of those that who asks may see."""
-    return listing.found(asked, listing.visible(request.user))
+    return listing.shown(request.user, asked)
 
 
 BULK: Final = {"cancel": _("Cancel"), "retry": _("Retry"), "send": _("Send again"), "delete": _("Delete")}

@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 
 from ferris.events import rfc3339
+from ferris_web.accounts.permissions import reach
 from ferris_web.executions.visibility import scoped
 
 LONGEST = 512
@@ -154,10 +155,19 @@ class Listing(Filters):
     fields: tuple[Field, ...]
     order: tuple[str, ...]
     time: str = ""
+    along: Callable[[Rows, Mapping[str, Any], bool], Rows] | None = None
+    """How a page reads what fits, given what is asked for and whether the rows are those of all projects."""
 
     def visible(self, user: Any) -> Rows:
         """The rows that this person may see."""
         return scoped(self.model._default_manager.all(), user)
+
+    def shown(self, user: Any, asked: Asked) -> Rows:
+        """The rows that fit, of those that this person may see, as pages and files of them read them."""
+        found = self.found(asked, self.visible(user))
+        if self.along is None or asked.errors:
+            return found
+        return self.along(found, asked.values, reach(user) is None)
 
     def found(self, asked: Asked, rows: Rows, *, without: Sequence[str] = ()) -> Rows:
         """Those of these rows that fit; none while something asked for is wrong. `without`: but for these filters."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.core.cache import cache
-from django.db.models import Max, Q, Subquery, Sum
+from django.db.models import Max, Q, Sum
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
@@ -15,7 +16,7 @@ from ferris import events
 from ferris_web.accounts.permissions import reach
 from ferris_web.catalog.models import EventType, Project, Service
 from ferris_web.catalog.selectors import service_filter, tag_list, tagged
-from ferris_web.executions.listings.fields import Field, Listing, Options, Rows
+from ferris_web.executions.listings.fields import TIMES, Field, Listing, Options, Rows
 from ferris_web.executions.models import (
     LANES,
     OPEN,
@@ -94,21 +95,24 @@ def _reasoned(rows: Rows, reason: str) -> Rows:
 
 
 _RARE = 5000
-"""Executions that are looked up by their lane or trigger, rather than found by who walks along the list."""
+"""Executions that are looked up by their lane or trigger, whatever else is asked for. Of what is more frequent they are
+found soon by who walks along the list, or by the index of what else is asked for."""
 
 
-def _classed(rows: Rows, column: str, wanted: tuple[str, ...]) -> Rows:
-    """By one of the few values of a column: what few have is looked up, for what many have the walk begins where the
-    last stands."""
-    # As above; and only so are their indexes not taken for what others answer sooner.
-    having = Execution.objects.filter(**{f"{column}__in": wanted, f"{column}__gt": ""}).order_by()
-    rows = rows.filter(**{f"{column}__in": wanted})
-    if not having.values("pk")[_RARE : _RARE + 1].exists():
-        return rows.filter(**{f"{column}__gt": ""})
-    if len(wanted) > 1:
-        return rows
-    last = having.order_by("-created_at", "-id").values_list("created_at", flat=True)[:1]
-    return rows.filter(created_at__lte=Subquery(last))
+def _classed(rows: Rows, asked: Mapping[str, Any], everyones: bool) -> Rows:
+    """Executions by lane or trigger as a page of their list reads them: along the index of what is rare, or of what
+    alone is asked for. `everyones`: they are those of all projects."""
+    alone = everyones and len(asked.keys() - TIMES) == 1
+    for column in ("lane", "trigger_type"):
+        if column not in asked:
+            continue
+        wanted = asked[column] if column == "trigger_type" else (asked[column],)
+        # As above; so the indexes of these columns are taken here, and for nothing that others answer sooner.
+        said = {f"{column}__gt": ""}
+        having = Execution.objects.filter(**{f"{column}__in": wanted}, **said).order_by()
+        if (alone and len(wanted) == 1) or not having.values("pk")[_RARE : _RARE + 1].exists():
+            return rows.filter(**said)
+    return rows
 
 
 EXECUTIONS = Listing(
@@ -128,18 +132,18 @@ EXECUTIONS = Listing(
         ),
         Field("project", _("Project"), _of_project, "A project's name.", offered=_projects),
         Field(
-            "trigger_type", _("Trigger"), lambda rows, wanted: _classed(rows, "trigger_type", wanted),
+            "trigger_type", _("Trigger"), lambda rows, wanted: rows.filter(trigger_type__in=wanted),
             "What made it run.", kind="choice", options=_words(TRIGGER_TYPES), many=True, short="trigger",
         ),
-        Field("lane", _("Lane"), lambda rows, lane: _classed(rows, "lane", (lane,)),
-              "The lane it waits or waited in.", kind="choice", options=_words(LANES)),
+        Field("lane", _("Lane"), _equal("lane"), "The lane it waits or waited in.", kind="choice",
+              options=_words(LANES)),
         Field("reason", _("Reason"), _reasoned, "Such as script_failed, timeout, executor_lost."),
         *times("created_at", gettext_noop("Created")),
     ),
     ("-created_at", "-id"),
     "created_at",
+    _classed,
 )  # fmt: skip
-
 
 # --- events ----------------------------------------------------------------------------------------
 
