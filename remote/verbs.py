@@ -262,19 +262,27 @@ def cancel(client: Client, options: Options) -> int:
 
 
 def _each(client: Client, options: Options, verb: str, said: str, body: Any = None) -> int:
-    status = 0
+    done = refused = 0
     for execution in options.execution:
         try:
-            row = client.post(f"executions/{part(execution)}/{verb}/", body)
+            row = client.post(f"executions/{_id(execution)}/{verb}/", body)
         except Refused as error:
             print(f"{execution}: {error}", file=sys.stderr)
-            status = 1
+            refused += 1
             continue
+        done += 1
         if options.json:
             print_json(row)
         else:
             print(f"{execution} {said} {row['id'] if verb == 'retry' else row['status']}")
-    return status
+    return int(bool(refused)) if done else BAD_INPUT
+
+
+def _id(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise Refused("is no execution's id: `executions` lists them") from None
 
 
 def why(client: Client, options: Options) -> int:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -135,6 +136,8 @@ def test_what_is_wrong_is_said_in_a_line(remote: Remote) -> None:
     assert "own machine" in remote("gateway", status=2).stderr
     assert "expected open or pending" in remote("executions", "--status", "odd", status=2).stderr
     assert "no service of that name" in remote("logs", "nothing-of-that-name", status=2).stderr
+    assert "no execution's id" in remote("retry", "nothing", status=2).stderr
+    assert "there is no execution" in remote("cancel", str(UUID(int=7)), status=2).stderr
     assert "quotes included" in remote("emit", "a.b", "--data", "{", status=2).stderr
 
 
