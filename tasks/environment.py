@@ -24,7 +24,7 @@ from ferris.errors import FerrisError
 
 log = logging.getLogger(__name__)
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Part of every environment's name: raise it when environments are built in another way."""
 _WAIT: Final = 0.2
 _STAMP: Final = 60.0
@@ -216,11 +216,23 @@ def _name(wanted: list[str], python: str | None, digest: str) -> str:
 def _commands(there: Path, install: bool, python: str | None) -> list[BuildStep]:
     base = str(python or getattr(sys, "_base_executable", sys.executable))
     # Relocatable: it is built beside its place and renamed when it is whole.
-    venv = (uv(), "venv", "--quiet", "--no-project", "--relocatable", "--python", base, str(there))
+    # Not in the package's folder does uv look for a configuration: what it said there would hold for all who share it.
+    elsewhere = ("--project", str(there.parent))
+    venv = (
+        uv(),
+        "venv",
+        *elsewhere,
+        "--quiet",
+        "--no-project",
+        "--relocatable",
+        "--python",
+        base,
+        str(there),
+    )
     if not install:
         return [BuildStep(venv, there, False)]
     packages = (
-        uv(), "pip", "install", "--python", str(there / "bin" / "python"), "--compile-bytecode",
+        uv(), "pip", "install", *elsewhere, "--python", str(there / "bin" / "python"), "--compile-bytecode",
         "--no-progress", "--color", "never", "--requirements", "requirements.txt",
     )  # fmt: skip
     return [BuildStep(venv, there, False), BuildStep(packages, there, True)]

@@ -138,6 +138,27 @@ def test_the_published_library_in_other_words(asked: str, ferris: Platform, inde
     assert result.text("stdout") == "published a_service\n", result.text("stderr")
 
 
+@pytest.mark.parametrize("file", ["uv.toml", "pyproject.toml"])
+def test_what_a_package_says_to_uv_is_not_heard(
+    file: str, ferris: Platform, index: Path, tmp_path: Path
+) -> None:
+    """Others that ask for the same get the same environment: it is not for one of them to say where it comes from."""
+    name = f"tiny_{file.partition('.')[0]}"
+    own = tmp_path / "own"
+    own.mkdir()
+    path = wheel(own, name, "1.0", {f"{name}.py": "WHO = 'mine'\n"})
+    wheel(index, name, "0.9", {f"{name}.py": "WHO = 'the index'\n"})
+    said = f'find-links = ["{own}"]\n'
+    files: dict[str, str | bytes] = {
+        "main.py": f"import {name}; print({name}.WHO)",
+        f"wheels/{path.name}": path.read_bytes(),
+        file: said if file == "uv.toml" else f"[tool.uv]\n{said}",
+        "requirements.txt": name,
+    }
+    result = ferris.run(files, requirements=name, scripts=("main.py",))
+    assert result.text("stdout") == "the index\n", result.text("platform")
+
+
 def test_many_executions_wait_for_one_build(ferris: Platform, index: Path) -> None:
     wheel(index, "tiny_many", "1.0", {"tiny_many.py": ""})
     orders = [
