@@ -36,7 +36,13 @@ _PUBLISHED: Final = re.compile(r"(?:fx|ferris)_ef(?:\.py|-.+\.dist-info)?", re.I
 _ARCHIVE: Final = re.compile(
     r"(?:^|[\s@]|file://|file:)(/[^\s#;]+\.(?:whl|zip|tgz|tar\.(?:gz|bz2|xz)))(?=$|[\s#;])", re.IGNORECASE
 )
-_OF_THE_PACKAGE: Final = re.compile(r"(?:-|\.|/|file:|.*@\s*(?:file:|\.|/))")
+_ADDRESS: Final = r"(?:git\+)?(?:https?|ssh)://"
+_ANYWHERE_THE_SAME: Final = re.compile(
+    rf"{_ADDRESS}|[a-z0-9](?:[\w.-]*[a-z0-9])?\s*(?:\[[^\]]*\]\s*)?(?:$|[<>=!~;(]|--hash=|@\s*{_ADDRESS})",
+    re.IGNORECASE,
+)
+"""A package by its name in the index, or by its address."""
+_A_FILE: Final = re.compile(r"[^\s;:@]+\.(?:whl|zip|tgz|tar\.\w+)(?=$|[\s;])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +213,9 @@ def _has_published(python: str) -> bool:
 
 def _name(wanted: list[str], python: str | None, digest: str) -> str:
     version = python or _OWN_VERSION
-    # Lines that point at files of the package, or are options, may mean something else in another package.
-    own = digest if any(_OF_THE_PACKAGE.match(line) for line in wanted) else ""
+    # Lines that may point at files of the package, or are options, mean something else in another package.
+    shared = all(_ANYWHERE_THE_SAME.match(line) and not _A_FILE.match(line) for line in wanted)
+    own = "" if shared else digest
     text = json.dumps([_FORMAT, version, wanted, own, None if python else sys.base_prefix])
     return f"py{re.sub(r'[^0-9.]', '', version)}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 

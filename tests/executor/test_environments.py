@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ferris.retry import Retry
+from tasks import environment
 from tasks.environment import normalised, resolver_words
 from tests.executor.control_server import Platform, lives, platform
 from tests.wheels import wheel
@@ -96,7 +97,10 @@ def test_a_line_that_makes_no_sense(ferris: Platform, index: Path) -> None:
     assert "requirements.txt" in result.last.data["error"]
 
 
-def test_a_wheel_inside_the_package(ferris: Platform, index: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line", ["./{}", "{}", "wheels/{}", "tiny_own @ {}", "tiny_own@wheels/{} ; python_version > '3'"]
+)
+def test_a_wheel_inside_the_package(line: str, ferris: Platform, index: Path, tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     names = []
@@ -105,10 +109,11 @@ def test_a_wheel_inside_the_package(ferris: Platform, index: Path, tmp_path: Pat
         files: dict[str, str | bytes] = {
             "main.py": "import tiny_own; print(tiny_own.VALUE)",
             path.name: path.read_bytes(),
-            "requirements.txt": f"./{path.name}\n",
+            f"wheels/{path.name}": path.read_bytes(),
+            "requirements.txt": line.format(path.name),
         }
-        result = ferris.run(files, requirements=f"./{path.name}\n")
-        names.append(result.text("stdout"))
+        result = ferris.run(files, requirements=line.format(path.name), scripts=("main.py",))
+        names.append(result.text("stdout") or result.text("platform"))
     assert names == ["1\n", "2\n"]  # the same line means another wheel in another package
 
 
@@ -240,3 +245,29 @@ def test_resolver_words() -> None:
     )
     assert resolver_words(["something else", "broke"]) == "something else broke"
     assert resolver_words([]) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy", "numpy==2.0", "a-b.c_d[x, y] >= 1, < 2 ; python_version > '3'", "numpy (>=1)",
+        "numpy~=1 --hash=sha256:ab", "numpy --hash=sha256:ab", "numpy!=1", "a @ https://host/a-1.0.whl",
+        "https://host/a-1.0.whl", "git+https://host/a.git@main", "a@git+ssh://git@host/a",
+    ],
+)  # fmt: skip
+def test_who_names_packages_of_the_index_shares_an_environment(line: str) -> None:
+    one, other = (environment._wanted(f"colorama\n{line}", None, digest)[1] for digest in ("a", "b"))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy.zip", "a-1.0-py3-none-any.whl", "wheels/a-1.0.tar.gz", "./a", "../a", "/srv/a", "a @ file:a.whl",
+        "a @ a.whl", "a@./a", "numpy --find-links wheels", "numpy\r./a.whl", "file:///srv/a.whl", "-r more.txt",
+        "-e .", "--find-links wheels", "git+file:///srv/a", "folder/", "A-1.ZIP ; python_version > '3'",
+    ],
+)  # fmt: skip
+def test_who_names_files_has_one_of_its_own(line: str) -> None:
+    one, other = (environment._wanted(f"colorama\n{line}", None, digest)[1] for digest in ("a", "b"))
+    assert one != other
