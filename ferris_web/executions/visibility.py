@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, Model, OuterRef, QuerySet, Subquery
+from django.db.models.lookups import IsNull
 
 from ferris import events
 from ferris.errors import NotFound
@@ -134,10 +135,11 @@ def _by_flow(found: QuerySet[M], column: str, projects: Projects) -> QuerySet[M]
         return found.filter(Exists(runs))
     theirs = Execution.objects.filter(project__in=projects).order_by()
     if not flows_few(projects):
-        of_flow = theirs.filter(flow_id=OuterRef(column))
-        if found.model is DeadLetter:  # few rows: each is looked at. PostgreSQL would first gather all flows
-            return found.alias(theirs=Subquery(of_flow.values("pk")[:1])).filter(theirs__isnull=False)
-        return found.filter(Exists(of_flow))
+        # Of each row's flow, whether one of its few executions is theirs: no EXISTS, of which PostgreSQL makes a join
+        # with all that they ran, and no plain column, by whose index SQLite would look through it for each row.
+        of_flow = Execution.objects.filter(flow_id=OuterRef(column)).order_by()
+        of_flow = of_flow.alias(whose=F("project_id") + 0).filter(whose__in=projects)
+        return found.filter(IsNull(Subquery(of_flow.values("pk")[:1]), False))
     return found.filter(**{f"{column}__in": theirs.values("flow_id")})
 
 

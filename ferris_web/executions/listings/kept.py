@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import F, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 
 from ferris_web import wiring
 from ferris_web.catalog.models import Project, Service
@@ -115,10 +115,12 @@ def _rolled(
         rows = rows.filter(trigger_type__in=triggers)
     if (lane := asked.get("lane")) is not None:
         rows = rows.filter(lane=lane)
-    open_now = found.filter(status__in=OPEN)
-    # By their ids: SQLite would walk along the time rather than look into the small index of what is not counted.
+    # Few, and only they are asked whether they fit: SQLite would walk along an index of what is asked for, or of the
+    # time, rather than look into the small one of what is not counted.
+    fits = Exists(found.filter(pk=OuterRef("pk")).order_by())
+    open_now = Execution.objects.filter(fits, status__in=OPEN)
     uncounted = Execution.objects.filter(counted=None, finished_at__isnull=False).exclude(status__in=OPEN)
-    ended = found.filter(pk__in=uncounted.order_by().values("pk"))
+    ended = Execution.objects.filter(fits, pk__in=uncounted.order_by().values("pk"))
     hours, days = (rows.filter(span=span) for span in (Rollup.Span.HOUR, Rollup.Span.DAY))
     return Kept(hours, since, until, "status", days, (open_now, ended))
 
