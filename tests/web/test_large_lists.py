@@ -17,8 +17,8 @@ from django.test.utils import CaptureQueriesContext
 
 from ferris import events
 from ferris_web import keyset
-from ferris_web.catalog.models import Project
-from ferris_web.executions import visibility
+from ferris_web.catalog.models import Project, Service
+from ferris_web.executions import overview, visibility
 from ferris_web.executions.failures import FailureGroup, FailureGroups, failure_groups
 from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, lists
 from ferris_web.executions.listings import histogram as histograms
@@ -148,6 +148,23 @@ def test_the_indexes_of_lanes_and_triggers_are_taken_for_nothing_else() -> None:
                   {"lane": "slow"}):  # fmt: skip
         plan = _plan(Execution.objects.filter(**asked).order_by("-created_at", "-id")[:50])
         assert not re.search("execution_lane|execution_trigger", plan), plan
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+def test_dashboards_read_what_is_open_and_a_service_its_own_executions(three: list[Project]) -> None:
+    """And not all that a project ran, or all that completed."""
+    mine = frozenset((three[0].pk,))
+    its = Service.objects.get(name="s0")
+    for read, index in (
+        (lambda: overview.running_now(6, mine), "executions__status"),
+        (lambda: overview.open_counts(mine), "executions__status"),
+        (lambda: overview.duration_average(its, NOW - 24 * HOUR), "executions__service"),
+    ):
+        with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
+            read()
+            cursor.execute(f"EXPLAIN QUERY PLAN {queries[-1]['sql']}")
+            plan = "\n".join(row[3] for row in cursor.fetchall())
+        assert index in plan, plan
 
 
 def test_failures_are_read_along_their_kinds() -> None:
