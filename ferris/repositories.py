@@ -87,7 +87,7 @@ def address_problem(host: str, addresses: Iterable[str], allowed: Sequence[str])
             if not any(_within(found, network) for network in allowed):
                 return f"{host} ({address}) is not among the hosts that may be asked"
         elif why := own(found):
-            return f"{host} is {address}, which is {why}"
+            return f"{host} is {why}" if host == address else f"{host} is {address}, which is {why}"
     return None
 
 

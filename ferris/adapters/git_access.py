@@ -185,7 +185,7 @@ def _allowed(place: Place, hosts: Sequence[str]) -> str:
     if problem:
         raise SourceError(
             "git",
-            f"may not ask {problem}",
+            f"may not ask this host: {problem}",
             "an administrator of the platform can allow it in FERRIS_GIT_HOSTS",
         )
     return addresses[0] if addresses and not _literal(place.host) else ""
