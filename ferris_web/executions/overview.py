@@ -89,7 +89,7 @@ def flow_counts(flows: Iterable[Flow], projects: Projects | None = None) -> dict
     """How many executions of each flow, in these projects, have which status."""
     found: dict[str, dict[str, int]] = {flow.pk: {} for flow in flows}
     rows = (
-        within(Execution.objects.filter(flow_id__in=list(found)), projects)
+        among(Execution.objects.filter(flow_id__in=list(found)), projects)
         .order_by()
         .values_list("flow_id", "status")
         .annotate(n=Count("id"))
@@ -112,7 +112,7 @@ def service_peers(
     after = Execution.objects.filter(parent_id__in=list(runs.values_list("id", flat=True))).order_by()
     names = [
         set(found.values_list("service__name", flat=True))
-        for found in (within(before, projects), within(after, projects))
+        for found in (among(before, projects), among(after, projects))
     ]
     return sorted(names[0]), sorted(names[1])
 
@@ -140,7 +140,7 @@ def caused_by(row: Execution, projects: Projects | None = None) -> Consequences:
     sent = Event.objects.filter(flow_id=row.flow_id, causation_id=str(row.pk)).order_by()
     found = [Caused(name, count) for name, count in sent.values_list("type").annotate(n=Count("key"))]
     runs: dict[str, Caused] = {}
-    children = within(Execution.objects.filter(parent_id=row.pk), projects).order_by()
+    children = among(Execution.objects.filter(parent_id=row.pk), projects).order_by()
     for name, status, count in children.values_list("service__name", "status").annotate(n=Count("id")):
         made = runs.setdefault(name, Caused(name))
         made.count += count
