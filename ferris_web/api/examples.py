@@ -2,61 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 TEXTS: Final[Mapping[str, str]] = {
     "action": "service.run",
     "actor": "ada",
+    "added": "shop.order.paid",
+    "address": "https://example.org/",
+    "after": "ABCDEF1234",
+    "agent": "curl/8.5",
+    "artifact": "totals.json",
+    "at": "2026-05-04T06:00:00.000Z",
     "author": "Ada Lovelace <ada@example.org>",
     "branch": "main",
     "bucket": "reports",
+    "by": "ada",
     "cesql": "data.total > 100",
+    "changed": "charge_card",
     "clause": "data.total",
+    "client": "gateway-1",
+    "closed_by": "ada",
+    "columns": "total",
     "commit": "3f2a9c41d5e8b7064c1d2e3f4a5b6c7d8e9f0a1b",
     "content_type": "text/csv",
     "correlation_id": "ABCDEF1234_01",
     "created_by": "ada",
+    "cursor": "cD0yMDI2LTA1LTA0",
     "datacontenttype": "application/json",
+    "declared": "shop.order.paid",
     "description": "Charges the card of an order",
     "detail": "The field `total` is missing.",
+    "difference": "@@ -1 +1 @@",
+    "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "disabled_reason": "it answered 410",
+    "drain_by": "ada",
     "error": "ValueError: the total is negative",
     "event_id": "b1f0c7d2-order-1042",
     "event_type": "shop.order.placed",
+    "exit_reason": "exit",
+    "file": "totals.csv",
     "fingerprint": "9f8e7d6c5b4a",
     "flow_id": "ABCDEF1234",
     "folder": "services",
     "group": "router",
+    "group_path": "data.shop",
+    "header": "Authorization",
+    "header_secret": "partner",
+    "hides": "platform",
     "host": "executor-1",
+    "id_from": "data.id",
     "key": "2026/may.csv",
+    "kind": "9f8e7d6c5b4a",
     "lane": "default",
+    "lane_reason": "the service's own lane",
+    "lanes": "default",
     "last_problem": "HTTP 503",
+    "level": "error",
+    "list": "executions",
     "message": "120 rows were loaded",
+    "message_id": "msg_2b7e1516",
+    "metric": "rows",
     "name": "charge_card",
+    "note": "too long to compare",
+    "output_events": "shop.order.paid",
+    "owner": "shop",
     "parent_execution_id": "0b3c1f7e-6f0c-4c62-9a53-0f3f8f1d2a77",
+    "path": "run.py",
     "paused_by": "ada",
+    "pinned": "3f2a9c41d5e8b7064c1d2e3f4a5b6c7d8e9f0a1b",
+    "prefix": "2026/",
+    "priority_from": "the manifest",
     "problem": "expected a number",
     "project": "shop",
+    "projects": "shop",
+    "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI… shop",
+    "query": "status=failed&service=charge_card",
+    "range": "24h",
+    "readme": "# Charges cards",
     "reason": "script_failed",
     "receiver": "https://example.org",
+    "refused": "refund",
+    "removed": "shop.order.paid",
     "requirements": "requests==2.32.3",
     "role": "operator",
     "root_type": "shop.order.placed",
+    "saved": "for May",
+    "saved_by": "ada",
     "schedule": "0 6 * * 1-5",
     "scope": "run",
+    "scopes": "run",
     "script": "run.py",
+    "scripts": "run.py",
+    "secret": "partner",
     "service": "charge_card",
+    "set_by": "ada",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "share": "shop-42",
     "source": "/shop",
     "step": "run.py",
     "subject": "order 1042",
+    "tags": "billing",
+    "target": "shop.order.paid",
+    "targets": "discord://webhook-id/token",
     "text": "must be a whole number from 1 to 10",
     "timezone": "Europe/Berlin",
     "title": "Not found",
+    "token": "frs_…",
     "topic": "ferris.events",
     "trigger": "shop.order.placed",
     "trigger_type": "triggered",
     "type": "shop.order.placed",
+    "type_from": "data.event",
+    "unchanged": "charge_card",
+    "unit": "EUR",
+    "url": "https://example.org/orders",
     "username": "ada",
+    "value_path": "data.total",
+    "via": "frs_ab12",
     "why": "its filter is not met: data.total is 80",
     "worker": "executor-1:4",
 }
@@ -69,20 +132,78 @@ _OBJECTS: Final[Mapping[str, Any]] = {
     "filter": {"data.total": {"gt": 100}},
     "parameters": {"order": 1042},
 }
+_NOTHING: Final[tuple[Any, ...]] = ({}, [{}])  # of what may be anything
 _FORMATS: Final[Mapping[str, str]] = {
     "date-time": "2026-05-04T06:00:00.000Z",
+    "uri": "https://ferris.example.org/api/v1/executions/?cursor=cD0yMDI2LTA1LTA0",
     "uuid": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
 }
 
 
 def with_examples(result: dict[str, Any], **context: Any) -> dict[str, Any]:
-    """Each field of a shape that is known by its name or format has an example."""
-    for shape in result["components"]["schemas"].values():
+    """Each field of a shape that is known by its name or format has an example, and so has each body as a whole."""
+    shapes = result["components"]["schemas"]
+    for shape in shapes.values():
         for name, field in shape.get("properties", {}).items():
             found = example_of(name, field)
             if found is not None:
                 field["examples"] = [found]
+    for body in bodies(result):
+        whole = _whole("", body["schema"], shapes)
+        if "examples" not in body and whole not in _NOTHING:
+            body["example"] = whole
     return result
+
+
+def bodies(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is sent and answered as JSON, faults left out: those are alike."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            if not isinstance(operation, dict):
+                continue  # what all operations of an address have in common
+            answers = operation["responses"]
+            for one in (
+                operation.get("requestBody", {}),
+                *(answers[code] for code in answers if code != "default"),
+            ):
+                for kind, body in one.get("content", {}).items():
+                    if kind.endswith("json") and "schema" in body:
+                        yield body
+
+
+def _whole(
+    name: str, schema: Mapping[str, Any], shapes: Mapping[str, Any], within: tuple[str, ...] = ()
+) -> Any:
+    """A value that fits the schema, made of its fields' examples. `within`: the shapes that it stands in."""
+    if "$ref" in schema:
+        shape = schema["$ref"].rpartition("/")[2]
+        return None if shape in within else _whole(name, shapes[shape], shapes, (*within, shape))
+    if "allOf" in schema:
+        parts = [_whole(name, part, shapes, within) for part in schema["allOf"]]
+        return parts[0] if len(parts) == 1 else {key: part[key] for part in parts for key in part}
+    for choice in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
+        return _whole(name, choice, shapes, within)
+    for key in ("examples", "enum"):
+        if key in schema:
+            return schema[key][0]
+    for key in ("const", "default"):
+        if schema.get(key, "") != "":  # an empty text shows nothing
+            return schema[key]
+    found = example_of(name, {key: schema[key] for key in schema if key != "default"})
+    return _made(name, schema, shapes, within) if found is None else found
+
+
+def _made(name: str, schema: Mapping[str, Any], shapes: Mapping[str, Any], within: tuple[str, ...]) -> Any:
+    kinds = schema.get("type", "object")
+    kind = kinds if isinstance(kinds, str) else kinds[0]
+    if kind == "object":
+        fields = schema.get("properties", {})
+        return {field: _whole(field, of, shapes, within) for field, of in fields.items()}
+    if kind == "array":
+        return [_whole(name, schema["items"], shapes, within)]
+    if kind in ("integer", "number"):
+        return schema.get("minimum", 1)
+    return {"boolean": True, "null": None}.get(kind, "text")
 
 
 def example_of(name: str, field: Mapping[str, Any]) -> Any:

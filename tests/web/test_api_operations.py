@@ -18,6 +18,7 @@ from ferris.errors import BackendError
 from ferris.ports import Record
 from ferris_web import wiring
 from ferris_web.api import health, problems
+from ferris_web.api.examples import bodies
 from ferris_web.executions.checkup import readiness as module
 from ferris_web.executions.models import DeadLetter
 from tests.web.calling import Caller, an_event, problem_of
@@ -257,6 +258,25 @@ def test_examples_are_what_their_fields_take(api):
             assert checker.is_valid(example), (shape, name, example)
     assert len(shown) > len(fields) / 3
     assert shapes["Execution"]["properties"]["correlation_id"]["examples"] == ["ABCDEF1234_01"]
+
+
+def test_each_body_has_an_example_that_fits_it(api):
+    schema = json.loads(api.get("/api/schema/", Accept="application/json").content)
+    shown, free = [], 0
+    for body in bodies(schema):
+        whole = jsonschema.Draft202012Validator({**body["schema"], "components": schema["components"]})
+        examples = [one["value"] for one in body.get("examples", {}).values()]
+        examples += [body["example"]] if "example" in body else []
+        free += not examples
+        for example in examples:
+            whole.validate(example)
+            shown.append(example)
+    assert len(shown) > 200
+    assert free < 20, "bodies that may be anything, such as a chart's data"
+    run = schema["paths"]["/api/v1/executions/{id}/"]["get"]["responses"]["200"]["content"][
+        "application/json"
+    ]
+    assert run["example"]["correlation_id"] == "ABCDEF1234_01"
 
 
 # --- problem documents -------------------------------------------------------------------------------
