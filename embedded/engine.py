@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from ferris.adapters import processors, prometheus
 from ferris.config import Settings
@@ -34,8 +35,9 @@ def run(settings: Settings, ready: Callable[[], None], asked: socket.socket | No
     if asked is not None:
         prometheus.answer(asked, prometheus.figures("ferris_engine"))
     # The worker first: its queues are there before anybody rings.
+    began = datetime.now(UTC)
     executor = worker.start_in_thread(settings)
-    gateway = roles.make(settings, alone=True)
+    gateway = roles.make(settings, engine_began=began)
     for role in gateway:
         role.start()
     ready()

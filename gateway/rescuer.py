@@ -31,12 +31,16 @@ class Rescuer(Role):
     reads them in their order, knows whether user code had begun.
     """
 
-    def __init__(self, event_log: EventLog, lease_seconds: float, *, first_look_is_restart: bool) -> None:
+    def __init__(
+        self, event_log: EventLog, lease_seconds: float, *, engine_began: datetime | None = None
+    ) -> None:
+        """`engine_began`: when the engine that holds broker and workers did, should there be one. What was claimed and
+        rung before is nobody's, which its first look finds; its own workers are at work by then."""
         super().__init__()
         self._log = event_log
         self._lease = lease_seconds
         self._period = min(5.0, lease_seconds / 3)
-        self._restart = first_look_is_restart
+        self._restart = engine_began
         self._lenient_until = 0.0
 
     def wake(self) -> None:
@@ -51,13 +55,12 @@ class Rescuer(Role):
         if self._restart or time.monotonic() >= self._lenient_until:
             self.end_leases(now)
         self.ring_again(now)
-        self._restart = False
+        self._restart = None
         self.stopping.wait(self._period)
 
     def end_leases(self, now: datetime) -> None:
-        """Report executions whose executor is gone. After a restart of an engine that holds broker and workers,
-        that is every claimed one: no lease need run out first."""
-        gone = executions_orphaned(now, all_claims=self._restart)
+        """Report executions whose executor is gone. After a restart of an engine no lease need run out first."""
+        gone = executions_orphaned(now, engine_began=self._restart)
         if gone:
             for row in gone:
                 with log_lines.about(execution=row.id, flow=row.flow_id):
@@ -69,7 +72,7 @@ class Rescuer(Role):
     def ring_again(self, now: datetime) -> None:
         """Ring for queued executions again where the queue that should hold their doorbells is empty, and for
         those that wait for room or to be admitted, should what makes room have gone unnoticed."""
-        before = now if self._restart else now - _UNANSWERED
+        before = self._restart or now - _UNANSWERED
         for lane in executions_unanswered(before):
             if self._restart or doorbell.waiting(lane) == 0:
                 executions_silence(lane, before)

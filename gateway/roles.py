@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from ferris.config import Settings
@@ -33,7 +34,11 @@ from gateway.uploads import Uploads
 @dataclass(frozen=True)
 class _Process:
     settings: Settings
-    alone: bool
+    engine_began: datetime | None
+
+    @property
+    def alone(self) -> bool:
+        return self.engine_began is not None
 
     @functools.cached_property
     def notices(self) -> Notices:
@@ -62,7 +67,7 @@ _ROLES: Final[dict[str, Callable[[_Process], Role | None]]] = {
     "courier": lambda of: Courier(of.notices, of.settings.allow_private, alone=of.alone),
     "notifier": lambda of: Notifier(of.notices, of.settings.allow_private, alone=of.alone),
     "rescuer": lambda of: Rescuer(
-        wiring.event_log(), of.settings.lease_seconds, first_look_is_restart=of.alone
+        wiring.event_log(), of.settings.lease_seconds, engine_began=of.engine_began
     ),
     "housekeeper": lambda of: Housekeeper(
         wiring.event_log(),
@@ -76,12 +81,14 @@ _ROLES: Final[dict[str, Callable[[_Process], Role | None]]] = {
 NAMES: Final = tuple(_ROLES)
 
 
-def make(settings: Settings, names: Iterable[str] = NAMES, *, alone: bool) -> list[Role]:
+def make(
+    settings: Settings, names: Iterable[str] = NAMES, *, engine_began: datetime | None = None
+) -> list[Role]:
     """The roles of these names for which there is something to do, and what they listen to; not started.
 
-    `alone`: this process is the platform's only gateway and executor.
+    `engine_began`: this process is the platform's only gateway and executor, and began then.
     """
-    return list(_Process(settings, alone).roles(names))
+    return list(_Process(settings, engine_began).roles(names))
 
 
 def _uploads() -> Role | None:

@@ -108,14 +108,14 @@ def test_the_rescuer_rings_for_those_that_wait_when_nothing_is_reported():
     answer(LIMIT)  # cancelled ones, say: executors leave them alone and report nothing
     for pk in ids[:LIMIT]:
         execution_cancel(pk, actor="x", now=datetime.now(UTC))
-    Rescuer(wiring.event_log(), 15.0, first_look_is_restart=False).ring_again(datetime.now(UTC))
+    Rescuer(wiring.event_log(), 15.0).ring_again(datetime.now(UTC))
     assert answer(LIMIT) == ids[LIMIT:]
 
 
 def test_a_restarted_engine_rings_no_more_than_the_lane_holds():
     ids = backlog(100)
     answer(100)  # the queue was in its memory
-    rescuer = Rescuer(wiring.event_log(), 15.0, first_look_is_restart=True)
+    rescuer = Rescuer(wiring.event_log(), 15.0, engine_began=datetime.now(UTC))
     rescuer.ring_again(datetime.now(UTC))
     assert answer(100) == ids[:LIMIT]
 

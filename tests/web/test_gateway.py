@@ -249,7 +249,7 @@ def test_the_rescuer_reports_and_the_recorder_decides(role):
     service("one", "a.happened")
     (bell,) = dispatch(event())
     execution_claim(bell.execution_id, "w", NOW - timedelta(hours=1))
-    recording, rescuing = role(Recorder), role(Rescuer, 15.0, first_look_is_restart=False)
+    recording, rescuing = role(Recorder), role(Rescuer, 15.0)
     rescuing.end_leases(datetime.now(UTC))
     recording.turn()
     row = Execution.objects.get()
@@ -263,7 +263,7 @@ def test_leases_that_nobody_could_renew_are_not_held_for_lost(role, monkeypatch)
     recording = role(Recorder)
 
     def status_after(failures: int) -> str:
-        rescuing = role(Rescuer, 3600.0, first_look_is_restart=False)
+        rescuing = role(Rescuer, 3600.0)
         rescuing.failures = failures  # in a row, as the loop of every role counts them: the database was away
         rescuing.stopping.set()
         rescuing.turn()
@@ -280,7 +280,7 @@ def test_leases_that_nobody_could_renew_are_not_held_for_lost(role, monkeypatch)
 def test_a_lost_doorbell_is_rung_again_when_its_queue_is_empty(role):
     service("one", "a.happened")
     (bell,) = dispatch(event(), now=datetime.now(UTC) - timedelta(seconds=30))
-    rescuing = role(Rescuer, 15.0, first_look_is_restart=False)
+    rescuing = role(Rescuer, 15.0)
     rescuing.ring_again(datetime.now(UTC))
     rescuing.ring_again(datetime.now(UTC))
     assert doorbell.waiting(bell.lane) == 1
@@ -290,12 +290,26 @@ def test_a_restarted_engine_rings_for_all_that_is_queued_and_ends_all_claims(rol
     service("one", "a.happened")
     bells = dispatch(event(), event())
     execution_claim(bells[0].execution_id, "w", datetime.now(UTC))
-    recording, rescuing = role(Recorder), role(Rescuer, 15.0, first_look_is_restart=True)
+    recording, rescuing = role(Recorder), role(Rescuer, 15.0, engine_began=datetime.now(UTC))
     rescuing.end_leases(datetime.now(UTC))
     rescuing.ring_again(datetime.now(UTC))
     recording.turn()
     assert doorbell.waiting("default") == 2
     assert set(Execution.objects.values_list("status", flat=True)) == {"queued"}
+
+
+def test_what_a_restarted_engine_has_claimed_itself_is_its_own(role):
+    """The rescuer's first look may come after the router and a worker have set to work."""
+    service("one", "a.happened")
+    (bell,) = dispatch(event())
+    began = datetime.now(UTC)
+    execution_claim(bell.execution_id, "w", datetime.now(UTC))
+    rescuing, reports = role(Rescuer, 15.0, engine_began=began), wiring.event_log().tail([LIFECYCLE])
+    rescuing.end_leases(datetime.now(UTC))
+    rescuing.ring_again(datetime.now(UTC))
+    assert reports.poll(10, timeout=0) == []
+    assert doorbell.waiting(bell.lane) == 0
+    reports.close()
 
 
 def due(target, **extra) -> Schedule:

@@ -199,10 +199,8 @@ def test_cancel_of_what_runs_travels_in_the_heartbeats_answer(running):
 def test_heartbeats_keep_the_lease_and_fence_who_lost_it(running):
     later = NOW + timedelta(seconds=12)
     executions_heartbeat("w", [(running.pk, 1)], later)
-    assert executions_orphaned(NOW + timedelta(seconds=20), all_claims=False) == []
-    assert [row.pk for row in executions_orphaned(later + timedelta(seconds=31), all_claims=False)] == [
-        running.pk
-    ]
+    assert executions_orphaned(NOW + timedelta(seconds=20)) == []
+    assert [row.pk for row in executions_orphaned(later + timedelta(seconds=31))] == [running.pk]
     assert executions_heartbeat("w", [(running.pk, 2)], later)[0]["why"] == "fenced"
 
 

@@ -79,7 +79,7 @@ def test_what_a_store_tells_becomes_events_and_the_same_ones_when_it_is_told_aga
 
 
 def test_a_platform_whose_store_tells_nothing_needs_no_role_for_it():
-    made = roles.make(wiring.config(), ["uploads"], alone=True)
+    made = roles.make(wiring.config(), ["uploads"], engine_began=NOW)
     assert made == []
 
 

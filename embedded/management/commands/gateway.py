@@ -45,7 +45,7 @@ class Command(BaseCommand):
         broker = wiring.broker()
         if broker is not None:
             broker.declare(app.conf.task_queues)  # there before anybody rings or counts
-        gateway = roles.make(settings, chosen, alone=False)
+        gateway = roles.make(settings, chosen)
         prometheus.listen(settings.metrics_host, settings.metrics_port, prometheus.figures())
         for role in gateway:
             role.start()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 
 from ferris.adapters import log_lines
 from ferris.adapters.prepared import Prepared
@@ -309,8 +309,11 @@ def executions_heartbeat(
     return stop
 
 
-def executions_orphaned(now: datetime, *, all_claims: bool) -> list[Execution]:
-    """Executions whose executor is gone: the lease ran out, or `all_claims` when no executor can be alive."""
+def executions_orphaned(now: datetime, *, engine_began: datetime | None = None) -> list[Execution]:
+    """Executions whose executor is gone: the lease ran out, or it was claimed before the only executor began."""
     claimed = Execution.objects.filter(status="in_progress").select_related("service")
     claimed = claimed.only("id", "attempt", "flow_id", "worker", "service__name")
-    return list(claimed if all_claims else claimed.filter(lease_until__lt=now))
+    gone = Q(lease_until__lt=now)
+    if engine_began is not None:
+        gone |= Q(claimed_at__lt=engine_began)
+    return list(claimed.filter(gone))
