@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,9 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if here in item.path.parents:
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.timeout(240 if stack == "embedded" else 600))
-    # First what kills servers, while no other platform stands on them; last what the clock starts.
-    order = {here / "test_real_kill.py": -1, here / "test_schedule.py": 1}
-    items.sort(key=lambda item: order.get(item.path, 0))
+    # First what kills servers, while no other platform stands on them, then what waits for minutes, beside which others
+    # work; the longest of those first; last what the clock starts.
+    order = {here / "test_real_kill.py": -2, here / "test_ways_out.py": -1, here / "test_schedule.py": 1}
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (order.get(item.path, 0), -sizes[item.path], item.path))
 
 
 @contextmanager
