@@ -26,16 +26,16 @@ def table(
     out: OutputWrapper, counted: Sequence[Counted], heads: tuple[str, str], *, as_json: bool = False
 ) -> None:
     """Print the counts of both sides; CommandError when they differ anywhere."""
-    width = max(len(one.kind) for one in counted)
-    if not as_json:
-        out.write(f"{'':{width}}  {heads[0]:>10}  {heads[1]:>10}")
-    for one in counted:
-        if as_json:
-            out.write(json.dumps({"kind": one.kind, heads[0]: one.there, heads[1]: one.here}))
-            continue
-        out.write(
+    if as_json:
+        lines = [json.dumps({"kind": one.kind, heads[0]: one.there, heads[1]: one.here}) for one in counted]
+    else:
+        width = max(len(one.kind) for one in counted)
+        lines = [f"{'':{width}}  {heads[0]:>10}  {heads[1]:>10}"] + [
             f"{one.kind:{width}}  {one.there:>10,}  {one.here:>10,}{'' if one.same else '  <- differs'}"
-        )
+            for one in counted
+        ]
+    for line in lines:
+        out.write(line)
     if wrong := [one.kind for one in counted if not one.same]:
         raise CommandError(
             f"the counts of {', '.join(wrong)} differ: something changed meanwhile. Keep everything else away from "

@@ -40,7 +40,7 @@ class Rescuer(Role):
         self._log = event_log
         self._lease = lease_seconds
         self._period = min(5.0, lease_seconds / 3)
-        self._restart = engine_began
+        self._engine_began = engine_began
         self._lenient_until = 0.0
 
     def wake(self) -> None:
@@ -52,15 +52,15 @@ class Rescuer(Role):
             self.failures
         ):  # the database was away, so nobody could renew a lease: who lives gets time to do so
             self._lenient_until = time.monotonic() + self._lease
-        if self._restart or time.monotonic() >= self._lenient_until:
+        if self._engine_began or time.monotonic() >= self._lenient_until:
             self.end_leases(now)
         self.ring_again(now)
-        self._restart = None
+        self._engine_began = None
         self.stopping.wait(self._period)
 
     def end_leases(self, now: datetime) -> None:
         """Report executions whose executor is gone. After a restart of an engine no lease need run out first."""
-        gone = executions_orphaned(now, engine_began=self._restart)
+        gone = executions_orphaned(now, engine_began=self._engine_began)
         if gone:
             for row in gone:
                 with log_lines.about(execution=row.id, flow=row.flow_id):
@@ -72,9 +72,9 @@ class Rescuer(Role):
     def ring_again(self, now: datetime) -> None:
         """Ring for queued executions again where the queue that should hold their doorbells is empty, and for
         those that wait for room or to be admitted, should what makes room have gone unnoticed."""
-        before = self._restart or now - _UNANSWERED
+        before = self._engine_began or now - _UNANSWERED
         for lane in executions_unanswered(before):
-            if self._restart or doorbell.waiting(lane) == 0:
+            if self._engine_began or doorbell.waiting(lane) == 0:
                 executions_silence(lane, before)
         admit(self._log, dict.fromkeys(gates_waiting()))
         doorbell.ring_waiting(lanes.LANES)

@@ -95,7 +95,8 @@ def _why(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="also services that do not listen to its type")
 
 
-def _token(parser: argparse.ArgumentParser) -> None:
+def add_token(parser: argparse.ArgumentParser, whose: str = "you") -> None:
+    """What a token of `whose` is to be, here and on the platform's machine."""
     parser.add_argument("--name", default="token", help="what the token is for, as lists show it")
     parser.add_argument(
         "--scope",
@@ -104,7 +105,10 @@ def _token(parser: argparse.ArgumentParser) -> None:
         help="what it may be used for; again for more (all of them)",
     )
     parser.add_argument(
-        "--project", action="append", metavar="PROJECT", help="only for this project; again for more (as you)"
+        "--project",
+        action="append",
+        metavar="PROJECT",
+        help=f"only for this project; again for more (as {whose})",
     )
     parser.add_argument("--days", type=int, help="after so many it expires (never)")
 
@@ -168,7 +172,7 @@ COMMANDS = {
     "backtest": Command(
         "Say what changed triggers would have made of past events.", triggers.backtest, triggers.add_backtest
     ),
-    "token": Command("Make a token of your own; print it and nothing else.", verbs.token, _token),
+    "token": Command("Make a token of your own; print it and nothing else.", verbs.token, add_token),
     "sync": Command("Sync a project, or put a folder of this machine there.", syncing.sync, _sync),
     "config": Command(
         "Show and change configuration of services, projects and the platform.",

@@ -15,15 +15,20 @@ from remote.folders import services_of
 from remote.showing import clean, moment, print_json
 
 FAIL_ON = ("lost", "gained", "any")
-_TRIAL = "(this trigger)"
+TRIAL = "(this trigger)"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def add_backtest(parser: argparse.ArgumentParser) -> None:
-    """Its arguments, which are those of the command on the platform's machine."""
+    """Its arguments, with the sides as a platform elsewhere takes them."""
     parser.add_argument("folder", metavar="FOLDER", nargs="?", help="a folder of services, or one service's")
     parser.add_argument("--project", help="instead: what a sync of this project would bring now")
     parser.add_argument("--type", help="instead: one trigger for this event type or pattern")
+    add_window(parser)
+
+
+def add_window(parser: argparse.ArgumentParser) -> None:
+    """The rest of a trigger, and which events are looked at and shown: here and on the platform's machine."""
     parser.add_argument("--filter", help="with --type: a filter, as JSON")
     parser.add_argument("--cesql", help="with --type: an expression of CloudEvents SQL")
     parser.add_argument("--service", help="with --type: compare with all triggers of this service")
@@ -75,7 +80,7 @@ def _sides(options: argparse.Namespace) -> dict[str, Any]:
         trigger["filter"] = _json(options.filter, "--filter")
     if options.cesql:
         trigger["cesql"] = options.cesql
-    return {"services": {options.service or _TRIAL: {"trigger_events": [trigger]}}}
+    return {"services": {options.service or TRIAL: {"trigger_events": [trigger]}}}
 
 
 def _manifests(folder: Path) -> dict[str, Any]:

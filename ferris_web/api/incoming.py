@@ -37,15 +37,10 @@ def body_of(request: Request, form: type[Serializer]) -> dict[str, Any]:
 def known_only(given: Iterable[str], known: Iterable[str]) -> None:
     """ValidationError naming what is given and not known: passed over, a slip would ask for something else."""
     names = sorted(known)
-    wrong = {
-        name[
-            :_LONGEST_NAME
-        ]: f"is not known here; expected {', '.join(names) or 'nothing'}{near(name, names)}"
-        for name in given
-        if name not in names
-    }
+    expected = f"is not known here; expected {', '.join(names) or 'nothing'}"
+    wrong = [name for name in given if name not in names]
     if wrong:
-        raise ValidationError(wrong)
+        raise ValidationError({name[:_LONGEST_NAME]: expected + near(name, names) for name in wrong})
 
 
 def _checked(form: Serializer, given: Iterable[str]) -> dict[str, Any]:

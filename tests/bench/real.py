@@ -74,7 +74,7 @@ def measure(servers: Servers, home: Path, sizes: dict[str, int]) -> dict[str, An
         try:
             # First the many: servers that have just begun compile their code while they run it.
             found["executions"] = executions(platform, log, folder, sizes["runs"])
-            time.sleep(2)
+            time.sleep(2)  # until their ends are recorded and indexed, too
             found["sent"], found["accepted"] = latency(platform, log, folder, sizes["latency"])
             found["memory"] = memory(platform)
             found["events_two"] = events(platform, log, folder, sizes["events"])

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris_web.accounts.models import SCOPES, User
 from ferris_web.accounts.services import token_create
+from remote.arguments import add_token
 
 
 class Command(BaseCommand):
@@ -19,20 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="USER")
-        parser.add_argument("--name", default="token", help="what the token is for, as lists show it")
-        parser.add_argument(
-            "--scope",
-            action="append",
-            choices=SCOPES,
-            help="what it may be used for; again for more (all of them)",
-        )
-        parser.add_argument(
-            "--project",
-            action="append",
-            metavar="PROJECT",
-            help="only for this project; again for more (as USER)",
-        )
-        parser.add_argument("--days", type=int, help="after so many it expires (never)")
+        add_token(parser, "USER")
         parser.add_argument("--json", action="store_true", help="an object that holds it")
 
     def handle(self, *args: Any, **options: Any) -> None:

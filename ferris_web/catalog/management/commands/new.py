@@ -24,7 +24,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--folder", default=".", help="the project's folder, in which it is made (default: here)"
         )
-
         parser.add_argument("--json", action="store_true", help="an object of what was written")
 
     def handle(self, *args: Any, **options: Any) -> None:

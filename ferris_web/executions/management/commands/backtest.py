@@ -16,11 +16,10 @@ from ferris.errors import FerrisError
 from ferris.moments import moment
 from ferris_web.catalog import candidate
 from ferris_web.executions.backtesting import Tested, backtest_run
+from remote.triggers import TRIAL, add_window
 
 DIFFERS = 1
 BAD_INPUT = 2
-FAIL_ON = ("lost", "gained", "any")
-_TRIAL = "(this trigger)"
 _BETWEEN = 0.5  # seconds from one line of progress to the next
 
 
@@ -41,19 +40,7 @@ class Command(BaseCommand):
             "--project", help="it is the whole of this project: what is not in it would be gone"
         )
         parser.add_argument("--type", help="instead of a folder: one trigger for this event type or pattern")
-        parser.add_argument("--filter", help="with --type: a filter, as JSON")
-        parser.add_argument("--cesql", help="with --type: an expression of CloudEvents SQL")
-        parser.add_argument("--service", help="with --type: compare with all triggers of this service")
-        parser.add_argument(
-            "--since", default="7d", help="from then on: 30m, 12h, 7d ago, or a time (default: %(default)s)"
-        )
-        parser.add_argument("--until", help="up to then; as --since (default: now)")
-        parser.add_argument(
-            "--samples", type=int, default=5, help="events shown of each (default: %(default)s)"
-        )
-        parser.add_argument(
-            "--fail-on", choices=FAIL_ON, help="exit with 1 when runs are lost, gained, either"
-        )
+        add_window(parser)
         parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -100,7 +87,7 @@ class Command(BaseCommand):
                 raise ValueError(f"--filter is no JSON: {error}") from None
         if options["cesql"]:
             trigger["cesql"] = options["cesql"]
-        name = options["service"] or _TRIAL
+        name = options["service"] or TRIAL
         return candidate.sides_of_manifests({name: {"trigger_events": [trigger]}})
 
     def _tell(self, line: str) -> None:
