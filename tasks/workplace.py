@@ -15,7 +15,10 @@ from typing import IO, Final
 from tasks.cleaner import end_leftovers, remove
 from tasks.spares import Spares
 
-_LONGEST_SOCKETS: Final = 90
+# A socket's path has 107 bytes (sun_path of unix(7)). Scripts make some, too, in their temporary folder, which lies
+# here: multiprocessing takes 43 for `/1234567.tmp/pymp-12345678/listener-12345678`.
+_LONGEST_SOCKETS: Final = 60
+_ELSEWHERE: Final = "ferris-sockets-"
 
 
 class Workplace:
@@ -36,7 +39,7 @@ class Workplace:
         spare = self._own / "spare"
         spare.mkdir()
         self.spares = Spares(spare)
-        self._sockets = _short(self._own / "sockets")
+        self._sockets = self._short(self._own / "sockets")
         self._numbers = itertools.count(1)
 
     def socket_path(self) -> str:
@@ -56,25 +59,33 @@ class Workplace:
         for lock in parent.glob("*.lock"):
             if lock.name != f"{self._own.name}.lock" and (held := _lock(lock)) is not None:
                 with held:
-                    left = parent / lock.name.removesuffix(".lock")
-                    end_leftovers([f"{left}/"])
-                    remove(left)
+                    left = [parent / lock.name.removesuffix(".lock")]
+                    elsewhere = Path(held.read())
+                    if elsewhere.name.startswith(_ELSEWHERE):
+                        left.append(elsewhere)
+                    end_leftovers([f"{folder}/" for folder in left])
+                    for folder in left:
+                        remove(folder)
                     lock.unlink(missing_ok=True)
 
-
-def _short(folder: Path) -> Path:
-    """The folder, made; another one when its path leaves no room for a socket in it (sun_path of unix(7))."""
-    if len(os.fsencode(folder)) <= _LONGEST_SOCKETS:
-        folder.mkdir()
-        return folder
-    return Path(tempfile.mkdtemp(prefix="ferris-sockets-"))
+    def _short(self, folder: Path) -> Path:
+        """The folder, made; another one when its path leaves no room for sockets in it. The lock tells of that one."""
+        if len(os.fsencode(folder)) <= _LONGEST_SOCKETS:
+            folder.mkdir()
+            return folder
+        elsewhere = Path(tempfile.mkdtemp(prefix=_ELSEWHERE))
+        if self._lock is not None:
+            self._lock.write(str(elsewhere))
+            self._lock.flush()
+        return elsewhere
 
 
 def _lock(path: Path) -> IO[str] | None:
-    file = path.open("a")
+    file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
+    file.seek(0)
     return file

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tasks.workplace import Workplace
 
@@ -38,3 +43,26 @@ def test_what_a_worker_that_died_left_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "host-1").exists()
     assert not (tmp_path / "host-1.lock").exists()
     place.close()
+
+
+def test_what_it_had_elsewhere_is_removed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="short-") as short:
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        parent = tmp_path / ("long" * 20)
+        killed = os.fork()
+        if not killed:  # ends as by kill -9: without closing anything
+            Path(Workplace(parent).socket_path()).write_text("x")
+            os._exit(0)
+        os.waitpid(killed, 0)
+        (left,) = Path(short).iterdir()
+        daemon = subprocess.Popen(
+            ["sleep", "600"], env={"FERRIS_CHANNEL": f"{left}/1", "PATH": os.environ["PATH"]}
+        )
+        try:
+            place = Workplace(parent)
+            assert daemon.wait(5) == -9
+            assert not left.exists()
+            place.close()
+            assert os.listdir(short) == []
+        finally:
+            daemon.kill()
