@@ -10,7 +10,8 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.forms import UserChangeForm
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
@@ -27,6 +28,7 @@ from ferris_web.accounts.models import (
     User,
 )
 from ferris_web.accounts.second_factors import factors_reset
+from ferris_web.accounts.services import ADMINISTERS, administrators_without
 from ferris_web.accounts.sign_ins import sign_in_noted
 
 admin.site.site_header = "Ferris administration"
@@ -53,10 +55,27 @@ for _model in (EmailAddress, SocialAccount, SocialApp, SocialToken, Authenticato
 admin.site.login = _sign_in  # type: ignore[method-assign]
 
 
+_LAST = "This is the last administrator who may sign in: make another one first."
+
+
+class PersonForm(UserChangeForm):
+    """A person, who stays an administrator while there is no other."""
+
+    def clean(self) -> dict[str, Any] | None:
+        """ValidationError for the last administrator, were they none afterwards."""
+        said = super().clean() or {}
+        stays = all(said.get(name, getattr(self.instance, name)) for name in ADMINISTERS)
+        was = all(getattr(self.instance, name) for name in ADMINISTERS)
+        if was and not stays and not administrators_without([self.instance]):
+            raise ValidationError(_LAST)
+        return said
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """People. Only a superuser makes superusers."""
+    """People. Only a superuser makes superusers, or changes them; the last one who may sign in stays."""
 
+    form = PersonForm
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     readonly_fields = ("last_login", "date_joined")
     actions = ("reset_second_factors",)
@@ -85,6 +104,27 @@ class UserAdmin(DjangoUserAdmin):
         if request.user.is_superuser:
             return fields
         return (*fields, "is_superuser", "is_staff", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """As the rights say, but nobody changes who may more than they: a password set is a person taken over."""
+        return super().has_change_permission(request, obj) and _reaches(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Likewise."""
+        return super().has_delete_permission(request, obj) and _reaches(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], list[Any]]:
+        """What is a person's goes with them, though nobody deletes it by hand: only the right to delete people is
+        asked for. Who would leave no administrator is not deleted."""
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        people = list(objs)
+        if any(all(getattr(one, name) for name in ADMINISTERS) for one in people):
+            protected = [*protected, *([] if administrators_without(people) else [_LAST])]
+        return found, counts, {name for name in lacking if name == User._meta.verbose_name}, protected
+
+
+def _reaches(request: HttpRequest, person: User | None) -> bool:
+    return person is None or not person.is_superuser or bool(request.user.is_superuser)
 
 
 @admin.register(Membership)

@@ -22,6 +22,16 @@ from ferris_web.accounts.permissions import access_of, require_scopes
 _LAST_USED_STEP = timedelta(minutes=1)
 
 
+ADMINISTERS = ("is_active", "is_staff", "is_superuser")
+"""What all must hold of somebody who gives people their rights."""
+
+
+def administrators_without(people: Iterable[User]) -> bool:
+    """True when somebody still gives people their rights after these are gone."""
+    others = User.objects.exclude(pk__in=[one.pk for one in people])
+    return others.filter(**dict.fromkeys(ADMINISTERS, True)).exists()
+
+
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from ferris import cron
 from ferris.errors import Conflict
+from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.event_types import event_types_seen
@@ -19,6 +20,7 @@ from ferris_web.catalog.models import Project, Schedule, Service
 from ferris_web.catalog.repositories import repository_add
 from ferris_web.catalog.sync import checkout_remove, project_sync, repositories_locked
 from ferris_web.catalog.upload import service_upload
+from ferris_web.catalog.values import project_key
 
 __all__ = [
     "event_types_seen",
@@ -75,6 +77,7 @@ def project_remove(project: Project, *, now: datetime) -> list[str]:
             checkout_remove(repository)
             repository.delete()
         if not project.services.exists():
+            wiring.config_store().delete(project_key(project.name))  # whoever takes the name next begins anew
             project.delete()
         revision_bump()
     return [service.name for service in gone]

@@ -22,6 +22,8 @@ from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import Project, Schedule, Secret, Service, SyncRun
 from ferris_web.catalog.rotation import standing
 from ferris_web.catalog.sync import repositories_locked
+from ferris_web.catalog.values import Kind, Place
+from ferris_web.executions.services.values import value_get, value_set
 from tests.web.folders import NOW, SourceFolder
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
@@ -73,6 +75,15 @@ def test_a_removed_project_comes_back(project: Project, service: Service, source
 def test_an_empty_project_is_removed_altogether(project: Project) -> None:
     assert services.project_remove(project, now=NOW) == []
     assert not Project.objects.exists()
+
+
+def test_a_new_project_of_an_old_name_gets_nothing_of_the_old_one(
+    project: Project, source: SourceFolder
+) -> None:
+    assert value_set(Place(Kind.CONFIG, project), {"host": "inner"}, actor="ada", now=NOW)
+    services.project_remove(project, now=NOW)
+    again = services.project_add("shop", str(source.root), now=NOW)
+    assert value_get(Place(Kind.CONFIG, again), NOW) is None
 
 
 # ------------------------------------------------------------------------------------- two at once, and kill

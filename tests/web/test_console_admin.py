@@ -197,3 +197,69 @@ def test_staff_may_not_raise_itself(db: None) -> None:
     client.post(address(User, "change", person.pk), form)
     person.refresh_from_db()
     assert not person.is_superuser
+
+
+def staff_of_accounts() -> Client:
+    """Somebody who may change every record of people, and is no superuser."""
+    from django.contrib.auth.models import Permission
+
+    person = User.objects.create_user("eve", password="a long password", is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def test_staff_does_not_take_over_a_superuser(db: None) -> None:
+    """A password that they set, an address, or a person who is gone would each be worth a superuser's rights."""
+    root = User.objects.create_superuser("root", password="a long password")
+    User.objects.create_superuser("other", password="a long password")
+    eve = staff_of_accounts()
+    words = {"password1": "of eves own choice", "password2": "of eves own choice", "usable_password": "true"}
+    eve.post(reverse("admin:auth_user_password_change", args=[root.pk]), words)
+    eve.post(address(User, "change", root.pk), {"username": "root", "email": "eve@example.org"})
+    eve.post(address(User, "delete", root.pk), {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [str(root.pk)], "post": "yes"}
+    eve.post(address(User, "changelist"), chosen)
+    found = User.objects.get(username="root")
+    assert found.check_password("a long password")
+    assert (found.is_active, found.email) == (True, "")
+
+
+@pytest.mark.parametrize("without", ["is_active", "is_superuser"])
+def test_the_last_administrator_stays_one(db: None, without: str) -> None:
+    User.objects.filter(is_superuser=True).update(is_active=False)  # they help nobody
+    root = User.objects.create_superuser("root", password="a long password")
+    client = Client()
+    client.force_login(root)
+    form = {"username": "root", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    del form[without]
+    page = client.post(address(User, "change", root.pk), form)
+    assert "last administrator" in page.content.decode()
+    root.refresh_from_db()
+    assert root.is_active
+    assert root.is_superuser
+    client.post(address(User, "delete", root.pk), {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [str(root.pk)], "post": "yes"}
+    client.post(address(User, "changelist"), chosen)
+    assert User.objects.filter(pk=root.pk).exists()
+
+    other = User.objects.create_superuser("other", password="a long password")
+    client.force_login(other)
+    assert client.post(address(User, "change", root.pk), form).status_code == 302
+    root.refresh_from_db()
+    assert not getattr(root, without)
+
+
+def test_a_person_is_deleted_with_what_was_theirs(administrator: Client) -> None:
+    """Sessions, requests and bulk jobs are looked at, and not deleted by hand: they go with the person."""
+    from ferris_web.accounts.models import RepeatableRequest
+
+    person = User.objects.create_user("eve", password="a long password")
+    Client().login(username="eve", password="a long password")
+    now = datetime.now(UTC)
+    BrowserSession.objects.create(user=person, session_key="s", created_at=now)
+    RepeatableRequest.objects.create(user=person, key="k", fingerprint="f", created_at=now)
+    said = administrator.post(address(User, "delete", person.pk), {"post": "yes"})
+    assert said.status_code == 302
+    assert not User.objects.filter(username="eve").exists()
