@@ -198,16 +198,37 @@ def _ref(git: _Git, branch: str, anywhere: Path) -> str:
 def describe(folder: Path) -> Commit:
     """The commit a folder is at, with -dirty for changes inside it that are not committed.
 
-    An empty one for a folder that holds nothing under version control, or when git is not there to ask.
+    An empty one for a folder that holds nothing under version control, or when git is not there to ask. Nothing that
+    the folder's own configuration names is started.
     """
     try:
-        if not _git(folder, "ls-files", "--", ".").strip():
+        alone = _alone(folder)
+        if not _git(folder, "ls-files", "--", ".", given=alone).strip():
             return Commit()
-        commit = _commit(folder)
-        dirty = _git(folder, "status", "--porcelain", "--", ".").strip()
+        commit = _commit(folder, alone)
+        status = ("--porcelain", "--ignore-submodules=all")  # each of them has a configuration of its own
+        dirty = _git(folder, "status", *status, "--", ".", given=alone).strip()
     except BackendError:
         return Commit()
     return Commit(f"{commit.id}-dirty", commit.author, commit.subject) if dirty else commit
+
+
+def _alone(folder: Path) -> dict[str, str]:
+    """An environment in which git asks no remote for objects it lacks, and runs no filters: a folder's configuration
+    may name any program as either."""
+    try:
+        listed = _git(folder, "config", "-z", "--name-only", "--get-regexp", r"^filter\..")
+    except BackendError:
+        listed = ""  # there are none
+    drivers = sorted({name.rpartition(".")[0] for name in listed.split("\0") if name})
+    nothing = {"clean": "", "smudge": "", "process": "", "required": "false"}
+    settings = [(f"{driver}.{name}", value) for driver in drivers for name, value in nothing.items()]
+    said = os.environ.get("GIT_CONFIG_COUNT", "")  # what the administrator set that way stays
+    first = int(said) if said.isdecimal() else 0
+    given = {"GIT_ALLOW_PROTOCOL": "none", "GIT_CONFIG_COUNT": str(first + len(settings))}
+    for number, (key, value) in enumerate(settings, first):
+        given |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return given
 
 
 def _fetch_into(git: _Git, folder: Path, ref: str, branch: str) -> Commit:
@@ -274,8 +295,8 @@ def _measure(folder: Path, head: str, most_bytes: int) -> None:
         )
 
 
-def _commit(folder: Path) -> Commit:
-    found = _git(folder, "log", "-1", "--no-show-signature", "--format=%H%x00%an <%ae>%x00%s")
+def _commit(folder: Path, given: Mapping[str, str] | None = None) -> Commit:
+    found = _git(folder, "log", "-1", "--no-show-signature", "--format=%H%x00%an <%ae>%x00%s", given=given)
     return Commit(*found.rstrip("\n").split("\0", 2))
 
 
@@ -358,7 +379,8 @@ def _environment() -> dict[str, str]:
         if not name.startswith("FERRIS_") and name not in _ELSEWHERE
     }
     asks_nothing = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "LC_ALL": "C"}
-    allowed = {"GIT_ALLOW_PROTOCOL": ":".join(SCHEMES)}  # stronger than any configuration
+    # Stronger than any configuration, whose remotes are asked for nothing that a repository lacks.
+    allowed = {"GIT_ALLOW_PROTOCOL": ":".join(SCHEMES), "GIT_NO_LAZY_FETCH": "1"}
     return {
         "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
         "GIT_LFS_SKIP_SMUDGE": "1",

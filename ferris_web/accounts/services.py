@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
+from django.contrib.auth import get_user
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -197,6 +199,22 @@ def session_end(user: User, number: int) -> None:
     with transaction.atomic():
         Session.objects.filter(session_key=found.session_key).delete()
         found.delete()
+
+
+class SignedIn:
+    """Whose session a request came with, to be asked again while its answer goes on."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        session = getattr(request, "session", None)
+        self._session = None if session is None else (type(session), session.session_key)
+
+    def now(self) -> User | None:
+        """The user, read again; None once the session has ended or the user is disabled. Touches the database."""
+        if self._session is None:
+            return None
+        kind, key = self._session
+        user = get_user(SimpleNamespace(session=kind(key)))  # type: ignore[arg-type]
+        return user if isinstance(user, User) and user.is_active else None
 
 
 def sessions_prune(now: datetime) -> int:

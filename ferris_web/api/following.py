@@ -7,11 +7,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any, Final
 
-from django.contrib.auth import get_user
-from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import PermissionDenied
 from django.http import StreamingHttpResponse
 from rest_framework.exceptions import Throttled
@@ -21,7 +18,7 @@ from rest_framework.request import Request
 from ferris.errors import NotFound
 from ferris_web import sse
 from ferris_web.accounts.models import User
-from ferris_web.accounts.services import bearer, token_user
+from ferris_web.accounts.services import SignedIn, bearer, token_user
 from ferris_web.api.needs import NEEDS
 from ferris_web.executions.visibility import check
 
@@ -57,13 +54,12 @@ class Caller:
         self._need = getattr(match.func, "need", None) or NEEDS.get(match.url_name or "")
         self._named = dict(match.kwargs)
         self._token = bearer(request._request)
-        session: SessionBase | None = getattr(request._request, "session", None)
-        self._session = None if session is None else (type(session), session.session_key)
+        self._signed_in = SignedIn(request._request)
 
     def now(self) -> User | None:
         """The user, read again, with what they may by now; None once they may not follow any more: the token was
         revoked, the session ended, the membership is gone. Touches the database."""
-        user = token_user(self._token, datetime.now(UTC)) if self._token else self._signed_in()
+        user = token_user(self._token, datetime.now(UTC)) if self._token else self._signed_in.now()
         if user is None or user.pk != self.pk:
             return None
         try:
@@ -71,13 +67,6 @@ class Caller:
         except (NotFound, PermissionDenied):
             return None
         return user
-
-    def _signed_in(self) -> User | None:
-        if self._session is None:
-            return None
-        kind, key = self._session
-        user = get_user(SimpleNamespace(session=kind(key)))  # type: ignore[arg-type]
-        return user if isinstance(user, User) and user.is_active else None
 
 
 def answer(

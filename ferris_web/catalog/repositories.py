@@ -17,6 +17,7 @@ from ferris.errors import Conflict, NotFound
 from ferris.repositories import FILE, HTTPS, SSH, host_keys, is_commit, place_of
 from ferris_web import wiring
 from ferris_web.accounts.models import User
+from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Repository, RepositorySecret, Service
 from ferris_web.catalog.secrets import encrypted
@@ -257,7 +258,7 @@ def _source(source: str, branch: str, actor: User | None) -> str:
 
 def _may_read(folder: Path, actor: User | None) -> None:
     """Folders of this machine are for its administrators, but for those that they named."""
-    if actor is None or actor.is_superuser:
+    if actor is None or access_of(actor).may(Action.ADMINISTER):
         return
     real = folder.resolve()
     if not any(real.is_relative_to(Path(allowed).resolve()) for allowed in wiring.config().source_folders):

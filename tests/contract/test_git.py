@@ -59,6 +59,62 @@ def test_a_second_fetch_brings_only_what_is_new(origin, tmp_path):
     assert sum(path.stat().st_size for path in after.keys() - before.keys()) < 100_000
 
 
+def _filter(folder: Path, program: str, configured: Path) -> None:
+    (folder / ".gitattributes").write_text("file filter=a=b\n")
+    run(folder, "config", "--file", str(configured), "filter.a=b.clean", f"{program}; cat")
+    run(folder, "config", "--file", str(configured), "filter.a=b.required", "true")
+
+
+def _filter_of_its_own(folder: Path, program: str) -> None:
+    _filter(folder, program, folder / ".git/config")
+
+
+def _filter_included(folder: Path, program: str) -> None:
+    _filter(folder, program, folder / "more")
+    run(folder, "config", "include.path", "../more")
+
+
+def _submodule(folder: Path, program: str) -> None:
+    inner = folder / "inner"
+    inner.mkdir()
+    run(inner, "init", "--quiet")
+    (inner / "file").write_text("one")
+    commit(inner, "inner")
+    commit(folder, "with a repository in it")
+    _filter(inner, program, inner / ".git/config")
+    os.utime(inner / "file", (1, 1))
+
+
+def _monitor(folder: Path, program: str) -> None:
+    run(folder, "config", "core.fsmonitor", program)
+
+
+def _remote_with_the_rest(folder: Path, program: str) -> None:
+    for name, value in {
+        "core.repositoryformatversion": "1",
+        "extensions.partialClone": "more",
+        "remote.more.promisor": "true",
+        "remote.more.url": str(folder),
+        "remote.more.uploadpack": f"{program}; git-upload-pack",
+    }.items():
+        run(folder, "config", name, value)
+    head = run(folder, "rev-parse", "HEAD")
+    (folder / ".git/objects" / head[:2] / head[2:]).unlink()
+
+
+@pytest.mark.parametrize(
+    "laid", [_filter_of_its_own, _filter_included, _submodule, _monitor, _remote_with_the_rest]
+)
+def test_looking_at_a_folder_starts_nothing_that_it_names(origin, tmp_path, laid):
+    """A folder that was unpacked brings its .git/config along."""
+    ran = tmp_path / "ran"
+    laid(origin, f"touch {ran}")
+    os.utime(origin / "file", (1, 1))  # of the same size: whether it is changed is in its content
+    found = git.describe(origin)
+    assert not ran.exists()
+    assert found.subject or laid is _remote_with_the_rest
+
+
 def test_hooks_of_the_checkout_do_not_run(origin, tmp_path):
     target = tmp_path / "target"
     git.fetch(f"file://{origin}", "", target)

@@ -130,6 +130,8 @@ def test_only_what_one_may_is_done(ended: Any) -> None:
     Membership.objects.filter(user=ben, project=other).delete()
     bulk.bulk_piece(BulkJob.objects.select_related("created_by").get(pk=job.pk), NOW)
     assert not Execution.objects.filter(status="cancelled").exists(), "who may no longer, does no more"
+    job.refresh_from_db()
+    assert (job.status, job.done) == ("stopped", 0), "and nothing says that it was done"
     with pytest.raises(NotFound):
         bulk.bulk_get(job.pk, User.objects.create_user("eve", password="a long password"))
 

@@ -199,6 +199,36 @@ def test_a_stream_goes_on_where_it_was_cut(reader: Client, running: Execution) -
     assert "line 5." in heard
 
 
+@pytest.mark.parametrize("how", ["signed out", "disabled", "no member any more"])
+def test_who_may_no_longer_hears_nothing_more(
+    reader: Client, running: Execution, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ferris_web.accounts.models import Membership, User
+
+    monkeypatch.setattr(streams, "ASKED_SECONDS", 0.0)
+    wiring.ops_store().write("logs", [line(running, 1, "before")])
+
+    def goes() -> None:
+        if how == "signed out":
+            reader.post("/sign-out/")
+        elif how == "disabled":
+            User.objects.update(is_active=False)
+        else:
+            Membership.objects.all().delete()
+        write(line(running, 2, "not for them"))
+
+    async def scene() -> str:
+        answer = await asyncio.to_thread(reader.get, f"/live/executions/{running.pk}/?after=0")
+        stream = aiter(answer)
+        await hear(stream, lambda text: "before" in text)
+        await asyncio.to_thread(goes)
+        heard = await hear(stream, lambda text: "not for them" in text)
+        answer.close()
+        return heard
+
+    assert "not for them" not in asyncio.run(scene())
+
+
 def test_the_stream_keeps_to_the_filter(reader: Client, running: Execution) -> None:
     wiring.ops_store().write(
         "logs",

@@ -14,9 +14,11 @@ from django.test import Client
 from ferris.errors import Conflict
 from ferris_web import wiring
 from ferris_web.accounts.models import User
+from ferris_web.accounts.services import token_create
 from ferris_web.catalog import repositories, selectors, services
-from ferris_web.catalog.models import Repository, RepositorySecret
+from ferris_web.catalog.models import Project, Repository, RepositorySecret
 from tests.git_servers import SshServer, ssh_server
+from tests.web.calling import Caller, problem_of
 from tests.web.console_pages import Page
 from tests.web.folders import NOW, SourceFolder
 
@@ -198,3 +200,21 @@ def test_folders_of_the_machine_are_for_administrators(
     repositories.repository_add("shop", str(source.root), actor=root, now=NOW)
     with pytest.raises(Conflict):
         repositories.repository_add("shop", str(source.root), actor=root, now=NOW)
+
+
+def test_a_token_for_one_project_reads_no_folder_of_the_machine(
+    source: SourceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator's token may be made for less than they may: it is worth no more than that."""
+    config = replace(wiring.config(), source_folders=())
+    monkeypatch.setattr(wiring, "config", lambda: config)
+    source.service("orders")
+    shop = Project.objects.create(name="shop")
+    root = User.objects.create_superuser("root")
+    given = {"source": str(source.root)}
+    for limits in ({"projects": [shop.pk]}, {"scopes": ["read", "run", "write"]}):
+        limited = Caller(token_create(root, **limits))
+        answer = limited.post("/api/v1/projects/shop/repositories/", given)
+        assert problem_of(answer, 400)["errors"][0]["field"] == "source"
+    assert not Repository.objects.exists()
+    assert Caller(token_create(root)).post("/api/v1/projects/shop/repositories/", given).status_code == 201

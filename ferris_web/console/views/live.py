@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
@@ -18,14 +19,17 @@ from ferris.errors import NotFound
 from ferris.ports import LogLine
 from ferris_web import live, sse
 from ferris_web.accounts.permissions import Action
+from ferris_web.accounts.services import SignedIn
 from ferris_web.console import filters, logs, presentation
 from ferris_web.executions.log_following import follow_lines, in_thread
 from ferris_web.executions.models import Execution
 from ferris_web.executions.settling import Mark, flow_settled
 from ferris_web.executions.visibility import allow
 
-# A stream ends after this and the browser opens a new one: who may read is then checked again.
+# A stream ends after this and the browser opens a new one.
 LONGEST_SECONDS = 900.0
+# So often, while there are lines, whoever reads them is asked for again: signed out, disabled or no member any more.
+ASKED_SECONDS = 1.0
 _GATHER_SECONDS = 0.2  # changes that come close together are told once
 _RETRY = b"retry: 3000\n\n"
 _CHANGED = sse.message("", event="changed")
@@ -136,13 +140,43 @@ def execution_log(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     after = int(given) if given.isdecimal() and len(given) < 19 else 0
     subscription = live.subscribe(execution=str(pk))
     wanted = logs.Wanted.from_query(request.GET)
-    answer = sse.response(_lines(str(pk), after, wanted, subscription, translation.get_language()))
+    reader = _Reader(request, pk)
+    answer = sse.response(_lines(str(pk), after, wanted, subscription, translation.get_language(), reader))
     answer._resource_closers.append(subscription.close)
     return answer
 
 
+class _Reader:
+    """Whether the one who reads a log still may."""
+
+    def __init__(self, request: HttpRequest, execution: UUID) -> None:
+        self._signed_in = SignedIn(request)
+        self._execution = execution
+        self._again = time.monotonic() + ASKED_SECONDS
+
+    async def stays(self) -> bool:
+        """False once they may not, found out at most `ASKED_SECONDS` late."""
+        if time.monotonic() < self._again:
+            return True
+        self._again = time.monotonic() + ASKED_SECONDS
+        return await in_thread(self._may)
+
+    def _may(self) -> bool:
+        user = self._signed_in.now()
+        try:
+            allow(user, Action.VIEW, "execution", self._execution)
+        except (NotFound, PermissionDenied):
+            return False
+        return True
+
+
 async def _lines(
-    pk: str, after: int, wanted: logs.Wanted, subscription: live.Subscription, language: str
+    pk: str,
+    after: int,
+    wanted: logs.Wanted,
+    subscription: live.Subscription,
+    language: str,
+    reader: _Reader,
 ) -> AsyncIterator[bytes]:
     deadline = time.monotonic() + LONGEST_SECONDS
     progress: list[dict[str, Any]] = []
@@ -150,6 +184,8 @@ async def _lines(
         yield _RETRY
         async with aclosing(follow_lines(pk, after, subscription, progress.append)) as found:
             async for lines in found:
+                if not await reader.stays():
+                    return
                 if lines:
                     yield _message(logs.fitting(lines, wanted), lines[-1].seq)
                 if progress:

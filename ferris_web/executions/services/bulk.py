@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,7 +24,7 @@ from ferris.errors import Conflict, NotFound
 from ferris.ports import Record
 from ferris_web import keyset, wiring
 from ferris_web.accounts.models import User
-from ferris_web.accounts.permissions import Action, reach
+from ferris_web.accounts.permissions import Action, access_of, reach
 from ferris_web.catalog.changes import notify
 from ferris_web.executions.listings import DEAD_LETTERS, EXECUTIONS, LISTINGS, Asked, Listing
 from ferris_web.executions.listings.fields import Rows
@@ -129,7 +130,12 @@ def bulk_next_free() -> datetime | None:
 
 
 def bulk_piece(job: BulkJob, now: datetime, most: int = AT_ONCE) -> bool:
-    """The next piece; False when that was the last, or somebody else was faster, or it was stopped."""
+    """The next piece; False when that was the last, or somebody else was faster, or it was stopped: also because
+    whoever began it may do it nowhere any more."""
+    if not access_of(job.created_by).may_somewhere(NEEDS[job.action]):
+        with suppress(Conflict):  # somebody else was faster
+            bulk_stop(job, now)
+        return False
     listing = LISTINGS[job.listing]
     asked = listing.of(job.filter)
     rows = bulk_rows(listing, job.action, asked, job.created_by, job.created_at)
