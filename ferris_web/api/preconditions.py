@@ -2,8 +2,8 @@
 
 The answer to a GET has an `ETag` made of its content: sent back as `If-None-Match` it spares the same answer (304), and
 as `If-Match` on PUT, PATCH or DELETE it says what the change was made to: 412 when something else is there by now.
-A view that knows a better tag sets its own; one whose class `compares` keeps the conditions itself, where what is
-changed can be compared and set at once.
+A view that knows a better tag sets its own; one whose class `compares` looks at the conditions itself. Of several
+conditional changes of an address at once, each sees what the one before it left.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def conditional(view: View) -> View:
     @functools.wraps(view)
     def answer(request: HttpRequest, **named: Any) -> HttpResponseBase:
         conditions = "If-Match" in request.headers or "If-None-Match" in request.headers
-        if request.method in EDITS and conditions and not compares:
+        if request.method in EDITS and conditions:
             with _alone(request.path):
-                return _edited(view, request, named)
+                return view(request, **named) if compares else _edited(view, request, named)
         response = view(request, **named)
         return _tagged(request, response) if request.method in ("GET", "HEAD") else response
 

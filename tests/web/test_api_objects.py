@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ferris_web import wiring
+from tests.web.at_once import at_once
 from tests.web.calling import problem_of
 from tests.web.platform import service
 
@@ -53,6 +54,17 @@ def test_nothing_of_somebody_else_is_overwritten(api):
     changed = _put(api, b"c\n", If_Match=tag)
     assert changed.status_code == 200
     assert api("DELETE", PLACE, If_Match=changed.headers["ETag"]).status_code == 204
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_at_once_one_wins(api):
+    def wins(**condition):
+        answers = list[int]()
+        at_once(*(lambda n=n: answers.append(_put(api, b"%d" % n, **condition).status_code) for n in range(4)))
+        return sorted(answers)
+
+    assert wins(If_None_Match="*") == [201, 412, 412, 412]
+    assert wins(If_Match=api.get(PLACE).headers["ETag"]) == [200, 412, 412, 412]
 
 
 def test_what_is_not_taken(api):
