@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,13 @@ _LEFT = frozenset(
         "ef_env.json", "ef_package_state.json", ".DS_Store",
     }
 )  # fmt: skip
+# What editors keep beside a file while it is open (vim, Emacs, backups): each keystroke would be a version.
+_OPEN = re.compile(r"\..*\.sw[a-p]|.*~|\.#.*|#.*#", re.DOTALL)
 _MOST_BYTES = 50 * 1024 * 1024  # of one service; a request is not made for more
+
+
+class Unusable(Refused):
+    """A folder here cannot be put there as it is now."""
 
 
 def services_of(folder: Path) -> list[Path]:
@@ -50,14 +57,19 @@ def fingerprint(service: Path) -> str:
 
 
 def files_of(service: Path) -> dict[str, Any]:
-    """Its files as `POST /api/v1/services/` takes them; Refused when they are too large."""
+    """Its files as `POST /api/v1/services/` takes them; Unusable when they are too large or cannot be read."""
     found: dict[str, Any] = {}
     size = 0
     for path, name in _files(service):
-        content = path.read_bytes()
-        size += len(content)
+        try:
+            size += path.stat().st_size
+            content = path.read_bytes() if size <= _MOST_BYTES else b""
+        except FileNotFoundError:
+            continue  # it went this moment; the next look says so
+        except OSError as error:
+            raise Unusable(f"{service.name}/{name} cannot be read: {error.strerror}") from None
         if size > _MOST_BYTES:
-            raise Refused(
+            raise Unusable(
                 f"{service.name} has more than {_MOST_BYTES >> 20} MB: put large files into a bucket"
             )
         try:
@@ -73,6 +85,13 @@ def _files(service: Path) -> Iterator[tuple[Path, str]]:
         folders[:] = sorted(name for name in folders if name not in _LEFT)
         for name in sorted(names):
             path = Path(place) / name
-            if name in _LEFT or name.endswith(".pyc") or not stat.S_ISREG(path.lstat().st_mode):
+            if name in _LEFT or name.endswith(".pyc") or _OPEN.fullmatch(name) or not _regular(path):
                 continue
             yield path, path.relative_to(service).as_posix()
+
+
+def _regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:  # an editor has put it in the place of another this moment
+        return False

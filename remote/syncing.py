@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from remote.client import Client, Refused, part
-from remote.folders import files_of, fingerprint, services_of
+from remote.folders import Unusable, files_of, fingerprint, services_of
 from remote.showing import clean, colour, print_json
 
 _WATCH = 0.5  # seconds between looks at a folder
@@ -71,13 +71,14 @@ def _watch(client: Client, options: Options) -> int:
 
 
 def _put(client: Client, options: Options, service: Path) -> None:
-    body = {"project": options.name, "name": service.name, "files": files_of(service)}
     try:
+        body = {"project": options.name, "name": service.name, "files": files_of(service)}
         made = client.post("services/", body)
     except Refused as error:
-        if error.status in (0, 401, 403) or options.once:
+        gone = error.status in (0, 401, 403) and not isinstance(error, Unusable)
+        if options.once or gone:
             raise
-        print(colour(f"{service.name}: {error}", "error"), flush=True)
+        print(colour(f"{service.name}: {clean(str(error))}", "error"), flush=True)
         return
     print(f"{service.name}: version {made['version']['number']}", flush=True)
     for said in made["messages"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from remote import client as remote_client
-from remote import following, showing
+from remote import folders, following, showing, syncing
 from remote.client import Client, Refused, part
 from remote.folders import files_of, fingerprint, services_of
 
@@ -174,6 +175,8 @@ def test_what_a_folder_gives(tmp_path: Path) -> None:
     (service / "__pycache__").mkdir()
     (service / "__pycache__" / "run.pyc").write_text("")
     (service / "link").symlink_to("/etc/passwd")
+    for left in (".run.py.swp", "run.py~", ".#run.py", "#run.py#"):  # by editors, while a file is open
+        (service / left).write_text("print(1")
     (tmp_path / ".git").mkdir()
     (tmp_path / "empty").mkdir()
     assert services_of(tmp_path) == [service]
@@ -187,6 +190,56 @@ def test_what_a_folder_gives(tmp_path: Path) -> None:
         services_of(service)
     with pytest.raises(Refused, match="no folder"):
         services_of(tmp_path / "nothing")
+
+
+def test_a_folder_is_read_while_an_editor_saves_in_it(tmp_path: Path) -> None:
+    """By a file of another name, which is put in the place of the old one."""
+    (tmp_path / "run.py").write_text("print(1)")
+    done = threading.Event()
+
+    def save() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            (tmp_path / f"saved{number}").write_text("print(1)")
+            (tmp_path / f"saved{number}").replace(tmp_path / "run.py")
+
+    editor = threading.Thread(target=save)
+    editor.start()
+    try:
+        for _ in range(500):
+            fingerprint(tmp_path)
+            files_of(tmp_path)
+    finally:
+        done.set()
+        editor.join()
+
+
+def test_watching_goes_on_past_a_service_that_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(folders, "_MOST_BYTES", 100)
+    for name, size in (("large", 101), ("small", 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.py").write_text("#" * size)
+    put = list[str]()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        sent = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        put.append(sent["name"])
+        (tmp_path / "large" / "run.py").write_text("#")
+        status = 201 if sent["name"] == "small" else 401  # and that ends it
+        said = json.dumps({"version": {"number": 1}, "messages": []} if status == 201 else {}).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(said)))
+        handler.end_headers()
+        handler.wfile.write(said)
+
+    options = argparse.Namespace(name="shop", watch=str(tmp_path), once=False)
+    with server(answer) as url, pytest.raises(Refused):
+        syncing.sync(Client(url, "t"), options)
+    assert put == ["small", "large"]
+    assert "large has more than" in capsys.readouterr().out
 
 
 def test_nothing_but_the_standard_library_is_imported() -> None:
