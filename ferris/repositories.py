@@ -17,6 +17,10 @@ from urllib.parse import urlsplit
 from ferris.public_addresses import own
 
 SSH, HTTPS, FILE = "ssh", "https", "file"
+SCHEMES: Final = (HTTPS, SSH, FILE)
+"""Ways to a repository. Git knows others: some start a program of the URL's choice (`ext::`), some are
+neither encrypted nor signed (`http:`, `git:`).
+"""
 _PORTS: Final = {SSH: 22, HTTPS: 443}
 _URL = re.compile(r"([a-z][a-z0-9+.\-]*)://", re.IGNORECASE)
 _SCP_LIKE = re.compile(r"(?:(?P<user>[\w.\-]+)@)(?P<host>[\w.\-]+):(?!//).+")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from remote.client import Client, Refused
 from remote.folders import services_of
 from remote.showing import clean, moment, print_json
+from remote.words import time_of
 
 FAIL_ON = ("lost", "gained", "any")
 TRIAL = "(this trigger)"
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def add_backtest(parser: argparse.ArgumentParser) -> None:
@@ -44,12 +43,12 @@ def backtest(client: Client, options: argparse.Namespace) -> int:
     """Ask the platform, which looks at the newest events first and stops after some 20 seconds; show what came."""
     now = datetime.now(UTC)
     asked: dict[str, Any] = {
-        "since": _time(options.since, now),
+        "since": time_of(options.since, now),
         "samples": options.samples,
         **_sides(options),
     }
     if options.until:
-        asked["until"] = _time(options.until, now)
+        asked["until"] = time_of(options.until, now)
     found = client.post("backtests/", asked)
     if options.json:
         print_json(found)
@@ -105,12 +104,6 @@ def _json(text: str, what: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise Refused(f"{what} is no JSON: {error}") from None
-
-
-def _time(text: str, now: datetime) -> str:
-    """So long ago as a time; a time as it is: the platform says what is wrong with it."""
-    ago = re.fullmatch(r"(\d{1,6})([smhd])", text)
-    return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat() if ago else text
 
 
 def _show(found: dict[str, Any]) -> None:

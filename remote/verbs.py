@@ -332,8 +332,8 @@ def token(client: Client, options: Options) -> int:
     return 0
 
 
-def json_of(text: str | None) -> Any:
-    """What `--data` says: JSON, @FILE, or - for standard input."""
+def json_of(text: str | None, option: str = "--data") -> Any:
+    """What `--data` (or another option) says: JSON, @FILE, or - for standard input."""
     if text is None:
         return None
     try:
@@ -344,10 +344,10 @@ def json_of(text: str | None) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise Refused(
-            f"--data is no JSON ({error}): write it like '{{\"total\": 120}}', quotes included"
+            f"{option} is no JSON ({error}): write it like '{{\"total\": 120}}', quotes included"
         ) from None
     except OSError as error:
-        raise Refused(f"--data: {error}") from None
+        raise Refused(f"{option}: {error}") from None
 
 
 def _print_rows(rows: Iterable[dict[str, Any]]) -> None:

@@ -21,12 +21,7 @@ from typing import Final
 from ferris.adapters.git_access import Access, Door, opened
 from ferris.adapters.processors import all_allowed
 from ferris.errors import BackendError, SourceError
-from ferris.repositories import branch_problem, is_commit
-
-SCHEMES: Final = ("https", "ssh", "file")
-"""Ways to a repository. Git knows others: some start a program of the URL's choice (`ext::`), some are
-neither encrypted nor signed (`http:`, `git:`).
-"""
+from ferris.repositories import SCHEMES, branch_problem, is_commit
 
 MAX_BYTES: Final = 1 << 30
 """What a repository's files may come to, and what one fetch may bring."""

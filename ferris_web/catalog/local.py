@@ -1,4 +1,7 @@
-"""Runs a service's folder on this machine without a platform: `EF_ENV=local`, as the helper library knows it."""
+"""Runs a service's folder on this machine without a platform: `EF_ENV=local`, as the helper library knows it.
+
+Python alone is enough for it, but for `.sql` scripts and a requirements.txt.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -19,7 +23,7 @@ from ferris.config import ROOT
 from ferris.errors import FerrisError
 from ferris.execution import ExecutionOrder, params_of, script_argument
 from ferris.manifest import Message, Parsed, parse_service
-from ferris_web import wiring
+from ferris.variables import Variables
 from ferris_web.catalog.archive import is_packed
 from ferris_web.catalog.source import Folder, read_folder
 
@@ -85,20 +89,25 @@ def run_local(
     tell: Callable[[Message], None],
     say: Callable[[str], None],
     trial: Trial | None = None,
+    output: IO[bytes] | None = None,
+    ended: Callable[[str, int], None] = lambda script, status: None,
 ) -> int:
     """Run the folder's scripts in order with an event's data; the exit status of the first that failed, or 0.
 
     They run in a copy that holds what the platform's package would, and an `ef_env.json` made of config.json,
     secrets.json and the folder's own `ef_env.json`, which wins. State and objects are kept in the folder, as
     `ef_package_state.json` and `ef_objects`, unless it is a `trial`. `tell` gets the messages that a
-    sync would have, `say` what is run. `Refused` when there are errors among the messages.
+    sync would have, `say` what is run, `output` what the scripts print (left out: it goes where ours goes), `ended`
+    each script with its exit status. `Refused` when there are errors among the messages.
     """
     read = read_folder(folder)
-    parsed = parse_service({path: file.content for path, file in read.files.items()}, wiring.config().ceiling)
+    ceiling = Variables(os.environ).ceiling()
+    parsed = parse_service({path: file.content for path, file in read.files.items()}, ceiling)
     for message in (*read.messages, *parsed.messages):
         tell(message)
     if read.refused or parsed.manifest is None:
         raise Refused("the folder has mistakes that must be mended first")
+    _needed(parsed)
     with tempfile.TemporaryDirectory(prefix="ferris-local-") as temporary:
         copy, argument = Path(temporary) / "package", Path(temporary) / "argument.json"
         _unpack(read, copy)
@@ -111,14 +120,25 @@ def run_local(
         (copy / ENVIRONMENT).write_text(_local_environment(order))
         if trial is not None:
             trial.put(copy)
-            status = _run_all(order, copy, argument, parsed.manifest.timeout, say, trial.output)
+            status = _run_all(order, copy, argument, parsed.manifest.timeout, say, ended, trial.output)
             trial.take(copy)
             return status
         _carry(folder, copy)
         try:
-            return _run_all(order, copy, argument, parsed.manifest.timeout, say)
+            return _run_all(order, copy, argument, parsed.manifest.timeout, say, ended, output)
         finally:
             _carry(copy, folder)
+
+
+def _needed(parsed: Parsed) -> None:
+    """Refused where Python alone is not enough for what the service has, and there is no more."""
+    scripts = parsed.manifest.scripts if parsed.manifest else ()
+    sql = next((script for script in scripts if script.endswith(".sql")), None)
+    for what, package in ((sql, "jinja2"), (parsed.requirements and "requirements.txt", "uv")):
+        if what and find_spec(package) is None:
+            raise Refused(
+                f"{what} needs more than Python here: `make -C {ROOT} .venv/installed` installs what, once"
+            )
 
 
 def _carry(here: Path, there: Path) -> None:
@@ -190,7 +210,8 @@ def _run_all(
     argument: Path,
     timeout: float | None,
     say: Callable[[str], None],
-    output: IO[bytes] | None = None,
+    ended: Callable[[str, int], None],
+    output: IO[bytes] | None,
 ) -> int:
     if not order.scripts:
         say("There is no script to run: add one, or name one in manifest.json (entrypoint).")
@@ -201,6 +222,7 @@ def _run_all(
             status = _run_sql(order, script, copy, argument.with_name(SQL_ARGUMENT), timeout, output)
         else:
             status = _run(_python(order, copy), script, copy, argument, timeout, output)
+        ended(script, status)
         if status:
             say(f"--- {script} failed with exit status {status}")
             return status

@@ -11,9 +11,9 @@ from itertools import accumulate
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ferris.adapters.git import SCHEMES
 from ferris.errors import BackendError
 from ferris.manifest import Message
+from ferris.repositories import SCHEMES
 from ferris_web.catalog.archive import SourceFile, is_packed, is_tool_folder
 
 MAX_FILES = 5_000  # files of one service

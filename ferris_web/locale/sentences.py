@@ -39,7 +39,8 @@ QUIET: Final = frozenset(
             "ferris_web/catalog/starters.py",
             "ferris/highlighting.py",
         ),
-        *("ferris_web/catalog/local.py", "ferris_web/catalog/report.py", "ferris_web/catalog/rotation.py"),
+        *("ferris_web/catalog/at_home.py", "ferris_web/catalog/local.py"),
+        *("ferris_web/catalog/report.py", "ferris_web/catalog/rotation.py"),
         *("ferris_web/accounts/here.py", "ferris_web/accounts/printed.py"),
         *(
             "ferris_web/executions/following.py",
