@@ -18,7 +18,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
     if not arguments or arguments[0] in ("help", "--help", "-h"):
         print(f"Commands against {environ.get('FERRIS_URL', 'a platform elsewhere')}:\n")
         for name, command in COMMANDS.items():
-            print(f"  {name:<11} {command.help}")
+            print(f"  {name:<12} {command.help.partition('. ')[0].rstrip('.')}.")
         return 0
     if arguments[0] not in COMMANDS:
         known = ", ".join(COMMANDS)

@@ -7,7 +7,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from remote import records, syncing, triggers, values, verbs
+from remote import (
+    notifications,
+    projects,
+    records,
+    replays,
+    subscriptions,
+    syncing,
+    triggers,
+    values,
+    verbs,
+    webhooks,
+)
 from remote.client import Client
 from remote.completion import add_shell, completion
 
@@ -21,6 +32,7 @@ class Command:
     help: str
     run: verbs.Verb
     add: Callable[[argparse.ArgumentParser], None]
+    words: bool = False  # it has second words, each with a --json of its own
 
 
 def _emit(parser: argparse.ArgumentParser) -> None:
@@ -113,16 +125,6 @@ def add_token(parser: argparse.ArgumentParser, whose: str = "you") -> None:
     parser.add_argument("--days", type=int, help="after so many it expires (never)")
 
 
-def _sync(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="PROJECT")
-    parser.add_argument(
-        "--watch",
-        metavar="FOLDER",
-        help="put the services of this folder onto the platform, and again when they change",
-    )
-    parser.add_argument("--once", action="store_true", help="with --watch: put them there once and end")
-
-
 def _completion(client: Client, options: argparse.Namespace) -> int:
     del client
     sys.stdout.write(completion(options.shell, {name: parser_of(name) for name in COMMANDS}))
@@ -173,7 +175,7 @@ COMMANDS = {
         "Say what changed triggers would have made of past events.", triggers.backtest, triggers.add_backtest
     ),
     "token": Command("Make a token of your own; print it and nothing else.", verbs.token, add_token),
-    "sync": Command("Sync a project, or put a folder of this machine there.", syncing.sync, _sync),
+    "sync": Command("Sync a project, or put a folder of this machine there.", syncing.sync, syncing.add_sync),
     "config": Command(
         "Show and change configuration of services, projects and the platform.",
         values.config,
@@ -181,6 +183,15 @@ COMMANDS = {
     ),
     "state": Command("Show and change what services remember.", values.state, values.add_state),
     "secret": Command("List secrets by name and use; set and delete them.", values.secret, values.add_secret),
+    "project": Command(projects.HELP, projects.project, projects.add_project, words=True),
+    "replay": Command(replays.HELP, replays.replay, replays.add_replay, words=True),
+    "subscription": Command(
+        subscriptions.HELP, subscriptions.subscription, subscriptions.add_subscription, words=True
+    ),
+    "webhook": Command(webhooks.HELP, webhooks.webhook, webhooks.add_webhook, words=True),
+    "notification": Command(
+        notifications.HELP, notifications.notification, notifications.add_notification, words=True
+    ),
     "doctor": Command("Say whether the platform is well.", verbs.doctor, _none),
     "completion": Command("Print what makes a shell complete these commands.", _completion, add_shell),
 }
@@ -191,5 +202,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     command = COMMANDS[name]
     parser = argparse.ArgumentParser(prog=f"manage.py {name}", description=command.help)
     command.add(parser)
-    parser.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
+    if not command.words:
+        parser.add_argument(
+            "--json", action="store_true", help="JSON for programs instead of text for people"
+        )
     return parser

@@ -58,13 +58,23 @@ class Client:
         """The JSON of the answer to a POST of JSON, or None when it has no content."""
         return self._json("POST", self._address(path, {}), body, content_type)
 
-    def put(self, path: str, body: Any) -> Any:
-        """The JSON of the answer to a PUT of JSON."""
-        return self._json("PUT", self._address(path, {}), body, sends=True)
+    def put(self, path: str, body: Any, *, new: bool = False) -> Any:
+        """The JSON of the answer to a PUT of JSON; `new`: Refused with status 412 when something is there already."""
+        return self._json("PUT", self._address(path, {}), body, sends=True, new=new)
 
-    def delete(self, path: str) -> None:
-        """A DELETE."""
-        self._json("DELETE", self._address(path, {}))
+    def delete(self, path: str) -> Any:
+        """The JSON of the answer to a DELETE, or None when it has no content."""
+        return self._json("DELETE", self._address(path, {}))
+
+    def there(self, path: str) -> bool:
+        """Whether there is something at `/api/v1/PATH`."""
+        try:
+            self.get(path)
+        except Refused as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
 
     def all(self, path: str, most: int, **query: Any) -> Iterator[dict[str, Any]]:
         """The rows of a list over its pages, at most `most`."""
@@ -137,12 +147,15 @@ class Client:
         content_type: str = "application/json",
         *,
         sends: bool = False,
+        new: bool = False,
     ) -> Any:
-        """`sends`: None is sent as well, as null."""
+        """`sends`: None is sent as well, as null. `new`: only where nothing is."""
         sent = None if body is None and not sends else json.dumps(body).encode()
         if method == "POST" and sent is None:
             sent = b""
         headers = {"Accept": "application/json", **({"Content-Type": content_type} if sent else {})}
+        if new:
+            headers["If-None-Match"] = "*"
         with self._open(method, address, sent, headers) as answer:
             said = answer.read()
         try:

@@ -10,31 +10,65 @@ from typing import Any
 
 from remote.client import Client, Refused, part
 from remote.folders import Unusable, files_of, fingerprint, services_of
-from remote.showing import clean, colour, print_json
+from remote.showing import clean, colour
+from remote.words import picked, told
 
+PREVIEW = ("source", "branch", "commit", "result")
+RUN = ("source", "status", "commit", "error", "result")
 _WATCH = 0.5  # seconds between looks at a folder
 
+BRANCH_ALONE = "--branch goes with --preview: a sync reads the branch that the repository follows"
+
 Options = argparse.Namespace
+
+
+def add_sync(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `sync`."""
+    parser.add_argument("name", metavar="NAME", help="the project")
+    parser.add_argument("--preview", action="store_true", help="only say what would change")
+    parser.add_argument("--branch", help="with --preview: of this branch or tag instead of the followed one")
+    parser.add_argument(
+        "--watch",
+        metavar="FOLDER",
+        help="put the services of this folder onto the running platform, and again when they change",
+    )
+    parser.add_argument("--once", action="store_true", help="with --watch: put them there once and end")
 
 
 def sync(client: Client, options: Options) -> int:
     """Sync a project's repositories; with --watch put a folder of this machine onto the platform, again and again."""
     if options.watch:
         return _watch(client, options)
+    if options.preview:
+        return _preview(client, options)
+    if options.branch is not None:
+        raise Refused(BRANCH_ALONE)
+    return synced(client, options)
+
+
+def synced(client: Client, options: Options) -> int:
+    """Sync the project's repositories; exit status 1 when a folder was refused or a repository could not be read."""
     status = 0
     for one in client.post(f"projects/{part(options.name)}/sync/")["runs"]:
-        if options.json:
-            print_json(one)
-        else:
-            print(f"{one['source']}: {one['status']}")
-            for line in _synced(one):
-                print(f"  {line}")
+        lines = [f"{one['source']}: {one['status']}", *(f"  {line}" for line in _synced(one))]
+        told(options, "\n".join(lines), picked(one, RUN))
         status |= int(one["status"] != "completed" or bool((one["result"] or {}).get("refused")))
     return status
 
 
+def _preview(client: Client, options: Options) -> int:
+    place = f"projects/{part(options.name)}/preview/"
+    found = client.post(place, {"branch": options.branch})["previews"]
+    for one in found:
+        branch = f" branch {one['branch']}" if one["branch"] else ""
+        head = f"{one['source']}{branch} at {one['commit'][:12]}: nothing is changed yet"
+        lines = [clean(head), *(f"  {line}" for line in _synced(one))]
+        told(options, "\n".join(lines), picked(one, PREVIEW))
+    return int(not all(one["clean"] for one in found))
+
+
 def _synced(one: dict[str, Any]) -> list[str]:
-    if one["error"]:
+    if one.get("error"):
         return [clean(one["error"])]
     result = one["result"] or {}
     kinds = ("added", "changed", "removed", "refused")

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
-from django.core.management.base import BaseCommand
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
 
+from ferris.errors import FerrisError
+from remote.client import Refused
+from remote.words import add_json
 
-def add_json(parser: ArgumentParser) -> None:
-    """The option of every command that prints data."""
-    parser.add_argument("--json", action="store_true", help="a JSON object in each line, for programs")
+__all__ = ["add_json", "printed", "refusals", "values_of"]
+
+BAD_INPUT = 2
 
 
 def printed(command: BaseCommand, options: Mapping[str, Any], line: str, values: Mapping[str, Any]) -> None:
-    """One row, as `line` or as its values; times as RFC 3339."""
+    """One row, as `line` or as its values; times as the API has them."""
     told = json.dumps(values, default=_plain, ensure_ascii=False) if options["json"] else line
     command.stdout.write(told)
 
 
+def values_of(row: Any, names: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    """These attributes of a row, and `more` that is told of it, as the API has them: `remote/` makes lines of both."""
+    found = {name: more[name] if name in more else getattr(row, name) for name in names}
+    return {
+        name: None if value == "" else _plain(value) if isinstance(value, (datetime, UUID)) else value
+        for name, value in found.items()
+    }
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the platform refuses, as the end of the command with status 2."""
+    try:
+        yield
+    except ValidationError as wrong:
+        said = (f"{field}: {' '.join(texts)}" for field, texts in wrong.message_dict.items())
+        raise CommandError("\n".join(said), returncode=BAD_INPUT) from None
+    except (FerrisError, Refused, ValueError) as error:
+        raise CommandError(str(error), returncode=BAD_INPUT) from None
+
+
 def _plain(value: Any) -> str:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value)

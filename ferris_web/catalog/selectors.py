@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import BooleanField, Count, F, Func, Max, Q, QuerySet, Value
+from django.db.models import BooleanField, Count, F, Func, Max, Prefetch, Q, QuerySet, Value
 
 from ferris import routing
 from ferris.adapters.prepared import Prepared
@@ -23,6 +23,7 @@ from ferris_web.catalog.models import (
     OutputEvent,
     Project,
     PromiseRule,
+    Repository,
     Revision,
     Schedule,
     Service,
@@ -106,7 +107,7 @@ def project_list() -> QuerySet[Project]:
     return Project.objects.annotate(
         service_count=Count("services", filter=Q(services__vanished_at=None), distinct=True),
         synced_at=Max("repositories__synced_at"),
-    ).prefetch_related("repositories")
+    ).prefetch_related(Prefetch("repositories", Repository.objects.order_by("pk")))
 
 
 def project_get(name: str) -> Project:

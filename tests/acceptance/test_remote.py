@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,9 @@ def remote(shared: Platform) -> Remote:
     """Runs a command with an interpreter that has no packages; its exit status is checked."""
     token = shared.manage("token", "admin").stdout.strip()
 
-    def command(*arguments: str, status: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        *arguments: str, status: int = 0, given: str = "", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         told = {
             "FERRIS_URL": f"http://127.0.0.1:{shared.port}",
             "FERRIS_TOKEN": token,
@@ -34,6 +37,7 @@ def remote(shared: Platform) -> Remote:
             [sys.executable, "-S", "manage.py", *arguments],
             cwd=ROOT,
             env=told,
+            input=given,
             capture_output=True,
             text=True,
             timeout=90,
@@ -106,25 +110,63 @@ def test_a_token_makes_one_that_may_no_more(remote: Remote) -> None:
     assert remote("token", status=2, FERRIS_TOKEN=made.strip()).stdout == ""
 
 
-def test_a_command_finds_the_packages_of_the_repository(remote: Remote, tmp_path: Path) -> None:
+def test_python_alone_writes_runs_and_tests_services(remote: Remote, tmp_path: Path) -> None:
+    """Of a checkout without a virtual environment; one that has it is used (`remote` has no packages either)."""
     assert "run-local" in remote("new", "greeter", "--folder", str(tmp_path)).stdout
     assert "Hello, you" in remote("run-local", str(tmp_path / "greeter"), "--data", '{"who": "you"}').stderr
-    for name in ("manage.py", "remote", "ferris"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    bare = (tmp_path / "manage.py").read_text()
-    (tmp_path / "manage.py").unlink()
-    (tmp_path / "manage.py").write_text(bare)
-    done = subprocess.run(
-        [sys.executable, "-S", "manage.py", "new", "other"],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin"},
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    assert done.returncode == 1
-    assert ".venv/installed" in done.stderr
-    assert "Traceback" not in done.stderr
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    for name in ("remote", "ferris", "ferris_web", "sdk"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "static"))
+    shutil.copy(ROOT / "manage.py", checkout)
+
+    def alone(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-S", "manage.py", *arguments],
+            cwd=checkout,
+            env={"PATH": "/usr/bin"},
+            input='{"filter": {"type": ["a"]}, "event": {"type": "a"}}',
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    alone("new", "other")
+    (checkout / "other" / "tests").mkdir()
+    case = {"event": {"data": {"who": "you"}}, "expect": {"events": [{"data": {"greeted": "you"}}]}}
+    (checkout / "other" / "tests" / "you.json").write_text(json.dumps(case))
+    assert "1 passed, 0 failed" in alone("test", "other").stdout
+    assert "Hello, world" in json.loads(alone("run-local", "other", "--json").stdout)["output"]
+    assert json.loads(alone("match").stdout)["matched"] is True
+    alone("new", "query", "--from", "sql")
+    assert "list.sql needs more than Python" in alone("run-local", "query", status=2).stderr
+    (checkout / "other" / "requirements.txt").write_text("requests\n")
+    assert "requirements.txt needs more than Python" in alone("test", "other", status=2).stderr
+    assert ".venv/installed" in alone("sync", "shop", status=1).stderr
+
+
+def test_samples_are_sent_and_waited_for(remote: Remote, project: Project) -> None:
+    """Nobody is at their addresses: the answer says so, and the exit status."""
+    name, kind = project("TAG_told"), project("TAG.told")
+    project.load({name: {"manifest.json": {"trigger_events": [kind]}, "run.py": "print('here')"}})
+    url = "https://nobody.invalid/hooks"
+    added = remote("subscription", "add", name, kind, "-", "--project", project("TAG"), given=url)
+    assert "whsec_" in added.stdout
+    tried = json.loads(remote("subscription", "test", name, "--json", status=1).stdout)
+    assert (tried["status"], bool(tried["last_problem"])) == ("failed", True)
+    told = ("notification", "add", name, "--project", project("TAG"), "--kind", "failures", "--targets", "-")
+    remote(*told, given="json://nobody.invalid/x\n")
+    assert "failed" in remote("notification", "test", name, status=1).stdout
+    assert len(remote("webhook", "new", name, "--kind", "standard", "--type", kind).stdout.split()) == 1
+    came = json.loads(remote("webhook", "test", name, "--json").stdout)
+    assert came["type"] == kind
+    begun = remote("replay", "start", "--service", name, "--since", "1h", "--yes", "--wait", "--json")
+    ident = json.loads(begun.stdout)["id"]
+    assert "completed" in remote("replay", "show", ident).stdout
+    assert project("TAG") in remote("project", "list").stdout
 
 
 def test_what_is_wrong_is_said_in_a_line(remote: Remote) -> None:

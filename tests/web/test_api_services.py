@@ -12,8 +12,9 @@ from ferris import events
 from ferris.config import NOTIFICATIONS
 from ferris.limits import Concurrency, Limits
 from ferris_web import wiring
+from ferris_web.accounts.models import Membership
 from ferris_web.catalog import secrets
-from ferris_web.catalog.models import Project, Schedule, Secret, Service, SyncRun
+from ferris_web.catalog.models import Project, Repository, Schedule, Secret, Service, SyncRun
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services.admission import executions_admit, gates_waiting
 from tests.web.calling import problem_of
@@ -272,6 +273,41 @@ def test_a_project_is_added_and_synced(api, source, django_assert_num_queries):
     assert SyncRun.objects.get().actor.username == "ada"
     with django_assert_num_queries(4):
         api.get("/api/v1/projects/")
+
+
+def test_one_request_adds_a_project_and_what_opens_it(api, source):
+    url = "ssh://git@git.example.org/team/scripts.git"
+    said = {"name": "shop", "source": url, "branch": "main", "folder": "all", "own_key": True}
+    [made] = api.post("/api/v1/projects/", said).json()["repositories"]
+    assert (made["folder"], made["public_key"].split()[0]) == ("all", "ssh-ed25519")
+    assert (
+        api.get(f"/api/v1/projects/shop/repositories/{made['id']}/").json()["public_key"]
+        == made["public_key"]
+    )
+    said = {"name": "shop", "source": "https://git.example.org/more.git", "token": "s3cr3t-value"}
+    answer = api.post("/api/v1/projects/", said)
+    assert [one["source"] for one in answer.json()["repositories"]] == [url, said["source"]]
+    assert "s3cr3t" not in answer.content.decode()
+    assert (
+        problem_of(api.post("/api/v1/projects/", {**said, "source": url}), 400)["errors"][0]["field"]
+        == "token"
+    )
+
+
+def test_a_project_is_removed_by_its_owners(api, source, user):
+    source.service("mailer")
+    api.post("/api/v1/projects/", {"name": "shop", "source": str(source.root)})
+    api.post("/api/v1/projects/shop/sync/")
+    user.is_superuser = False
+    user.save()
+    mine = Membership.objects.create(user=user, project=Project.objects.get(name="shop"), role="maintainer")
+    problem_of(api.delete("/api/v1/projects/shop/"), 403)
+    assert Repository.objects.exists()
+    mine.role = "owner"
+    mine.save()
+    assert api.delete("/api/v1/projects/shop/").json() == {"deactivated": ["mailer"]}
+    assert not Repository.objects.exists()
+    problem_of(api.delete("/api/v1/projects/nothing/"), 404)
 
 
 def test_wrong_projects_are_refused(api, source):

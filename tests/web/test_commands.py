@@ -10,7 +10,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from argparse import _SubParsersAction
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,8 +86,8 @@ def test_adding_a_project_syncs_it(source: SourceFolder) -> None:
     source.remove("wrong")
     status, out, _ = run("sync", "shop")
     assert (status, "  removed   wrong" in out) == (0, True)
-    status, out, _ = run("project", "add", "shop", source.root)
-    assert (status, "already" in out) == (0, True)
+    status, _, err = run("project", "add", "shop", source.root)
+    assert (status, "already" in err) == (0, True)
     assert Project.objects.count() == 1
 
 
@@ -159,8 +160,8 @@ def test_a_token_stands_alone_on_standard_output() -> None:
 def test_a_new_service_syncs_and_is_not_overwritten(tmp_path: Path) -> None:
     status, _, _ = run("new", "order_checked", folder=tmp_path / "shop")
     assert status == 0
-    _, out, _ = run("new", "order_seen", "--json", folder=tmp_path / "drafts")
-    assert "manifest.json" in json.loads(out)["files"]
+    made = manage("new", "order_seen", "--json", "--folder", tmp_path / "drafts")
+    assert "manifest.json" in json.loads(made.stdout)["files"]
     status, out, _ = run("project", "add", "shop", tmp_path / "shop")
     assert (status, "added     order_checked" in out, "warning" in out) == (0, True, False)
     version = selectors.service_get("order_checked").version
@@ -215,6 +216,9 @@ def test_the_failing_scripts_status_is_the_commands(source: SourceFolder) -> Non
     done = manage("run-local", folder)
     assert (done.returncode, done.stdout) == (7, "")
     assert "a.py failed with exit status 7" in done.stderr
+    done = manage("run-local", folder, "--json")
+    assert done.returncode == 7
+    assert json.loads(done.stdout) == {"script": "a.py", "status": 7, "output": ""}
     source.service("orders", {"execution_order": ["a.py"]}, a_py="import os; os.kill(os.getpid(), 9)")
     assert manage("run-local", folder).returncode == 128 + 9
     source.service("orders", {"entrypoint": "a.py", "timeout": 0.2}, a_py="import time; time.sleep(30)")
@@ -422,15 +426,25 @@ def test_a_platform_that_is_down_is_3_when_the_time_is_up() -> None:
 
 # ------------------------------------------------------------------------------------------ the page of commands
 
-# They change one thing and say so, print what is no data (a script's own output), or are JSON whatever is asked.
-_NO_DATA = {
-    "ferris", "web", "gateway", "run-local", "match", "reset-mfa", "rotate-keys",
-    "completion",
+# They run until they are ended and write logs, or print what is for one kind of program whatever is asked.
+_NO_JSON = {
+    "ferris": "a process", "web": "a process", "gateway": "a process",
+    "match": "JSON in each line, always", "completion": "a script for a shell",
 }  # fmt: skip
 
 
+def _last_words(name: str, parser: ArgumentParser) -> Iterator[tuple[str, ArgumentParser]]:
+    """The command, or each of its second words, with what it takes."""
+    below = [one for one in parser._actions if isinstance(one, _SubParsersAction)]
+    if not below:
+        yield name, parser
+    for action in below:
+        for word, inner in action.choices.items():
+            yield from _last_words(f"{name} {word}", inner)
+
+
 def test_the_page_of_commands_is_what_there_is() -> None:
-    """Each command stands in docs/commands.md, *also* where a platform elsewhere takes it; what lists has --json."""
+    """Each command stands in docs/commands.md, *also* where a platform elsewhere takes it, with the same words."""
     rows = [
         line.split("|")[1:-1]
         for line in (ROOT / "docs/commands.md").read_text().splitlines()
@@ -442,14 +456,17 @@ def test_the_page_of_commands_is_what_there_is() -> None:
     assert {
         name for name, remote in told.items() if remote == "also" or f"`{name}` also" in remote
     } == COMMANDS.keys()
-    for name, app in ours.items():
-        if name in _NO_DATA or name == "seed_large":
-            continue
-        parser = load_command_class(app, name).create_parser("manage.py", name)
-        below = [p for a in parser._actions if isinstance(a, _SubParsersAction) for p in a.choices.values()]
-        assert any("--json" in one.format_usage() for one in (parser, *below)), name
+    here = {
+        name: load_command_class(app, name).create_parser("manage.py", name) for name, app in ours.items()
+    }
+    for name, parser in here.items():
+        for words, last in _last_words(name, parser):
+            wanted = name not in _NO_JSON and name != "seed_large"
+            assert ("--json" in last.format_usage()) == wanted, words
     for name in COMMANDS.keys() - {"completion"}:
-        assert "--json" in parser_of(name).format_usage(), name
+        afar = dict(_last_words(name, parser_of(name)))
+        assert all("--json" in last.format_usage() for last in afar.values()), name
+        assert afar.keys() == dict(_last_words(name, here[name])).keys()
 
 
 def test_search_here_and_from_afar(live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

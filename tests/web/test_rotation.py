@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def later() -> datetime:
 
 def command(*words: str) -> str:
     out = StringIO()
-    call_command("rotate-keys", *words, stdout=out, stderr=StringIO())
+    call_command("rotate-keys", *words, stdout=out, stderr=out)
     return out.getvalue()
 
 
@@ -83,6 +84,8 @@ def test_everything_that_is_encrypted_moves_and_the_old_key_can_go(home):
     assert all(model._base_manager.count() == 1 for model in models), "add a row of the new model"
     old = keys_read(home)[0]
     assert f"{len(models)} of {len(models)} secrets hang on the first of 2 keys" in command()
+    wanted = {"secrets": len(models), "by_key": [len(models), 0], "unreadable": []}
+    assert json.loads(command("--status", "--json")) == wanted
     new = keys_read(home)[0]
     assert keys_read(home) == (new, old)
     assert oct(keys_path(home).stat().st_mode)[-3:] == "600"
@@ -207,6 +210,7 @@ def test_killed_in_the_middle_it_goes_on_and_processes_read_all_the_time(home):
         env=environment, cwd=ROOT, text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     assert rotating.stderr is not None
+    assert rotating.stderr.readline() == "A new key is in front.\n"
     for _ in range(3):
         assert "moved" in rotating.stderr.readline()
     rotating.kill()

@@ -235,7 +235,7 @@ def test_a_preview_changes_nothing(repository: Repository, source: SourceFolder,
         assert line in out.getvalue()
     out = io.StringIO()
     call_command("sync", "shop", "--preview", "--json", stdout=out)
-    assert json.loads(out.getvalue())[0]["result"]["unchanged"] == ["orders"]
+    assert json.loads(out.getvalue())["result"]["unchanged"] == ["orders"]
     text = text_of(person, f"/projects/shop/repositories/{repository.pk}/preview/?branch=next&look=1")
     assert "+ trigger order.paid" in text
     assert "priority" in text

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import JsonObject, Text, Time
+from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Text, Time
 from ferris_web.catalog.models import SyncRun as SyncRunRow
 
 SYNC_STATUSES = SyncRunRow.Status.choices
@@ -16,8 +16,11 @@ SYNC_STATUSES = SyncRunRow.Status.choices
 class Repository(serializers.Serializer):
     """Where a project's folders come from."""
 
+    id = serializers.IntegerField()
     source = serializers.CharField()
     branch = Text()
+    folder = Text()
+    public_key = Text(help_text="Its deploy key: give it to the repository's host.")
     commit = Text()
     synced_at = Time(allow_null=True)
 
@@ -34,11 +37,31 @@ class Project(serializers.Serializer):
 
 
 class ProjectIn(serializers.Serializer):
-    """A new project, or another repository of one."""
+    """A new project, or another repository of one, and what opens that."""
 
     name = serializers.CharField(max_length=100)
     source = serializers.CharField(max_length=1000, help_text="A folder of the server, or a git URL.")
-    branch = serializers.CharField(max_length=255, required=False, default="", allow_blank=True)
+    branch = serializers.CharField(max_length=255, help_text="Empty: the default branch.", **OPTIONAL)
+    folder = serializers.CharField(
+        max_length=500, help_text="The folder inside it that holds the services.", **OPTIONAL
+    )
+    token = serializers.CharField(max_length=2000, help_text="Of an https URL.", write_only=True, **OPTIONAL)
+    username = serializers.CharField(
+        max_length=200, help_text="Of the token; `git` without.", write_only=True, **OPTIONAL
+    )
+    own_key = serializers.BooleanField(
+        default=False,
+        help_text="Make a deploy key for an ssh URL, whose public half is in the answer; otherwise the keys of the "
+        "user who runs the platform open it.",
+    )
+
+
+class ProjectRemoved(serializers.Serializer):
+    """What became of its services."""
+
+    deactivated = serializers.ListField(
+        child=serializers.CharField(), help_text="Services that are triggered no more; their history is kept."
+    )
 
 
 class SyncMessage(serializers.Serializer):

@@ -46,6 +46,18 @@ class ReplayRequest(serializers.Serializer):
         return value
 
 
+class ReplayStart(ReplayRequest):
+    """The same, to begin with."""
+
+    expected = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0,
+        help_text="How many events the preview counted: what is sent is shown as so much of it.",
+    )
+
+
 class ReplayQuery(serializers.Serializer):
     """Which replays."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +17,8 @@ from ferris_web.api.pagination import ById, ByName
 from ferris_web.api.serializers import projects as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Project, Service, SyncRun
-from ferris_web.catalog.services import project_add, project_sync
+from ferris_web.catalog.repositories import repository_add
+from ferris_web.catalog.services import project_remove, project_sync
 from ferris_web.catalog.sync_queue import project_sync_request
 from ferris_web.executions.visibility import allow, scoped
 
@@ -35,15 +36,31 @@ class ProjectList(ListAPIView):
 
     @extend_schema(
         summary="Add a project, or a repository to one",
-        description="Nothing is read from it yet: sync it next. 409 when the project has this repository already.",
+        description="Nothing is read from it yet: sync it next. With `own_key` an ssh URL gets a deploy key, whose "
+        "public half is in the answer: give it to the host before the first sync. 409 when the project has this "
+        "repository already.",
         request=shapes.ProjectIn,
         responses={201: shapes.Project},
+        examples=[
+            OpenApiExample("a folder", {"name": "shop", "source": "/srv/scripts"}, request_only=True),
+            OpenApiExample(
+                "with a deploy key",
+                {
+                    "name": "shop",
+                    "source": "ssh://git@git.example.org/team/scripts.git",
+                    "branch": "main",
+                    "folder": "services",
+                    "own_key": True,
+                },
+                request_only=True,
+            ),
+        ],
     )
     def post(self, request: Request) -> Response:
         given = body_of(request, shapes.ProjectIn)
         project_editable(request, given["name"])
-        added = project_add(**given, actor=actor_of(request), now=datetime.now(UTC))
-        return Response(_shown(added.name), status=201)
+        added = repository_add(given.pop("name"), **given, actor=actor_of(request), now=datetime.now(UTC))
+        return Response(_shown(added.project.name), status=201)
 
 
 def _shown(name: str) -> dict[str, object]:
@@ -65,6 +82,18 @@ class ProjectDetail(APIView):
     @extend_schema(summary="One project", responses=shapes.Project)
     def get(self, request: Request, name: str) -> Response:
         return Response(_shown(name))
+
+    @extend_schema(
+        summary="Remove a project",
+        description="For owners. Its repositories are forgotten; its services stay with their history and are "
+        "triggered no more. A project that never had a service is gone altogether. 409 while it is being synced.",
+        request=None,
+        responses={200: shapes.ProjectRemoved},
+    )
+    def delete(self, request: Request, name: str) -> Response:
+        project = selectors.project_get(name)
+        require(request.user, Action.OWN, project.pk, project.name)
+        return Response({"deactivated": project_remove(project, now=datetime.now(UTC))})
 
 
 class ProjectSync(APIView):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -28,9 +29,8 @@ from ferris_web.executions.visibility import allow, scoped
 _SECONDS = 15.0  # within the patience of clients and proxies
 
 
-def draft_of(request: Request, now: datetime) -> Replay:
+def draft_of(request: Request, said: dict[str, Any], now: datetime) -> Replay:
     """The replay that the body asks for; ValidationError names the field at fault."""
-    said = body_of(request, shapes.ReplayRequest)
     service = service_get(said["service"]) if said["service"] else None
     if service is None:
         require(request.user, Action.RUN)  # it goes to all that listen
@@ -75,12 +75,13 @@ class ReplayList(ListAPIView):
         summary="Send past events again",
         description="Each as an event of its own, in a flow of its own, marked with `ferrisreplay`, in the order in "
         "which they were taken in. Manual runs, retries, due times and events of other replays are not sent again.",
-        request=shapes.ReplayRequest,
+        request=shapes.ReplayStart,
         responses={201: shapes.Replay},
     )
     def post(self, request: Request) -> Response:
-        draft = draft_of(request, datetime.now(UTC))
-        begun = replays.replay_begin(draft, actor=actor_of(request).get_username())
+        said = body_of(request, shapes.ReplayStart)
+        draft = draft_of(request, said, datetime.now(UTC))
+        begun = replays.replay_begin(draft, actor=actor_of(request).get_username(), expected=said["expected"])
         return Response(shapes.Replay(begun).data, status=201)
 
 
@@ -93,7 +94,8 @@ class ReplayPreview(APIView):
         responses=shapes.ReplayPreview,
     )
     def post(self, request: Request) -> Response:
-        found = replays.replay_preview(draft_of(request, datetime.now(UTC)), most_seconds=_SECONDS)
+        said = body_of(request, shapes.ReplayRequest)
+        found = replays.replay_preview(draft_of(request, said, datetime.now(UTC)), most_seconds=_SECONDS)
         return Response(shapes.ReplayPreview(found).data)
 
 

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from ferris_web.accounts.models import AuditEntry, User
+from ferris_web.accounts.printed import add_json, printed
 from ferris_web.accounts.second_factors import factors_reset
 
 
@@ -17,13 +18,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="USER")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
-            raise CommandError(f"there is no user {options['user']}")
+            raise CommandError(f"there is no user {options['user']}", returncode=2)
         gone = factors_reset(user)
         AuditEntry.objects.create(
             at=timezone.now(), actor="manage.py", action="second-factor.reset", object=user.get_username()
         )
-        self.stdout.write(f"{gone} taken away; {user} signs in without them")
+        line = f"{gone} taken away; {user} signs in without them"
+        printed(self, options, line, {"user": user.get_username(), "taken_away": gone})

@@ -6,12 +6,11 @@ import getpass
 import sys
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
-from ferris.errors import NotFound
-from ferris_web.accounts.printed import add_json, printed
+from ferris_web.accounts.printed import add_json, printed, refusals
 from ferris_web.catalog import connections, selectors
+from ferris_web.catalog.models import Connection
 
 
 class Command(BaseCommand):
@@ -20,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_subparsers(dest="what", required=True, metavar="add|list|test|remove")
-        add = what.add_parser("add", help="make a connection, or change one")
+        add = add_json(what.add_parser("add", help="make a connection, or change one"))
         add.add_argument("name", metavar="NAME")
         add.add_argument(
             "url",
@@ -36,16 +35,11 @@ class Command(BaseCommand):
         add.add_argument("--description", default="")
         add_json(what.add_parser("list", help="list connections and who may use them"))
         for one, text in (("test", "connect from this machine"), ("remove", "forget a connection")):
-            what.add_parser(one, help=text).add_argument("name", metavar="NAME")
+            add_json(what.add_parser(one, help=text)).add_argument("name", metavar="NAME")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
+        with refusals():
             getattr(self, f"_{options['what']}")(options)
-        except NotFound as error:
-            raise CommandError(str(error), returncode=2) from None
-        except ValidationError as wrong:
-            said = (f"{field}: {' '.join(texts)}" for field, texts in wrong.message_dict.items())
-            raise CommandError("\n".join(said), returncode=2) from None
 
     def _add(self, options: dict[str, Any]) -> None:
         url = options["url"]
@@ -59,35 +53,32 @@ class Command(BaseCommand):
             every_project=options["every_project"],
             projects=[selectors.project_get(name) for name in options["project"]],
         )
-        self._show(made, {"json": False})
-        self._try(made)
+        line, values = _told(made)
+        tried = connections.connection_try(made)
+        printed(self, options, f"{line}\n{tried.text}", values | {"reached": tried.ok, "said": tried.text})
 
     def _list(self, options: dict[str, Any]) -> None:
         for one in connections.connection_list():
-            self._show(one, options)
+            printed(self, options, *_told(one))
 
     def _test(self, options: dict[str, Any]) -> None:
-        if not self._try(connections.connection_get(options["name"])):
+        tried = connections.connection_try(connections.connection_get(options["name"]))
+        values = {"name": options["name"], "reached": tried.ok, "said": tried.text}
+        printed(self, options, tried.text, values)
+        if not tried.ok:
             raise SystemExit(1)
 
     def _remove(self, options: dict[str, Any]) -> None:
-        connections.connection_remove(connections.connection_get(options["name"]))
-        self.stdout.write(f"The connection {options['name']} is gone; scripts that name it fail from now on.")
+        name = options["name"]
+        connections.connection_remove(connections.connection_get(name))
+        line = f"The connection {name} is gone; scripts that name it fail from now on."
+        printed(self, options, line, {"name": name, "removed": True})
 
-    def _try(self, connection: Any) -> bool:
-        tried = connections.connection_try(connection)
-        self.stdout.write(tried.text)
-        return tried.ok
 
-    def _show(self, one: Any, options: dict[str, Any]) -> None:
-        who = (
-            "every project"
-            if one.every_project
-            else ", ".join(project.name for project in one.projects.all())
-        )
-        only = ", read only" if one.read_only else ""
-        values = {name: getattr(one, name) for name in ("name", "description", "read_only", "every_project")}
-        values |= {"url": one.shown, "projects": [project.name for project in one.projects.all()]}
-        printed(
-            self, options, f"{one.name}  {one.shown}{only}; for {who or 'no project yet (--project)'}", values
-        )
+def _told(one: Connection) -> tuple[str, dict[str, Any]]:
+    projects = [project.name for project in one.projects.all()]
+    who = "every project" if one.every_project else ", ".join(projects) or "no project yet (--project)"
+    only = ", read only" if one.read_only else ""
+    names = ("name", "description", "read_only", "every_project")
+    values = {name: getattr(one, name) for name in names} | {"url": one.shown, "projects": projects}
+    return f"{one.name}  {one.shown}{only}; for {who}", values

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import FerrisError
 from ferris_web.accounts.models import AuditEntry
+from ferris_web.accounts.printed import add_json, printed
 from ferris_web.catalog.rotation import AT_ONCE, Standing, key_begin, keys_drop, reencrypt, standing
 
 
@@ -33,10 +34,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--batch", type=int, default=AT_ONCE, metavar="N", help="rows in a transaction (%(default)s)"
         )
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["batch"] <= 10_000:
-            raise CommandError("--batch: expected 1 to 10000")
+            raise CommandError("--batch: expected 1 to 10000", returncode=2)
         try:
             self._do(options)
         except FerrisError as error:
@@ -44,21 +46,21 @@ class Command(BaseCommand):
 
     def _do(self, options: dict[str, Any]) -> None:
         if options["status"]:
-            return self._say(standing())
+            return self._say(standing(), options)
         if options["drop_old"]:
             gone = keys_drop(datetime.now(UTC))
             _noted("keys.dropped", keys=gone)
-            return self.stdout.write(f"{gone} old keys were removed")
+            return printed(self, options, f"{gone} old keys were removed", {"removed_keys": gone})
         if not options["no_new_key"]:
             made = key_begin()
             if made:
                 _noted("keys.new")
-            self.stdout.write(
+            self.stderr.write(
                 "A new key is in front." if made else "A rotation is under way: going on with the first key."
             )
         left = reencrypt(batch=options["batch"], tell=self._progress)
         _noted("keys.rotated", first_key=left.by_key[0], older_keys=left.old, unreadable=len(left.lost))
-        self._say(left)
+        self._say(left, options)
         if left.old:
             raise CommandError(
                 "something is written with an old key again and again; restart what does, and repeat"
@@ -67,10 +69,10 @@ class Command(BaseCommand):
     def _progress(self, done: int, of: int) -> None:
         self.stderr.write(f"{done} of {of} moved")
 
-    def _say(self, found: Standing) -> None:
-        self.stdout.write(
-            f"{found.by_key[0]} of {found.total} secrets hang on the first of {found.keys} keys"
-        )
+    def _say(self, found: Standing, options: dict[str, Any]) -> None:
+        line = f"{found.by_key[0]} of {found.total} secrets hang on the first of {found.keys} keys"
+        values = {"secrets": found.total, "by_key": list(found.by_key), "unreadable": list(found.lost)}
+        printed(self, options, line, values)
         if found.lost:
             raise CommandError(
                 f"no key opens {len(found.lost)} more: {', '.join(found.lost[:20])}; put their key back behind the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +10,11 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import FerrisError
+from ferris_web.accounts.here import asked_here
+from ferris_web.accounts.printed import add_json, printed, values_of
 from ferris_web.catalog import preview, report, selectors, services
 from ferris_web.catalog.models import Project
+from remote.syncing import BRANCH_ALONE, PREVIEW, RUN, add_sync
 
 
 class Command(BaseCommand):
@@ -24,31 +26,16 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="the project")
-        parser.add_argument("--preview", action="store_true", help="only say what would change")
-        parser.add_argument(
-            "--branch", help="with --preview: of this branch or tag instead of the followed one"
-        )
-        parser.add_argument(
-            "--watch",
-            metavar="FOLDER",
-            help="put the services of this folder onto the running platform, and again when they change",
-        )
-        parser.add_argument("--once", action="store_true", help="with --watch: put them there once and end")
-        parser.add_argument("--json", action="store_true", help="print JSON")
+        add_sync(parser)
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["watch"]:
-            from ferris_web.accounts.here import asked_here  # a client of HTTP, which no other sync needs
-
             asked_here("sync", options)
             return
         progress = None if options["verbosity"] < 2 else lambda line: self.stderr.write(f"{line} …")
         if options["branch"] is not None and not options["preview"]:
-            raise CommandError(
-                "--branch goes with --preview: a sync reads the branch that the repository follows",
-                returncode=2,
-            )
+            raise CommandError(BRANCH_ALONE, returncode=2)
         try:
             project = selectors.project_get(options["name"])
             if options["preview"]:
@@ -66,23 +53,9 @@ class Command(BaseCommand):
         self, project: Project, options: dict[str, Any], progress: Callable[[str], None] | None
     ) -> bool:
         runs = services.project_sync(project, now=datetime.now(UTC), progress=progress)
-        if options["json"]:
-            self._print(
-                [
-                    {
-                        "source": run.repository.source,
-                        "status": run.status,
-                        "commit": run.commit,
-                        "error": run.error,
-                    }
-                    | {"result": run.result}
-                    for run in runs
-                ]
-            )
-        else:
-            for run in runs:
-                for line in report.lines(run):
-                    self.stdout.write(line)
+        for run in runs:
+            said = values_of(run, RUN, source=run.repository.source)
+            printed(self, options, "\n".join(report.lines(run)), said)
         return report.clean(runs)
 
     def _preview(
@@ -91,19 +64,9 @@ class Command(BaseCommand):
         found = preview.project_preview(
             project, branch=options["branch"], now=datetime.now(UTC), progress=progress
         )
-        if options["json"]:
-            self._print(
-                [
-                    {"source": one.repository.source, "branch": one.branch, "commit": one.commit.id}
-                    | {"result": one.result}
-                    for one in found
-                ]
+        for one in found:
+            said = values_of(
+                one, PREVIEW, source=one.repository.source, commit=one.commit.id, result=one.result
             )
-        else:
-            for one in found:
-                for line in report.preview_lines(one):
-                    self.stdout.write(line)
+            printed(self, options, "\n".join(report.preview_lines(one)), said)
         return all(one.clean for one in found)
-
-    def _print(self, found: Any) -> None:
-        self.stdout.write(json.dumps(found, ensure_ascii=False, indent=2))

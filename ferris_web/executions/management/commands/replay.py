@@ -1,84 +1,48 @@
-"""`manage.py replay`: past events sent once more; counted first, followed, stopped."""
+"""`manage.py replay`: as `remote/replays.py` has it, on this machine."""
 
 from __future__ import annotations
 
 import getpass
-import json
 import sys
+from argparse import Namespace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from ferris.config import CONTROL, EVENTS
-from ferris.errors import FerrisError
 from ferris.moments import moment
 from ferris.replaying import Selection
 from ferris_web import wiring
-from ferris_web.accounts.printed import add_json, printed
+from ferris_web.accounts.printed import printed, refusals, values_of
 from ferris_web.catalog.selectors import service_get
 from ferris_web.executions import selectors
 from ferris_web.executions.models import Replay
 from ferris_web.executions.services import replays
+from remote import replays as words
+from remote.words import json_option
 
-BAD_INPUT = 2
 _LONGEST_WAIT = 5.0  # should a notice be lost
 
 
 class Command(BaseCommand):
-    help = (
-        "Send past events again, each as an event of its own in a flow of its own, marked with `ferrisreplay`. "
-        "`start` counts them first and asks before it begins (--yes: it does not ask; --count: it only counts). "
-        "Exit status: 0 done, 1 not begun, 2 an argument is wrong."
-    )
+    help = words.HELP
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        does = parser.add_subparsers(dest="does", required=True, metavar="start|list|show|stop|resume")
-        start = does.add_parser("start", help="count, ask, begin")
-        start.add_argument("--service", default="", help="into this service only (default: all that listen)")
-        start.add_argument("--type", default="*", help="event type, or prefix.* (default: all)")
-        start.add_argument("--filter", help="a filter, as JSON")
-        start.add_argument("--cesql", help="instead of a filter: an expression of CloudEvents SQL")
-        start.add_argument("--flow", default="", help="only events of this flow")
-        start.add_argument(
-            "--derived",
-            action="store_true",
-            help="also events that executions sent (the default with --service)",
-        )
-        start.add_argument("--since", required=True, help="from then on: 30m, 12h, 7d ago, or a time")
-        start.add_argument("--until", default="0s", help="up to then; as --since (default: now)")
-        start.add_argument("--rate", type=float, default=0, help="events per second (default: as taken up)")
-        start.add_argument("--count", action="store_true", help="only count")
-        start.add_argument("--yes", action="store_true", help="begin without asking")
-        start.add_argument("--wait", action="store_true", help="follow it to its end")
-        add_json(does.add_parser("list", help="replays, newest first"))
-        for name, text in (
-            ("show", "one, and what came of it"),
-            ("stop", "send no more"),
-            ("resume", "go on"),
-        ):
-            one = does.add_parser(name, help=text)
-            one.add_argument("replay", metavar="ID", type=UUID)
-            add_json(one)
+        words.add_replay(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
+        with refusals():
             getattr(self, f"_{options['does']}")(options)
-        except (FerrisError, ValueError) as error:
-            raise CommandError(str(error), returncode=BAD_INPUT) from None
 
     def _start(self, options: dict[str, Any]) -> None:
         now = datetime.now(UTC)
         service = service_get(options["service"]) if options["service"] else None
-        try:
-            rule = None if options["filter"] is None else json.loads(options["filter"])
-        except ValueError as error:
-            raise ValueError(f"--filter is no JSON: {error}") from None
         selection = Selection(
             event_type=options["type"],
-            filter=rule,
+            filter=json_option(Namespace(**options), "filter"),
             cesql=options["cesql"],
             flow_id=options["flow"],
             derived=options["derived"] or service is not None,
@@ -92,26 +56,20 @@ class Command(BaseCommand):
             now=now,
         )
         found = replays.replay_preview(draft)
-        target = "all services that listen" if service is None else service.name
-        self.stderr.write(f"{found.events:,} events of {found.flows:,} flows, into {target}.")
-        for event in found.samples:
-            self.stderr.write(f"  {event.time:%Y-%m-%d %H:%M:%S} {event.type} {event.id}")
+        samples = [values_of(one, ("time", "type", "id")) for one in found.samples]
+        counts = {"events": found.events, "flows": found.flows}
+        for line in words.found_lines({**counts, "samples": samples}, options["service"]):
+            self.stderr.write(line)
         if options["count"]:
-            self.stdout.write(str(found.events))
+            printed(self, options, str(found.events), counts)
             return
-        if not found.events or not (options["yes"] or self._agreed()):
+        if not found.events or not (options["yes"] or words.agreed()):
             self.stderr.write("Not begun.")
             raise SystemExit(1)
         begun = replays.replay_begin(draft, actor=getpass.getuser(), expected=found.events)
-        self.stdout.write(str(begun.pk))
+        printed(self, options, str(begun.pk), _values(begun))
         if options["wait"]:
             self._follow(begun.pk)
-
-    def _agreed(self) -> bool:
-        if not sys.stdin.isatty():
-            raise ValueError("nobody to ask: say --yes to begin")
-        self.stderr.write("Begin? [y/N] ", ending="")
-        return input().strip().lower() in ("y", "yes")
 
     def _follow(self, wanted: UUID) -> None:
         """Progress until it is no longer running; Ctrl-C leaves it running. Looks when events or notices come."""
@@ -123,42 +81,34 @@ class Command(BaseCommand):
                     self.stderr.write(f"\r{row.sent:,} of {row.expected or 0:,} sent\033[K", ending="")
                 follower.poll(1000, timeout=_LONGEST_WAIT)
         except KeyboardInterrupt:
-            self.stderr.write(f"\nIt goes on; manage.py replay stop {wanted} ends it.")
+            self.stderr.write(words.goes_on(wanted))
             raise SystemExit(130) from None
         finally:
             follower.close()
-        self.stderr.write(f"{chr(13) if shown else ''}{_line(row)}")
+        self.stderr.write(f"{chr(13) if shown else ''}{words.line(_values(row))}")
 
     def _list(self, options: dict[str, Any]) -> None:
-        for row in selectors.replay_list()[:100]:
-            printed(self, options, _line(row), _values(row))
+        for row in selectors.replay_list()[: words.MOST]:
+            self._show_row(options, row)
 
     def _show(self, options: dict[str, Any]) -> None:
         row = replays.replay_get(options["replay"])
-        outcome = selectors.replay_outcome(row)
-        runs = ", ".join(f"{count} {status}" for status, count in sorted(outcome.executions.items()))
-        line = f"{_line(row)}\n  {outcome.routed:,} of its events were taken in; executions: {runs or 'none'}"
+        outcome, said = selectors.replay_outcome(row), _values(row)
         came = {"routed": outcome.routed, "executions": dict(outcome.executions)}
-        printed(self, options, line, _values(row) | came)
+        line = words.outcome_line(said, outcome.routed, outcome.executions)
+        printed(self, options, line, said | came)
 
     def _stop(self, options: dict[str, Any]) -> None:
-        row = replays.replay_stop(replays.replay_get(options["replay"]), now=datetime.now(UTC))
-        printed(self, options, _line(row), _values(row))
+        row = replays.replay_get(options["replay"])
+        self._show_row(options, replays.replay_stop(row, now=datetime.now(UTC)))
 
     def _resume(self, options: dict[str, Any]) -> None:
-        row = replays.replay_resume(replays.replay_get(options["replay"]))
-        printed(self, options, _line(row), _values(row))
+        self._show_row(options, replays.replay_resume(replays.replay_get(options["replay"])))
+
+    def _show_row(self, options: dict[str, Any], row: Replay) -> None:
+        said = _values(row)
+        printed(self, options, words.line(said), said)
 
 
 def _values(row: Replay) -> dict[str, Any]:
-    names = ("id", "status", "sent", "expected", "event_type", "since", "until")
-    return {name: getattr(row, name) for name in names} | {
-        "service": row.service.name if row.service else None
-    }
-
-
-def _line(row: Replay) -> str:
-    of = "" if row.expected is None else f" of {row.expected:,}"
-    target = row.service.name if row.service is not None else "all"
-    window = f"{row.since:%Y-%m-%d %H:%M} to {row.until:%Y-%m-%d %H:%M}"
-    return f"{row.pk} {row.status}: {row.sent:,}{of} sent, {row.event_type} into {target}, {window} UTC"
+    return values_of(row, words.TOLD, service=row.service.name if row.service else None)
