@@ -67,11 +67,9 @@ def files_of(service: Path) -> dict[str, Any]:
         except FileNotFoundError:
             continue  # it went this moment; the next look says so
         except OSError as error:
-            raise Unusable(f"{service.name}/{name} cannot be read: {error.strerror}") from None
+            raise Unusable(f"{name} cannot be read: {error.strerror}") from None
         if size > _MOST_BYTES:
-            raise Unusable(
-                f"{service.name} has more than {_MOST_BYTES >> 20} MB: put large files into a bucket"
-            )
+            raise Unusable(f"has more than {_MOST_BYTES >> 20} MB: put large files into a bucket")
         try:
             found[name] = content.decode()
         except UnicodeDecodeError:

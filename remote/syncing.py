@@ -109,9 +109,10 @@ def _put(client: Client, options: Options, service: Path) -> None:
         body = {"project": options.name, "name": service.name, "files": files_of(service)}
         made = client.post("services/", body)
     except Refused as error:
-        gone = error.status in (0, 401, 403) and not isinstance(error, Unusable)
-        if options.once or gone:
+        if error.status in (0, 401, 403) and not isinstance(error, Unusable):
             raise
+        if options.once:
+            raise Refused(f"{service.name}: {error}", error.status) from None
         print(colour(f"{service.name}: {clean(str(error))}", "error"), flush=True)
         return
     print(f"{service.name}: version {made['version']['number']}", flush=True)

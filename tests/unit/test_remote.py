@@ -239,7 +239,7 @@ def test_watching_goes_on_past_a_service_that_is_too_large(
     with server(answer) as url, pytest.raises(Refused):
         syncing.sync(Client(url, "t"), options)
     assert put == ["small", "large"]
-    assert "large has more than" in capsys.readouterr().out
+    assert "large: has more than" in capsys.readouterr().out
 
 
 def test_nothing_but_the_standard_library_is_imported() -> None:
