@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.urls import URLPattern, path
@@ -75,9 +74,10 @@ def screen(route: str, view: Callable[..., HttpResponseBase], name: str) -> URLP
 
     need = NEEDS.get(name)
 
-    @login_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return session.to_sign_in(request)
         try:
             check(request.user, need, request.method, kwargs)
             answer = view(request, *args, **kwargs)

@@ -114,6 +114,29 @@ def test_signing_in_leads_to_where_one_wanted_to_go(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
+    ("came", "back"),
+    [
+        ("http://testserver/services/orders/?tab=runs", "/services/orders/?tab=runs"),
+        ("https://evil.example/services/", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_sent_after_the_session_has_ended_is_said_to_be_not_done(
+    came: str, back: str, client: Client
+) -> None:
+    """The address it was sent to takes forms alone: after the sign-in comes the page that the form was on."""
+    from ferris_web.accounts.models import User
+
+    User.objects.create_user("ada", password="a long password")
+    page = client.post("/services/orders/pause/", headers={"Referer": came}, follow=True)
+    assert "was not done" in page.content.decode()
+    assert page.context["next"] == back
+    form = {"username": "ada", "password": "a long password", "next": back}
+    assert client.post(page.redirect_chain[-1][0], form)["Location"] == (back or "/")
+    assert "was not done" not in Client().get("/services/orders/", follow=True).content.decode()
+
+
+@pytest.mark.parametrize(
     "target",
     [
         "https://evil.example/",

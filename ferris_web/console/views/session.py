@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
@@ -77,6 +79,17 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return _form(request)
     except SignInRefused as refused:
         return _refused(request, refused)
+
+
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """To the sign-in page, and from there back here; a form is not done, and leads back to the page that it was on."""
+    if request.method in ("GET", "HEAD"):
+        return redirect_to_login(request.get_full_path())
+    came = request.headers.get("Referer", "")
+    here = url_has_allowed_host_and_scheme(came, {request.get_host()}, require_https=request.is_secure())
+    parts = urlsplit(came if here else "")
+    page = urlunsplit(("", "", parts.path, parts.query, ""))
+    return redirect(reverse("console:sign-in", query={"next": page, "unsent": "1"}))
 
 
 def provider(request: HttpRequest, key: str = "") -> HttpResponseBase:
