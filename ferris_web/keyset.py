@@ -50,7 +50,7 @@ def cut(
     place, backwards = read(cursor, rows.model, order)
     turned = [_turned(field) for field in order] if backwards else list(order)
     if place is not None:
-        rows = rows.filter(behind(turned, place))
+        rows = first_said(rows, behind(turned, place))
     if apart is not None:
         rows = apart.first(rows, turned, size + 1)
     found = list(rows.order_by(*turned)[: size + 1])
@@ -65,6 +65,16 @@ def cut(
         written(found[0], order, backwards=True) if has_before else "",
         written(found[-1], order) if has_after else "",
     )
+
+
+def first_said(rows: QuerySet[Any], condition: Q) -> QuerySet[Any]:
+    """Those that fit a condition, which stands before all others: of two bounds on one column SQLite walks from the one
+    that is said first, whichever is nearer."""
+    before = len(rows.query.where.children)
+    found = rows.filter(condition)
+    where = found.query.where
+    where.children = where.children[before:] + where.children[:before]
+    return found
 
 
 def written(row: Any, order: Sequence[str], *, backwards: bool = False) -> str:

@@ -19,7 +19,7 @@ from ferris.lanes import LANES
 from ferris_web.catalog.models import Project, Service
 from ferris_web.executions.buckets import buckets
 from ferris_web.executions.models import OPEN, Execution, Rollup
-from ferris_web.executions.visibility import Projects, within
+from ferris_web.executions.visibility import Projects, among
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -195,11 +195,11 @@ def _open(
     found: Figures, projects: Projects | None, project: Project | None, service: Service | None
 ) -> None:
     """Those that have not ended, as they are at this moment."""
-    rows = within(Execution.objects.filter(status__in=OPEN), projects)
+    rows = among(Execution.objects.filter(status__in=OPEN), projects)
     if service is not None:
         rows = rows.filter(service=service)
     elif project is not None:
-        rows = within(rows, frozenset((project.pk,)))
+        rows = among(rows, frozenset((project.pk,)))
     counted = buckets(rows, "created_at", found.since, found.until, found.period.length, "status", OPEN)
     for span, bucket in zip(found.spans, counted, strict=True):
         span.statuses.update(bucket.counts)

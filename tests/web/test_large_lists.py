@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,9 +18,10 @@ from django.test.utils import CaptureQueriesContext
 
 from ferris import events
 from ferris_web import keyset
-from ferris_web.catalog.models import Project, Service
+from ferris_web.catalog.models import EventType, Project, Service
 from ferris_web.executions import overview, visibility
 from ferris_web.executions.failures import FailureGroup, FailureGroups, failure_groups
+from ferris_web.executions.figures import PERIODS, figures
 from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, lists
 from ferris_web.executions.listings import histogram as histograms
 from ferris_web.executions.listings.histogram import Histogram, histogram
@@ -278,6 +280,65 @@ def test_executions_from_before_get_their_project_and_are_seen_meanwhile(three: 
         row.project_id == row.service.project_id for row in Execution.objects.select_related("service")
     )
     assert within(Execution.objects.all(), mine).count() == count
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL knows what is open")
+def test_what_is_open_is_read_by_its_status_and_not_along_all_that_a_project_ran(three: list[Project]) -> None:
+    for whose in ({"projects": frozenset((three[0].pk,))}, {"project": three[0]}):
+        with CaptureQueriesContext(connection) as queries:
+            figures(PERIODS["90d"], NOW, **whose)
+        asked = queries[-1]["sql"]
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {asked}")
+            plan = " ".join(row[3] for row in cursor.fetchall())
+        assert "(status=? AND created_at>?" in plan, plan
+
+
+# --- places ------------------------------------------------------------------------------------------
+
+
+def _steps(look: Callable[[], object]) -> int:
+    """How many hundreds of instructions SQLite needs for it."""
+    steps: list[None] = []
+    connection.connection.set_progress_handler(lambda: steps.append(None), 100)
+    try:
+        look()
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return len(steps)
+
+
+@pytest.fixture
+def hourly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events of a frequent type, one an hour."""
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL takes the nearer of two bounds by itself")
+    monkeypatch.setattr(lists, "_FEW", 100)
+    Event.objects.bulk_create(
+        Event(key=uuid4(), event_id=str(n), source="/s", type="a.b", time=NOW - n * HOUR,
+              received_at=NOW - n * HOUR, flow_id=f"F{n}", offset=n)
+        for n in range(1500)
+    )  # fmt: skip
+    EventType.objects.update_or_create(name="a.b", defaults={"count": 1500, "last_seen_at": NOW})
+
+
+def _page(asked: str, cursor: str = "") -> keyset.Slice:
+    rows = EVENTS.found(EVENTS.read(QueryDict(asked), NOW), Event.objects.all())
+    return keyset.cut(rows, EVENTS.order, cursor, 10)
+
+
+@pytest.mark.parametrize("asked", ["until={now}", "type=a.*", "type=a.*&until={now}"])
+def test_a_late_page_does_not_walk_from_the_first(hourly: None, asked: str) -> None:
+    asked = asked.format(now=f"{NOW + HOUR:%Y-%m-%dT%H:%M:%SZ}")
+    late = keyset.written(Event.objects.order_by("received_at")[20], EVENTS.order)
+    assert len(_page(asked, late).rows) == 10
+    assert _steps(lambda: _page(asked, late)) <= 2 * _steps(lambda: _page(asked)) + 2
+
+
+def test_types_before_a_time_are_walked_from_there(hourly: None) -> None:
+    until = f"&until={NOW - 1400 * HOUR:%Y-%m-%dT%H:%M:%SZ}"
+    assert _page("type=a.*" + until).rows[0].received_at < NOW - 1400 * HOUR
+    assert _steps(lambda: _page("type=a.*" + until)) <= 2 * _steps(lambda: _page("type=a.*")) + 2
 
 
 # --- failures ----------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from ferris_web.executions.models import (
 )
 from ferris_web.executions.promised import flows_overdue
 from ferris_web.executions.visibility import scoped, visible_projects, within
+from ferris_web.keyset import first_said
 
 
 def _projects(user: Any) -> list[str]:
@@ -58,7 +59,11 @@ def times(column: str, what: str) -> tuple[Field, Field]:
             "since", _("From"), _equal(f"{column}__gte"), f"{what} then or later. Also 15m, 24h, 7d: so long ago.",
             kind="moment", short="from", about=what,
         ),
-        Field("until", _("Until"), _equal(f"{column}__lt"), f"{what} before.", kind="moment"),
+        # Before the bound that a type sets, or SQLite would walk from there.
+        Field(
+            "until", _("Until"), lambda rows, value: first_said(rows, Q(**{f"{column}__lt": value})),
+            f"{what} before.", kind="moment",
+        ),
     )  # fmt: skip
 
 
