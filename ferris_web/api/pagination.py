@@ -114,9 +114,9 @@ class ById(KeysetPagination):
     ordering = ("id",)
 
 
-def limit_of(request: Request, most: int = MOST) -> int:
-    """The `limit` of a request; ValidationError when it is no number from 1 to `most`."""
-    text = request.query_params.get("limit", "") or str(LIMIT)
+def limit_of(request: Request, most: int = MOST, *, usual: int = LIMIT) -> int:
+    """The `limit` of a request, or the `usual` one; ValidationError when it is no number from 1 to `most`."""
+    text = request.query_params.get("limit", "") or str(usual)
     if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= most):
         raise ValidationError({"limit": f"is {text!r}; expected a whole number from 1 to {most}"})
     return int(text)

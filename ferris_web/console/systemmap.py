@@ -1,21 +1,18 @@
 """The system map, laid out: services and event types in columns, each type between who sends it and whom it triggers.
 
-Pure: bonds in, boxes and lines out. What follows from what runs from left to right; a line of a circle runs back. Of
-a map that is too large the busiest services are drawn.
+Pure: bonds in, boxes and lines out. What follows from what runs from left to right; a line of a circle runs back.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from dataclasses import dataclass
 
 from django.utils.translation import gettext
 
-from ferris_web.executions.system_map import SENDS, Bond, SystemMap
+from ferris_web.executions.system_map import SENDS, Bond
 
-MOST, MOST_LINES = 240, 480  # services that are drawn, and bonds of theirs
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 196, 40, 64, 12, 8
 _SWEEPS = 4
 Key = tuple[str, str]  # (kind, name): kind is service or type here
@@ -43,33 +40,21 @@ class Line:
 
 @dataclass(frozen=True)
 class Map:
-    """What to draw, in pixels. `left_out`: services that are not drawn."""
+    """What to draw, in pixels."""
 
     places: list[Place]
     lines: list[Line]
     width: int
     height: int
-    left_out: int = 0
-    unbound: list[str] = field(default_factory=list)  # services without any bond: listed, not drawn
 
 
-def layout(found: SystemMap) -> Map:
+def layout(bonds: Sequence[Bond]) -> Map:
     """Lay out a map."""
-    busy, lines = Counter[str](), Counter[str]()
-    for bond in found.bonds:
-        busy[bond.service] += 1 + bond.seen
-        lines[bond.service] += 1
-    first = [name for name, _ in busy.most_common(MOST)]
-    upto = accumulate(lines[name] for name in first)
-    drawn = {
-        name for n, (name, many) in enumerate(zip(first, upto, strict=True)) if not n or many <= MOST_LINES
-    }
-    bonds = [bond for bond in found.bonds if bond.service in drawn]
+    projects = {bond.service: bond.project for bond in bonds}
     drawing = drawn_of([(*_ends(bond), bond.state, _label(bond)) for bond in bonds])
     for place in drawing.places:
-        place.project = found.projects.get(place.name, "") if place.kind == "service" else ""
-    unbound = [name for name in found.projects if name not in busy]
-    return replace(drawing, left_out=len(busy) - len(drawn), unbound=unbound)
+        place.project = projects[place.name] if place.kind == "service" else ""
+    return drawing
 
 
 def drawn_of(bonds: Sequence[tuple[Key, Key, str, str]]) -> Map:

@@ -1,11 +1,11 @@
-"""Administration of what dashboards, histograms and groups of failures are made of."""
+"""Administration of what dashboards, histograms, groups of failures and the system map are made of."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
-from ferris_web.executions.models import FailureKind, Rollup, Standing, Tally
+from ferris_web.executions.models import Binding, BindingsMark, FailureKind, Rollup, Standing, Tally
 
 
 class _OfServices(RecordAdmin):
@@ -58,3 +58,23 @@ class TallyAdmin(RecordAdmin):
 
     list_display = ("listing", "start", "outcome", "count")
     list_filter = ("listing", "outcome")
+
+
+@admin.register(Binding)
+class BindingAdmin(RecordAdmin):
+    """What binds services to event types."""
+
+    list_display = ("its_service", "kind", "event_type", "declared", "seen", "pattern")
+    list_filter = ("kind", "declared")
+    list_select_related = ("service",)
+    search_fields = ("service__name", "event_type")
+    exclude = ("service",)
+    readonly_fields = ("its_service",)
+    its_service = linked("service")
+
+
+@admin.register(BindingsMark)
+class BindingsMarkAdmin(RecordAdmin):
+    """What the bindings are of."""
+
+    list_display = ("revision", "at")

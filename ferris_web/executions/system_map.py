@@ -1,30 +1,29 @@
 """What binds services: which event types each sends and waits for, as manifests declare it and as it was seen lately.
 
-A fixed number of queries: declarations are read whole, what was seen from the latest executions and events.
+Reads what `services.bonds` has written: what a page shows, however many services there are.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.core.cache import cache
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
-from ferris.routing import type_matches
-from ferris_web.catalog.models import OutputEvent, Service, Trigger
-from ferris_web.executions.models import Event, Execution
-from ferris_web.executions.services.runs import as_uuid
+from ferris_web.catalog.models import Service
+from ferris_web.executions.models import Binding
+from ferris_web.executions.services.bonds import SENDS
 from ferris_web.executions.visibility import Projects, within
 
-SAMPLE = 5000  # latest executions that are looked at
-SENT_SAMPLE = 900  # latest events that no service took
-_SECONDS = 30
-SENDS, TRIGGERS = "sends", "triggers"
+STATES: Final = {
+    "both": Q(declared=True, seen__gt=0),
+    "declared": Q(declared=True, seen=0),
+    "seen": Q(declared=False),
+}
+"""Declared and seen, declared but not seen lately, seen but in no manifest."""
+_SHOWN: Final = ("service__name", "kind", "event_type", "declared", "seen", "service__project__name")
 
 
 class Bond(NamedTuple):
@@ -35,95 +34,84 @@ class Bond(NamedTuple):
     event_type: str
     declared: bool
     seen: int
+    project: str = ""
 
     @property
     def state(self) -> str:
-        """both, declared (not seen lately) or seen (in no manifest)."""
+        """One of STATES."""
         return "both" if self.declared and self.seen else "declared" if self.declared else "seen"
 
 
-@dataclass(frozen=True)
-class SystemMap:
-    """Services by name with their project, and what binds them. A pattern without a known type stands for itself."""
+def bindings(project: str = "", reach: Projects | None = None) -> QuerySet[Binding]:
+    """Those of the services in `reach`; with `project` of its own, and of those that share an event type with them.
 
-    projects: dict[str, str]
-    bonds: list[Bond]
-
-
-def system_map(project: str = "", reach: Projects | None = None) -> SystemMap:
-    """The services that are there, of the projects in `reach`; with `project` its own, and those of others that share
-    an event type with them."""
-    services = within(Service.objects.filter(vanished_at=None), reach)
-    projects = dict(services.order_by("name").values_list("name", "project__name"))
-    there = {"service__vanished_at": None}
-    waits = list(Trigger.objects.filter(**there).order_by().values_list("service__name", "event_type"))
-    sends = set(OutputEvent.objects.filter(**there).order_by().values_list("service__name", "event_type"))
-    sent, taken = _seen()
-    # An event type that only services out of reach send or take is theirs to know.
-    known = {kind for name, kind in [*sends, *sent, *taken] if name in projects}
-    declared = {(name, SENDS, kind) for name, kind in sends}
-    patterns = {pattern: _types(pattern, known) for _, pattern in waits}
-    for name, pattern in waits:
-        declared |= {(name, TRIGGERS, kind) for kind in patterns[pattern]}
-    seen = {(name, SENDS, kind): count for (name, kind), count in sent.items()}
-    seen |= {(name, TRIGGERS, kind): count for (name, kind), count in taken.items()}
-    # What a service takes by `*` is bound to `*` alone: it would be bound to everything.
-    all_takers = {name for name, pattern in waits if pattern == "*"}
-    bonds = [
-        Bond(*key, key in declared, seen.get(key, 0))
-        for key in sorted(declared | seen.keys())
-        if key[0] in projects and (key in declared or key[1] == SENDS or key[0] not in all_takers)
-    ]
+    A type that only services out of reach send or take is theirs to know: who waits for it by a pattern is bound to
+    the pattern.
+    """
+    found = _visible(reach)
     if project:
-        types = {bond.event_type for bond in bonds if projects[bond.service] == project}
-        bonds = [bond for bond in bonds if bond.event_type in types]
-        near = {bond.service for bond in bonds}
-        projects = {name: of for name, of in projects.items() if of == project or name in near}
-    return SystemMap(projects, bonds)
-
-
-def lately(project: str, reach: Projects | None) -> SystemMap:
-    """The same, at most half a minute old: every manifest and thousands of executions are looked at for it."""
-    whose = "" if reach is None else f":{sorted(reach)}"
-    key = hashlib.sha256(f"{project}{whose}".encode()).hexdigest()
-    found = cache.get_or_set(f"map-{key}", lambda: system_map(project, reach), _SECONDS)
-    assert found is not None
+        types = found.filter(service__project__name=project).values("event_type")
+        found = found.filter(event_type__in=types)
     return found
 
 
-def _types(pattern: str, known: Iterable[str]) -> set[str]:
-    if pattern == "*" or not pattern.endswith(".*"):
-        return {pattern}
-    return {kind for kind in known if type_matches(pattern, kind)} or {pattern}
-
-
-def _seen() -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
-    """(service, event type) of what was sent, and of what made a service run."""
-    sender = Execution.objects.filter(pk=OuterRef("parent_id")).values("service__name")[:1]
-    rows = (
-        Execution.objects.order_by("-created_at", "-id")
-        .annotate(sender=Subquery(sender))
-        .values_list("service__name", "event__type", "sender", "trigger_type")[:SAMPLE]
+def _visible(reach: Projects | None) -> QuerySet[Binding]:
+    rows = within(Binding.objects.filter(service__vanished_at=None).order_by(), reach)
+    stands_in = Q(event_type=F("pattern"))
+    if reach is None:
+        return rows.exclude(stands_in)
+    known = rows.filter(Q(kind=SENDS) | Q(seen__gt=0), event_type=OuterRef("event_type"))
+    fits = rows.filter(~stands_in, Exists(known), service=OuterRef("service"), pattern=OuterRef("pattern"))
+    return rows.filter(
+        Q(pattern="") | Q(~stands_in, Exists(known)) | Q(stands_in, ~Exists(fits)),
     )
-    sent, taken = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for name, kind, by, trigger in rows:
-        if trigger == "triggered":
-            taken[name, kind] += 1
-            if by:
-                sent[by, kind] += 1
-    for name, kind in _sent_in_vain():
-        sent[name, kind] += 1
-    return sent, taken
 
 
-def _sent_in_vain() -> Iterator[tuple[str, str]]:
-    """Of executions' events that made nothing run."""
-    latest = Event.objects.order_by("-received_at", "-key").values_list("type", "causation_id", "matched")
-    found = [(kind, cause) for kind, cause, matched in latest[:SAMPLE] if cause and not matched][:SENT_SAMPLE]
-    causes: dict[str, UUID | None] = {cause: as_uuid(cause) for _, cause in found}
-    wanted = {cause for cause in causes.values() if cause is not None}
-    names = dict(Execution.objects.filter(pk__in=wanted).values_list("id", "service__name")) if wanted else {}
-    for kind, cause in found:
-        name = names.get(causes[cause])
-        if name:
-            yield name, kind
+def of_state(found: QuerySet[Binding], state: str) -> QuerySet[Binding]:
+    """Those in that state; "": in any."""
+    return found.filter(STATES[state]) if state else found
+
+
+def bonds(found: QuerySet[Binding]) -> QuerySet[Binding, Any]:
+    """What `Bond` is made of, by service."""
+    return found.order_by("service__name", "kind", "event_type").values_list(*_SHOWN)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many bonds are in which state, and of how many services."""
+
+    states: dict[str, int]
+    services: int
+
+
+def size(found: QuerySet[Binding]) -> Size:
+    """One query."""
+    states = {f"in_{name}": Count("pk", filter=state) for name, state in STATES.items()}
+    counted = found.aggregate(of=Count("service", distinct=True), **states)
+    return Size({name: counted[f"in_{name}"] for name in STATES}, counted["of"])
+
+
+def busiest(found: QuerySet[Binding], most: int, lines: int) -> list[UUID]:
+    """At most so many services, those with most to do; as many of them as have so many bonds, but one always."""
+    counted = found.values("service").annotate(lines=Count("pk"), busy=Count("pk") + Sum("seen"))
+    rows = list(counted.order_by("-busy", "service").values_list("service", "lines")[:most])
+    upto = accumulate(many for _, many in rows)
+    return [pk for n, ((pk, _), many) in enumerate(zip(rows, upto, strict=True)) if not n or many <= lines]
+
+
+def services(project: str = "", reach: Projects | None = None) -> QuerySet[Service]:
+    """Those on the map: of the project, or of all in reach, and those that share an event type with them."""
+    found = within(Service.objects.filter(vanished_at=None), reach)
+    if project:
+        near = bindings(project, reach).filter(service=OuterRef("pk"))
+        found = found.filter(Q(project__name=project) | Exists(near))
+    return found
+
+
+def unbound(project: str = "", reach: Projects | None = None) -> QuerySet[Service]:
+    """Those of them that nothing is bound to, by name."""
+    found = within(Service.objects.filter(vanished_at=None), reach)
+    if project:
+        found = found.filter(project__name=project)
+    return found.filter(~Exists(Binding.objects.filter(service=OuterRef("pk")))).order_by("name")

@@ -30,6 +30,7 @@ from ferris_web.catalog.models import (
     ValueChange,
 )
 from ferris_web.executions.models import (
+    Binding,
     Chart,
     DeadLetter,
     Event,
@@ -93,6 +94,7 @@ _OWNERS: Final[Mapping[type[Model], str]] = {
     FailureKind: "project",
     Trigger: "service__project",
     OutputEvent: "service__project",
+    Binding: "service__project",
     GatheredEvent: "service__project",
 }
 
@@ -140,12 +142,12 @@ def _by_flow(found: QuerySet[M], column: str, projects: Projects) -> QuerySet[M]
     if not executions_owned():
         runs = Execution.objects.filter(flow_id=OuterRef(column), service__project__in=projects)
         return found.filter(Exists(runs))
-    theirs = Execution.objects.filter(project__in=projects).order_by()
     if not flows_few(projects):
-        # Of each row's flow, whether one of its few executions is theirs: no EXISTS, of which PostgreSQL makes a join
-        # with all that they ran, and no plain column, by whose index SQLite would look through it for each row.
-        of_flow = among(Execution.objects.filter(flow_id=OuterRef(column)).order_by(), projects)
-        return found.filter(IsNull(Subquery(of_flow.values("pk")[:1]), False))
+        # Of each row's flow, whether it runs through theirs: no EXISTS, of which PostgreSQL makes a join with all that
+        # they ran. An index has flow and project, and nothing else is read.
+        of_flow = Execution.objects.filter(flow_id=OuterRef(column), project__in=projects).order_by()
+        return found.filter(IsNull(Subquery(of_flow.values("project")[:1]), False))
+    theirs = Execution.objects.filter(project__in=projects).order_by()
     return found.filter(**{f"{column}__in": theirs.values("flow_id")})
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from ferris_web import wiring
+from ferris_web.executions.services.bonds import bonds_renew
 from tests.web.at_once import at_once
 from tests.web.calling import problem_of
 from tests.web.platform import service
@@ -79,9 +82,28 @@ def test_what_is_not_taken(api):
 
 
 def test_the_map(api):
-    service("mailer", "order.placed")
+    for name in ("mailer", "packer", "shipper"):
+        service(name, "order.placed")
+    assert bonds_renew(datetime.now(UTC))
     found = api.get("/api/v1/map/").json()
-    assert "mailer" in [row["name"] for row in found["services"]]
-    bond = next(row for row in found["bonds"] if row["service"] == "mailer")
-    assert (bond["kind"], bond["event_type"], bond["state"]) == ("triggers", "order.placed", "declared")
-    assert api.get("/api/v1/map/?project=nothing").json() == {"services": [], "bonds": []}
+    assert [row["name"] for row in found["services"]] == ["mailer", "packer", "shipper"]
+    bond = found["bonds"][0]
+    assert (bond["service"], bond["kind"], bond["event_type"]) == ("mailer", "triggers", "order.placed")
+    assert bond["state"] == "declared"
+    assert found["next"] is None
+    nothing = {"services": [], "bonds": [], "next": None, "previous": None}
+    assert api.get("/api/v1/map/?project=nothing").json() == nothing
+
+
+def test_the_map_comes_in_pages_of_services_with_all_their_bonds(api):
+    for name in ("mailer", "packer", "shipper"):
+        service(name, "order.placed")
+    assert bonds_renew(datetime.now(UTC))
+    first = api.get("/api/v1/map/?limit=2").json()
+    assert [row["service"] for row in first["bonds"]] == ["mailer", "packer"]
+    second = api.get(first["next"]).json()
+    assert [row["service"] for row in second["bonds"]] == ["shipper"]
+    assert api.get(second["previous"]).json()["services"] == first["services"]
+    for name, wrong in (("cursor", "x"), ("limit", "0"), ("limit", "501"), ("limit", "x")):
+        problem = problem_of(api.get(f"/api/v1/map/?{name}={wrong}"), 400)
+        assert [error["field"] for error in problem["errors"]] == [name], wrong

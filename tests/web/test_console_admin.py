@@ -116,6 +116,8 @@ def _make_rows_of_history(service: Any, now: datetime) -> None:
         trigger_type="event",
         lane="slow",
     )
+    models.Binding.objects.create(service=service, kind="sends", event_type="a", declared=True)
+    models.BindingsMark.objects.create(revision=1, at=now)
     models.Standing.objects.create(service=service, project=service.project, period="1d", oldest=now)
     series = models.MetricSeries.objects.create(
         id=uuid4(), service=service, name="rows", last_value=1, last_at=now

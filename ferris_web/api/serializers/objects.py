@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
+from ferris_web.api.pagination import MOST
 from ferris_web.api.serializers.fields import Page, Text, Time
 
 
@@ -53,8 +54,8 @@ class MapBond(serializers.Serializer):
     state = serializers.ChoiceField(["both", "declared", "seen"])
 
 
-class SystemMap(serializers.Serializer):
-    """Services, and what binds them."""
+class SystemMap(Page):
+    """Services, and what binds them to event types."""
 
     services = MapService(many=True)
     bonds = MapBond(many=True)
@@ -65,4 +66,11 @@ class MapQuery(serializers.Serializer):
 
     project = Text(
         required=False, help_text="A project's name: its services, and those that share an event type."
+    )
+    limit = serializers.IntegerField(
+        required=False,
+        help_text=f"Services per page, at most {MOST}, which is what holds if it is not given.",
+    )
+    cursor = Text(
+        required=False, help_text="Where a page begins: taken from `next` or `previous` of another page."
     )

@@ -1,6 +1,7 @@
 """What happened: each model under what it is about. Imported from here by all others."""
 
 from ferris_web.executions.models.admission import Gate, Pace
+from ferris_web.executions.models.bonds import Binding, BindingsMark
 from ferris_web.executions.models.bulk import BulkJob
 from ferris_web.executions.models.charts import OF_ALL, OF_SOURCE, Chart, ChartEntry, ChartFeed, ChartSum
 from ferris_web.executions.models.deliveries import Delivery, DeliveryAttempt
@@ -42,6 +43,8 @@ __all__ = [
     "STATUSES",
     "TRIGGER_TYPES",
     "Artifact",
+    "Binding",
+    "BindingsMark",
     "BulkJob",
     "Chart",
     "ChartEntry",

@@ -117,6 +117,7 @@ class Execution(models.Model):
             models.Index(fields=["service", "-created_at", "-id"]),
             models.Index(fields=["status", "-created_at", "-id"]),
             models.Index(fields=["flow_id", "sequence"]),
+            models.Index(fields=["flow_id", "project"], name="execution_flow_project"),
             # What lists are filtered by: a value that is rare, or that nothing has, is not looked for in all rows.
             models.Index(fields=["project", "-created_at", "-id"], name="execution_project"),
             models.Index(

@@ -51,6 +51,8 @@ from ferris_web.catalog.models import (
 )
 from ferris_web.executions.models import (
     Artifact,
+    Binding,
+    BindingsMark,
     BulkJob,
     Chart,
     ChartEntry,
@@ -116,13 +118,14 @@ MODELS: tuple[type[models.Model], ...] = (
         BulkJob,
     ),
     *(SavedView, DefaultView),
+    *(Binding, BindingsMark),
     *(Gathering, GatheredEvent, Rollup, Standing, Tally, MetricSeries, MetricPoint, MetricRollup),
     *(Chart, ChartFeed, ChartEntry, ChartSum),
     *(PromiseRule, Promise),
     *(Delivery, DeliveryAttempt, Notice, Notification),
 )
 # Made by every start of a platform, and replaced by what an archive holds.
-_GIVEN: tuple[type[models.Model], ...] = (User, Revision)
+_GIVEN: tuple[type[models.Model], ...] = (User, Revision, BindingsMark)
 ELSEWHERE = -1
 """The partition of a record that is on the log of another platform."""
 
