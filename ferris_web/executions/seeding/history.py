@@ -19,6 +19,7 @@ from ferris_web.catalog.selectors import revision
 from ferris_web.executions.models import DeadLetter, Event, Execution, Flow, Step
 from ferris_web.executions.seeding.bulk import Table
 from ferris_web.executions.seeding.catalog import Progress, event_type
+from ferris_web.executions.seeding.kinds import Kinds
 from ferris_web.executions.seeding.sums import Sums
 
 LETTERS = 100
@@ -74,7 +75,7 @@ class History:
         self.executions = Table(Execution, _EXECUTION)
         self.steps = Table(Step, _STEP)
         self.letters = Table(DeadLetter, _LETTER)
-        self.failed = 0
+        self._kinds = Kinds()
         self._sums = Sums()
 
     def write(self, size: Size) -> None:
@@ -96,10 +97,12 @@ class History:
             if self.events.full:
                 self._flush()
         self._flush()
+        self._kinds.finish()
         self._types()
         self._progress("events", self.events.count, size.events)
 
     def _flush(self) -> None:
+        self._kinds.flush()
         for table in (self.flows, self.events, self.executions, self.steps, self.letters):
             table.flush()
 
@@ -199,7 +202,9 @@ class History:
         error = error.replace("{n}", str(chance.randrange(10**6)))
         begun = asked + timedelta(milliseconds=min(60_000, chance.lognormvariate(4, 1)))
         ended = begun + timedelta(milliseconds=min(3_600_000, chance.lognormvariate(6 + number % 3, 1)))
-        self.failed += status == "failed"
+        kind = None
+        if status == "failed":
+            kind = self._kinds.of(service.pk, service.project_id, reason, error, asked)
         ran = status != "skipped"
         if not ran:
             reason, ended = "inactive", begun
@@ -208,6 +213,7 @@ class History:
             events.correlation_id(flow, sequence), parent, trigger, status, lane.lane, lane.reason, service.priority,
             asked, asked,
             begun if ran else None, begun if ran else None, ended, reason, error, "seeded" if ran else "", True,
+            kind,
         )  # fmt: skip
         times = asked, begun if ran else None, ended
         self._sums.take(service.project_id, service.pk, (status, trigger, lane.lane), times)
@@ -245,6 +251,7 @@ _EXECUTION = (
     "id", "service_id", "project_id", "version_id", "event_id", "flow_id", "sequence", "correlation_id", "parent_id",
     "trigger_type", "status", "lane", "lane_reason", "priority", "created_at", "rung_at", "claimed_at",
     "started_at", "finished_at", "reason", "error", "worker", "counted",
+    "failure_id",
 )  # fmt: skip
 _STEP = (
     "execution_id", "attempt", "index", "script", "status", "started_at", "finished_at", "exit_code", "error",

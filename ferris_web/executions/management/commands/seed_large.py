@@ -13,11 +13,11 @@ from ferris_web.catalog.models import Service
 from ferris_web.executions.models import Event
 from ferris_web.executions.seeding import bulk, catalog
 from ferris_web.executions.seeding.history import History, Size
-from ferris_web.executions.services.failure_kinds import failures_piece
+from ferris_web.executions.services.bonds import bonds_renew
 from ferris_web.executions.services.standings import standings_slide
 from ferris_web.executions.services.tallies import tallies_piece
 
-_SORTED_AT_ONCE = 3000  # failures of one transaction: no one waits for it here
+_TOLD = 500  # rankings and hours, between two words of progress
 
 
 class Command(BaseCommand):
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         made = catalog.fill(services, chance, now, self._progress)
         history = History(made, chance, now, self._progress)
         history.write(Size(executions, wanted, options["days"]))
-        self._roll_up(history.failed, now)
+        self._roll_up(now)
         bulk.settle()
         self.stdout.write(
             f"{len(made):,} services, {history.events.count:,} events, {history.executions.count:,} executions in "
@@ -60,14 +60,15 @@ class Command(BaseCommand):
             f"{time.monotonic() - begun:.0f} s"
         )
 
-    def _roll_up(self, failed: int, now: datetime) -> None:
-        """The rest of what pages show, as the roller would have; quicker in large pieces, while nobody else writes."""
-        done = 0
-        while sorted_now := failures_piece(_SORTED_AT_ONCE):
-            done += sorted_now
-            self._progress("failures sorted", done, failed)
-        while standings_slide(now) or tallies_piece(now):
-            pass
+    def _roll_up(self, now: datetime) -> None:
+        """The rest of what pages show, as the roller would have."""
+        for what, piece in (("rankings", standings_slide), ("hours", tallies_piece)):
+            done = 0
+            while more := piece(now):
+                if done // _TOLD < (done + more) // _TOLD:
+                    self.stdout.write(f"{what}: {done + more:,}")
+                done += more
+        bonds_renew(now)
 
     def _progress(self, what: str, done: int, total: int) -> None:
         self.stdout.write(f"{what}: {done:,} of {total:,}")
