@@ -30,7 +30,7 @@ from ferris_web.executions.services import execution_claim, reports_apply
 from ferris_web.executions.services.failure_kinds import failure_kinds_prune, failures_piece, failures_retried
 from ferris_web.executions.services.owners import owners_piece
 from ferris_web.executions.services.rollups import rollups_piece
-from ferris_web.executions.services.tallies import tallied, tallies_piece, tallies_prune
+from ferris_web.executions.services.tallies import hour_of, tallied, tallies_piece, tallies_prune
 from ferris_web.executions.visibility import executions_apart, within
 from tests.web.platform import dispatch, event, report, service
 
@@ -285,7 +285,9 @@ def test_executions_from_before_get_their_project_and_are_seen_meanwhile(three: 
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL knows what is open")
-def test_what_is_open_is_read_by_its_status_and_not_along_all_that_a_project_ran(three: list[Project]) -> None:
+def test_what_is_open_is_read_by_its_status_and_not_along_all_that_a_project_ran(
+    three: list[Project],
+) -> None:
     for whose in ({"projects": frozenset((three[0].pk,))}, {"project": three[0]}):
         with CaptureQueriesContext(connection) as queries:
             figures(PERIODS["90d"], NOW, **whose)
@@ -341,6 +343,14 @@ def test_types_before_a_time_are_walked_from_there(hourly: None) -> None:
     until = f"&until={NOW - 1400 * HOUR:%Y-%m-%dT%H:%M:%SZ}"
     assert _page("type=a.*" + until).rows[0].received_at < NOW - 1400 * HOUR
     assert _steps(lambda: _page("type=a.*" + until)) <= 2 * _steps(lambda: _page("type=a.*")) + 2
+
+
+def test_hours_are_counted_without_a_look_at_those_that_wait(hourly: None) -> None:
+    assert tallies_piece(NOW) == 6
+    many = _steps(lambda: tallies_piece(NOW))
+    Tally.objects.create(listing="events", start=hour_of(NOW) - 10 * HOUR, outcome="all", count=0)
+    few = _steps(lambda: tallies_piece(NOW))
+    assert many <= 1.5 * few
 
 
 # --- failures ----------------------------------------------------------------------------------------

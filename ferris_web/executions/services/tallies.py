@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Case, Count, Min, QuerySet, Value, When
+from django.db.models import Case, Count, Min, Value, When
 
 from ferris_web.executions.models import Event, Flow, Tally
 
@@ -47,7 +47,7 @@ def tallies_prune(before: datetime) -> None:
 
 
 def _piece(name: str, now: datetime) -> int:
-    model, time, outcome = LISTS[name]
+    model, time, _ = LISTS[name]
     known, over = tallied(name), hour_of(now - SETTLED)
     if known is not None and known[1] >= over:
         return 0
@@ -62,7 +62,7 @@ def _piece(name: str, now: datetime) -> int:
     made: list[Tally] = []
     with transaction.atomic():
         for hour in range((end - begin) // HOUR):
-            made += _counted(name, begin + hour * HOUR, waiting, time, outcome)
+            made += _counted(name, begin + hour * HOUR)
         if not made or made[-1].start < end - HOUR:
             # An hour in which nothing came needs no row, but the last says how far all was counted.
             made.append(Tally(listing=name, start=end - HOUR, outcome=ALL, count=0))
@@ -70,8 +70,10 @@ def _piece(name: str, now: datetime) -> int:
     return (end - (begin if known is None else known[1])) // HOUR
 
 
-def _counted(name: str, begin: datetime, waiting: QuerySet[Any], time: str, outcome: Any) -> list[Tally]:
-    rows = waiting.filter(**{f"{time}__gte": begin, f"{time}__lt": begin + HOUR}).order_by()
+def _counted(name: str, begin: datetime) -> list[Tally]:
+    """Asked for by these two bounds alone: of two on one side SQLite takes the one that is said first."""
+    model, time, outcome = LISTS[name]
+    rows = model.objects.filter(**{f"{time}__gte": begin, f"{time}__lt": begin + HOUR}).order_by()
     found = rows.annotate(outcome_key=outcome).values_list("outcome_key").annotate(n=Count("pk"))
     return [Tally(listing=name, start=begin, outcome=key, count=amount) for key, amount in found]
 
