@@ -2,6 +2,9 @@
 
 After draft-ietf-httpapi-idempotency-key-header: the same key with the same request gives the first answer, with
 another request it is refused, and while the first is under way as well.
+
+An answer may tell a secret once, a new token for example: it lies encrypted. Whoever drops the encryption key within
+the day ends its repetitions.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cryptography.fernet import InvalidToken
 from django.db import IntegrityError, transaction
 
+from ferris_web import wiring
 from ferris_web.accounts.models import RepeatableRequest, User
 
 KEPT = timedelta(hours=24)
@@ -33,12 +38,16 @@ class OtherRequest(Exception):
     """The key was used for a request that was not the same."""
 
 
+class Unreadable(Exception):
+    """The request was carried out, and no encryption key opens its answer any more."""
+
+
 class UnderWay(Exception):
     """The first request with this key is not answered yet."""
 
 
 def repeat_begin(user: User, key: str, fingerprint: str, now: datetime) -> Kept | None:
-    """Take the key for this request, or give the answer it got before. OtherRequest, UnderWay.
+    """Take the key for this request, or give the answer it got before. OtherRequest, UnderWay, Unreadable.
 
     Of several requests at once one takes the key.
     """
@@ -56,14 +65,17 @@ def repeat_begin(user: User, key: str, fingerprint: str, now: datetime) -> Kept 
             raise OtherRequest from None
         if found.status is None:
             raise UnderWay from None
-        return Kept(found.status, found.headers, bytes(found.body))
+        try:
+            return Kept(found.status, found.headers, wiring.cipher().decrypt(bytes(found.body)))
+        except InvalidToken:
+            raise Unreadable from None
     return None
 
 
 def repeat_end(user: User, key: str, answer: Kept) -> None:
     """Keep the answer for repetitions."""
     RepeatableRequest.objects.filter(user=user, key=key, status=None).update(
-        status=answer.status, headers=dict(answer.headers), body=answer.body
+        status=answer.status, headers=dict(answer.headers), body=wiring.cipher().encrypt(answer.body)
     )
 
 

@@ -10,10 +10,13 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from ferris_web.accounts.models import User
+from ferris_web.accounts.permissions import access_of
 from ferris_web.accounts.repeats import (
     Kept,
     OtherRequest,
     UnderWay,
+    Unreadable,
     repeat_begin,
     repeat_end,
     repeat_give_back,
@@ -48,7 +51,7 @@ class IdempotencyMiddleware:
         if user is None:
             return self._get_response(request)  # which refuses it
         try:
-            kept = repeat_begin(user, key, _fingerprint(request), datetime.now(UTC))
+            kept = repeat_begin(user, key, _fingerprint(request, user), datetime.now(UTC))
         except OtherRequest:
             return problems.problem(
                 "idempotency-key-reused", "The key was used for another request; take a new one."
@@ -58,6 +61,12 @@ class IdempotencyMiddleware:
                 "idempotency-key-in-use",
                 "The first request with this key is not answered yet.",
                 headers={"Retry-After": "1"},
+            )
+        except Unreadable:
+            return problems.problem(
+                "conflict",
+                "The request was carried out, and its answer cannot be read any more: the encryption key is another. "
+                "Look at what it made.",
             )
         if kept is not None:
             return HttpResponse(
@@ -82,7 +91,13 @@ def _final(answer: HttpResponseBase) -> bool:
     return isinstance(answer, HttpResponse) and not retried and len(answer.content) <= _LARGEST
 
 
-def _fingerprint(request: HttpRequest) -> str:
+def _fingerprint(request: HttpRequest, user: User) -> str:
+    """Tells requests apart, those of tokens that may less than their person as well: an answer is for who was let."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\0{request.content_type}\0".encode())
+    access = access_of(user)
+    if access.scopes is not None or access.only is not None:
+        digest.update(
+            f"{sorted(access.scopes or ())} {sorted(access.only or ())} {access.only is None}\0".encode()
+        )
     digest.update(request.body)
     return digest.hexdigest()

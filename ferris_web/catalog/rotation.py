@@ -1,9 +1,9 @@
 """A new encryption key for all that is kept encrypted, while everything runs.
 
-What is kept encrypted lies in columns called `ciphertext`, whatever the model (a new one is found by that name), and in
-the data of second factors. A row moves to the first key by a compare-and-set, so that a value that is set meanwhile
-stays; whoever dies in the middle leaves rows under both keys, all of which can be read, and the next run goes on from
-there.
+What is kept encrypted lies in columns called `ciphertext`, whatever the model (a new one is found by that name), and
+in the data of second factors. Answers kept for repeated requests are not moved: in a day they are forgotten. A row
+moves to the first key by a compare-and-set, so that a value that is set meanwhile stays; whoever dies in the middle
+leaves rows under both keys, all of which can be read, and the next run goes on from there.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from ferris_web.accounts.models import RepeatableRequest, User
 from ferris_web.accounts.repeats import repeats_prune
@@ -96,3 +97,25 @@ def test_of_many_at_once_one_is_carried_out(api, body):
     assert set(answers) <= {201, 409}
     assert 201 in answers
     assert Project.objects.count() == 1
+
+
+def test_a_secret_that_is_told_once_is_not_kept_in_the_clear(api):
+    made = send(api, {"name": "ci"}, path="/api/v1/tokens/")
+    token = made.json()["token"]
+    assert send(api, {"name": "ci"}, path="/api/v1/tokens/").json()["token"] == token
+    assert token.encode() not in bytes(RepeatableRequest.objects.get().body)
+
+
+def test_an_answer_under_a_key_that_is_gone_is_not_made_anew(api, body):
+    assert send(api, body).status_code == 201
+    RepeatableRequest.objects.update(body=Fernet(Fernet.generate_key()).encrypt(b"{}"))
+    assert "cannot be read" in problem_of(send(api, body), 409)["detail"]
+    assert Project.objects.count() == 1
+
+
+def test_a_token_that_may_less_gets_no_answer_of_one_that_may_more(api, user):
+    answered = send(api, {"name": "ci"}, path="/api/v1/tokens/")
+    assert answered.status_code == 201
+    for limits in ({"scopes": ["read"]}, {"projects": []}):
+        limited = Caller(token_create(user, **limits))
+        assert send(limited, {"name": "ci"}, path="/api/v1/tokens/").status_code in (403, 422)
