@@ -103,7 +103,7 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     api_rate: int = (
-        30_000  # requests a minute of each caller of the REST API, to each web process; 0: no limit
+        30_000  # requests a minute of each caller of the REST API, to all web processes; 0: no limit
     )
     git_hosts: tuple[
         str, ...
