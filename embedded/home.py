@@ -1,28 +1,27 @@
-"""Prepares a home before the processes start: schema, administrator, log topics."""
+"""Prepares a home before the processes start: schema, administrator; and the files that browsers get."""
 
 from __future__ import annotations
 
 import secrets
 
-from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from ferris_web import wiring
+from ferris_web import static_files, wiring
 from ferris_web.accounts.models import User
 
 ADMINISTRATOR = "admin"
 
 
 def prepare() -> str | None:
-    """Bring the schema up to date and see that somebody can sign in.
+    """Bring schema and static files up to date and see that somebody can sign in.
 
     A new administrator's password is FERRIS_ADMIN_PASSWORD; without it a random one is made and returned: it is
     shown once and kept nowhere.
     Leaves no connection open, so that the caller may fork.
     """
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    static_files.prepare()
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", verbosity=0, interactive=False)

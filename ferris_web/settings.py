@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from ferris.adapters import log_lines
-from ferris.config import Settings
+from ferris.config import ROOT, Settings
 from ferris.errors import ConfigError
 
 try:
@@ -28,12 +28,11 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "ferris_web.static_files.StaticFiles",
     "django_htmx",
     "django_filters",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "allauth.account",
     "allauth.socialaccount",
     "allauth.mfa",
@@ -189,7 +188,9 @@ USE_TZ = True
 USE_I18N = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = FERRIS.home / "static"  # for collectstatic; without it the files are served from where they lie
+STATIC_ROOT = ROOT / "build" / "static"  # see ferris_web.static_files
+STORAGES = {"staticfiles": {"BACKEND": "ferris_web.static_files.Storage"}}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 

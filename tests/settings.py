@@ -53,8 +53,9 @@ if _postgresql := os.environ.get("FERRIS_TESTS_DATABASE"):  # a database of its 
 atexit.register(shutil.rmtree, os.environ["FERRIS_HOME"], ignore_errors=True)
 
 from ferris_web.settings import *  # noqa: E402, F403
-from ferris_web.settings import DATABASES, STATIC_ROOT  # noqa: E402
+from ferris_web.settings import DATABASES, FERRIS  # noqa: E402
 
+STATIC_ROOT = FERRIS.home / "static"  # nothing is prepared there: names are the plain ones
 STATIC_ROOT.mkdir(parents=True)
 
 DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"]}

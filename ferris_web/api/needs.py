@@ -28,7 +28,6 @@ def _value(name: str) -> tuple[str, ...]:
 
 NEEDS: Final[Mapping[str, Need]] = {
     "schema": ANYONE,
-    "docs": ANYONE,
     "events": Need("anyone", write=_RUN),  # an event may run services of every project
     "event": _of("event", "event"),
     "event-why": _of("event", "event"),

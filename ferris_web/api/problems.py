@@ -30,6 +30,7 @@ from ferris_web.api.authentication import REALM
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+READ_BY_PEOPLE = "/api/docs/"
 PATHS = ("/api/", "/control/", "/health/", "/metrics", "/problems/", "/hooks/")
 _INDEX = re.compile(r"\[(\d+)\]\.(.+)", re.DOTALL)
 
@@ -277,7 +278,7 @@ def _sentence(text: str) -> str:
 
 def is_program(request: HttpRequest) -> bool:
     """True for addresses that programs call: they get problem documents, people get pages."""
-    return request.path.startswith(PATHS)
+    return request.path.startswith(PATHS) and not request.path.startswith(READ_BY_PEOPLE)
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -16,9 +16,9 @@ _PROBLEM: dict[str, Any] = {
             "format": "uri",
             "description": "Address of a page that explains this kind of problem.",
         },
-        "title": _TEXT,
+        "title": {**_TEXT},
         "status": {"type": "integer"},
-        "detail": _TEXT,
+        "detail": {**_TEXT},
         "instance": {**_TEXT, "description": "Of a fault of ours: stands in the log beside its cause."},
         "errors": {
             "type": "array",
@@ -26,7 +26,7 @@ _PROBLEM: dict[str, Any] = {
             "items": {
                 "type": "object",
                 "required": ["field", "problem"],
-                "properties": {"field": _TEXT, "problem": _TEXT},
+                "properties": {"field": {**_TEXT}, "problem": {**_TEXT}},
             },
         },
         "attribute": {**_TEXT, "description": "The part of an event that is at fault."},
@@ -44,7 +44,7 @@ def documented(endpoints: list[Endpoint]) -> list[Endpoint]:
 
 
 def _header(name: str, told: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": False, "schema": _TEXT, "description": told}
+    return {"name": name, "in": "header", "required": False, "schema": {**_TEXT}, "description": told}
 
 
 _IF_MATCH = _header(

@@ -281,7 +281,6 @@ urlpatterns: list[URLPattern] = [
     ),
     *route("map", system_map.SystemMap, "map"),
     path("api/schema/", docs.Schema.as_view(), name="schema"),
-    path("api/docs/", docs.docs, name="docs"),
     path("health/live", health.live, name="live"),
     path("health/ready", health.ready, name="ready"),
     path("metrics", metrics.metrics, name="metrics"),
@@ -292,5 +291,5 @@ urlpatterns: list[URLPattern] = [
     path("schemas/chart.json", schemas.chart, name="chart-schema"),
     path("problems/", problem_pages.problem_list, name="problems"),
     path("problems/<slug:name>/", problem_pages.problem_page, name="problem"),
-    re_path(r"^(?:api|control)/", nothing),
+    re_path(r"^(?:api/(?!docs/)|control/)", nothing),  # the pages that show the API are the console's,
 ]

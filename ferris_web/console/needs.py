@@ -34,6 +34,8 @@ NEEDS: Final[Mapping[str, Need]] = {
                 "go",
                 "help",
                 "help-page",
+                "api-docs",
+                "api-operation",
                 "services",
                 "projects",
                 "executions",

@@ -57,6 +57,7 @@ _PAGES = (
     ("account", _("Your account"), "tokens sessions"),
     ("account-sign-in", _("How you sign in"), "password provider single sign-on"),
     ("help", _("Help"), "documentation"),
+    ("api-docs", _("REST API"), "openapi swagger curl integrate"),
 )
 
 

@@ -17,6 +17,7 @@ from ferris_web.console.needs import NEEDS
 from ferris_web.console.views import (
     account,
     account_sign_in,
+    api_docs,
     artifacts,
     audit,
     backends,
@@ -116,6 +117,8 @@ urlpatterns = [
     screen("go/", go.go, "go"),
     screen("help/", help.index, "help"),
     screen("help/<path:name>/", help.page, "help-page"),
+    screen("api/docs/", api_docs.index, "api-docs"),
+    screen("api/docs/<slug:name>/", api_docs.operation, "api-operation"),
     screen("services/", saved_views.opening("services", services.service_list), "services"),
     screen("services/-/new/", service_new.new, "service-new"),  # no service is called -
     screen("services/<str:name>/", services.overview, "service"),

@@ -150,6 +150,43 @@ def reader(_reader: Viewer) -> Iterator[Viewer]:
     assert _reader.taken() == []
 
 
+class Weight:
+    """What the page that was opened last took, bytes on the wire, as if nothing were kept from before."""
+
+    def __init__(self, page: sync_api.Page) -> None:
+        self._page = page
+        self._took: dict[str, int] = {}
+        browser = page.context.new_cdp_session(page)
+        browser.on("Network.requestWillBeSent", self._asked)
+        browser.on("Network.loadingFinished", self._got)
+        browser.send("Network.enable")
+        browser.send("Network.setCacheDisabled", {"cacheDisabled": True})
+
+    def _asked(self, said: dict[str, Any]) -> None:
+        if said["requestId"] == said["loaderId"]:  # another page
+            self._took.clear()
+
+    def _got(self, said: dict[str, Any]) -> None:
+        self._took[said["requestId"]] = said["encodedDataLength"]
+
+    def loaded(self) -> int:
+        self._page.wait_for_load_state("load")
+        self._page.wait_for_timeout(50)  # what the browser counted is told after what it loaded
+        assert len(self._took) > 3, "style and scripts came with it"
+        return sum(self._took.values())
+
+
+@pytest.fixture(scope="session")
+def _weight(_reader: Viewer) -> Weight:
+    return Weight(_reader.page)
+
+
+@pytest.fixture
+def weight(reader: Viewer, _weight: Weight) -> Weight:
+    """Of the reader's pages."""
+    return _weight
+
+
 @pytest.fixture(scope="session")
 def pictures(request: pytest.FixtureRequest) -> Path | None:
     """Where to keep pictures of pages, when that is wanted."""

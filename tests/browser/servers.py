@@ -71,8 +71,7 @@ def seeded_console(home: Path, hostile: str = "") -> Iterator[Server]:
     environment = _environment(home, port)
     for command in (["manage.py", "migrate", "-v0"], ["-m", "tests.web.console_platform", hostile]):
         subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, timeout=400)
-    web = [sys.executable, "-m", "uvicorn", "ferris_web.asgi:application", "--port", str(port)]
-    with _running(web, environment, home, port) as server:
+    with _running([sys.executable, "manage.py", "web", "--prepare"], environment, home, port) as server:
         yield Server(server, "admin", "a long password", home)
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from ferris.lifecycle import Reason
-from tests.browser.conftest import Viewer
+from ferris_web.console import manual
+from tests.browser.conftest import Viewer, Weight
 from tests.browser.looking import VIEWS, hard_to_read, looked_at
 from tests.browser.servers import Server, until
 
+FIRST_LOAD = 300_000  # bytes on the wire of any page, with nothing kept from before
 PAGES = {
     "dashboard": "/",
     "services": "/services/",
@@ -86,6 +88,8 @@ PAGES = {
     "help": "/help/",
     "help-page": "/help/flow-control/",
     "help-search": "/help/?q=retry",
+    "api-docs": "/api/docs/",
+    "api-operation": "/api/docs/services_run_create/",
     "account-sign-in": "/account/sign-in/",
     "account-confirm": "/account/confirm/",
     "not-found": "/nothing/",
@@ -131,10 +135,17 @@ def opened(page: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*PAGES, *BEHIND])
-def test_a_page(name: str, reader: Viewer, pictures: Path | None) -> None:
+def test_a_page(name: str, reader: Viewer, weight: Weight, pictures: Path | None) -> None:
     opened(reader.page, name)
+    assert weight.loaded() < FIRST_LOAD
     assert reader.page.title().endswith("· Ferris")
     looked_at(reader.page, name, pictures, by_axe=name != "long-flow")  # which is a flow, and takes its time
+
+
+@pytest.mark.parametrize("name", [name for group in manual.contents() for name, _ in group.pages])
+def test_a_page_of_the_documentation_is_light(name: str, reader: Viewer, weight: Weight) -> None:
+    reader.page.goto(f"/help/{name}/")
+    assert weight.loaded() < FIRST_LOAD
 
 
 def test_the_check_of_contrast_sees_what_is_hard_to_read(
@@ -329,17 +340,60 @@ def test_the_api_is_shown_and_can_be_tried(
 ) -> None:
     page = viewer_of(console).page
     page.goto("/api/docs/")
-    page.get_by_placeholder("Filter by tag").fill(
-        "projects"
-    )  # what is far below is drawn when it is scrolled to
-    operation = page.locator(".opblock-get", has=page.locator('[data-path="/api/v1/projects/"]'))
-    operation.locator(".opblock-summary").click()
-    operation.get_by_role("button", name="Try it out").click()
-    operation.get_by_role("button", name="Execute").click()
-    operation.locator(".live-responses-table").get_by_text("200").first.wait_for()
-    assert "quakes" in operation.locator(".live-responses-table").inner_text()
-    if pictures:
-        page.screenshot(path=str(pictures / "api-docs.png"))
+    page.get_by_label("Search the operations").fill("one project")
+    page.wait_for_url("**/?q=one+project")
+    page.get_by_role("link", name="GET /api/v1/projects/{name}/ One project").click()
+    page.get_by_label("name").first.fill("qua'kes")
+    assert "/api/v1/projects/qua'\\''kes/' \\\n" in page.locator("[data-curl]").inner_text()
+    page.get_by_label("name").first.fill("quakes")
+    page.get_by_role("button", name="Send").click()
+    page.locator("[data-status]").get_by_text("200").wait_for()
+    until(page, lambda: '"name": "quakes"' in page.locator("[data-answer]").inner_text())
+    looked_at(page, "api-operation-tried", pictures)
+
+
+def test_what_changes_something_is_sent_from_the_pages_of_the_api(
+    console: Server, viewer_of: Callable[..., Any]
+) -> None:
+    page = viewer_of(console).page
+    page.goto("/api/docs/secrets_update/")
+    page.locator("#path-secret").fill("tried")
+    page.get_by_label("Body").fill('{"value": 1}')
+    page.get_by_role("button", name="Send").click()
+    page.locator("[data-status]").get_by_text("204").wait_for()
+    page.goto("/secrets/")
+    page.get_by_role("rowheader", name="tried").wait_for()
+    page.goto("/api/docs/secrets_destroy/")
+    page.locator("#path-secret").fill("tried")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("dialog").get_by_role("button", name="Send").click()
+    page.locator("[data-status]").get_by_text("204").wait_for()
+
+
+def test_the_keys_are_told_and_can_be_switched_off(
+    console: Server, viewer_of: Callable[..., Any], pictures: Path | None
+) -> None:
+    page = viewer_of(console).page
+    page.goto("/executions/")
+    page.get_by_label("Service").press("?")
+    box = page.get_by_role("dialog", name="Keyboard shortcuts")
+    assert not box.is_visible(), "within a field it is a character"
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("?")
+    box.wait_for()
+    looked_at(page, "keys", pictures)
+    box.get_by_label("Single keys").uncheck()
+    page.keyboard.press("Escape")
+    page.goto("/services/")
+    page.keyboard.press("?")
+    page.keyboard.press("/")
+    assert not box.is_visible()
+    assert page.evaluate("document.activeElement === document.body")
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    box.get_by_label("Single keys").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.type") == "search"
 
 
 def test_a_field_of_the_search_opens_with_its_values(console: Server, viewer_of: Callable[..., Any]) -> None:

@@ -1,46 +1,45 @@
-"""The API described: a page that shows it to people who are signed in and lets them try it; the OpenAPI document."""
+"""The API described for programs: the OpenAPI document. For people the console shows it, at /api/docs/."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import gzip
+from functools import cache
 from typing import Any, cast
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.utils import translation
-from django.views.decorators.csrf import ensure_csrf_cookie
+from django.http import HttpResponse
+from django.utils.cache import patch_vary_headers
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
 from ferris_web.api.needs import RoutePermission
-
-
-@login_required
-@ensure_csrf_cookie
-def docs(request: HttpRequest) -> HttpResponse:
-    """What is tried from it is done as the person who looks at it."""
-    return render(request, "api/docs.html")
+from ferris_web.openapi import document
 
 
 class Schema(SpectacularAPIView):
-    """The OpenAPI document, as YAML or JSON."""
+    """The OpenAPI document, as YAML or JSON; packed for who takes that."""
 
     permission_classes = [RoutePermission]
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         renderer = request.accepted_renderer
-        answer = HttpResponse(_document(renderer.media_type), content_type=renderer.media_type)
+        packed = "gzip" in request.headers.get("Accept-Encoding", "")
+        rendered = _packed if packed else _rendered
+        answer = HttpResponse(rendered(renderer.media_type), content_type=renderer.media_type)
         answer.headers["Content-Disposition"] = f'inline; filename="Ferris.{renderer.format}"'
+        if packed:
+            answer.headers["Content-Encoding"] = "gzip"
+        patch_vary_headers(answer, ("Accept-Encoding",))
         return answer
 
 
-@lru_cache
-def _document(media_type: str) -> bytes:
-    """Made once in a process, which takes a second of CPU: it is the same for everybody."""
+@cache
+def _rendered(media_type: str) -> bytes:
     renderer = next(one for one in SpectacularAPIView.renderer_classes if one.media_type == media_type)
-    with translation.override("en"):
-        schema = SpectacularAPIView.generator_class().get_schema(public=True)  # type: ignore[no-untyped-call]
-        return cast(bytes, renderer().render(schema))
+    return cast(bytes, renderer().render(document()))
+
+
+@cache
+def _packed(media_type: str) -> bytes:
+    return gzip.compress(_rendered(media_type))

@@ -342,10 +342,16 @@
   }
 
   // "/" goes to the search field of a page.
+  // Keys without Ctrl, which speech input may press by mistake: somebody may switch them off (WCAG 2.1.4).
+  const single = { off: () => { try { return localStorage.getItem("ferris-single-keys") === "off"; } catch { return false; } } };
+  single.set = (on) => { try { if (on) localStorage.removeItem("ferris-single-keys"); else localStorage.setItem("ferris-single-keys", "off"); } catch { /* switched off: they stay on */ } };
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input,textarea,select,[contenteditable]")) return;
-    const field = one("main input[type=search]");
-    if (field) { event.preventDefault(); field.focus(); field.select(); }
+    if (!"/?".includes(event.key) || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input,textarea,select,[contenteditable]") || one("dialog[open]") || single.off()) return;
+    const field = one("main input[type=search]"), keys = one("#keys");
+    if (event.key === "?" && keys) { event.preventDefault(); keys.showModal(); }
+    if (event.key === "/" && field) { event.preventDefault(); field.focus(); field.select(); }
   });
+  const switched = one("[data-single-keys]");
+  if (switched) { switched.checked = !single.off(); switched.onchange = () => single.set(switched.checked); }
   tick();
 })();

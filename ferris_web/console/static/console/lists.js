@@ -20,6 +20,7 @@
     if (box.contains(document.activeElement) || one("[data-chosen]", box)) return; // somebody is choosing
     const text = await answer.text();
     box.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
+    box.classList.toggle("none", !one("svg", box)); // until then its place is kept
   }
   document.addEventListener("ferris:listed", () => { if (Date.now() - loadedAt > PACE) histogram(true); });
 
