@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 
@@ -32,18 +33,23 @@ def serve(
     """
     metrics.engine_at = engine
     metrics.listen(settings)
-    config = uvicorn.Config(
-        "ferris_web.asgi:application",
+    _Server(config_of(settings, "ferris_web.asgi:application"), ready).run(sockets=[listener])
+
+
+def config_of(settings: Settings, application: Any) -> uvicorn.Config:
+    """How uvicorn serves it. What proxies say of where a request comes from counts for those of the settings alone."""
+    return uvicorn.Config(
+        application,
         log_level="warning",
         log_config=None,  # its lines are as all others
         access_log=False,
         lifespan="off",
         http="httptools",
         loop="asyncio",
-        proxy_headers=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=[str(network) for network in settings.proxies],
         server_header=False,
         timeout_graceful_shutdown=2,
         timeout_keep_alive=75,
         ws="none",
     )
-    _Server(config, ready).run(sockets=[listener])

@@ -113,6 +113,7 @@ class Settings:
     allow_private: tuple[
         Network, ...
     ] = ()  # beside public addresses, where users may make the platform send to
+    proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For says where a request comes from
     mfa_required: str = "none"  # or "administrators", or "all": who must have a second factor
     providers: tuple[Provider, ...] = ()  # who sign people in beside the platform itself
 
@@ -226,6 +227,7 @@ class Settings:
             source_folders=read.paths("FERRIS_SOURCE_FOLDERS"),
             repository_limit_bytes=read.size("FERRIS_REPOSITORY_LIMIT", 1 << 30) or 1 << 50,
             allow_private=read.networks("FERRIS_ALLOW_PRIVATE"),
+            proxies=read.networks("FERRIS_PROXIES"),
             mfa_required=read.choice(
                 "FERRIS_MFA_REQUIRED", "NONE", ("NONE", "ADMINISTRATORS", "ALL")
             ).lower(),
