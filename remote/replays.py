@@ -135,8 +135,7 @@ def _start(client: Client, options: Options) -> int:
     if not found["events"] or not (options.yes or agreed()):
         print("Not begun.", file=sys.stderr)
         return 1
-    counted = {"expected": found["events"]} if found["complete"] else {}
-    row = client.post("replays/", {**asked, **counted})
+    row = client.post("replays/", {**asked, "count": found["complete"]})
     told(options, row["id"], picked(row, TOLD))
     if options.wait:
         _follow(client, row["id"])

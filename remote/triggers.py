@@ -21,7 +21,11 @@ TRIAL = "(this trigger)"
 def add_backtest(parser: argparse.ArgumentParser) -> None:
     """Its arguments, with the sides as a platform elsewhere takes them."""
     parser.add_argument("folder", metavar="FOLDER", nargs="?", help="a folder of services, or one service's")
-    parser.add_argument("--project", help="instead: what a sync of this project would bring now")
+    parser.add_argument(
+        "--project",
+        help="the folder is the whole of this project: what is not in it would be gone; without a folder: what a sync "
+        "of the project would bring now",
+    )
     parser.add_argument("--type", help="instead: one trigger for this event type or pattern")
     add_window(parser)
 
@@ -65,15 +69,17 @@ def backtest(client: Client, options: argparse.Namespace) -> int:
 
 
 def _sides(options: argparse.Namespace) -> dict[str, Any]:
-    given = [name for name in ("folder", "project", "type") if getattr(options, name)]
-    if len(given) != 1:
+    if bool(options.type) == bool(options.folder or options.project):
         raise Refused("give one of a FOLDER, --project, and a trigger by --type (and --filter or --cesql)")
     if not options.type and (options.filter or options.cesql or options.service):
         raise Refused("--filter, --cesql and --service go with --type")
+    if options.folder:
+        folder = Path(options.folder).expanduser().resolve()
+        alone = (folder / "manifest.json").is_file()  # one service is not the whole of a project
+        whole = {"project": options.project} if options.project and not alone else {}
+        return {"services": _manifests(folder), **whole}
     if options.project:
         return {"project": options.project}
-    if options.folder:
-        return {"services": _manifests(Path(options.folder).expanduser().resolve())}
     trigger: dict[str, Any] = {"event_type": options.type}
     if options.filter:
         trigger["filter"] = _json(options.filter, "--filter")

@@ -98,11 +98,17 @@ def token_list(user: User) -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(user=user).prefetch_related("projects").order_by("-created_at", "-id")
 
 
-def token_revoke(user: User, number: int) -> ApiToken:
-    """End a token at once; NotFound when that person has none of that number."""
-    found = ApiToken.objects.filter(user=user, pk=number).first()
+def token_get(user: User, number: int) -> ApiToken:
+    """One token of somebody; NotFound when that person has none of that number."""
+    found = token_list(user).filter(pk=number).first()
     if found is None:
         raise NotFound(f"there is no token {number}")
+    return found
+
+
+def token_revoke(user: User, number: int) -> ApiToken:
+    """End a token at once; NotFound when that person has none of that number."""
+    found = token_get(user, number)
     ApiToken.objects.filter(pk=found.pk).delete()
     return found
 
@@ -189,6 +195,14 @@ def session_list(user: User, now: datetime) -> list[BrowserSession]:
     alive = set(known.values_list("session_key", flat=True))
     BrowserSession.objects.filter(pk__in=[row.pk for row in rows if row.session_key not in alive]).delete()
     return [row for row in rows if row.session_key in alive]
+
+
+def session_get(user: User, number: int, now: datetime) -> BrowserSession:
+    """One session of somebody that is open; NotFound."""
+    for found in session_list(user, now):
+        if found.pk == number:
+            return found
+    raise NotFound(f"there is no session {number}")
 
 
 def session_end(user: User, number: int) -> None:

@@ -25,13 +25,15 @@ def query_of(request: Request, form: type[Serializer]) -> dict[str, Any]:
     return _checked(form(data=given), given.keys() - OF_LISTS)
 
 
-def body_of(request: Request, form: type[Serializer]) -> dict[str, Any]:
+def body_of(
+    request: Request, form: type[Serializer], shown: type[Serializer] | None = None
+) -> dict[str, Any]:
     """The body, a JSON object, as `form` reads it; no body counts as an empty object.
 
-    Nothing in it is passed over, but by PUT: it takes what GET gave, changed, with what is only shown.
+    Nothing in it is passed over but, for a PUT, what GET gave (`shown`): that may come back, changed, as a whole.
     """
-    given = request.data if isinstance(request.data, Mapping) and request.method != "PUT" else {}
-    return _checked(form(data=request.data), given)
+    given = request.data if isinstance(request.data, Mapping) else {}
+    return _checked(form(data=request.data), given.keys() - (shown().fields.keys() if shown else ()))
 
 
 def known_only(given: Iterable[str], known: Iterable[str]) -> None:

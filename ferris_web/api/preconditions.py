@@ -111,7 +111,12 @@ def _tag(response: HttpResponseBase) -> str | None:
         return response.headers["ETag"]
     if hasattr(response, "render"):
         response.render()  # a second time it does nothing
-    return f'"{hashlib.blake2b(response.content, digest_size=16).hexdigest()}"'
+    return tag_of(response.content)
+
+
+def tag_of(content: bytes) -> str:
+    """The strong tag of that content."""
+    return f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from rest_framework.exceptions import Throttled
 
 from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import access_of
@@ -23,6 +24,7 @@ from ferris_web.accounts.repeats import (
 )
 from ferris_web.api import problems
 from ferris_web.api.authentication import known_user
+from ferris_web.api.throttle import taken_by, tell
 
 HEADER: Final = "Idempotency-Key"
 _METHODS: Final = ("POST", "PATCH")
@@ -53,25 +55,29 @@ class IdempotencyMiddleware:
         try:
             kept = repeat_begin(user, key, _fingerprint(request, user), datetime.now(UTC))
         except OtherRequest:
-            return problems.problem(
+            refused = problems.problem(
                 "idempotency-key-reused", "The key was used for another request; take a new one."
             )
+            return _counted(user.pk, refused)
         except UnderWay:
-            return problems.problem(
+            refused = problems.problem(
                 "idempotency-key-in-use",
                 "The first request with this key is not answered yet.",
                 headers={"Retry-After": "1"},
             )
+            return _counted(user.pk, refused)
         except Unreadable:
-            return problems.problem(
+            refused = problems.problem(
                 "conflict",
                 "The request was carried out, and its answer cannot be read any more: the encryption key is another. "
                 "Look at what it made.",
             )
+            return _counted(user.pk, refused)
         if kept is not None:
-            return HttpResponse(
+            again = HttpResponse(
                 kept.body, status=kept.status, headers={**kept.headers, "Idempotency-Replayed": "true"}
             )
+            return _counted(user.pk, again)
         try:
             answer = self._get_response(request)
         except BaseException:
@@ -83,6 +89,17 @@ class IdempotencyMiddleware:
         else:
             repeat_give_back(user, key)
         return answer
+
+
+def _counted(caller: int, answer: HttpResponse) -> HttpResponse:
+    """An answer for which no view is asked, counted like the others: past the limit 429 in its place."""
+    taken = taken_by(caller)
+    if taken is None:
+        return answer
+    if not taken.allowed:
+        answer = problems.from_error(Throttled(taken.wait)) or answer
+    tell(answer, taken)
+    return answer
 
 
 def _final(answer: HttpResponseBase) -> bool:

@@ -43,12 +43,13 @@ class PerCaller(BaseThrottle):
     _taken: Taken
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        amount, counted = wiring.config().api_rate, getattr(request._request, "counted", [])
-        if not amount or request.user.pk is None or counted:
+        counted = getattr(request._request, "counted", [])
+        taken = None if counted else taken_by(request.user.pk)
+        if taken is None:
             return True
-        self._taken = _count(Rate(amount, WINDOW), request.user.pk, time.time())
-        counted.append(self._taken)
-        return self._taken.allowed
+        self._taken = taken
+        counted.append(taken)
+        return taken.allowed
 
     def wait(self) -> float:
         """Seconds, for `Retry-After`."""
@@ -63,11 +64,22 @@ def rated(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
         counted = request.counted = list[Taken]()  # once, however often the view is asked for one answer
         response = view(request, **named)
         for taken in counted:
-            response.headers["RateLimit-Policy"] = f'"caller";q={wiring.config().api_rate};w={WINDOW:.0f}'
-            response.headers["RateLimit"] = f'"caller";r={taken.remaining};t={math.ceil(taken.whole_in)}'
+            tell(response, taken)
         return response
 
     return answer
+
+
+def taken_by(caller: int | None) -> Taken | None:
+    """One request more of that caller; None where nothing is counted."""
+    amount = wiring.config().api_rate
+    return _count(Rate(amount, WINDOW), caller, time.time()) if amount and caller is not None else None
+
+
+def tell(response: HttpResponseBase, taken: Taken) -> None:
+    """Say in the headers of an answer what its caller has left."""
+    response.headers["RateLimit-Policy"] = f'"caller";q={wiring.config().api_rate};w={WINDOW:.0f}'
+    response.headers["RateLimit"] = f'"caller";r={taken.remaining};t={math.ceil(taken.whole_in)}'
 
 
 def forget() -> None:

@@ -66,7 +66,10 @@ def sides_of_project(name: str, tell: Tell) -> tuple[Sides, Sides]:
 
 
 def sides_of_manifests(manifests: Mapping[str, Any], project: str = "") -> tuple[Sides, Sides]:
-    """Before and after these manifests (service -> content of its manifest.json) of some services."""
+    """Before and after these manifests (service -> content of its manifest.json) of some services.
+
+    With `project` they are all of it: its other services would be gone.
+    """
     read: dict[str, Manifest] = {}
     problems: list[str] = []
     for name, document in manifests.items():
@@ -78,7 +81,7 @@ def sides_of_manifests(manifests: Mapping[str, Any], project: str = "") -> tuple
             read[name] = parsed.manifest
     if problems:
         raise Refused(problems)
-    return _sides(read, _owner(project), whole=False)
+    return _sides(read, _owner(project), whole=bool(project))
 
 
 def _owner(name: str) -> Project | None:

@@ -200,6 +200,14 @@ def host_key_accept(repository: Repository, fingerprint: str) -> None:
         repository.save(update_fields=["known_hosts", "offered_hosts"])
 
 
+def made_at(repository: Repository, kind: str) -> datetime:
+    """When what opens it, or proves a push to it, was made; NotFound when there is none."""
+    found = repository.secrets.filter(kind=kind).first()
+    if found is None:
+        raise NotFound(f"the repository {repository.pk} has no {RepositorySecret.Kind(kind).label.lower()}")
+    return found.updated_at
+
+
 def has_token(repository: Repository) -> bool:
     """True when it is opened with a token."""
     return repository.secrets.filter(kind=_Kind.TOKEN).exists()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from ferris_web.accounts.models import User
+from ferris_web.accounts.models import ApiToken, Membership, User
 from ferris_web.accounts.services import token_create
 from tests.web.at_once import at_once
 from tests.web.calling import Caller, problem_of
@@ -95,6 +97,40 @@ def test_what_is_to_be_new_overwrites_nothing(api, user):
     problem_of(api("PUT", place, body, If_None_Match="*"), 412)
     problem_of(api("PUT", "/api/v1/connections/other/", body, If_Match='"x"'), 412)
     problem_of(api.get("/api/v1/connections/other/"), 404)
+
+
+def test_what_opens_something_is_changed_as_it_was_seen(api, user):
+    """Of tokens, service accounts, deploy keys and secrets of pushes that is shown which may be seen."""
+    Membership.objects.filter(user=user).update(role="owner")
+    source = "ssh://git@git.example.org/team/scripts.git"
+    made = api.post("/api/v1/projects/", {"name": "shop", "source": source, "own_key": True}).json()
+    repository = f"/api/v1/projects/shop/repositories/{made['repositories'][0]['id']}"
+    secret = api.post(f"{repository}/push-secret/").json()
+    account = api.post("/api/v1/projects/shop/service-accounts/", {"name": "ci", "role": "operator"}).json()
+    accounts = f"/api/v1/projects/shop/service-accounts/{account['name']}"
+    tokens = [api.post(f"{place}/tokens/", {"name": "n"}).json()["token"] for place in ("/api/v1", accounts)]
+    [mine] = [row["id"] for row in api.get("/api/v1/tokens/").json()["results"] if row["name"] == "n"]
+    [its] = [row["id"] for row in api.get(f"{accounts}/tokens/").json()["results"]]
+    for place in (
+        f"/api/v1/tokens/{mine}/", f"{accounts}/tokens/{its}/", f"{accounts}/",
+        f"{repository}/deploy-key/", f"{repository}/push-secret/",
+    ):  # fmt: skip
+        shown = api.get(place)
+        assert shown.status_code == 200, place
+        assert not any(one in shown.content.decode() for one in (*tokens, secret["secret"])), place
+        problem_of(api("DELETE", place, If_Match='"other"'), 412)
+        assert api("DELETE", place, If_Match=shown.headers["ETag"]).status_code == 204, place
+        problem_of(api.get(place), 404)
+    assert api.get(f"{repository}/").json()["public_key"] is None
+
+
+def test_a_token_that_is_only_used_stays_what_it_was(api):
+    [row] = api.get("/api/v1/tokens/").json()["results"]
+    place = f"/api/v1/tokens/{row['id']}/"
+    tag = api.get(place).headers["ETag"]
+    ApiToken.objects.update(last_used_at=datetime(2020, 1, 1, tzinfo=UTC))
+    assert api.get(place).headers["ETag"] == tag
+    problem_of(api.get(f"/api/v1/tokens/{row['id'] + 1000}/"), 404)
 
 
 def test_what_is_never_shown_has_no_tag(api):

@@ -218,6 +218,15 @@ def test_metrics(api):
 # --- the schema --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("accepted", ["*/*", "application/json", "application/yaml", "text/html, */*"])
+def test_the_schema_comes_in_the_form_that_is_asked_for(api, accepted):
+    said = api.get("/api/schema/?format=json", Accept=accepted)
+    assert (said.status_code, json.loads(said.content)["openapi"]) == (200, "3.1.0")
+    assert api.get("/api/schema/?format=yaml", Accept=accepted).content.startswith(b"openapi: 3.1.0")
+    [error] = problem_of(api.get("/api/schema/?format=xml", Accept=accepted), 400)["errors"]
+    assert error["field"] == "format"
+
+
 def test_the_schema_is_complete(api):
     answer = api.get("/api/schema/", Accept="application/json")
     assert answer.status_code == 200

@@ -46,6 +46,22 @@ def test_who_sends_too_many_is_told_to_wait(api, user):
     assert other.get(PLACE).status_code == 200
 
 
+def test_what_no_view_answers_counts_and_says_so_too(api):
+    """A key that was used: the same answer again, or the refusal of another request."""
+    place, body = "/api/v1/backtests/", {"services": {}}
+    first = api.post(place, body, Idempotency_Key="k")
+    again = api.post(place, body, Idempotency_Key="k")
+    other = api.post(place, {}, Idempotency_Key="k")
+    assert (again.headers["Idempotency-Replayed"], other.status_code) == ("true", 422)
+    left = [one.headers["RateLimit"].partition(";t=")[0] for one in (first, again, other)]
+    assert left == [f'"caller";r={number}' for number in (4, 3, 2)]
+    for _ in range(2):
+        api.post(place, {}, Idempotency_Key="k")
+    refused = api.post(place, body, Idempotency_Key="k")
+    problem_of(refused, 429)
+    assert int(refused.headers["Retry-After"]) >= 1
+
+
 def test_a_conditional_change_counts_once(api, user):
     api.put("/api/v1/services/x/config/", {})
     before = api.get(PLACE).headers["RateLimit"]

@@ -77,6 +77,25 @@ def test_a_slip_in_a_body_does_nothing(
     assert not BulkJob.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("address", "body", "said"),
+    [
+        ("connections/other/", {"url": "sqlite:////tmp/x.db", "projekts": []}, "did you mean projects?"),
+        ("webhooks/till/", {"kind": "none", "event_typ": "a"}, "did you mean event_type?"),
+        ("services/make_report/saved-runs/x/", {"parametrs": {}}, "did you mean parameters?"),
+        ("secrets/key/", {"valeu": 1}, "did you mean value?"),
+    ],
+)
+def test_a_slip_in_a_put_does_nothing(
+    rows: Rows, call: Caller, address: str, body: dict[str, Any], said: str
+) -> None:
+    problem = problem_of(call("PUT", f"/api/v1/{address}", body), 400)
+    assert [error["field"] for error in problem["errors"]] == [list(body)[-1]]
+    assert said in problem["detail"]
+    if not address.startswith("secrets/"):
+        problem_of(call.get(f"/api/v1/{address}"), 404)
+
+
 def test_what_get_gave_may_be_put_back(rows: Rows, call: Caller) -> None:
     address = "/api/v1/connections/warehouse/"
     made = {"url": "postgresql://reader:pw@db.example.org/quakes", "projects": ["reports"]}

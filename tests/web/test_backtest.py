@@ -165,6 +165,11 @@ def test_the_api(api: Any, synced: SourceFolder) -> None:
     body = {"services": {"alert": {"trigger_events": [strong(7)], "entrypoint": "a.py"}}}
     found = api.post("/api/v1/backtests/", body).json()
     assert (found["lost"], found["gained"], found["services"][0]["service"]) == (2, 0, "alert")
+    some = {services["service"]: services["state"] for services in found["services"]}
+    whole = api.post("/api/v1/backtests/", {**body, "project": "quakes"}).json()
+    states = {one["service"]: one["state"] for one in whole["services"]}
+    assert (some, states) == ({"alert": "changed"}, {"alert": "changed", "all_quakes": "removed"})
+    problem_of(api.post("/api/v1/backtests/", {**body, "project": "none"}), 404)
     synced.service("alert", {"trigger_events": [strong(8)]})
     assert api.post("/api/v1/backtests/", {"project": "quakes"}).json()["lost"] == 3
     problem_of(api.post("/api/v1/backtests/", {}), 400)

@@ -20,6 +20,7 @@ from ferris_web import wiring
 from ferris_web.catalog import selectors, services
 from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import EventType, Project, Schedule, Secret, Service, SyncRun
+from ferris_web.catalog.preview import project_preview
 from ferris_web.catalog.values import Kind, Place, person, value_delete
 from tests.web.folders import NOW, SourceFolder
 from tests.web.platform import config_set
@@ -350,7 +351,11 @@ def test_a_name_of_another_project_is_refused_with_a_remedy(
     theirs = SourceFolder(tmp_path / "theirs")
     theirs.service("orders", run_py="print('theirs')")
     theirs.service("mine")
-    run = sync(services.project_add("bank", str(theirs.root), now=NOW))
+    bank = services.project_add("bank", str(theirs.root), now=NOW)
+    [seen] = project_preview(bank, now=NOW)  # said before anything is synced, too
+    assert (seen.clean, seen.result["refused"]) == (False, ["orders"])
+    assert any("project shop" in said["text"] for said in seen.result["messages"])
+    run = sync(bank)
     assert (of(run, "refused"), of(run, "added")) == (["orders"], ["mine"])
     assert "project shop" in messages(run, "orders")[-1][3]
     assert "rename this folder" in messages(run, "orders")[-1][3]

@@ -31,8 +31,15 @@ from ferris_web.accounts.models import Membership, Role, User
 from ferris_web.accounts.services import service_account_add, token_create
 from ferris_web.api import needs as api_needs
 from ferris_web.api import urls as api_urls
-from ferris_web.catalog.models import NotificationRule, Project, Repository, Schedule, SyncRun
-from ferris_web.catalog.secrets import secret_set
+from ferris_web.catalog.models import (
+    NotificationRule,
+    Project,
+    Repository,
+    RepositorySecret,
+    Schedule,
+    SyncRun,
+)
+from ferris_web.catalog.secrets import encrypted, secret_set
 from ferris_web.catalog.subscriptions import subscription_set
 from ferris_web.catalog.values import Kind, Place
 from ferris_web.console import needs as console_needs
@@ -215,6 +222,8 @@ def _objects(project: Project) -> dict[str, Any]:
     folder = wiring.config().home / "empty"
     folder.mkdir(exist_ok=True)
     repository = Repository.objects.create(project=project, source=str(folder))
+    for kind in ("push", "deploy_key"):
+        RepositorySecret.objects.create(repository=repository, kind=kind, ciphertext=encrypted("x"))
     group, _ = Group.objects.get_or_create(name=f"of {project.name}")
     Membership.objects.create(group=group, project=project, role="viewer")
     return {

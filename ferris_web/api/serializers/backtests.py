@@ -12,14 +12,16 @@ MOST_EVENTS = 200_000
 
 
 class BacktestRequest(serializers.Serializer):
-    """Which triggers, and over which time. One of `services` and `project`."""
+    """Which triggers, and over which time: `services`, a `project`, or services that are all of a project."""
 
     services = JsonObject(
         required=False,
         help_text="By service: the content of its manifest.json, of which `trigger_events` and `active` count.",
     )
     project = serializers.CharField(
-        help_text="What a sync of this project would bring now, from its repositories.", **OPTIONAL
+        help_text="What a sync of this project would bring now, from its repositories. With `services` those are all "
+        "of it: what is not among them would be gone.",
+        **OPTIONAL,
     )
     since = Time(required=False, help_text="Taken in then or later; a week ago if left out.")
     until = Time(required=False, help_text="Taken in before; now if left out.")
@@ -33,7 +35,7 @@ class BacktestRequest(serializers.Serializer):
     samples = serializers.IntegerField(required=False, default=5, min_value=0, max_value=50)
 
     def validate(self, said: dict[str, Any]) -> dict[str, Any]:
-        if bool(said.get("services")) == bool(said["project"]):
+        if not said.get("services") and not said["project"]:
             raise serializers.ValidationError("give services, or a project")
         for name, manifest in (said.get("services") or {}).items():
             if not isinstance(manifest, dict):

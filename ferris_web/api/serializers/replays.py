@@ -49,12 +49,9 @@ class ReplayRequest(serializers.Serializer):
 class ReplayStart(ReplayRequest):
     """The same, to begin with."""
 
-    expected = serializers.IntegerField(
-        required=False,
-        allow_null=True,
-        default=None,
-        min_value=0,
-        help_text="How many events the preview counted: what is sent is shown as so much of it.",
+    count = serializers.BooleanField(
+        default=False,
+        help_text="Count its events first, for 15 seconds at most; all of them are its `expected` then.",
     )
 
 

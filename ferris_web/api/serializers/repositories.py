@@ -111,6 +111,20 @@ class Fingerprint(serializers.Serializer):
     fingerprint = serializers.CharField(max_length=100)
 
 
+class KeyOfRepository(serializers.Serializer):
+    """The half of a deploy key that may be seen."""
+
+    public_key = serializers.CharField(help_text="Give it to the repository's host.")
+    made_at = Time()
+
+
+class PushesTaken(serializers.Serializer):
+    """Where pushes of a repository are taken. Their secret cannot be read."""
+
+    address = serializers.CharField()
+    made_at = Time(help_text="The secret.")
+
+
 class PushSecret(serializers.Serializer):
     """What to give the host's webhook."""
 

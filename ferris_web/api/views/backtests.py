@@ -41,11 +41,13 @@ class BacktestList(APIView):
         try:
             if said["project"]:
                 allow(request.user, Action.VIEW, "project", said["project"])
-                sides = candidate.sides_of_project(said["project"], lambda line: None)
-            else:
-                for name in Service.objects.filter(name__in=said["services"]).values_list("name", flat=True):
+            services = said.get("services")
+            if services:
+                for name in Service.objects.filter(name__in=services).values_list("name", flat=True):
                     allow(request.user, Action.VIEW, "service", name)
-                sides = candidate.sides_of_manifests(said["services"])
+                sides = candidate.sides_of_manifests(services, said["project"])
+            else:
+                sides = candidate.sides_of_project(said["project"], lambda line: None)
         except Refused as refused:
             raise ValidationError({"services": list(refused.problems)}) from None
         tested = backtest_run(

@@ -131,7 +131,9 @@ class ChartDetail(APIView):
     )
     def put(self, request: Request, pk: UUID) -> Response:
         row = _managed(request, pk)
-        return Response(_shown(request, _saved(request, body_of(request, shapes.ChartIn), chart=row)))
+        return Response(
+            _shown(request, _saved(request, body_of(request, shapes.ChartIn, shapes.Chart), chart=row))
+        )
 
     @extend_schema(summary="Remove a chart, with what it has added up", request=None, responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:

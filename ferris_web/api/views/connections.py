@@ -71,7 +71,7 @@ class ConnectionDetail(APIView):
     )
     def put(self, request: Request, name: str) -> Response:
         _check(request)
-        given = body_of(request, shapes.ConnectionIn)
+        given = body_of(request, shapes.ConnectionIn, shapes.Connection)
         if "projects" in given:
             given["projects"] = [_project(project) for project in given["projects"]]
         try:

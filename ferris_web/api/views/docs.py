@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.utils.cache import patch_vary_headers
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from ferris_web.api.needs import RoutePermission
@@ -23,7 +24,7 @@ class Schema(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        renderer = request.accepted_renderer
+        renderer = self._asked(request)
         packed = "gzip" in request.headers.get("Accept-Encoding", "")
         rendered = _packed if packed else _rendered
         answer = HttpResponse(rendered(renderer.media_type), content_type=renderer.media_type)
@@ -32,6 +33,16 @@ class Schema(SpectacularAPIView):
             answer.headers["Content-Encoding"] = "gzip"
         patch_vary_headers(answer, ("Accept-Encoding",))
         return answer
+
+    def _asked(self, request: Request) -> Any:
+        """As `format` says, or else the header `Accept`."""
+        wanted = request.query_params.get("format")
+        if not wanted:
+            return request.accepted_renderer
+        for renderer in self.renderer_classes:
+            if renderer.format == wanted:
+                return renderer
+        raise ValidationError({"format": f"is {wanted[:40]!r}; expected json or yaml"})
 
 
 @cache

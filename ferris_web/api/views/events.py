@@ -36,6 +36,7 @@ _EXAMPLE = {
     "subject": "order/4711",
     "data": {"total": 12.5},
 }
+_BATCH = [_EXAMPLE, {**_EXAMPLE, "id": "4712", "subject": "order/4712", "data": {"total": 80}}]
 
 
 class AnyBody(BaseParser):
@@ -85,7 +86,10 @@ class EventList(ListAPIView):
             "*/*": OpenApiTypes.BINARY,
         },
         responses={202: shapes.ACCEPTED},
-        examples=[OpenApiExample("structured", _EXAMPLE, request_only=True, media_type=events.STRUCTURED)],
+        examples=[
+            OpenApiExample("structured", _EXAMPLE, request_only=True, media_type=events.STRUCTURED),
+            OpenApiExample("batch", _BATCH, request_only=True, media_type=events.BATCH),
+        ],
     )
     def post(self, request: Request) -> HttpResponseBase:
         now = datetime.now(UTC)

@@ -147,7 +147,7 @@ class ListDefault(APIView):
     )
     def put(self, request: Request, listing: str) -> Response:
         saved_views.view_listing(listing)
-        row = saved_views.view_get(request.user, body_of(request, DefaultIn)["view"])
+        row = saved_views.view_get(request.user, body_of(request, DefaultIn, SavedView)["view"])
         if row.listing != listing:
             raise NotFound(f"the list {listing} has no saved view {row.pk}: it is of {row.listing}")
         saved_views.view_default_set(actor_of(request), listing, row.pk)

@@ -102,7 +102,7 @@ class RuleDetail(APIView):
     )
     def put(self, request: Request, name: str) -> Response:
         _managed(request, name)
-        given: dict[str, Any] = body_of(request, shapes.NotificationRuleIn)
+        given: dict[str, Any] = body_of(request, shapes.NotificationRuleIn, shapes.NotificationRule)
         if "project" in given:
             given["project"] = _project(request, given["project"])
         return _saved(name, given)

@@ -81,7 +81,9 @@ class ReplayList(ListAPIView):
     def post(self, request: Request) -> Response:
         said = body_of(request, shapes.ReplayStart)
         draft = draft_of(request, said, datetime.now(UTC))
-        begun = replays.replay_begin(draft, actor=actor_of(request).get_username(), expected=said["expected"])
+        found = replays.replay_preview(draft, most_seconds=_SECONDS) if said["count"] else None
+        expected = found.events if found is not None and found.complete else None
+        begun = replays.replay_begin(draft, actor=actor_of(request).get_username(), expected=expected)
         return Response(shapes.Replay(begun).data, status=201)
 
 

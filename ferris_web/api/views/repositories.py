@@ -17,7 +17,7 @@ from ferris_web.api.serializers import projects as project_shapes
 from ferris_web.api.serializers import repositories as shapes
 from ferris_web.catalog import repositories as catalog
 from ferris_web.catalog import selectors, sync_queue
-from ferris_web.catalog.models import Repository, SyncRun
+from ferris_web.catalog.models import Repository, RepositorySecret, SyncRun
 from ferris_web.catalog.preview import project_preview, sync_preview
 
 
@@ -72,6 +72,12 @@ class RepositoryDetail(APIView):
 class DeployKey(APIView):
     """The key pair that opens a repository over ssh."""
 
+    @extend_schema(summary="Its deploy key, the public half", responses=shapes.KeyOfRepository)
+    def get(self, request: Request, name: str, pk: int) -> Response:
+        found = _found(name, pk)
+        made = catalog.made_at(found, RepositorySecret.Kind.DEPLOY_KEY)
+        return Response(shapes.KeyOfRepository({"public_key": found.public_key, "made_at": made}).data)
+
     @extend_schema(
         summary="Make a new deploy key",
         description="In the place of the one before, which opens nothing from then on. "
@@ -111,6 +117,12 @@ class AcceptHostKey(APIView):
 class PushSecret(APIView):
     """What proves a push of the repository's host."""
 
+    @extend_schema(summary="Where pushes are taken", responses=shapes.PushesTaken)
+    def get(self, request: Request, name: str, pk: int) -> Response:
+        found = _found(name, pk)
+        made = catalog.made_at(found, RepositorySecret.Kind.PUSH)
+        return Response(shapes.PushesTaken({"address": _hook(found), "made_at": made}).data)
+
     @extend_schema(
         summary="Make a secret for pushes",
         description="In the place of the one before, and told this once. A webhook of GitHub, GitLab, Gitea, Forgejo "
@@ -120,8 +132,7 @@ class PushSecret(APIView):
     )
     def post(self, request: Request, name: str, pk: int) -> Response:
         found = _found(name, pk)
-        address = f"{wiring.config().public_url}/hooks/repositories/{found.pk}/"
-        made = {"address": address, "secret": sync_queue.push_secret_make(found)}
+        made = {"address": _hook(found), "secret": sync_queue.push_secret_make(found)}
         return Response(shapes.PushSecret(made).data, status=201)
 
     @extend_schema(summary="Take no pushes any more", responses={204: None})
@@ -183,6 +194,10 @@ class ProjectPreview(APIView):
 def _asked(found: Repository, cause: str, request: Request, now: datetime) -> Response:
     run = sync_queue.sync_request(found, cause, actor=actor_of(request), now=now)
     return Response(project_shapes.SyncRun(run).data, status=202)
+
+
+def _hook(found: Repository) -> str:
+    return f"{wiring.config().public_url}/hooks/repositories/{found.pk}/"
 
 
 def _rows(name: str) -> QuerySet[Repository]:

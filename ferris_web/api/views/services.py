@@ -137,7 +137,7 @@ class SavedRunDetail(APIView):
     )
     def put(self, request: Request, name: str, saved: str) -> Response:
         service = selectors.service_get(name)
-        given = body_of(request, run_shapes.RetryParameters).get("parameters") or {}
+        given = body_of(request, run_shapes.RetryParameters, shapes.SavedRun).get("parameters") or {}
         values = parameters_of(service, given)
         row = saved_run_set(
             service, saved, values, actor=actor_of(request).get_username(), now=datetime.now(UTC)

@@ -141,7 +141,7 @@ class SubscriptionDetail(APIView):
     )
     def put(self, request: Request, name: str) -> Response:
         _managed(request, name)
-        given: dict[str, Any] = body_of(request, shapes.SubscriptionIn)
+        given: dict[str, Any] = body_of(request, shapes.SubscriptionIn, shapes.SubscriptionFull)
         if "project" in given:
             given["project"] = _project(request, given["project"])
         return _saved(request, name, given)

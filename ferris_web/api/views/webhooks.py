@@ -60,7 +60,7 @@ class WebhookDetail(APIView):
     )
     def put(self, request: Request, name: str) -> Response:
         _check(request)
-        given: dict[str, Any] = body_of(request, shapes.WebhookIn)
+        given: dict[str, Any] = body_of(request, shapes.WebhookIn, shapes.Webhook)
         try:
             made = webhooks.webhook_set(name, now=datetime.now(UTC), **given)
         except django_errors.ValidationError as error:
