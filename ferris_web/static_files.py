@@ -61,14 +61,14 @@ def prepare() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _prepared(folder):  # by another process meanwhile
                 call_command("collectstatic", interactive=False, verbosity=0)
-    except PermissionError as error:
+    except OSError as error:  # such as a file system that is read only
         logger.warning("style and scripts are served unpacked: %s", error)
 
 
 def _prepared(folder: Path) -> bool:
     try:
         return (folder / _PREPARED).read_text() == _sources()
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -61,6 +61,16 @@ def test_they_are_prepared_anew_when_one_has_changed(folder: Path, tmp_path: Pat
     assert (folder / after.removeprefix("/static/")).read_text() == "body { color: red }"
 
 
+def test_a_place_that_cannot_be_written_to_ends_nothing(
+    tmp_path: Path, settings: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    settings.STATIC_ROOT = tmp_path / "file" / "static"  # type: ignore[attr-defined]
+    static_files.prepare()
+    assert "served unpacked" in caplog.text
+    assert Client().get("/static/console/console.css").status_code == 200
+
+
 def test_what_is_not_prepared_is_served_as_it_lies(folder: Path) -> None:
     assert staticfiles_storage.url("console/console.css") == "/static/console/console.css"
     assert Client().get("/static/console/console.css").status_code == 200
