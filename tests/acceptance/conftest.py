@@ -24,6 +24,7 @@ from tests.acceptance.servers import Servers
 from tests.acceptance.services import Project
 
 STACKS = ("embedded", "real")
+_BOOT = 6  # a test with a platform of its own takes about as long as so many on the shared one
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,10 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.timeout(240 if stack == "embedded" else 600))
     # First what kills servers, while no other platform stands on them, then what waits for minutes, beside which others
-    # work; the longest of those first; last what the clock starts.
+    # work; the longest of those first, so that no worker is left alone with one; last what the clock starts.
     order = {here / "test_real_kill.py": -2, here / "test_ways_out.py": -1, here / "test_schedule.py": 1}
-    sizes = Counter(item.path for item in items)
-    items.sort(key=lambda item: (order.get(item.path, 0), -sizes[item.path], item.path))
+    lengths = Counter[Path]()
+    for item in items:
+        lengths[item.path] += _BOOT if "make_platform" in getattr(item, "fixturenames", ()) else 1
+    items.sort(key=lambda item: (order.get(item.path, 0), -lengths[item.path], item.path))
 
 
 @contextmanager
