@@ -25,6 +25,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from ferris import environments
 from ferris import findings as findings_of_adapters
 from ferris.config import PACKAGES_BUCKET
+from ferris.public_addresses import networks
 from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog import secrets, selectors, services
@@ -183,6 +184,14 @@ def test_a_disk_that_is_nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bad(findings(), "home").level == "warning"
     monkeypatch.setattr(findings_of_adapters, "NO_DISK", 2**62)
     assert bad(findings(), "home").level == "failure"
+
+
+def test_a_proxy_that_nobody_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = dataclasses.replace(wiring.config(), public_url="https://ferris.example.org")
+    monkeypatch.setattr(wiring, "config", lambda: known)
+    assert "FERRIS_PROXIES" in bad(findings(), "sign-in").remedy
+    known = dataclasses.replace(known, proxies=networks(["10.0.0.0/8"]))
+    assert all(finding.level == "ok" for finding in findings()["sign-in"])
 
 
 def test_a_program_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -116,8 +116,17 @@ def webhooks(part: str, now: datetime) -> Iterator[Finding]:
 
 
 def sign_in(part: str, now: datetime) -> Iterator[Finding]:
-    """Do the providers of sign-ins, if there are some, say of themselves what the settings say of them?"""
-    providers = wiring.config().providers
+    """Do the providers of sign-ins, if there are some, say of themselves what the settings say of them? And is it known
+    where people come from?"""
+    known = wiring.config()
+    providers = known.providers
+    if known.public_url.startswith("https:") and not known.proxies:  # no web process of ours speaks TLS
+        yield Finding(
+            "warning",
+            part,
+            "all people come from one address, the proxy's: wrong passwords of some end the sign-ins of all",
+            "name the proxy's network in FERRIS_PROXIES",
+        )
     if not providers:
         yield Finding("ok", part, "by password; no provider is set up (FERRIS_OIDC_ISSUER)")
         return
