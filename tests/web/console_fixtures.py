@@ -82,6 +82,8 @@ def addresses(rows: Rows) -> list[str]:
         "/help/?q=retry",
         "/help/tutorial/",
         "/help/commands/",
+        "/api/docs/",
+        "/api/docs/services_run_create/",
         "/services/",
         "/services/?q=report&project=reports&state=active",
         "/projects/",
