@@ -8,15 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
 from ferris_web.catalog.models import Service
-from ferris_web.executions.models import Binding
-from ferris_web.executions.services.bonds import SENDS
+from ferris_web.executions.models import Binding, BindingsMark
 from ferris_web.executions.visibility import Projects, within
 
+SENDS: Final = Binding.Kind.SENDS.value
+MOST, MOST_LINES = 240, 240
+"""Services that are drawn, and bonds of theirs."""
+NAMED: Final = 20
+"""Services without a bond that are named."""
 STATES: Final = {
     "both": Q(declared=True, seen__gt=0),
     "declared": Q(declared=True, seen=0),
@@ -56,10 +59,10 @@ def bindings(project: str = "", reach: Projects | None = None) -> QuerySet[Bindi
 
 
 def _visible(reach: Projects | None) -> QuerySet[Binding]:
-    rows = within(Binding.objects.filter(service__vanished_at=None).order_by(), reach)
     stands_in = Q(event_type=F("pattern"))
-    if reach is None:
-        return rows.exclude(stands_in)
+    if reach is None:  # no join: there may be tens of thousands
+        return Binding.objects.exclude(stands_in).order_by()
+    rows = within(Binding.objects.filter(service__vanished_at=None).order_by(), reach)
     known = rows.filter(Q(kind=SENDS) | Q(seen__gt=0), event_type=OuterRef("event_type"))
     fits = rows.filter(~stands_in, Exists(known), service=OuterRef("service"), pattern=OuterRef("pattern"))
     return rows.filter(
@@ -78,38 +81,68 @@ def bonds(found: QuerySet[Binding]) -> QuerySet[Binding, Any]:
 
 
 @dataclass(frozen=True)
-class Size:
-    """How many bonds are in which state, and of how many services."""
+class Overview:
+    """How many bonds are in which state, and of how many services; the services that are drawn; how many have no bond,
+    and the names of the first of these."""
 
     states: dict[str, int]
     services: int
+    drawn: list[str]
+    unbound: int
+    some_unbound: list[str]
 
 
-def size(found: QuerySet[Binding]) -> Size:
-    """One query."""
+def overview(project: str = "", reach: Projects | None = None) -> Overview:
+    """Of all services as it was kept when their bonds were written; else counted."""
+    if not project and reach is None:
+        kept = BindingsMark.objects.filter(pk=1).values_list("overview", flat=True).first()
+        if kept:
+            return Overview(**kept)
+    return counted(project, reach)
+
+
+def counted(project: str = "", reach: Projects | None = None) -> Overview:
+    """The same, looked up now."""
+    found = bindings(project, reach)
     states = {f"in_{name}": Count("pk", filter=state) for name, state in STATES.items()}
-    counted = found.aggregate(of=Count("service", distinct=True), **states)
-    return Size({name: counted[f"in_{name}"] for name in STATES}, counted["of"])
+    sums = found.aggregate(of=Count("service", distinct=True), **states)
+    without = _unbound(project, reach)
+    return Overview(
+        {name: sums[f"in_{name}"] for name in STATES},
+        sums["of"],
+        _busiest(found),
+        without.count(),
+        list(without.values_list("name", flat=True)[:NAMED]),
+    )
 
 
-def busiest(found: QuerySet[Binding], most: int, lines: int) -> list[UUID]:
-    """At most so many services, those with most to do; as many of them as have so many bonds, but one always."""
+def _busiest(found: QuerySet[Binding]) -> list[str]:
+    """Those with most to do, as many as have so many bonds, but one always."""
     counted = found.values("service").annotate(lines=Count("pk"), busy=Count("pk") + Sum("seen"))
-    rows = list(counted.order_by("-busy", "service").values_list("service", "lines")[:most])
+    rows = list(counted.order_by("-busy", "service").values_list("service", "lines")[:MOST])
     upto = accumulate(many for _, many in rows)
-    return [pk for n, ((pk, _), many) in enumerate(zip(rows, upto, strict=True)) if not n or many <= lines]
+    return [
+        str(pk)
+        for n, ((pk, _), many) in enumerate(zip(rows, upto, strict=True))
+        if not n or many <= MOST_LINES
+    ]
+
+
+def bound(found: QuerySet[Binding]) -> QuerySet[Service]:
+    """The services that they bind, by name."""
+    return Service.objects.filter(Exists(found.filter(service=OuterRef("pk")))).order_by("name")
 
 
 def services(project: str = "", reach: Projects | None = None) -> QuerySet[Service]:
     """Those on the map: of the project, or of all in reach, and those that share an event type with them."""
     found = within(Service.objects.filter(vanished_at=None), reach)
     if project:
-        near = bindings(project, reach).filter(service=OuterRef("pk"))
-        found = found.filter(Q(project__name=project) | Exists(near))
+        near = bindings(project, reach).values("service")
+        found = found.filter(Q(project__name=project) | Q(pk__in=near))
     return found
 
 
-def unbound(project: str = "", reach: Projects | None = None) -> QuerySet[Service]:
+def _unbound(project: str = "", reach: Projects | None = None) -> QuerySet[Service]:
     """Those of them that nothing is bound to, by name."""
     found = within(Service.objects.filter(vanished_at=None), reach)
     if project:

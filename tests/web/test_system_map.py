@@ -16,7 +16,6 @@ from ferris_web import wiring
 from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import OutputEvent, Project, Service
 from ferris_web.console.systemmap import HEIGHT, WIDTH, layout
-from ferris_web.console.views import system_map as pages
 from ferris_web.executions import system_map
 from ferris_web.executions.models import Binding, BindingsMark, Execution
 from ferris_web.executions.services import bonds as services
@@ -120,8 +119,10 @@ def test_who_sees_no_type_that_fits_is_told_the_pattern(landscape: None) -> None
 
 
 def test_a_service_that_is_gone_is_not_on_it(landscape: None) -> None:
+    shop = Service.objects.get(name="shop")
     Service.objects.filter(name="shop").update(vanished_at=timezone.now())
-    assert "shop" not in {name for name, _, _ in bonds()}
+    assert "shop" not in {name for name, _, _ in bonds(reach=frozenset({shop.project_id}))}
+    assert "shop" not in names()
     renewed()
     assert not Binding.objects.filter(service__name="shop").exists()
 
@@ -177,6 +178,17 @@ def test_the_roller_keeps_it_and_hears_of_changes(
     role.close()
 
 
+def test_what_all_come_to_is_kept(landscape: None) -> None:
+    told = system_map.overview()
+    assert told == system_map.counted()
+    assert told.states == {"both": 4, "declared": 4, "seen": 1}
+    assert (told.services, len(told.drawn), told.unbound) == (4, 4, 0)
+    declares("idle", "idle.done")
+    revision_bump()
+    bonds_renew(timezone.now())
+    assert system_map.overview().states["declared"] == 5
+
+
 def test_the_page(landscape: None, person: Client, django_assert_max_num_queries: Any) -> None:
     with django_assert_max_num_queries(12):
         shown = page(person, "/map/")
@@ -225,17 +237,18 @@ def test_of_very_many_the_busiest_are_drawn(
         Binding.objects.create(service=row, kind=SENDS, event_type="t", declared=True, seen=n)
         Binding.objects.create(service=row, kind=SENDS, event_type=f"t{n}", declared=False, seen=n)
     service("lonely")
-    monkeypatch.setattr(pages, "MOST", 4)
+    monkeypatch.setattr(system_map, "MOST", 4)
     shown = person.get("/map/")
     drawn = {place.name for place in shown.context["map"].places if place.kind == "service"}
     assert drawn == {"s2", "s3", "s4", "s5"}
-    assert (shown.context["left_out"], shown.context["unbound"]) == (2, 1)
-    assert shown.context["some_unbound"] == ["lonely"]
-    assert shown.context["counts"] == {"both": 5, "declared": 1, "seen": 6}
-    monkeypatch.setattr(pages, "MOST_LINES", 5)
+    assert shown.context["left_out"] == 2
+    told = shown.context["told"]
+    assert (told.unbound, told.some_unbound) == (1, ["lonely"])
+    assert told.states == {"both": 5, "declared": 1, "seen": 6}
+    monkeypatch.setattr(system_map, "MOST_LINES", 5)
     shown = person.get("/map/")
     assert {p.name for p in shown.context["map"].places if p.kind == "service"} == {"s4", "s5"}
-    monkeypatch.setattr(pages, "MOST_LINES", 1)
+    monkeypatch.setattr(system_map, "MOST_LINES", 1)
     assert person.get("/map/").context["left_out"] == 5, "one is drawn always"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -12,12 +13,11 @@ from django.views.decorators.http import require_GET
 from ferris_web.accounts.permissions import reach
 from ferris_web.console import filters, systemmap
 from ferris_web.executions import system_map
+from ferris_web.executions.models import Binding
 from ferris_web.executions.system_map import Bond
 from ferris_web.executions.visibility import visible_projects
 
-ROWS = 100
-MOST, MOST_LINES = 240, 480  # services that are drawn, and bonds of theirs
-UNBOUND = 20  # services without a bond that are named
+SERVICES = 40  # of a page of the table
 _STATES = (
     ("", _("any state")),
     ("both", _("declared and seen")),
@@ -36,23 +36,25 @@ def show(request: HttpRequest) -> HttpResponse:
     project = filters.chosen(request.GET, "project", projects)
     state = filters.chosen(request.GET, "state", _STATES)
     reached = reach(request.user)
-    found = system_map.bindings(project, reached)
-    size, drawn = system_map.size(found), system_map.busiest(found, MOST, MOST_LINES)
-    shown = Paginator(system_map.bonds(system_map.of_state(found, state)), ROWS).get_page(
-        request.GET.get("page")
-    )
-    shown.object_list = [Bond(*row) for row in shown.object_list]
-    unbound = system_map.unbound(project, reached)
+    told, found = system_map.overview(project, reached), system_map.bindings(project, reached)
+    fitting = system_map.of_state(found, state)
+    pages = Paginator(system_map.bound(fitting).only("name"), SERVICES)
+    if not state:
+        pages.count = told.services  # known, and long to count
+    shown = pages.get_page(request.GET.get("page"))
     context = {
-        "map": systemmap.layout([Bond(*row) for row in system_map.bonds(found.filter(service__in=drawn))]),
+        "map": systemmap.layout(_bonds(found.filter(service__in=told.drawn))),
         "width": systemmap.WIDTH,
         "height": systemmap.HEIGHT,
-        "left_out": size.services - len(drawn),
-        "unbound": unbound.count(),
-        "some_unbound": list(unbound.values_list("name", flat=True)[:UNBOUND]),
+        "told": told,
+        "left_out": told.services - len(told.drawn),
+        "bonds": _bonds(fitting.filter(service__in=[row.pk for row in shown])),
         "page": shown,
         "projects": filters.choices(request.GET, "project", projects),
         "states": filters.choices(request.GET, "state", _STATES),
-        "counts": size.states,
     }
     return render(request, "console/system-map.html", context)
+
+
+def _bonds(found: QuerySet[Binding]) -> list[Bond]:
+    return [Bond(*row) for row in system_map.bonds(found)]

@@ -40,10 +40,11 @@ class Binding(models.Model):
 
 
 class BindingsMark(models.Model):
-    """One row: which revision of the catalog the bindings are of, and when they were written."""
+    """One row: which revision of the catalog the bindings are of, when they were written, and what they come to."""
 
     revision = models.PositiveBigIntegerField(default=0)
     at = models.DateTimeField(null=True)
+    overview = models.JSONField(default=dict, help_text="As `system_map.Overview` of all services.")
 
     class Meta:
         app_label = "executions"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -16,6 +17,7 @@ from django.db.models import OuterRef, Subquery, UUIDField
 from ferris.routing import type_matches
 from ferris_web.catalog.models import OutputEvent, Trigger
 from ferris_web.catalog.selectors import revision
+from ferris_web.executions import system_map
 from ferris_web.executions.models import Binding, BindingsMark, Event, Execution
 from ferris_web.executions.services.runs import as_uuid
 
@@ -75,6 +77,8 @@ def bonds_renew(now: datetime) -> bool:
                 unique_fields=_Key._fields,
                 update_fields=_Bond._fields,
             )
+        # Behind the transaction: on SQLite nobody else writes during one.
+        BindingsMark.objects.filter(pk=1).update(overview=asdict(system_map.counted()))
     except IntegrityError:  # a service was removed meanwhile: the mark stays, and all is looked at once more
         return False
     return True
