@@ -203,8 +203,10 @@ def host_key_accept(repository: Repository, fingerprint: str) -> None:
 def made_at(repository: Repository, kind: str) -> datetime:
     """When what opens it, or proves a push to it, was made; NotFound when there is none."""
     found = repository.secrets.filter(kind=kind).first()
+    if found is None and kind == _Kind.PUSH:
+        raise NotFound(f"the repository {repository.pk} takes no pushes")
     if found is None:
-        raise NotFound(f"the repository {repository.pk} has no {RepositorySecret.Kind(kind).label.lower()}")
+        raise NotFound(f"the repository {repository.pk} has no deploy key")
     return found.updated_at
 
 
