@@ -42,7 +42,7 @@ HARMLESS = {
     "sign-out/",
     "admin/logout/",
     "admin/(?P<url>.*)$",
-    "^(?:api|control)/",
+    "^(?:api/(?!docs/)|control/)",
 }
 SAMPLES = {
     "uuid": str(UUID(int=7)),
