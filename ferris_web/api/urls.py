@@ -276,7 +276,7 @@ urlpatterns: list[URLPattern] = [
     *route("buckets/<str:bucket>/objects", objects.ObjectList, "bucket-objects"),
     path(
         "api/v1/buckets/<str:bucket>/objects/<path:key>",
-        rated(objects.ObjectContent.as_view()),
+        rated(conditional(objects.ObjectContent.as_view())),
         name="bucket-object",
     ),
     *route("map", system_map.SystemMap, "map"),

@@ -61,15 +61,15 @@ def test_nothing_of_somebody_else_is_overwritten(api):
 
 @pytest.mark.django_db(transaction=True)
 def test_of_several_at_once_one_wins(api):
-    def wins(**condition):
+    def wins(what, **condition):
         answers = list[int]()
         at_once(
-            *(lambda n=n: answers.append(_put(api, b"%d" % n, **condition).status_code) for n in range(4))
+            *(lambda n=n: answers.append(_put(api, what % n, **condition).status_code) for n in range(4))
         )
         return sorted(answers)
 
-    assert wins(If_None_Match="*") == [201, 412, 412, 412]
-    assert wins(If_Match=api.get(PLACE).headers["ETag"]) == [200, 412, 412, 412]
+    assert wins(b"%d", If_None_Match="*") == [201, 412, 412, 412]
+    assert wins(b"other %d", If_Match=api.get(PLACE).headers["ETag"]) == [200, 412, 412, 412]
 
 
 def test_what_is_not_taken(api):
