@@ -8,7 +8,9 @@ import pytest
 from django.core.cache import cache
 from django.test import Client, override_settings
 from django.urls import URLPattern
-from django.urls.converters import IntConverter, PathConverter, StringConverter, UUIDConverter
+from django.urls.converters import (
+    IntConverter, PathConverter, SlugConverter, StringConverter, UUIDConverter,
+)  # fmt: skip
 
 from ferris_web import wiring
 from ferris_web.console import urls
@@ -20,6 +22,7 @@ _VALUES = {
     IntConverter: "1",
     PathConverter: "a/b",
     StringConverter: "x",
+    SlugConverter: "x",
 }
 _CHANGES = [
     "/services/x/run/",
@@ -64,7 +67,9 @@ def _address(route: URLPattern) -> str:
     return "/" + text
 
 
-_NAMES = {UUIDConverter: "uuid", IntConverter: "int", PathConverter: "path", StringConverter: "str"}
+_NAMES = {
+    UUIDConverter: "uuid", IntConverter: "int", PathConverter: "path", StringConverter: "str", SlugConverter: "slug",
+}  # fmt: skip
 _ROUTES = [route for route in urls.urlpatterns if route.name not in _OPEN]
 
 

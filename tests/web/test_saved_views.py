@@ -45,7 +45,8 @@ def test_filters_are_kept_under_a_name_and_come_back(ada) -> None:
     _save(ada, "Mine", "status=open")
     assert SavedView.objects.get(name="Mine").query == "status=open"
     for listing in VIEWED:
-        assert page(ada, f"/views/{listing}/").inputs == []  # nothing to save without filters
+        fields = page(ada, f"/views/{listing}/").inputs
+        assert not [one for one in fields if one.get("name")]  # nothing to save without filters
         assert f"/views/{listing}/?q=x" in page(ada, f"/{listing}/?q=x").html
     assert _save(ada, "Lines", "q=level%3Aerror&kind=logs&since=7d", "search").status_code == 302
 

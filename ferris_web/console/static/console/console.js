@@ -341,7 +341,7 @@
     look();
   }
 
-  // "/" goes to the search field of a page.
+  // "/" goes to the search field of a page, "?" lists the keys.
   // Keys without Ctrl, which speech input may press by mistake: somebody may switch them off (WCAG 2.1.4).
   const single = { off: () => { try { return localStorage.getItem("ferris-single-keys") === "off"; } catch { return false; } } };
   single.set = (on) => { try { if (on) localStorage.removeItem("ferris-single-keys"); else localStorage.setItem("ferris-single-keys", "off"); } catch { /* switched off: they stay on */ } };
