@@ -2,8 +2,6 @@
 
 A module of settings and no conftest, because pytest-django reads the settings before any conftest. All is
 real: an SQLite database file (threads and other processes see it too), log, objects and keys in the home.
-Where there is room, the home is in memory: what a test costs is then its CPU and not the disk's `fsync`, which no
-test can tell from none.
 """
 
 import atexit
@@ -11,17 +9,7 @@ import os
 import shutil
 import tempfile
 
-
-def _memory_has_room() -> bool:
-    try:
-        files = os.statvfs("/dev/shm")
-        with open("/proc/meminfo") as lines:
-            available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return False  # not Linux, or none there
-    usable = os.access("/dev/shm", os.W_OK | os.X_OK) and not files.f_flag & os.ST_NOEXEC
-    return usable and min(files.f_bavail * files.f_frsize, available) > 8 << 30
-
+from tests import memory
 
 _ABOUT_TESTS = ("FERRIS_TESTS_", "FERRIS_STACK_")
 for _name in [
@@ -30,9 +18,7 @@ for _name in [
     del os.environ[
         _name
     ]  # whatever the shell (or the process that started this one) says is about another platform
-os.environ["FERRIS_HOME"] = tempfile.mkdtemp(
-    prefix="ferris-test-", dir="/dev/shm" if _memory_has_room() else None
-)
+os.environ["FERRIS_HOME"] = tempfile.mkdtemp(prefix="ferris-test-", dir=memory.folder())
 os.environ["FERRIS_DEFAULT_ROLE"] = "maintainer"  # who has which role is what tests of permissions are about
 os.environ["FERRIS_PORT"] = "9"  # nothing answers there: a test that needs a server starts its own
 os.environ["FERRIS_SOURCE_FOLDERS"] = "/"  # anybody may make a project of a folder

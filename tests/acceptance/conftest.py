@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests import memory
 from tests.acceptance import embedded, real
 from tests.acceptance.client import Client
 from tests.acceptance.clocked import SERVICES as CLOCKED
@@ -55,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @contextmanager
 def started() -> Iterator[Servers]:
     """Servers in a home of their own."""
-    home = Path(tempfile.mkdtemp(prefix="ferris-stack-"))
+    home = Path(tempfile.mkdtemp(prefix="ferris-stack-", dir=memory.folder()))
     home.chmod(0o755)  # the servers' account passes through
     made = Servers(home)
     try:

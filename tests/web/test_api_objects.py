@@ -63,9 +63,7 @@ def test_nothing_of_somebody_else_is_overwritten(api):
 def test_of_several_at_once_one_wins(api):
     def wins(what, **condition):
         answers = list[int]()
-        at_once(
-            *(lambda n=n: answers.append(_put(api, what % n, **condition).status_code) for n in range(4))
-        )
+        at_once(*(lambda n=n: answers.append(_put(api, what % n, **condition).status_code) for n in range(4)))
         return sorted(answers)
 
     assert wins(b"%d", If_None_Match="*") == [201, 412, 412, 412]

@@ -9,8 +9,12 @@ from django.core.cache import cache
 from django.test import Client, override_settings
 from django.urls import URLPattern
 from django.urls.converters import (
-    IntConverter, PathConverter, SlugConverter, StringConverter, UUIDConverter,
-)  # fmt: skip
+    IntConverter,
+    PathConverter,
+    SlugConverter,
+    StringConverter,
+    UUIDConverter,
+)
 
 from ferris_web import wiring
 from ferris_web.console import urls
