@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 import threading
@@ -49,17 +50,21 @@ def make_app(**settings: object) -> Celery:
 def running(app: Celery, concurrency: int = 4) -> Iterator[None]:
     """A worker in a thread; told to stop, it is interrupted in its wait as the platform does it."""
     ended = threading.Event()
+    level = logging.root.level  # Celery sets another, for the tests that come after as well
 
     def interrupt() -> None:
         while not ended.wait(0.02):
             kombu_bell.interrupt()
 
-    with start_worker(
-        app, pool="threads", concurrency=concurrency, perform_ping_check=False, shutdown_timeout=10
-    ):
-        yield
-        threading.Thread(target=interrupt).start()
-    ended.set()
+    try:
+        with start_worker(
+            app, pool="threads", concurrency=concurrency, perform_ping_check=False, shutdown_timeout=10
+        ):
+            yield
+            threading.Thread(target=interrupt).start()
+    finally:
+        ended.set()
+        logging.root.setLevel(level)
 
 
 def test_a_doorbell_is_answered_without_waiting_for_a_poll():
