@@ -64,11 +64,22 @@ app_name = "api"
 _SERVICE, _PROJECT = {"scope": Scope.SERVICE}, {"scope": Scope.PROJECT}
 
 
+def served(view: Any, name: str, **options: Any) -> Any:
+    """What every address of the REST API does, around its view."""
+    shown = rated(conditional(view.as_view(**options)))
+    shown.need = NEEDS.get(name)  # for all its routes: only one of them has the name
+    return shown
+
+
 def route(address: str, view: Any, name: str, **options: Any) -> list[URLPattern]:
     """A route of the REST API with and without its last slash: a redirect would turn a POST into a GET."""
-    shown = rated(conditional(view.as_view(**options)))
-    shown.need = NEEDS.get(name)  # for both: only one of them has the name
+    shown = served(view, name, **options)
     return [path(f"api/v1/{address}/", shown, name=name), path(f"api/v1/{address}", shown)]
+
+
+def content(address: str, view: Any, name: str) -> URLPattern:
+    """A route whose end is a name with slashes of its own."""
+    return path(f"api/v1/{address}", served(view, name), name=name)
 
 
 def value(address: str, name: str, **options: Any) -> list[URLPattern]:
@@ -106,11 +117,7 @@ urlpatterns: list[URLPattern] = [
     *route("executions/<uuid:pk>/steps", executions.StepList, "execution-steps"),
     *route("executions/<uuid:pk>/config", executions.ExecutionConfig, "execution-config"),
     *route("executions/<uuid:pk>/artifacts", artifacts.ArtifactList, "execution-artifacts"),
-    path(
-        "api/v1/executions/<uuid:pk>/artifacts/<path:name>",
-        artifacts.ArtifactContent.as_view(),
-        name="execution-artifact",
-    ),
+    content("executions/<uuid:pk>/artifacts/<path:name>", artifacts.ArtifactContent, "execution-artifact"),
     *route("executions/<uuid:pk>/logs", executions.ExecutionLog, "execution-logs"),
     *route("executions/<uuid:pk>/logs/file", executions.ExecutionLogFile, "execution-log-file"),
     *route("executions/<uuid:pk>/cancel", executions.ExecutionCancel, "execution-cancel"),
@@ -274,11 +281,7 @@ urlpatterns: list[URLPattern] = [
     *route("dead-letters/<int:number>/redrive", operations.DeadLetterRedrive, "dead-letter-redrive"),
     *route("buckets", objects.BucketList, "buckets"),
     *route("buckets/<str:bucket>/objects", objects.ObjectList, "bucket-objects"),
-    path(
-        "api/v1/buckets/<str:bucket>/objects/<path:key>",
-        rated(conditional(objects.ObjectContent.as_view())),
-        name="bucket-object",
-    ),
+    content("buckets/<str:bucket>/objects/<path:key>", objects.ObjectContent, "bucket-object"),
     *route("map", system_map.SystemMap, "map"),
     path("api/schema/", docs.Schema.as_view(), name="schema"),
     path("health/live", health.live, name="live"),
