@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from remote.client import Client, Refused, part
@@ -120,7 +121,7 @@ def _add(client: Client, options: Options, place: str) -> Any:
 def _test(client: Client, options: Options, place: str) -> int:
     failed = False
     for made in client.post(f"{place}test/"):
-        row = settled(lambda ident=made["id"]: _message(client, place, ident))  # type: ignore[misc]
+        row = settled(partial(_message, client, place, made["id"]))
         told(options, message_line(row), picked(row, MESSAGE))
         failed |= row["status"] != "sent"
     return int(failed)

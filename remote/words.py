@@ -14,7 +14,6 @@ from remote.client import Refused
 from remote.verbs import json_of
 
 PATIENCE = 45.0  # seconds for the platform to send a sample
-_LOOK = 0.3
 _UNDER_WAY = ("pending", "sending")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -51,11 +50,14 @@ def time_of(text: str, now: datetime) -> str:
     return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat() if ago else text
 
 
-def settled(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `look` finds once it is sent, or has failed; Refused when nobody sends it."""
-    end = time.monotonic() + PATIENCE
+def settled(
+    look: Callable[[], dict[str, Any]], every: float = 0.3, end: float | None = None
+) -> dict[str, Any]:
+    """What `look` finds once it is sent, or has failed: nothing tells when. Refused when nobody has sent it by `end`
+    (of the monotonic clock)."""
+    end = time.monotonic() + PATIENCE if end is None else end
     while (row := look())["status"] in _UNDER_WAY:
         if time.monotonic() > end:
             raise Refused("nobody sent the sample; does the platform run?")
-        time.sleep(_LOOK)
+        time.sleep(every)
     return row

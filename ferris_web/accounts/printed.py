@@ -16,9 +16,11 @@ from ferris.errors import FerrisError
 from remote.client import Refused
 from remote.words import add_json
 
-__all__ = ["add_json", "printed", "refusals", "values_of"]
+__all__ = ["LOOK_AGAIN", "add_json", "fresh_values", "printed", "refusals", "values_of"]
 
 BAD_INPUT = 2
+LOOK_AGAIN = 0.1
+"""Seconds between looks at a row of our own database, of which nothing tells when it changes."""
 
 
 def printed(command: BaseCommand, options: Mapping[str, Any], line: str, values: Mapping[str, Any]) -> None:
@@ -34,6 +36,12 @@ def values_of(row: Any, names: tuple[str, ...], **more: Any) -> dict[str, Any]:
         name: None if value == "" else _plain(value) if isinstance(value, (datetime, UUID)) else value
         for name, value in found.items()
     }
+
+
+def fresh_values(row: Any, names: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    """The same of the row as it is in the database by now."""
+    row.refresh_from_db()
+    return values_of(row, names, **more)
 
 
 @contextmanager

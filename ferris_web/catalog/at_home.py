@@ -12,16 +12,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ferris.errors import FerrisError
 from ferris.manifest import Message
 from ferris_web.catalog.local import Refused, run_local
 from ferris_web.catalog.source import name_problem
 from ferris_web.catalog.starters import STARTERS, starter_files
-from ferris_web.catalog.trying import FOLDER, tried
+from ferris_web.catalog.trying import FOLDER, Tried, tried
 from remote.showing import clean, colour
-from remote.words import add_json
+from remote.words import add_json, told
 
 BAD_INPUT = 2
 NO_TESTS = 5  # as pytest has it
@@ -45,14 +45,12 @@ def new(options: Options) -> int:
     files = starter_files(options.starter, options.service)
     for file, content in files.items():
         (folder / file).write_text(content)
-    if options.json:
-        _print_json({"folder": str(folder), "files": list(files)})
-        return 0
-    print(
+    line = (
         f"{folder} holds {', '.join(files)}.\n"
         f'Try it:   manage.py run-local {folder} --data \'{{"who": "you"}}\'\n'
         f"Load it:  manage.py project add PROJECT {folder.parent}"
     )
+    told(options, line, {"folder": str(folder), "files": list(files)})
     return 0
 
 
@@ -79,9 +77,8 @@ def run(options: Options) -> int:
 
         def ended(script: str, status: int) -> None:
             output.seek(0)
-            _print_json(
-                {"script": script, "status": status, "output": output.read().decode("utf-8", "replace")}
-            )
+            printed = output.read().decode("utf-8", "replace")
+            told(options, printed, {"script": script, "status": status, "output": printed})
             output.seek(0)
             output.truncate()
 
@@ -100,7 +97,7 @@ def test(options: Options) -> int:
         try:
             for one in tried(folder):
                 failed, passed = failed + bool(one.wrong), passed + (not one.wrong)
-                _tell_test(folder.name, one.name, one.wrong, one.output, as_json=options.json)
+                _tell_test(options, folder.name, one)
         except Refused as error:
             raise Refused(f"{folder}: {error}") from None
     if not options.json:
@@ -114,17 +111,14 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", nargs="+", help="a service's folder, or one with several")
 
 
-def _tell_test(service: str, name: str, wrong: tuple[str, ...], output: str, *, as_json: bool) -> None:
-    if as_json:
-        _print_json({"service": service, "test": name, "passed": not wrong, "wrong": wrong, "output": output})
-        return
-    word = colour("failed", "failed") if wrong else colour("passed", "completed")
-    print(f"{word}  {service}  {name}")
-    lines = list(wrong)
-    if wrong and output:
-        lines += ["--- output", *output.splitlines()[-_SHOWN:]]
-    for line in lines:
-        print(f"    {clean(line)}", flush=True)
+def _tell_test(options: Options, service: str, one: Tried) -> None:
+    word = colour("failed", "failed") if one.wrong else colour("passed", "completed")
+    more = list(one.wrong)
+    if one.wrong and one.output:
+        more += ["--- output", *one.output.splitlines()[-_SHOWN:]]
+    lines = [f"{word}  {service}  {one.name}", *(f"    {clean(line)}" for line in more)]
+    said = {"service": service, "test": one.name, "passed": not one.wrong, "wrong": one.wrong}
+    told(options, "\n".join(lines), {**said, "output": one.output})
 
 
 def _services(names: list[str]) -> Iterator[Path]:
@@ -148,10 +142,6 @@ def _tell(message: Message) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _print_json(values: Mapping[str, Any]) -> None:
-    print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 @dataclass(frozen=True)

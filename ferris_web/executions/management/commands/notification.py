@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
+from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from ferris_web.accounts.printed import printed, refusals, values_of
+from ferris_web.accounts.printed import LOOK_AGAIN, fresh_values, printed, refusals, values_of
 from ferris_web.catalog import notifications, selectors
 from ferris_web.catalog.models import NotificationRule
 from ferris_web.executions.models import Notification
 from ferris_web.executions.services import notices
 from remote import notifications as words
-from remote.words import PATIENCE
-
-_UNDER_WAY = (Notification.Status.PENDING, Notification.Status.SENDING)
+from remote.words import PATIENCE, settled
 
 
 class Command(BaseCommand):
@@ -50,13 +49,9 @@ class Command(BaseCommand):
 
     def _test(self, options: dict[str, Any]) -> None:
         made = notices.rule_test(notifications.rule_get(options["name"]), now=timezone.now())
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + PATIENCE  # for all of them
         for row in made:
-            while row.status in _UNDER_WAY:
-                if time.monotonic() > end:
-                    raise CommandError("nobody sent the sample; does the platform run?", returncode=2)
-                time.sleep(0.1)  # nothing tells when a message is settled
-                row.refresh_from_db()
+            settled(partial(fresh_values, row, words.MESSAGE, target=row.shown), LOOK_AGAIN, end)
             self._message(options, row)
         if any(row.status != Notification.Status.SENT for row in made):
             raise SystemExit(1)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from ferris_web.accounts.printed import printed, refusals, values_of
+from ferris_web.accounts.printed import LOOK_AGAIN, fresh_values, printed, refusals, values_of
 from ferris_web.catalog import selectors, subscriptions
 from ferris_web.catalog.models import Subscription
 from ferris_web.executions.services import deliveries
 from remote import subscriptions as words
-from remote.words import PATIENCE
+from remote.words import settled
 
 
 class Command(BaseCommand):
@@ -49,15 +48,9 @@ class Command(BaseCommand):
     def _test(self, options: dict[str, Any]) -> None:
         row = subscriptions.subscription_get(options["name"])
         made = deliveries.subscription_test(row, now=timezone.now())
-        end = time.monotonic() + PATIENCE
-        while made.status in ("pending", "sending"):
-            if time.monotonic() > end:
-                raise CommandError("nobody sent the sample; does the platform run?", returncode=2)
-            time.sleep(0.1)
-            made.refresh_from_db()
+        said = settled(lambda: fresh_values(made, words.DELIVERY), LOOK_AGAIN)
         attempt = made.log.first()
         took = None if attempt is None else {"seconds": attempt.seconds, "answer": attempt.answer}
-        said = values_of(made, words.DELIVERY)
         values = said | {"answer": took["answer"] or None if took else None}
         printed(self, options, words.tried(said, took), values)
         if made.status != "delivered":
