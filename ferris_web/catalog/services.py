@@ -13,18 +13,15 @@ from django.db import transaction
 from ferris import cron
 from ferris.errors import Conflict
 from ferris_web import wiring
-from ferris_web.accounts.models import User
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.event_types import event_types_seen
 from ferris_web.catalog.models import Project, Schedule, Service
-from ferris_web.catalog.repositories import repository_add
 from ferris_web.catalog.sync import checkout_remove, project_sync, repositories_locked
 from ferris_web.catalog.upload import service_upload
 from ferris_web.catalog.values import project_key
 
 __all__ = [
     "event_types_seen",
-    "project_add",
     "project_named",
     "project_remove",
     "project_sync",
@@ -35,16 +32,6 @@ __all__ = [
     "schedule_switch",
     "service_upload",
 ]
-
-
-def project_add(
-    name: str, source: str, branch: str = "", *, actor: User | None = None, now: datetime
-) -> Project:
-    """Add a project, or another repository to a project there is. Nothing is read from it yet: sync it next.
-
-    An ssh URL is opened by the keys of the user who runs the platform; see `repository_add`, which can more.
-    """
-    return repository_add(name, source, branch, own_key=False, actor=actor, now=now).project
 
 
 def project_named(name: str) -> Project:

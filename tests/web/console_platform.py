@@ -34,6 +34,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
         Service,
         WebhookDelivery,
     )
+    from ferris_web.catalog.repositories import repository_add
     from ferris_web.executions.models import Delivery, DeliveryAttempt, Event, Notice, Notification
     from ferris_web.executions.services.failure_kinds import failures_piece
     from ferris_web.executions.services.rollups import rollups_piece
@@ -44,7 +45,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     rows.admin = User.objects.create_superuser("admin", "admin@example.org", "a long password")
     repeat_begin(rows.admin, "a-key", "0" * 64, now)
     for name in ("hello", "quakes"):
-        project = catalog.project_add(name, str(ROOT / "examples" / name), now=now)
+        project = repository_add(name, str(ROOT / "examples" / name), now=now).project
         catalog.project_sync(project, actor=rows.admin, now=now - timedelta(hours=20))
     own_project(now, hostile)
     alert = Service.objects.get(name="quakes_alert")

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from ferris_web.catalog import services as catalog
 from ferris_web.catalog.models import Service
+from ferris_web.catalog.repositories import repository_add
 from ferris_web.executions import backtesting, journal
 from ferris_web.executions.backtesting import backtest_run
 from ferris_web.executions.models import Event
@@ -36,7 +37,7 @@ def synced(source: SourceFolder) -> SourceFolder:
     """A project of two services, and ten events from a moment ago."""
     source.service("alert", {"trigger_events": [strong(5)]})
     source.service("all_quakes", {"trigger_events": ["quake.*"]})
-    project = catalog.project_add("quakes", str(source.root), now=timezone.now())
+    project = repository_add("quakes", str(source.root), now=timezone.now()).project
     catalog.project_sync(project, now=timezone.now())
     now = timezone.now() - timedelta(minutes=1)
     dispatch(*(event("quake.seen", {"mag": n}, id=str(n)) for n in range(10)), now=now)
@@ -122,7 +123,7 @@ def test_what_was_switched_on_the_platform_stays_as_a_sync_would_leave_it(synced
 def test_a_name_of_another_project_is_refused_as_a_sync_would(synced: SourceFolder, tmp_path: Path) -> None:
     other = SourceFolder(tmp_path / "other")
     other.service("alert", {})
-    catalog.project_add("other", str(other.root), now=timezone.now())
+    repository_add("other", str(other.root), now=timezone.now())
     status, _, errors = run(other.root, "--project", "other")
     assert status == 2
     assert "taken by a service of project quakes" in errors

@@ -11,13 +11,14 @@ from ferris.adapters import git
 from ferris.errors import BackendError
 from ferris_web.catalog import selectors, services
 from ferris_web.catalog.models import Project, SyncRun
+from ferris_web.catalog.repositories import repository_add
 from tests.web.folders import NOW, SourceFolder
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
 
 
 def add(source: SourceFolder, branch: str = "") -> Project:
-    return services.project_add("shop", f"file://{source.root}", branch, now=NOW)
+    return repository_add("shop", f"file://{source.root}", branch, now=NOW).project
 
 
 def sync(project: Project) -> SyncRun:
@@ -118,14 +119,14 @@ def test_what_a_killed_fetch_left_behind_is_repaired(source: SourceFolder, ferri
 )
 def test_sources_that_are_not_taken(url: str, says: str) -> None:
     with pytest.raises(ValidationError) as wrong:
-        services.project_add("shop", url, now=NOW)
+        repository_add("shop", url, own_key=False, now=NOW)
     assert says in wrong.value.message_dict["source"][0]
     assert not Project.objects.exists()
 
 
 def test_a_folder_with_a_branch_is_told_how(source: SourceFolder) -> None:
     with pytest.raises(ValidationError, match="file://"):
-        services.project_add("shop", str(source.root), "main", now=NOW)
+        repository_add("shop", str(source.root), "main", now=NOW)
 
 
 def test_a_folder_in_a_repository_has_its_commit(source: SourceFolder, tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_folder_in_a_repository_has_its_commit(source: SourceFolder, tmp_path:
     assert git.describe(source.root) == git.Commit()
     commit = source.commit("the first")
     assert git.describe(source.root).id == commit
-    project = services.project_add("shop", str(source.root), now=NOW)
+    project = repository_add("shop", str(source.root), now=NOW).project
     assert sync(project).commit == commit
     source.service("orders", run_py="print('dirty')")
     run = sync(project)

@@ -20,6 +20,7 @@ from ferris.errors import BackendError, Conflict, NotFound
 from ferris_web.catalog import secrets, selectors, services
 from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import Project, Schedule, Secret, Service, SyncRun
+from ferris_web.catalog.repositories import repository_add
 from ferris_web.catalog.rotation import standing
 from ferris_web.catalog.sync import repositories_locked
 from ferris_web.catalog.values import Kind, Place
@@ -31,7 +32,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def project(source: SourceFolder) -> Project:
-    return services.project_add("shop", str(source.root), now=NOW)
+    return repository_add("shop", str(source.root), now=NOW).project
 
 
 @pytest.fixture
@@ -46,14 +47,14 @@ def service(project: Project, source: SourceFolder) -> Service:
 
 def test_a_project_is_added_once(project: Project, source: SourceFolder) -> None:
     with pytest.raises(Conflict, match="already"):
-        services.project_add("shop", str(source.root / ".." / "source"), now=NOW)
+        repository_add("shop", str(source.root / ".." / "source"), now=NOW)
     assert project.repositories.get().source == str(source.root)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 101])
 def test_a_project_needs_a_plain_name(source: SourceFolder, name: str) -> None:
     with pytest.raises(ValidationError) as wrong:
-        services.project_add(name, str(source.root), now=NOW)
+        repository_add(name, str(source.root), now=NOW)
     assert "name" in wrong.value.message_dict
 
 
@@ -67,7 +68,7 @@ def test_a_project_that_is_removed_keeps_its_services(project: Project, service:
 
 def test_a_removed_project_comes_back(project: Project, service: Service, source: SourceFolder) -> None:
     services.project_remove(project, now=NOW)
-    [run] = services.project_sync(services.project_add("shop", str(source.root), now=NOW), now=NOW)
+    [run] = services.project_sync(repository_add("shop", str(source.root), now=NOW).project, now=NOW)
     assert run.result["added"] == ["orders"]
     assert selectors.service_get("orders").pk == service.pk
 
@@ -82,7 +83,7 @@ def test_a_new_project_of_an_old_name_gets_nothing_of_the_old_one(
 ) -> None:
     assert value_set(Place(Kind.CONFIG, project), {"host": "inner"}, actor="ada", now=NOW)
     services.project_remove(project, now=NOW)
-    again = services.project_add("shop", str(source.root), now=NOW)
+    again = repository_add("shop", str(source.root), now=NOW).project
     assert value_get(Place(Kind.CONFIG, again), NOW) is None
 
 

@@ -21,6 +21,7 @@ from ferris_web.catalog import selectors, services
 from ferris_web.catalog.configs import configs_of
 from ferris_web.catalog.models import EventType, Project, Schedule, Secret, Service, SyncRun
 from ferris_web.catalog.preview import project_preview
+from ferris_web.catalog.repositories import repository_add
 from ferris_web.catalog.values import Kind, Place, person, value_delete
 from tests.web.folders import NOW, SourceFolder
 from tests.web.platform import config_set
@@ -30,7 +31,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def project(source: SourceFolder) -> Project:
-    return services.project_add("shop", str(source.root), now=NOW)
+    return repository_add("shop", str(source.root), now=NOW).project
 
 
 def sync(project: Project, later: timedelta = timedelta()) -> SyncRun:
@@ -164,7 +165,7 @@ def test_the_digest_depends_on_nothing_but_the_content(source: SourceFolder, tmp
     (other.root / "copy" / "__pycache__" / "run.cpython-311.pyc").write_bytes(b"x")
     (other.root / "copy" / "old.pyc").write_bytes(b"x")
     for name, folder in (("one", source), ("two", other)):
-        sync(services.project_add(name, str(folder.root), now=NOW))
+        sync(repository_add(name, str(folder.root), now=NOW).project)
     assert selectors.service_get("orders").version.digest == selectors.service_get("copy").version.digest  # type: ignore[union-attr]
 
 
@@ -351,7 +352,7 @@ def test_a_name_of_another_project_is_refused_with_a_remedy(
     theirs = SourceFolder(tmp_path / "theirs")
     theirs.service("orders", run_py="print('theirs')")
     theirs.service("mine")
-    bank = services.project_add("bank", str(theirs.root), now=NOW)
+    bank = repository_add("bank", str(theirs.root), now=NOW).project
     [seen] = project_preview(bank, now=NOW)  # said before anything is synced, too
     assert (seen.clean, seen.result["refused"]) == (False, ["orders"])
     assert any("project shop" in said["text"] for said in seen.result["messages"])
@@ -367,7 +368,7 @@ def test_two_repositories_of_one_project(project: Project, source: SourceFolder,
     source.service("a")
     second.service("b")
     second.service("a", run_py="print('second')")
-    services.project_add("shop", str(second.root), now=NOW)
+    repository_add("shop", str(second.root), now=NOW)
     runs = services.project_sync(project, now=NOW)
     assert [of(run, "added") for run in runs] == [["a"], ["b"]]
     assert of(runs[1], "refused") == ["a"]

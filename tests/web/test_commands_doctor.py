@@ -30,6 +30,7 @@ from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.catalog import secrets, selectors, services
 from ferris_web.catalog.models import Project, Repository, Secret
+from ferris_web.catalog.repositories import repository_add
 from ferris_web.executions import checkup
 from ferris_web.executions.checkup import Finding, machine, platform
 from ferris_web.executions.models import DeadLetter
@@ -98,7 +99,7 @@ def test_a_platform_that_runs(source: SourceFolder, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(platform, "ANSWER_SECONDS", 5.0)
     User.objects.create_superuser("admin", password="x")
     source.service("orders")
-    services.project_sync(services.project_add("shop", str(source.root), now=NOW), now=NOW)
+    services.project_sync(repository_add("shop", str(source.root), now=NOW).project, now=NOW)
     out = io.StringIO()
     try:
         call_command("doctor", stdout=out)
@@ -114,7 +115,7 @@ def test_a_platform_that_runs(source: SourceFolder, monkeypatch: pytest.MonkeyPa
 
 def test_a_lost_package(source: SourceFolder) -> None:
     source.service("orders")
-    services.project_sync(services.project_add("shop", str(source.root), now=NOW), now=NOW)
+    services.project_sync(repository_add("shop", str(source.root), now=NOW).project, now=NOW)
     assert [f.level for f in findings()["object store"]] == ["ok"]
     digest = selectors.service_get("orders").version.digest  # type: ignore[union-attr]
     wiring.object_store().delete(PACKAGES_BUCKET, selectors.package_key(digest))
@@ -163,7 +164,7 @@ def test_a_store_that_cannot_be_used(backends: Path) -> None:
 def test_no_administrator_late_work_and_dead_letters(source: SourceFolder) -> None:
     source.service("orders", {"schedule": "@hourly"})
     long_ago = datetime.now(UTC) - timedelta(hours=5)
-    services.project_sync(services.project_add("shop", str(source.root), now=long_ago), now=long_ago)
+    services.project_sync(repository_add("shop", str(source.root), now=long_ago).project, now=long_ago)
     DeadLetter.objects.create(
         topic="ferris.events",
         offset=1,

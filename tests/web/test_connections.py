@@ -17,6 +17,7 @@ from ferris_web.accounts.models import User
 from ferris_web.accounts.services import token_create
 from ferris_web.catalog import connections, services
 from ferris_web.catalog.models import Connection, Project, Service
+from ferris_web.catalog.repositories import repository_add
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import reports_apply
 from tests.web.calling import Caller, problem_of
@@ -263,7 +264,7 @@ def test_a_sync_warns_of_connections_that_cannot_be_used(source: SourceFolder) -
     )
     source.service("b", {}, one_sql="-- connection: none\nSELECT 1", run_py="print()")
     source.service("c", {"sql": {"format": "xml", "rows": 0, "result_event": "a b*"}}, one_sql="SELECT 1")
-    project = services.project_add("shop", str(source.root), now=NOW)
+    project = repository_add("shop", str(source.root), now=NOW).project
     [run] = services.project_sync(project, now=NOW)
     said = {(m["service"], m["level"], m["key"]): m["text"] for m in run.result["messages"]}
     assert "'hidden': project shop may not use it" in said["a", "warning", "connection"]

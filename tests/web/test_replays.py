@@ -168,14 +168,15 @@ def test_the_replayer_runs_it_to_its_end() -> None:
 
 
 def test_a_new_service_starts_from_a_past_time(source: SourceFolder) -> None:
-    from ferris_web.catalog.services import project_add, project_sync
+    from ferris_web.catalog.repositories import repository_add
+    from ferris_web.catalog.services import project_sync
 
     now = datetime.now(UTC)
     service("other", "order.*")
     dispatch(event("order.placed", {"n": 1}), event("else", {"n": 2}), now=now - timedelta(days=1))
     dispatch(event("order.placed", {"n": 0}), now=now - timedelta(days=9))
     source.service("late", {"trigger_events": ["order.*"], "start_from": "7d"})
-    project = project_add("p", str(source.root), now=now)
+    project = repository_add("p", str(source.root), now=now).project
     project_sync(project, now=now)
     # Routed after the sync, so by the triggers it has: not by the replay as well.
     dispatch(event("order.placed", {"n": 3}), now=now)

@@ -9,6 +9,7 @@ import pytest
 
 from ferris_web.catalog import services
 from ferris_web.catalog.models import Project, PromiseRule, SyncRun
+from ferris_web.catalog.repositories import repository_add
 from ferris_web.executions.models import Promise
 from tests.web.folders import SourceFolder
 from tests.web.platform import NOW
@@ -21,7 +22,7 @@ FILE = {"promises": [{"name": "in time", "after": "order.placed", "expect": "ord
 @pytest.fixture
 def project(backends: Any, source: SourceFolder) -> Project:
     source.service("shipping", {"trigger_events": ["order.placed"]})
-    return services.project_add("shop", str(source.root), now=NOW)
+    return repository_add("shop", str(source.root), now=NOW).project
 
 
 def sync(project: Project, later: float = 0) -> SyncRun:
