@@ -34,6 +34,12 @@ class Field:
     limits: str
     choices: tuple[str, ...] = ()
 
+    @property
+    def unexplained(self) -> tuple[str, ...]:
+        """The choices, unless the description goes through all of them."""
+        told = all(f"* `{one}`:" in self.description for one in self.choices)
+        return () if told else self.choices
+
 
 @dataclass(frozen=True, slots=True)
 class Body:

@@ -51,6 +51,21 @@ def test_shapes_within_shapes_are_named_by_their_place() -> None:
     assert fields["results[].repositories[].commit"].kind == "string or null"
 
 
+def test_choices_are_listed_once(person: Client) -> None:
+    schemas = document()["components"]["schemas"]
+    assert "description" not in schemas["ExecutionStatus"]
+    assert "* `" not in json.dumps(schemas["Execution"])
+    assert page(person, "/api/docs/executions_retrieve/").html.count("<code>skipped</code>") == 1
+
+
+def test_choices_that_ask_for_an_explanation_have_one(person: Client) -> None:
+    shown = page(person, "/api/docs/webhooks_retrieve/")
+    assert "How requests are verified." in shown.text
+    assert shown.html.count("<code>hmac</code>") == 1
+    assert "HMAC in a header" in shown.text
+    assert "description" not in document()["components"]["schemas"]["WebhookKind"]
+
+
 def test_an_operation_that_is_none_is_a_page_that_says_so(person: Client) -> None:
     answer = person.get("/api/docs/nothing/")
     assert answer.status_code == 404

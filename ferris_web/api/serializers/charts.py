@@ -9,7 +9,7 @@ from rest_framework import serializers
 from ferris import chart_sums, charts, pushing
 from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.api.serializers.dashboards import DashboardQuery
-from ferris_web.api.serializers.fields import AnyJson, JsonObject, Number, Text, Time
+from ferris_web.api.serializers.fields import AnyJson, ExplainedChoice, JsonObject, Number, Text, Time
 from ferris_web.executions.models import Chart as Row
 
 CHART_KINDS = [(kind, kind) for kind in charts.KINDS]
@@ -42,7 +42,7 @@ class ChartFields(serializers.Serializer):
         CHART_PERIODS, required=False, allow_blank=True, help_text="Empty: as the dashboard that it is on."
     )
     unit = serializers.CharField(max_length=20, required=False, allow_blank=True)
-    source = serializers.ChoiceField(CHART_SOURCES, required=False)
+    source = ExplainedChoice(CHART_SOURCES, required=False)
     event_type = serializers.CharField(max_length=512, required=False, allow_blank=True)
     filter = JsonObject(required=False, allow_null=True, help_text="As in a manifest's trigger_events.")
     cesql = serializers.CharField(
@@ -81,7 +81,7 @@ class ChartNew(ChartIn):
     project = serializers.CharField(allow_null=True, help_text="Null: of the platform.")
     title = serializers.CharField(max_length=100)
     kind = serializers.ChoiceField(CHART_KINDS)
-    source = serializers.ChoiceField(CHART_SOURCES)
+    source = ExplainedChoice(CHART_SOURCES)
 
 
 class ChartTry(ChartFields):
@@ -90,7 +90,7 @@ class ChartTry(ChartFields):
     project = serializers.CharField(allow_null=True, help_text="Null: of the platform.")
     title = serializers.CharField(max_length=100, required=False, default="")
     kind = serializers.ChoiceField(CHART_KINDS)
-    source = serializers.ChoiceField(CHART_SOURCES)
+    source = ExplainedChoice(CHART_SOURCES)
     range = DashboardQuery().fields["range"]
 
 
@@ -113,7 +113,7 @@ class Chart(serializers.Serializer):
     width = serializers.ChoiceField(CHART_WIDTHS)
     period = serializers.ChoiceField(CHART_PERIODS, allow_blank=True)
     unit = serializers.CharField()
-    source = serializers.ChoiceField(CHART_SOURCES)
+    source = ExplainedChoice(CHART_SOURCES)
     event_type = serializers.CharField()
     filter = AnyJson(allow_null=True)
     cesql = serializers.CharField()

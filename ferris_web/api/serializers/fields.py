@@ -42,6 +42,14 @@ class Text(serializers.CharField):
         return str(value) if value else None
 
 
+class ExplainedChoice(serializers.ChoiceField):
+    """A choice whose labels say what the values mean; the schema's descriptions have them."""
+
+    def __init__(self, choices: Any, *, help_text: str = "", **options: Any) -> None:
+        meanings = "\n".join(f"* `{value}`: {label}" for value, label in dict(choices).items() if value)
+        super().__init__(choices, help_text=f"{help_text}\n\n{meanings}".strip(), **options)
+
+
 class Number(serializers.FloatField):
     """A number as it was given: 3 stays 3."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from ferris import notifying
-from ferris_web.api.serializers.fields import Text, Time
+from ferris_web.api.serializers.fields import ExplainedChoice, Text, Time
 from ferris_web.catalog.models import NotificationRule as Row
 from ferris_web.executions.models import Notification as MessageRow
 
@@ -19,7 +19,7 @@ class NotificationRule(serializers.Serializer):
     name = serializers.CharField()
     project = serializers.CharField(source="project.name")
     active = serializers.BooleanField()
-    kind = serializers.ChoiceField(NOTIFICATION_KINDS)
+    kind = ExplainedChoice(NOTIFICATION_KINDS)
     service = Text(help_text="Only this service; null: all of the project.")
     times = serializers.IntegerField()
     within_minutes = serializers.IntegerField(help_text="0: in a row.")
@@ -46,7 +46,7 @@ class NotificationRuleIn(serializers.Serializer):
 
     project = serializers.CharField(required=False)
     active = serializers.BooleanField(required=False)
-    kind = serializers.ChoiceField(NOTIFICATION_KINDS, required=False)
+    kind = ExplainedChoice(NOTIFICATION_KINDS, required=False)
     service = serializers.CharField(max_length=255, required=False, allow_blank=True)
     times = serializers.IntegerField(required=False, min_value=1, max_value=100)
     within_minutes = serializers.IntegerField(required=False, min_value=0, max_value=10_080)
@@ -64,7 +64,7 @@ class NotificationRuleNew(NotificationRuleIn):
 
     name = serializers.CharField(max_length=100)
     project = serializers.CharField()
-    kind = serializers.ChoiceField(NOTIFICATION_KINDS)
+    kind = ExplainedChoice(NOTIFICATION_KINDS)
     targets = serializers.ListField(
         child=serializers.CharField(max_length=notifying.MAX_URL), write_only=True, help_text="Apprise URLs."
     )

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ferris import pushing
-from ferris_web.api.serializers.fields import JsonObject, Text, Time
+from ferris_web.api.serializers.fields import ExplainedChoice, JsonObject, Text, Time
 from ferris_web.catalog.models import Subscription as Row
 from ferris_web.executions.models import Delivery as DeliveryRow
 
@@ -27,7 +27,7 @@ class Subscription(serializers.Serializer):
     filter = JsonObject(allow_null=True)
     cesql = Text()
     receiver = serializers.CharField(help_text="Scheme and host of its URL.")
-    form = serializers.ChoiceField(SUBSCRIPTION_FORMS)
+    form = ExplainedChoice(SUBSCRIPTION_FORMS)
     secret_headers = serializers.ListField(
         child=serializers.CharField(), help_text="Their names; values cannot be read."
     )
@@ -77,7 +77,7 @@ class SubscriptionIn(serializers.Serializer):
     filter = JsonObject(required=False, allow_null=True, help_text="As in a manifest's trigger_events.")
     cesql = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
     url = serializers.CharField(max_length=pushing.MAX_URL, required=False)
-    form = serializers.ChoiceField(SUBSCRIPTION_FORMS, required=False)
+    form = ExplainedChoice(SUBSCRIPTION_FORMS, required=False)
     headers = JsonObject(required=False, help_text="Sent along.")
     secret_headers = JsonObject(
         required=False, write_only=True, help_text="Likewise, encrypted; all there were are replaced."

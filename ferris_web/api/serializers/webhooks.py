@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from ferris import signatures
 from ferris_web import wiring
-from ferris_web.api.serializers.fields import JsonObject, Text, Time
+from ferris_web.api.serializers.fields import ExplainedChoice, JsonObject, Text, Time
 from ferris_web.catalog.models import Webhook as Row
 from ferris_web.catalog.models import WebhookDelivery as DeliveryRow
 
@@ -22,7 +22,7 @@ class Webhook(serializers.Serializer):
     address = serializers.SerializerMethodField(help_text="Where its sender sends to.")
     description = Text()
     active = serializers.BooleanField()
-    kind = serializers.ChoiceField(WEBHOOK_KINDS, help_text="How requests are verified.")
+    kind = ExplainedChoice(WEBHOOK_KINDS, help_text="How requests are verified.")
     options = JsonObject()
     window_seconds = serializers.IntegerField()
     previous_until = Time(
@@ -57,7 +57,7 @@ class WebhookIn(serializers.Serializer):
 
     description = serializers.CharField(max_length=300, required=False, allow_blank=True)
     active = serializers.BooleanField(required=False)
-    kind = serializers.ChoiceField(WEBHOOK_KINDS, required=False)
+    kind = ExplainedChoice(WEBHOOK_KINDS, required=False)
     options = JsonObject(
         required=False,
         help_text="hmac: header, algorithm, encoding (hex, base64), prefix, signed, timestamp_header. "

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from ferris.verdicts import MEANING
 from ferris_web.api.serializers.executions import WaitingField, waiting_json
-from ferris_web.api.serializers.fields import OPTIONAL, AnyJson, Page, Text
+from ferris_web.api.serializers.fields import OPTIONAL, AnyJson, ExplainedChoice, Page, Text
 from ferris_web.executions.models import STATUSES
 
 KINDS = [(kind.value, text) for kind, text in MEANING.items()]
@@ -33,7 +33,7 @@ class WhyQuery(serializers.Serializer):
 class Reason(serializers.Serializer):
     """A verdict. The clause, what it asks for and what the event holds are there for `filtered` and its like."""
 
-    verdict = serializers.ChoiceField(KINDS, source="kind.value")
+    verdict = ExplainedChoice(KINDS, source="kind.value")
     why = serializers.CharField(help_text="In words.")
     trigger = Text(help_text="The trigger that is closest: its event type or pattern.")
     clause = Text(help_text="What failed: the path in the filter, `cesql`, `type` or `ferrisservice`.")
@@ -55,7 +55,7 @@ class Verdict(serializers.Serializer):
 
     service = serializers.CharField(source="service.name")
     project = serializers.CharField(source="service.project.name")
-    verdict = serializers.ChoiceField(KINDS, source="reason.kind.value")
+    verdict = ExplainedChoice(KINDS, source="reason.kind.value")
     why = serializers.CharField(source="reason.why")
     trigger = Text(source="reason.trigger")
     clause = Text(source="reason.clause")
