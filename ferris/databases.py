@@ -15,6 +15,7 @@ KINDS: Final = {"postgresql": "PostgreSQL", SQLITE: "SQLite"}
 _POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg2")
 LONGEST: Final = 2000
 # What a URL may ask of libpq. Whatever makes it read files of the server or follow other configuration is not here.
+HIDDEN: Final = "…"
 _OPTIONS: Final = frozenset(
     {
         "sslmode", "sslrootcert", "channel_binding", "gssencmode", "connect_timeout", "application_name",
@@ -89,7 +90,7 @@ class DatabaseUrl:
     @property
     def shown(self) -> str:
         """For people: without the password."""
-        return self._text(":…" if self.password else "")
+        return self._text(f":{HIDDEN}" if self.password else "")
 
     @property
     def place(self) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from ferris.databases import DatabaseUrl, WrongUrl
+from ferris.databases import HIDDEN, DatabaseUrl, WrongUrl
 from ferris.errors import FerrisError, NotFound
 from ferris_web import wiring
 from ferris_web.catalog.models import Connection, Project
@@ -41,11 +41,11 @@ def connection_set(
 ) -> Connection:
     """Make a connection, or change what is given of one. ValidationError names the field at fault.
 
-    Scripts that start from now on get it.
+    A URL as it is shown stays as it is. Scripts that start from now on get it.
     """
     with transaction.atomic():
         connection = Connection.objects.select_for_update().filter(name=name).first() or Connection(name=name)
-        if url is not None:
+        if url is not None and (connection.pk is None or url != connection.shown):
             seal(connection, url)
         elif connection.pk is None:
             raise ValidationError({"url": ["is missing; a new connection needs one"]})
@@ -74,6 +74,10 @@ def seal(connection: Connection, url: str) -> None:
         parsed = DatabaseUrl.parse(url)
     except WrongUrl as error:
         raise ValidationError({"url": [str(error)]}) from None
+    if parsed.password == HIDDEN:
+        raise ValidationError(
+            {"url": [f"has {HIDDEN} for its password, and is not the URL there was; write it out"]}
+        )
     if _place(parsed) in _own():
         raise ValidationError(
             {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +21,7 @@ from ferris_web.catalog.models import NotificationRule, Project
 from ferris_web.catalog.secrets import decrypted, encrypted
 
 CHANGED = "notifications"
+_SHOWN = re.compile(r" \([A-Za-z0-9]+://…\)\Z")  # no Apprise URL has a space
 _PLAIN = ("active", "kind", "service", "times", "within_minutes", "quiet_minutes")
 
 
@@ -39,11 +42,14 @@ def rule_list(project: str = "") -> QuerySet[NotificationRule]:
 def rule_set(
     name: str, *, project: Project | None = None, targets: Sequence[str] | None = None, **given: Any
 ) -> NotificationRule:
-    """Make a rule, or change what is given of one; targets that are given replace all there were. ValidationError
-    names the field at fault."""
+    """Make a rule, or change what is given of one. ValidationError names the field at fault.
+
+    Targets that are given replace all there were; one that is given as it is shown stays.
+    """
     if unknown := sorted(set(given) - set(_PLAIN)):
         raise TypeError(f"a rule has no {', '.join(unknown)}")
-    sealed = None if targets is None else _sealed(targets)  # takes a moment: not while a row is held
+    # Takes a moment: not while a row is held.
+    sealed = _sealed([one for one in targets or () if not _SHOWN.search(one)])
     with transaction.atomic():
         found = NotificationRule.objects.select_for_update().filter(name=name).first()
         row = found or NotificationRule(name=name)
@@ -53,9 +59,12 @@ def rule_set(
             raise ValidationError({"project": ["is missing; a new rule belongs to a project"]})
         for field, value in given.items():
             setattr(row, field, value)
-        if sealed is not None:
-            row.targets = [{"id": id, "shown": shown} for id, (shown, _) in sealed.items()]
-            row.ciphertext = encrypted({id: url for id, (_, url) in sealed.items()})
+        if targets is not None:
+            wanted = _kept(row, [one for one in targets if _SHOWN.search(one)]) | sealed
+            if not 0 < len(wanted) <= notifying.MOST_TARGETS:
+                raise ValidationError({"targets": [f"are not 1 to {notifying.MOST_TARGETS}"]})
+            row.targets = [{"id": id, "shown": shown} for id, (shown, _) in wanted.items()]
+            row.ciphertext = encrypted({id: url for id, (_, url) in wanted.items()})
         if not row.targets:
             raise ValidationError({"targets": ["are missing; give at least one Apprise URL"]})
         row.full_clean(exclude=["ciphertext"])
@@ -74,9 +83,29 @@ def rule_targets(row: NotificationRule) -> dict[str, str]:
     return dict(decrypted(row.ciphertext, f"the targets of the notification rule {row.name!r}"))
 
 
+def _kept(row: NotificationRule, shown: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Those of its targets that are named as they are shown: of several that look the same all or none."""
+    known = Counter(one["shown"] for one in row.targets)
+    for name, count in Counter(shown).items():
+        if not known[name]:
+            raise ValidationError({"targets": [f"names {name!r}, and there is none; give its URL"]})
+        if known[name] != count:
+            raise ValidationError(
+                {
+                    "targets": [
+                        f"names {count} of {known[name]} {name!r}; give their URLs, or name all or none"
+                    ]
+                }
+            )
+    if not shown:
+        return {}
+    urls = rule_targets(row)
+    return {one["id"]: (one["shown"], urls[one["id"]]) for one in row.targets if one["shown"] in shown}
+
+
 def _sealed(targets: Sequence[str]) -> dict[str, tuple[str, str]]:
     urls = list(dict.fromkeys(targets))
-    if not 0 < len(urls) <= notifying.MOST_TARGETS:
+    if len(urls) > notifying.MOST_TARGETS:
         raise ValidationError({"targets": [f"are not 1 to {notifying.MOST_TARGETS}"]})
     found = {}
     for url in urls:

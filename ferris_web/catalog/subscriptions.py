@@ -71,13 +71,13 @@ def subscription_set(
     secret: str | None = None,
     new_secret: bool = False,
     overlap_hours: int | None = None,
-    secret_headers: Mapping[str, str] | None = None,
+    secret_headers: Mapping[str, str | None] | None = None,
     **given: Any,
 ) -> SubscriptionMade:
     """Make a subscription, or change what is given of one. ValidationError names the field at fault.
 
-    Secret headers that are given replace all there were. A new secret signs from now on, and the one before it
-    beside it for `overlap_hours`.
+    Secret headers that are given replace all there were; one with None keeps its value. A new secret signs from now
+    on, and the one before it beside it for `overlap_hours`.
     """
     if unknown := sorted(set(given) - set(_PLAIN)):
         raise TypeError(f"a subscription has no {', '.join(unknown)}")
@@ -119,7 +119,7 @@ def _seal(
     secret: str | None,
     new_secret: bool,
     overlap_hours: int | None,
-    headers: Mapping[str, str] | None,
+    headers: Mapping[str, str | None] | None,
     now: datetime,
 ) -> str | None:
     """Give it its secrets, without saving; the secret that was made. ValidationError."""
@@ -137,7 +137,7 @@ def _seal(
             SIGNING.check_secret(secret)
         private = dict(kept.headers)
         if headers is not None:
-            private = pushing.check_headers("secret_headers", headers)
+            private = pushing.check_headers("secret_headers", _with_kept(headers, kept.headers))
     except WrongSetting as error:
         raise ValidationError({"secret": [error.problem]}) from None
     except SubscriptionError as error:
@@ -159,6 +159,20 @@ def _seal(
     row.secret_headers = sorted(private)
     row.ciphertext = encrypted({"secrets": known, "headers": private})
     return made
+
+
+def _with_kept(given: Any, kept: Mapping[str, str]) -> Any:
+    """The headers, those without a value with the one that is kept. SubscriptionError."""
+    if not isinstance(given, Mapping):
+        return given
+    values = {name.lower(): value for name, value in kept.items()}
+    if unknown := sorted(
+        name for name, value in given.items() if value is None and name.lower() not in values
+    ):
+        raise SubscriptionError(
+            "secret_headers", f"names {unknown[0][:100]!r} without a value, and none is kept; give one"
+        )
+    return {name: values[name.lower()] if value is None else value for name, value in given.items()}
 
 
 def subscription_opened(row: Subscription, now: datetime) -> Sealed:

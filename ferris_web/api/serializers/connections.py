@@ -5,7 +5,7 @@ from __future__ import annotations
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import Text, Time
+from ferris_web.api.serializers.fields import Text, TextIn, Time
 from ferris_web.catalog.models import Connection as Row
 
 
@@ -15,7 +15,7 @@ class Connection(serializers.Serializer):
     name = serializers.CharField()
     description = Text()
     url = serializers.SerializerMethodField(
-        help_text="Without its password; null for who is no administrator."
+        help_text="With … for its password; null for who is no administrator."
     )
     read_only = serializers.BooleanField()
     every_project = serializers.BooleanField()
@@ -39,9 +39,10 @@ class ConnectionIn(serializers.Serializer):
         max_length=2000,
         required=False,
         write_only=True,
-        help_text="postgresql://user:password@host:5432/database or sqlite:////folder/file.db. Never shown again.",
+        help_text="postgresql://user:password@host:5432/database or sqlite:////folder/file.db. As it is shown, with … "
+        "for its password, it stays as it is.",
     )
-    description = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    description = TextIn(max_length=300)
     read_only = serializers.BooleanField(required=False)
     every_project = serializers.BooleanField(required=False)
     projects = serializers.ListField(

@@ -8,6 +8,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 OPTIONAL: dict[str, Any] = {
     "required": False,
@@ -40,6 +41,16 @@ class Text(serializers.CharField):
 
     def to_representation(self, value: Any) -> str | None:
         return str(value) if value else None
+
+
+class TextIn(serializers.CharField):
+    """A text that may be left out or empty. Shown as `Text` it is null then, and so null is taken for empty."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, allow_blank=True, allow_null=True, **options)
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return super().run_validation("" if data is None else data)
 
 
 class ExplainedChoice(serializers.ChoiceField):

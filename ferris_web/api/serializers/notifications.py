@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from ferris import notifying
-from ferris_web.api.serializers.fields import ExplainedChoice, Text, Time
+from ferris_web.api.serializers.fields import ExplainedChoice, Text, TextIn, Time
 from ferris_web.catalog.models import NotificationRule as Row
 from ferris_web.executions.models import Notification as MessageRow
 
@@ -47,7 +47,7 @@ class NotificationRuleIn(serializers.Serializer):
     project = serializers.CharField(required=False)
     active = serializers.BooleanField(required=False)
     kind = ExplainedChoice(NOTIFICATION_KINDS, required=False)
-    service = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    service = TextIn(max_length=255)
     times = serializers.IntegerField(required=False, min_value=1, max_value=100)
     within_minutes = serializers.IntegerField(required=False, min_value=0, max_value=10_080)
     quiet_minutes = serializers.IntegerField(required=False, min_value=0, max_value=1_440)
@@ -55,7 +55,7 @@ class NotificationRuleIn(serializers.Serializer):
         child=serializers.CharField(max_length=notifying.MAX_URL),
         required=False,
         write_only=True,
-        help_text="Apprise URLs; all there were are replaced.",
+        help_text="Apprise URLs; those that are not named are removed. As it is shown, a target stays.",
     )
 
 

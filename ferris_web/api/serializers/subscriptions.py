@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ferris import pushing
-from ferris_web.api.serializers.fields import ExplainedChoice, JsonObject, Text, Time
+from ferris_web.api.serializers.fields import ExplainedChoice, JsonObject, Text, TextIn, Time
 from ferris_web.catalog.models import Subscription as Row
 from ferris_web.executions.models import Delivery as DeliveryRow
 
@@ -62,6 +64,24 @@ class SubscriptionSaved(SubscriptionFull):
         return self.context.get("secret")
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+            {"type": "array", "items": {"type": "string"}},
+        ]
+    }
+)
+class SecretHeaders(serializers.JSONField):
+    """Values by name; or names alone, as they are shown, whose values stay."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
+            return dict.fromkeys(value)
+        return value
+
+
 class SubscriptionQuery(serializers.Serializer):
     """Which subscriptions."""
 
@@ -72,15 +92,18 @@ class SubscriptionIn(serializers.Serializer):
     """What to set of a subscription; what is left out stays."""
 
     project = serializers.CharField(required=False)
-    description = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    description = TextIn(max_length=300)
     event_type = serializers.CharField(max_length=512, required=False, help_text="A type, prefix.* or *.")
     filter = JsonObject(required=False, allow_null=True, help_text="As in a manifest's trigger_events.")
-    cesql = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    cesql = TextIn(max_length=10_000)
     url = serializers.CharField(max_length=pushing.MAX_URL, required=False)
     form = ExplainedChoice(SUBSCRIPTION_FORMS, required=False)
     headers = JsonObject(required=False, help_text="Sent along.")
-    secret_headers = JsonObject(
-        required=False, write_only=True, help_text="Likewise, encrypted; all there were are replaced."
+    secret_headers = SecretHeaders(
+        required=False,
+        write_only=True,
+        help_text="Likewise, encrypted; those that are not named are removed. A name with null, or a list of names as "
+        "it is shown, keeps the values there are.",
     )
     secret = serializers.CharField(
         max_length=500, required=False, write_only=True, help_text="whsec_ and base64 of 24 to 64 bytes."

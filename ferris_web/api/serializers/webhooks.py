@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from ferris import signatures
 from ferris_web import wiring
-from ferris_web.api.serializers.fields import ExplainedChoice, JsonObject, Text, Time
+from ferris_web.api.serializers.fields import ExplainedChoice, JsonObject, Text, TextIn, Time
 from ferris_web.catalog.models import Webhook as Row
 from ferris_web.catalog.models import WebhookDelivery as DeliveryRow
 
@@ -55,7 +55,7 @@ class WebhookSaved(Webhook):
 class WebhookIn(serializers.Serializer):
     """What to set of a webhook; what is left out stays. A new one needs a kind."""
 
-    description = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    description = TextIn(max_length=300)
     active = serializers.BooleanField(required=False)
     kind = ExplainedChoice(WEBHOOK_KINDS, required=False)
     options = JsonObject(
@@ -75,8 +75,8 @@ class WebhookIn(serializers.Serializer):
     )
     window_seconds = serializers.IntegerField(required=False, min_value=1, max_value=86_400)
     event_type = serializers.CharField(max_length=400, required=False)
-    type_from = serializers.CharField(max_length=200, required=False, allow_blank=True)
-    id_from = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    type_from = TextIn(max_length=200)
+    id_from = TextIn(max_length=200)
     headers = JsonObject(required=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.http import StreamingHttpResponse
 from django.utils import timezone
@@ -120,7 +121,13 @@ class ListFile(APIView):
 class DefaultIn(serializers.Serializer):
     """Which view."""
 
-    view = serializers.UUIDField(help_text="The id of a saved view of this list.")
+    view = serializers.UUIDField(required=False, help_text="The id of a saved view of this list.")
+    id = serializers.UUIDField(required=False, help_text="Likewise, as GET gives it.")
+
+    def validate(self, given: dict[str, UUID]) -> dict[str, UUID]:
+        if not given:
+            raise serializers.ValidationError({"view": "is missing"})
+        return given
 
 
 class ListDefault(APIView):
@@ -147,7 +154,8 @@ class ListDefault(APIView):
     )
     def put(self, request: Request, listing: str) -> Response:
         saved_views.view_listing(listing)
-        row = saved_views.view_get(request.user, body_of(request, DefaultIn, SavedView)["view"])
+        given = body_of(request, DefaultIn, SavedView)
+        row = saved_views.view_get(request.user, given.get("view") or given["id"])
         if row.listing != listing:
             raise NotFound(f"the list {listing} has no saved view {row.pk}: it is of {row.listing}")
         saved_views.view_default_set(actor_of(request), listing, row.pk)

@@ -130,11 +130,16 @@ class SubscriptionDetail(APIView):
 
     @extend_schema(
         summary="Change a subscription",
-        description="What is left out stays. When the secret changes, the one before signs beside it for "
-        "`overlap_hours`.",
+        description="What is left out stays, and what GET gave may be put back. When the secret changes, the one "
+        "before signs beside it for `overlap_hours`.",
         request=shapes.SubscriptionIn,
         responses=shapes.SubscriptionSaved,
         examples=[
+            OpenApiExample(
+                "one secret header stays, one is new",
+                {"secret_headers": {"Authorization": None, "X-Key": "…"}},
+                request_only=True,
+            ),
             OpenApiExample("another secret", {"new_secret": True, "overlap_hours": 48}, request_only=True),
             OpenApiExample("changed", _MADE, response_only=True, status_codes=["200"]),
         ],
