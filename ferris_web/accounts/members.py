@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from ferris.errors import Conflict, NotFound
 from ferris_web.accounts.models import Membership, Role, User
@@ -89,11 +89,14 @@ def _locked(project: int, who: dict[str, User | Group]) -> str:
 
 
 def _not_the_last(project: int, who: dict[str, User | Group]) -> None:
-    owners = Membership.objects.filter(project=project, role=Role.OWNER).exclude(
-        user__service_of__isnull=False
-    )
-    if not owners.exclude(**who).exists():
-        raise Conflict("a project keeps its last owner; make somebody else owner first")
+    """Conflict, unless another owner can sign in: neither a disabled person nor a group of none but such."""
+    others = Membership.objects.filter(project=project, role=Role.OWNER).exclude(**who)
+    people = User.objects.filter(is_active=True, service_of=None)
+    if not others.filter(Q(user__in=people) | Q(group__user__in=people)).exists():
+        raise Conflict(
+            "a project keeps its last owner who can sign in; make somebody else owner first (people who are disabled "
+            "and groups without members do not count)"
+        )
 
 
 def roles_begin() -> None:

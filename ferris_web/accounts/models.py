@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.contrib.sessions.models import Session
+from django.db import models, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 
 class Role(models.TextChoices):
@@ -35,13 +38,42 @@ class User(AbstractUser):
         default=False, editable=False, help_text="Made administrator by FERRIS_OIDC_ADMIN_GROUP, not by hand."
     )
 
+    sessions_since = models.DateTimeField(
+        null=True, editable=False, help_text="Sessions that began before have ended."
+    )
+
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """A new person gets the role that FERRIS_DEFAULT_ROLE gives, in every project."""
+        """A new person gets the role that FERRIS_DEFAULT_ROLE gives, in every project. Who is disabled is signed out,
+        and stays so when enabled again."""
         new = self._state.adding
-        super().save(*args, **kwargs)
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if not new and not self.is_active:
+                self.end_sessions()
         role = settings.FERRIS.default_role
         if new and role and self.service_of_id is None and not (self.is_staff or self.is_superuser):
             Membership.objects.get_or_create(user=self, project=None, defaults={"role": role})
+
+    def end_sessions(self) -> None:
+        """Sign this person out everywhere: in browsers that are listed and, by the hash below, in any other."""
+        listed = self.browser_sessions.all()
+        Session.objects.filter(session_key__in=list(listed.values_list("session_key", flat=True))).delete()
+        listed.delete()
+        self.sessions_since = timezone.now()
+        super().save(update_fields=["sessions_since"])
+
+    def get_session_auth_hash(self) -> str:
+        """What a session must hold to count."""
+        return super().get_session_auth_hash() + self._begun
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """Likewise under keys of before."""
+        for one in super().get_session_auth_fallback_hash():
+            yield one + self._begun
+
+    @property
+    def _begun(self) -> str:
+        return "" if self.sessions_since is None else f" {self.sessions_since.isoformat()}"
 
 
 class Membership(models.Model):

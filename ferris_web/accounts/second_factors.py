@@ -12,7 +12,6 @@ from typing import Any, Final
 from allauth.account.stages import LoginStage
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from django.contrib.sessions.models import Session
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -20,7 +19,7 @@ from django.shortcuts import redirect
 
 from ferris.errors import Conflict
 from ferris_web import wiring
-from ferris_web.accounts.models import BrowserSession, User
+from ferris_web.accounts.models import User
 from ferris_web.accounts.providers import asked_there
 
 TOTP, RECOVERY, PASSKEY = (
@@ -193,9 +192,7 @@ def factors_reset(user: User) -> int:
     """Take all of them away, and end the person's sessions: for administrators, when somebody lost theirs. How many."""
     with transaction.atomic():
         gone, _ = factors_of(user).delete()
-        sessions = BrowserSession.objects.filter(user=user)
-        Session.objects.filter(session_key__in=list(sessions.values_list("session_key", flat=True))).delete()
-        sessions.delete()
+        user.end_sessions()
     return gone
 
 

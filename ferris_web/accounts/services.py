@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 from django.contrib.auth import get_user
 from django.contrib.sessions.models import Session
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
@@ -85,12 +85,26 @@ def token_create_by(
 ) -> str:
     """The same as somebody asks for it: for themselves, or for a service account of theirs.
 
-    A token makes none that may more than itself: PermissionDenied.
+    A token makes none that may more than itself, or lasts longer: PermissionDenied. Without `days` both end together.
     """
     access = access_of(actor)
     require_scopes(access, scopes, projects)
-    expires_at = None if days is None else now + timedelta(days=days)
+    expires_at = _lasting(actor, None if days is None else now + timedelta(days=days))
     return token_create(user or actor, name, expires_at, scopes=scopes, projects=projects)
+
+
+def _lasting(actor: User, until: datetime | None) -> datetime | None:
+    """So long, and no longer than the token with which it was asked for. PermissionDenied."""
+    with_token: ApiToken | None = getattr(actor, "token", None)
+    latest = with_token.expires_at if with_token is not None else None
+    if latest is None or until is None:
+        return until or latest
+    if until > latest:
+        raise PermissionDenied(
+            f"A token makes no token that outlives it, and this one ends at {latest:%Y-%m-%d %H:%M} UTC; "
+            "without a number of days the new one ends then, too"
+        )
+    return until
 
 
 def token_list(user: User) -> QuerySet[ApiToken]:

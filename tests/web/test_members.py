@@ -72,6 +72,20 @@ def test_the_last_owner_stays(owner):
     problem_of(owner.get(MEMBERS), 404)
 
 
+def test_an_owner_who_cannot_sign_in_is_none(owner, shop):
+    night = Group.objects.create(name="night shift")
+    Membership.objects.create(group=night, project=shop, role="owner")
+    ben = person("ben", shop, "owner")
+    ben.is_active = False
+    ben.save()
+    said = problem_of(owner.delete(f"{MEMBERS}user/olga/"), 409)["detail"]
+    assert "last owner who can sign in" in said
+    ben.groups.add(night)
+    problem_of(owner.put(f"{MEMBERS}user/olga/", {"role": "viewer"}), 409)
+    person("eve").groups.add(night)
+    assert owner.put(f"{MEMBERS}user/olga/", {"role": "viewer"}).status_code == 204
+
+
 def test_only_owners_decide(owner, shop):
     maintainer = Caller(token_create(person("mia", shop, "maintainer")))
     assert maintainer.get(MEMBERS).status_code == 200
@@ -155,6 +169,19 @@ def test_a_token_makes_none_that_may_more(owner, shop):
     problem_of(some.post("/api/v1/tokens/", {"name": "x", "scopes": ["write"], "projects": ["shop"]}), 403)
     problem_of(some.post("/api/v1/tokens/", {"name": "x", "scopes": ["read"]}), 403)
     made(some, scopes=["read"], projects=["shop"])
+
+
+def test_a_token_makes_none_that_outlives_it(owner, shop):
+    month = made(owner, days=30)
+    assert "outlives" in problem_of(month.post("/api/v1/tokens/", {"name": "x", "days": 31}), 403)["detail"]
+    owner.post(ACCOUNTS, {"name": "robot", "role": "viewer"})
+    problem_of(month.post(f"{ACCOUNTS}robot@shop/tokens/", {"name": "x", "days": 31}), 403)
+    made(month, days=29)
+    made(month)
+    ends = [one["expires_at"] for one in owner.get("/api/v1/tokens/").json()["results"]]
+    assert ends[0] == ends[2] > ends[1], "without days it ends with the token that made it"
+    assert ends[3] is None
+    made(owner, days=3650)
 
 
 def test_a_token_for_some_projects_sees_no_other(shop):

@@ -9,6 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from ferris_web.accounts.models import BrowserSession, User
+from ferris_web.accounts.services import token_create
+from tests.web.calling import Caller
 
 pytestmark = pytest.mark.django_db
 COOKIE = "ferris_session"
@@ -127,3 +129,21 @@ def test_a_session_ends_by_itself() -> None:
 
     Session.objects.update(expire_date=timezone.now())
     assert not is_in(client)
+
+
+def test_who_was_disabled_signs_in_anew_when_enabled_again(ada: User, administrator: Client) -> None:
+    listed, token = signed_in(), token_create(ada)
+    unlisted = signed_in()
+    BrowserSession.objects.filter(session_key=unlisted.session.session_key).delete()
+    form = f"/admin/accounts/user/{ada.pk}/change/"
+    shown = administrator.get(form).context["adminform"].form.initial
+    said = {name: shown[name] for name in ("username", "email", "first_name", "last_name")}
+    assert administrator.post(form, said).status_code == 302
+    assert not User.objects.get(username="ada").is_active
+    assert not is_in(listed)
+    assert Caller(token).get("/api/v1/sessions/").status_code == 401
+    assert administrator.post(form, {**said, "is_active": "on"}).status_code == 302
+    assert not is_in(listed)
+    assert not is_in(unlisted)
+    assert Caller(token).get("/api/v1/sessions/").json()["results"] == []
+    assert is_in(signed_in())

@@ -68,7 +68,10 @@ class TokenIn(serializers.Serializer):
         child=serializers.CharField(), required=False, allow_empty=False, help_text="Only for these, by name."
     )
     days = serializers.IntegerField(
-        min_value=1, max_value=3650, required=False, help_text="After so many it expires; left out: never."
+        min_value=1,
+        max_value=3650,
+        required=False,
+        help_text="After so many it expires; left out: never, or with the token that makes it.",
     )
 
 

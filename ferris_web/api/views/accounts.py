@@ -54,7 +54,7 @@ class MemberDetail(APIView):
 
     @extend_schema(
         summary="Take somebody's role away",
-        description="For owners. 409 for the last owner.",
+        description="For owners. 409 for the last owner who can sign in.",
         request=None,
         responses={204: None},
     )
@@ -146,7 +146,7 @@ class TokenList(APIView):
         summary="Make a token",
         description="It may do what you may, within its scopes (`read`, `run`, `write`, `admin`) and projects. It is "
         "in this answer and nowhere else ever again. A token makes others only with the scope `admin`, and none that "
-        "may more than itself.",
+        "may more or lasts longer than itself.",
         request=shapes.TokenIn,
         responses={201: shapes.TokenMade},
     )
