@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
-LOW_DISK, NO_DISK = 2 * 1024**3, 200 * 1024**2
+LOW_DISK, NO_DISK, FULL_DISK = 2 * 1024**3, 200 * 1024**2, 50 * 1024**2
 SKEW = timedelta(seconds=2)
 
 

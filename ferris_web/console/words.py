@@ -55,7 +55,7 @@ NAMES: Final = frozenset(
             _("Configuration and state"),
             _("Operational records"),
         ),
-        *(_("Broker of doorbells"), _("Engine")),
+        *(_("Broker of doorbells"), _("Disk"), _("Engine")),
         *(_("Python"), _("SQL"), _("Scheduled"), _("Webhook")),
         _("Runs a Python script when an event arrives or somebody fills a form."),
         _("Runs a query on a database, with the event's values bound."),

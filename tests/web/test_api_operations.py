@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
+from django.conf import settings
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -19,6 +23,7 @@ from ferris.ports import Record
 from ferris_web import wiring
 from ferris_web.api import health, problems
 from ferris_web.api.examples import bodies
+from ferris_web.executions.checkup import reach
 from ferris_web.executions.checkup import readiness as module
 from ferris_web.executions.models import DeadLetter
 from tests.web.calling import Caller, an_event, problem_of
@@ -123,7 +128,7 @@ def test_ready_names_every_backend(anonymous, readiness):
     answer = anonymous.get("/health/ready")
     assert answer.status_code == 200
     assert {name: part["state"] for name, part in answer.json()["backends"].items()} == dict.fromkeys(
-        ("database", "event_log", "object_store", "config_store", "ops_store", "engine"), "ok"
+        ("database", "event_log", "object_store", "config_store", "ops_store", "disk", "engine"), "ok"
     )
 
 
@@ -138,6 +143,31 @@ def test_one_backend_away_is_not_ready(anonymous, readiness):
     assert states.pop("ops_store") == "failed"
     assert set(states.values()) == {"ok"}
     assert anonymous.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("how", ["full", "little", "gone"])
+def test_a_home_that_cannot_be_written_is_not_ready(anonymous, api, readiness, monkeypatch, tmp_path, how):
+    free, home = 10 * 1024**3, tmp_path
+    if how == "full":
+        monkeypatch.setattr(reach, "home_written", _no_space)
+    elif how == "little":
+        free = 49 * 1024**2
+    else:
+        home = tmp_path / "gone"
+    monkeypatch.setattr(settings, "FERRIS", replace(settings.FERRIS, home=home))
+    monkeypatch.setattr(reach.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    answer = anonymous.get("/health/ready")
+    assert answer.status_code == 503
+    states = {name: part["state"] for name, part in answer.json()["backends"].items()}
+    assert states.pop("disk") == "failed"
+    assert set(states.values()) == {"ok"}
+    assert str(home).encode() not in answer.content
+    problem = api.get("/health/ready").json()["backends"]["disk"]["problem"]
+    assert {"full": "free space", "little": "free at least 50 MiB", "gone": "FERRIS_HOME"}[how] in problem
+
+
+def _no_space() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_look_is_kept_for_a_moment(anonymous, readiness):

@@ -61,6 +61,17 @@ def test_a_backend_that_is_away_is_told_on_its_page_and_on_all(rows: Rows, admin
     assert "no answer" not in page(administrator, "/services/").text
 
 
+def test_a_full_disk_is_told_on_all_pages(rows: Rows, administrator, readiness) -> None:
+    def full() -> State:
+        raise BackendError("the disk", "takes nothing more", "free space on it")
+
+    readiness._checks["disk"] = full
+    assert "free space on it" in page(administrator, "/backends/").text
+    shown = page(administrator, "/services/").text
+    assert "The disk is full." in shown
+    assert "no answer" not in shown
+
+
 def test_no_page_waits_for_a_look(rows: Rows, administrator, readiness) -> None:
     def asked() -> State:
         raise AssertionError("a page looked")

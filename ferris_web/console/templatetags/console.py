@@ -23,7 +23,7 @@ from ferris_web.console.needs import offers, opens
 from ferris_web.console.script_words import script_words
 from ferris_web.console.sentences import said
 from ferris_web.console.words import within, word
-from ferris_web.executions.checkup.readiness import NAMES, READINESS
+from ferris_web.executions.checkup.readiness import DISK, NAMES, READINESS
 
 register = template.Library()
 
@@ -200,7 +200,15 @@ def monitors() -> list[tuple[str, str]]:
 @register.simple_tag
 def away() -> list[str]:
     """The backends that did not answer when somebody last looked; nobody waits for a look here."""
-    return [said(NAMES.get(name, name)) for name, state in READINESS.known().items() if not state.ok]
+    known = READINESS.known().items()
+    return [said(NAMES.get(name, name)) for name, state in known if not state.ok and name != DISK]
+
+
+@register.simple_tag
+def disk_full() -> bool:
+    """Whether nothing could be written, or soon cannot be, when somebody last looked."""
+    state = READINESS.known().get(DISK)
+    return state is not None and not state.ok
 
 
 @register.simple_tag(takes_context=True)

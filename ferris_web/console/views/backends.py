@@ -22,6 +22,7 @@ _NEEDED_FOR: Final = {
     "config_store": _("configuration and state of services"),
     "ops_store": _("logs and search; what comes meanwhile is indexed later"),
     "broker": _("starting executions; they wait, and nothing is lost"),
+    "disk": _("keeping anything new"),
     "engine": _("all that happens by itself: routing, recording, schedules"),
 }
 _READERS: Final = {

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from ferris_web import wiring
 from ferris_web.catalog.models import Repository
 from ferris_web.catalog.repositories import scheme_of
 from ferris_web.catalog.rotation import standing
+from ferris_web.executions.checkup import reach
 
 _PACKAGES = {"ssh": "openssh-client"}  # where a program is not called as its package
 
@@ -26,10 +26,8 @@ _PACKAGES = {"ssh": "openssh-client"}  # where a program is not called as its pa
 def home(part: str, now: datetime) -> Iterator[Finding]:
     """Can it be written, and is there room?"""
     folder = wiring.config().home
-    probe = folder / f".doctor-{uuid.uuid4().hex}"
     try:
-        probe.write_bytes(b"x")
-        probe.unlink()
+        reach.home_written()
     except OSError as error:
         yield Finding(
             "failure",

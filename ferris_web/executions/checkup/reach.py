@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +15,7 @@ from django.db import NotSupportedError, ProgrammingError, connection
 
 from ferris import start
 from ferris.errors import BackendError
+from ferris.findings import FULL_DISK
 from ferris_web import wiring
 
 log = logging.getLogger(__name__)
@@ -51,6 +56,34 @@ def broker() -> dict[str, Any]:
         return {}
     waiting = found.waiting()
     return {"waiting": {lane: told[0] for lane, told in waiting.items() if told is not None}}
+
+
+def home_written() -> None:
+    """Write a block into the home folder and take it away. OSError."""
+    with tempfile.TemporaryFile(dir=wiring.config().home, prefix=".written-", buffering=0) as probe:
+        probe.write(b"\0" * 4096)
+
+
+def disk() -> dict[str, Any]:
+    """Whether the home folder, which holds everything on one machine, can be written for a while yet."""
+    home = wiring.config().home
+    try:
+        home_written()
+        free = shutil.disk_usage(home).free
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise BackendError(
+            "the disk",
+            f"takes nothing more in {home} ({error.strerror})",
+            "free space on it" if full else f"give uid {os.getuid()} that folder, or set FERRIS_HOME",
+        ) from error
+    if free < FULL_DISK:
+        raise BackendError(
+            "the disk",
+            f"of {home} has {free // 1024**2} MiB free, too little to go on",
+            f"free at least {FULL_DISK // 1024**2} MiB on it, or lower FERRIS_RETENTION_DAYS",
+        )
+    return {}
 
 
 LOOKS: Mapping[str, Callable[[], dict[str, Any]]] = {

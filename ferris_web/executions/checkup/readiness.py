@@ -32,7 +32,7 @@ _STALLED_SECONDS = (
 )
 _READERS = ((ROUTER, EVENTS), (RECORDER, LIFECYCLE), (INDEXER, LOGS))
 
-
+DISK: Final = "disk"
 NAMES: Final = {
     "database": "Database",
     "event_log": "Event log",
@@ -40,6 +40,7 @@ NAMES: Final = {
     "config_store": "Configuration and state",
     "ops_store": "Operational records",
     "broker": "Broker of doorbells",
+    DISK: "Disk",
     "engine": "Engine",
 }
 """As people call them."""
@@ -110,7 +111,11 @@ class Readiness:
         self._running: dict[str, Future[State]] = {}
         self._checks: dict[str, Callable[[], State]] = {
             **{name: _reached(look) for name, look in reach.LOOKS.items() if name != "broker"},
-            **({} if wiring.config().embedded else {"broker": _reached(reach.broker)}),
+            **(
+                {DISK: _reached(reach.disk)}
+                if wiring.config().embedded
+                else {"broker": _reached(reach.broker)}
+            ),
             "engine": _Engine(),
         }
 
