@@ -105,6 +105,7 @@ class Settings:
     api_rate: int = (
         30_000  # requests a minute of each caller of the REST API, to all web processes; 0: no limit
     )
+    stream_limit: int = 50  # streams that one person may have open at once, in one web process
     git_hosts: tuple[
         str, ...
     ] = ()  # that repositories may be fetched from; none: all but this machine itself
@@ -223,6 +224,7 @@ class Settings:
             metrics_host=read.text("FERRIS_METRICS_HOST", "127.0.0.1"),
             metrics_port=read.whole("FERRIS_METRICS_PORT", 0, low=0, high=65535),
             api_rate=read.whole("FERRIS_API_RATE", 30_000, low=0, high=10_000_000),
+            stream_limit=read.whole("FERRIS_STREAM_LIMIT", 50, low=1, high=1000),
             git_hosts=read.hosts("FERRIS_GIT_HOSTS"),
             source_folders=read.paths("FERRIS_SOURCE_FOLDERS"),
             repository_limit_bytes=read.size("FERRIS_REPOSITORY_LIMIT", 1 << 30) or 1 << 50,

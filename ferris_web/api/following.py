@@ -1,32 +1,20 @@
-"""Who follows a stream of the REST API: asked again while it runs, and no more streams than one should need."""
+"""Who follows a stream of the REST API: asked again while it runs."""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import StreamingHttpResponse
-from rest_framework.exceptions import Throttled
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
 from ferris.errors import NotFound
-from ferris_web import sse
 from ferris_web.accounts.models import User
 from ferris_web.accounts.services import SignedIn, bearer, token_user
 from ferris_web.api.needs import NEEDS
 from ferris_web.executions.visibility import check
-
-MOST_OF_ONE: Final = 50
-"""Streams that one user may have open at once, in one web process: each holds a connection and what waits for it."""
-
-_open: Counter[int] = Counter()
-_lock = threading.Lock()
 
 
 class EventStreamRenderer(BaseRenderer):
@@ -67,38 +55,3 @@ class Caller:
         except (NotFound, PermissionDenied):
             return None
         return user
-
-
-def answer(
-    caller: Caller, messages: AsyncIterator[bytes], leave: Callable[[], None]
-) -> StreamingHttpResponse:
-    """The answer that carries these messages; `leave` is called once it has ended, however it did. Throttled."""
-    with _lock:
-        if _open[caller.pk] >= MOST_OF_ONE:
-            leave()
-            raise Throttled(wait=5, detail=f"{MOST_OF_ONE} streams are open already: end some of them.")
-        _open[caller.pk] += 1
-    ended = threading.Event()
-
-    def end() -> None:
-        with _lock:
-            if ended.is_set():
-                return
-            ended.set()
-            _open[caller.pk] -= 1
-            if not _open[caller.pk]:
-                del _open[caller.pk]
-        leave()
-
-    response = sse.response(_until_ended(messages, end))
-    response._resource_closers.append(end)  # should nobody ever read it
-    return response
-
-
-async def _until_ended(messages: AsyncIterator[bytes], end: Callable[[], None]) -> AsyncIterator[bytes]:
-    try:
-        async with aclosing(messages) as found:  # type: ignore[type-var]
-            async for message in found:
-                yield message
-    finally:
-        end()

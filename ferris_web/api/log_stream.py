@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from ferris.ports import LogLine
 from ferris_web import live, sse
-from ferris_web.api.following import Caller, answer
+from ferris_web.api.following import Caller
 from ferris_web.api.serializers.fields import stamp
 from ferris_web.executions.log_following import follow_lines, in_thread
 from ferris_web.executions.models import Execution
@@ -30,7 +30,7 @@ def log_stream(request: Request, row: Execution, after: int) -> StreamingHttpRes
     """
     subscription = live.subscribe(execution=str(row.pk))
     caller = Caller(request)
-    return answer(caller, _stream(str(row.pk), after, subscription, caller), subscription.close)
+    return sse.response(_stream(str(row.pk), after, subscription, caller), caller.pk, subscription.close)
 
 
 async def _stream(

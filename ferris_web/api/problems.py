@@ -26,6 +26,7 @@ from rest_framework.views import set_rollback
 from ferris.errors import BackendError, Conflict, EventError, ManifestError, NotFound, SourceError
 from ferris_web import wiring
 from ferris_web.api.authentication import REALM
+from ferris_web.sse import TooManyStreams
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,12 @@ KINDS = {
         "`Retry-After` says, then try again; `RateLimit` in each answer says what is left. Many events go in one "
         "request as a batch. `FERRIS_API_RATE` is the limit.",
     ),
+    "too-many-streams": Kind(
+        429,
+        "Too many streams",
+        "So many streams of this user are open already in a web process, pages of the console that keep themselves "
+        "fresh among them. End some. `FERRIS_STREAM_LIMIT` is the limit.",
+    ),
     "fault": Kind(
         500,
         "A fault of ours",
@@ -192,6 +199,8 @@ def from_error(error: Exception) -> HttpResponse | None:
         return problem("not-found", _sentence(str(error)) or "There is nothing at this address.")
     if isinstance(error, Conflict):
         return problem("conflict", _sentence(str(error)))
+    if isinstance(error, TooManyStreams):
+        return problem("too-many-streams", _sentence(str(error)), headers={"Retry-After": "5"})
     if isinstance(error, ManifestError):
         return problem("invalid-request", _sentence(str(error)))
     if isinstance(error, django_errors.ValidationError):

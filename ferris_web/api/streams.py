@@ -25,7 +25,7 @@ from ferris.config import CHANGES
 from ferris_web import live, live_places, sse
 from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import reach
-from ferris_web.api.following import Caller, answer
+from ferris_web.api.following import Caller
 from ferris_web.api.listed import asked_of
 from ferris_web.executions.listings import Listing
 from ferris_web.executions.log_following import in_thread
@@ -187,7 +187,7 @@ def _stream(
         raise
     caller = Caller(request)
     whole = place is None and not from_now
-    return answer(caller, _messages(follower, caller, look, whole), follower.close)
+    return sse.response(_messages(follower, caller, look, whole), caller.pk, follower.close)
 
 
 async def _messages(

@@ -23,6 +23,9 @@ TEXTS: Final = (
     _("in {amount}"),
     _("d"),
     _("Not live since {time}: the connection was lost."),
+    _(
+        "Not live since {time}: too many pages are open, or the platform is busy. It is tried again in a minute."
+    ),
     _("{amount} new"),
     _("Go to"),
     _("A page, a service, an id …"),

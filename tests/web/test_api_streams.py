@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from ferris.config import CHANGES
 from ferris_web import live, live_places, sse, wiring
 from ferris_web.accounts.models import Membership, User
 from ferris_web.accounts.services import token_create
-from ferris_web.api import following, streams
+from ferris_web.api import streams
 from ferris_web.catalog.models import Project
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services import changes_tell
@@ -84,7 +86,7 @@ def follow(
 
     found = asyncio.run(scene())
     assert not live.subscribers()
-    assert not following._open
+    assert not sse.open_streams()
     return found
 
 
@@ -211,10 +213,10 @@ def test_who_is_too_slow_misses_nothing(api: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_so_many_and_no_more(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "MOST_OF_ONE", 1)
+    monkeypatch.setattr(settings, "FERRIS", replace(settings.FERRIS, stream_limit=1))
     first = api.get("/api/v1/executions/?follow=1")
     refused = api.get("/api/v1/events/?follow=1")
-    problem_of(refused, 429)
+    assert problem_of(refused, 429)["type"].endswith("/problems/too-many-streams/")
     assert refused.headers["Retry-After"]
     first.close()
     api.get("/api/v1/events/", Accept="text/event-stream").close()

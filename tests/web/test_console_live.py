@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from ferris.config import CHANGES, EVENTS, LOGS
 from ferris.ports import Record
-from ferris_web import live, wiring
+from ferris_web import live, sse, wiring
+from ferris_web.accounts.models import User
 from ferris_web.console.views import live as streams
 from ferris_web.executions.models import Execution
 
@@ -22,8 +25,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def reader(client: Client, backends: object) -> Client:
-    from ferris_web.accounts.models import User
-
     client.force_login(User.objects.create_user("ada"))
     return client
 
@@ -96,6 +97,25 @@ def test_a_change_is_told_to_those_who_look(reader: Client, running: Execution) 
     for query in ("", f"?flow={running.flow_id}", f"?execution={running.pk}"):
         assert "event: changed" in asyncio.run(scene(f"/live/{query}")), query
     assert live.subscribers() == 0
+
+
+def test_one_person_cannot_take_all_streams(
+    reader: Client, running: Execution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "FERRIS", replace(settings.FERRIS, stream_limit=2))
+    pages = [reader.get("/live/"), reader.get(f"/live/executions/{running.pk}/")]
+    assert [page.status_code for page in pages] == [200, 200]
+    refused = reader.get("/live/")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+    assert "2 streams of yours" in refused.content.decode()
+    assert live.subscribers() == 2
+    others = Client()
+    others.force_login(User.objects.create_user("eve"))
+    others.get("/live/").close()
+    pages.pop().close()
+    reader.get("/live/").close()
+    pages.pop().close()
+    assert (live.subscribers(), sse.open_streams()) == (0, 0)
 
 
 def test_a_change_elsewhere_is_not_told(

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils import translation
 
@@ -35,7 +35,7 @@ _RETRY = b"retry: 3000\n\n"
 _CHANGED = sse.message("", event="changed")
 
 
-def changes(request: HttpRequest) -> StreamingHttpResponse:
+def changes(request: HttpRequest) -> HttpResponseBase:
     """Says `changed` when executions changed: all of them, or of one `flow`, or one `execution`. That a script
     has come further counts among all of them only: the page of one gets it with its lines. With `rolled`, also when
     the roll-ups that dashboards show have changed.
@@ -46,11 +46,11 @@ def changes(request: HttpRequest) -> StreamingHttpResponse:
     flow = filters.text(request.GET, "flow")
     if execution:
         allow(request.user, Action.VIEW, "execution", _uuid(execution))
-        return _answer(live.subscribe(execution=execution))
+        return _answer(request, live.subscribe(execution=execution))
     if flow:
         allow(request.user, Action.VIEW, "flow", flow)
-        return _answer(live.subscribe(flow=flow), flow)
-    return _answer(live.subscribe(topics=(CHANGES,)), progress=True, rolled="rolled" in request.GET)
+        return _answer(request, live.subscribe(flow=flow), flow)
+    return _answer(request, live.subscribe(topics=(CHANGES,)), progress=True, rolled="rolled" in request.GET)
 
 
 def _uuid(text: str) -> UUID:
@@ -61,11 +61,26 @@ def _uuid(text: str) -> UUID:
 
 
 def _answer(
-    subscription: live.Subscription, flow: str = "", *, progress: bool = False, rolled: bool = False
-) -> StreamingHttpResponse:
-    answer = sse.response(_changes(subscription, flow, progress, rolled))
-    answer._resource_closers.append(subscription.close)  # should nobody ever read it
-    return answer
+    request: HttpRequest,
+    subscription: live.Subscription,
+    flow: str = "",
+    *,
+    progress: bool = False,
+    rolled: bool = False,
+) -> HttpResponseBase:
+    return _stream(request, _changes(subscription, flow, progress, rolled), subscription)
+
+
+def _stream(
+    request: HttpRequest, messages: AsyncIterator[bytes], subscription: live.Subscription
+) -> HttpResponseBase:
+    """429 for a person who has too many: the page says that it is not live, and tries again later."""
+    try:
+        return sse.response(messages, int(request.user.pk), subscription.close)
+    except sse.TooManyStreams as error:
+        return HttpResponse(
+            str(error), status=429, content_type="text/plain; charset=utf-8", headers={"Retry-After": "60"}
+        )
 
 
 async def _changes(
@@ -132,7 +147,7 @@ async def _changed(subscription: live.Subscription, seconds: float, progress: bo
     return False
 
 
-def execution_log(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
+def execution_log(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The lines behind `after` that fit the filter, as they come; `end` once the execution has ended."""
     if not Execution.objects.filter(pk=pk).exists():
         raise NotFound(f"there is no execution {pk}")
@@ -141,9 +156,8 @@ def execution_log(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     subscription = live.subscribe(execution=str(pk))
     wanted = logs.Wanted.from_query(request.GET)
     reader = _Reader(request, pk)
-    answer = sse.response(_lines(str(pk), after, wanted, subscription, translation.get_language(), reader))
-    answer._resource_closers.append(subscription.close)
-    return answer
+    lines = _lines(str(pk), after, wanted, subscription, translation.get_language(), reader)
+    return _stream(request, lines, subscription)
 
 
 class _Reader:

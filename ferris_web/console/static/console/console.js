@@ -207,7 +207,8 @@
   const source = one("[data-live]");
   if (source) follow(source.dataset.live);
   function follow(address) {
-    let stream = null, timer = 0, last = 0, pace = 1000;
+    const REFUSED = 60000;
+    let stream = null, timer = 0, again = 0, last = 0, pace = 1000;
     const stale = one("[data-stale]");
     const refresh = () => {
       timer = 0; last = Date.now();
@@ -221,9 +222,17 @@
       stream.addEventListener("changed", soon);
       // What changed between the drawing of the page and this moment was not told: look once.
       stream.onopen = () => { if (stale) stale.hidden = true; soon(); };
-      stream.onerror = () => { if (stale && stale.hidden) { stale.hidden = false; one("span", stale).textContent = say("Not live since {time}: the connection was lost.", { time: new Date().toLocaleTimeString(language === "en" ? undefined : language) }); } };
+      stream.onerror = () => {
+        const refused = stream?.readyState === EventSource.CLOSED; // not lost: a browser asks for no refused stream again
+        if (refused) { close(); again = setTimeout(() => { if (!stream && !document.hidden) open(); }, REFUSED); }
+        if (stale && (refused || stale.hidden)) {
+          stale.hidden = false;
+          const time = new Date().toLocaleTimeString(language === "en" ? undefined : language);
+          one("span", stale).textContent = refused ? say("Not live since {time}: too many pages are open, or the platform is busy. It is tried again in a minute.", { time }) : say("Not live since {time}: the connection was lost.", { time });
+        }
+      };
     };
-    const close = () => { stream?.close(); stream = null; };
+    const close = () => { clearTimeout(again); stream?.close(); stream = null; };
     // A page that takes long to draw is drawn less often.
     document.addEventListener("htmx:after:swap", () => { if (last) pace = Math.min(20000, Math.max(1000, 5 * (Date.now() - last))); });
     // A browser has few connections to one server: a page that nobody sees holds none.

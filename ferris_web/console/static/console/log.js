@@ -3,7 +3,8 @@
 
 (() => {
   const LIMIT = 20000; // lines kept on the page
-  let stream = null, following = false;
+  const REFUSED = 60000;
+  let stream = null, again = 0, following = false;
   const log = () => document.getElementById("log");
   const button = () => document.querySelector("[data-follow]");
 
@@ -13,6 +14,9 @@
     following = button()?.getAttribute("aria-pressed") === "true";
     if (!list) return;
     if (following || !location.hash.startsWith("#L")) list.scrollTop = list.scrollHeight;
+    listen(list);
+  }
+  function listen(list) {
     if (!list.dataset.stream) return;
     const place = new URL(list.dataset.stream, location.href);
     if (list.dataset.after) place.searchParams.set("after", list.dataset.after);
@@ -31,8 +35,10 @@
       if (place) place.innerHTML = event.data;
     });
     stream.addEventListener("end", () => { stop(); delete list.dataset.stream; });
+    // Refused (too many are open, or the platform is busy): a browser does not ask again by itself.
+    stream.onerror = () => { if (stream?.readyState === EventSource.CLOSED) { stop(); again = setTimeout(() => { if (document.contains(list) && !document.hidden) listen(list); }, REFUSED); } };
   }
-  function stop() { stream?.close(); stream = null; }
+  function stop() { clearTimeout(again); stream?.close(); stream = null; }
   function follow(on) {
     following = on;
     button()?.setAttribute("aria-pressed", on);
