@@ -59,8 +59,9 @@ def _label(span: Span, period: Period) -> str:
     return f"{span.start:%H:%M}" if period.span == "hour" else dateformat.format(span.start, gettext("d M"))
 
 
-def plots(found: Figures, links: Links) -> list[Plot]:
-    """Outcomes, trigger types and times, over the period."""
+def plots(found: Figures, links: Links, *, tables: bool) -> list[Plot]:
+    """Outcomes, trigger types and times, over the period. `tables`: they are shown as tables, too, whose values are
+    links."""
     per = found.period.span
     labels = [_label(span, found.period) for span in found.spans]
     whole = [links(span.start, span.end) for span in found.spans]
@@ -94,7 +95,7 @@ def plots(found: Figures, links: Links) -> list[Plot]:
             series_links=[
                 [links(span.start, span.end, status=name) for span in found.spans]
                 for name in _OUTCOMES
-                if found.statuses[name]
+                if tables and found.statuses[name]
             ],
         ),
         plot(
@@ -110,7 +111,7 @@ def plots(found: Figures, links: Links) -> list[Plot]:
             series_links=[
                 [links(span.start, span.end, trigger=name) for span in found.spans]
                 for name in _TRIGGERS
-                if found.triggers[name]
+                if tables and found.triggers[name]
             ],
         ),
         plot(

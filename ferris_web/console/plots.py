@@ -96,13 +96,12 @@ def plot(
     ]
     # A header that says nothing is none to who hears the table.
     head = [chart.first_column or gettext("Label"), *(one.name or gettext("value") for one in chart.series)]
+    texts = [[written(value, chart.unit) for value in one.values] for one in chart.series]
     rows = [
         [
             Cell(label or "–", _at(links, n)),
             *(
-                Cell(
-                    written(_at(one.values, n, None), chart.unit), _at(_at(series_links, m, ()), n), one.name
-                )
+                Cell(_at(texts[m], n), _at(_at(series_links, m, ()), n), one.name)
                 for m, one in enumerate(chart.series)
             ),
         ]
@@ -131,7 +130,7 @@ def plot(
     return Plot(
         **made,  # type: ignore[arg-type]
         legend=legend,
-        columns=_columns(chart, colours, scale, links, stacked),
+        columns=_columns(chart, texts, colours, scale, links, stacked),
         lines=[]
         if stacked
         else [_line(one, colour, scale) for one, colour in zip(chart.series, colours, strict=True)],
@@ -156,7 +155,10 @@ def written(value: Value, unit: str) -> str:
     if unit == "ms":
         return milliseconds(round(value))
     whole = float(value).is_integer() or abs(value) >= 1000
-    text = number_format(round(value) if whole else f"{value:.3g}", force_grouping=True)
+    if whole and abs(value) < 1000:  # in every language
+        text = str(round(value))
+    else:
+        text = number_format(round(value) if whole else f"{value:.3g}", force_grouping=True)
     return f"{text}{'' if unit == '%' or not unit else ' '}{unit}"
 
 
@@ -202,7 +204,12 @@ def _round(amount: float) -> float:
 
 
 def _columns(
-    chart: Chart, colours: Sequence[str], scale: _Scale, links: Sequence[str], stacked: bool
+    chart: Chart,
+    texts: Sequence[Sequence[str]],
+    colours: Sequence[str],
+    scale: _Scale,
+    links: Sequence[str],
+    stacked: bool,
 ) -> list[Column]:
     step = WIDTH / max(1, len(chart.labels))
     every = max(1, -(-len(chart.labels) // CAPTIONS))
@@ -211,10 +218,10 @@ def _columns(
         x, bars, told = n * step, [], []
         ends = {True: scale.y(0), False: scale.y(0)}  # of the bars above zero, and of those below
         gap = min(2.0, step / 8)
-        for one, colour in zip(chart.series, colours, strict=True):
+        for one, text, colour in zip(chart.series, texts, colours, strict=True):
             value = _at(one.values, n, None)
             if value not in (None, 0):
-                told.append(f"{written(value, chart.unit)} {one.name}")
+                told.append(f"{text[n]} {one.name}")
             if stacked and (amount := number(value)):
                 tall = max(2.0, abs(amount) / (scale.top - scale.bottom) * _space())
                 y = ends[amount > 0] - (tall if amount > 0 else 0)

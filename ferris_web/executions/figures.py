@@ -75,6 +75,10 @@ class Spread:
         self.most = max(self.most, most)
         sketches.merge(self.sketch, sketch)
 
+    def add(self, other: Spread) -> None:
+        """Add what another one has."""
+        self.take(other.count, other.total, other.most, other.sketch)
+
     @property
     def average(self) -> float | None:
         """None without any."""
@@ -160,17 +164,25 @@ def figures(
         *("start", "status", "trigger_type", "lane", "count", "started"),
         *("took_ms", "took_most_ms", "durations", "waited_ms", "waited_most_ms", "waits"),
     )
-    for start, status, trigger, lane, count, started, took, longest, durations, waited, most, waits in rows:
+    waits: dict[tuple[int, str], Spread] = {}
+    for start, status, trigger, lane, count, started, took, longest, durations, waited, most, bins in rows:
         place = round((start - since) / period.length)
         if not 0 <= place < len(spans):
             continue
         span = spans[place]
-        for part in (span, found):
-            part.statuses[status] += count
-            part.triggers[trigger] += count
-            part.took.take(started, took, longest, durations)
-            part.waited.take(started, waited, most, waits)
-        found.lanes.setdefault(lane, Spread()).take(started, waited, most, waits)
+        span.statuses[status] += count
+        span.triggers[trigger] += count
+        span.took.take(started, took, longest, durations)
+        waits.setdefault((place, lane), Spread()).take(started, waited, most, bins)
+    # A row is added to one span and one lane; what these come to is added up of few.
+    for (place, lane), spread in waits.items():
+        for part in (spans[place].waited, found.lanes.setdefault(lane, Spread())):
+            part.add(spread)
+    for span in spans:
+        found.statuses.update(span.statuses)
+        found.triggers.update(span.triggers)
+        found.took.add(span.took)
+        found.waited.add(span.waited)
     _open(found, projects, project, service)
     return found
 

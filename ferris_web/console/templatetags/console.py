@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,9 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
 from ferris_web import wiring
-from ferris_web.console import addresses, ansi, flowgraph, presentation
+from ferris_web.console import addresses, ansi, drawing, flowgraph, presentation
 from ferris_web.console.needs import offers, opens
 from ferris_web.console.script_words import script_words
 from ferris_web.console.sentences import said
@@ -57,9 +59,13 @@ register.filter("node_label", flowgraph.label)
 register.simple_tag(script_words)
 register.filter("within", within)
 register.filter("said", said)
+register.filter("columns", drawing.columns)
+register.filter("rows", drawing.rows)
+register.filter("rows_heard", drawing.rows_heard)
 
 
 @register.simple_tag
+@lru_cache(maxsize=500)  # pages have hundreds, of few kinds
 def icon(name: str, extra: str = "") -> SafeString:
     """One drawing of icons.svg; decoration only, so hidden from screen readers."""
     return format_html(
@@ -76,15 +82,14 @@ def allowed(context: Context, content: str, route: str, project: int | None = No
     return content if offers(context["user"], route, project, **named) else ""
 
 
-@register.simple_tag
-def icon_url(name: str) -> str:
-    """The address of a drawing, for a picture that draws it itself."""
-    return f"{static('console/icons.svg')}#{_ICON_OF.get(name, name)}"
-
-
 @register.filter
 def badge(status: str) -> SafeString:
     """A status as icon, word and colour."""
+    return _badge(status, get_language())
+
+
+@lru_cache(maxsize=500)
+def _badge(status: str, language: str) -> SafeString:
     name = _ICON_OF.get(status, status)
     return format_html(
         '<span class="badge st-{}">{}{}</span>',

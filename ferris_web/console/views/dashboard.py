@@ -60,7 +60,7 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
         "waiting": sum((*opened["queued"].values(), *opened["pending"].values())),
         "completed_url": links(found.since, status="completed"),
         "failed_url": links(found.since, status="failed"),
-        "plots": dashboards.plots(found, links),
+        "plots": dashboards.plots(found, links, tables=_tables(request)),
         **custom_charts.section(request.user, project, period, now),
         "ranks": dashboards.ranks(ranked, found, links),
         "failures": overview.failures_last(_ROWS, projects),

@@ -11,7 +11,7 @@ from ferris.causality import EVENT, critical_path
 from ferris.errors import NotFound
 from ferris.promises import OVERDUE
 from ferris_web.accounts.permissions import Action, reach
-from ferris_web.console import filterbar, filters, flowgraph, flownodes
+from ferris_web.console import filterbar, filters, flowgraph, flownodes, graphs
 from ferris_web.console.paging import page
 from ferris_web.console.views import lists
 from ferris_web.executions import overview, promised, selectors
@@ -75,10 +75,10 @@ def flow(request: HttpRequest, flow_id: str) -> HttpResponse:
         "event_count": sum(1 for node in grown.tree.nodes.values() if node.kind == EVENT and not node.flow),
         "replayed": Event.objects.filter(flow_id=found.pk, replay_id__isnull=False).first(),
         "graph": graph,
+        "boxes": graphs.flow_boxes(graph, found.started_at, request.GET),
         "whole": graph.complete and grown.complete,
         "path": path,
         "chain": flownodes.chain(grown.tree, path),
-        "width": flowgraph.BOX_WIDTH,
         "node": flownodes.chosen(graph.chosen, chosen) if graph.chosen else None,
         **flownodes.table(request, found, grown.tree, path),
     }

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
 from ferris_web.accounts.permissions import reach
-from ferris_web.console import filters, systemmap
+from ferris_web.console import filters, graphs, systemmap
 from ferris_web.executions import system_map
 from ferris_web.executions.models import Binding
 from ferris_web.executions.system_map import Bond
@@ -42,10 +42,11 @@ def show(request: HttpRequest) -> HttpResponse:
     if not state:
         pages.count = told.services  # known, and long to count
     shown = pages.get_page(request.GET.get("page"))
+    drawn = systemmap.layout(_bonds(found.filter(service__in=told.drawn)))
     context = {
-        "map": systemmap.layout(_bonds(found.filter(service__in=told.drawn))),
-        "width": systemmap.WIDTH,
-        "height": systemmap.HEIGHT,
+        "map": drawn,
+        "lines": graphs.map_lines(drawn),
+        "places": graphs.map_places(drawn),
         "told": told,
         "left_out": told.services - len(told.drawn),
         "bonds": _bonds(fitting.filter(service__in=[row.pk for row in shown])),
