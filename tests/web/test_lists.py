@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -114,7 +115,7 @@ def test_a_list_is_had_as_csv_and_as_json_lines(rows: Rows, person: Client) -> N
         assert len([json.loads(line) for line in text.splitlines()]) == model.objects.count(), name
     answer = person.get("/lists/executions/export/?format=csv&status=failed")
     assert answer["Content-Disposition"].startswith('attachment; filename="ferris-executions-')
-    lines = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    lines = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     assert len(lines) == Execution.objects.filter(status="failed").count()
     assert {line["status"] for line in lines} == {"failed"}
     assert [line["created_at"] for line in lines] == sorted((x["created_at"] for x in lines), reverse=True)
@@ -124,12 +125,22 @@ def test_a_list_is_had_as_csv_and_as_json_lines(rows: Rows, person: Client) -> N
     assert b"status" in person.get("/lists/executions/export/?status=lost").content
 
 
+def test_a_spreadsheet_knows_the_letters_of_what_people_save(rows: Rows, administrator: Client) -> None:
+    """By a mark at the beginning, which programs do not get: to them it were part of the first name."""
+    for address in ("lists/executions/export/", "search/export/", "audit/export/"):
+        for form, begins in (("csv", True), ("jsonl", False)):
+            text = b"".join(administrator.get(f"/{address}?format={form}"))
+            assert text.startswith(codecs.BOM_UTF8) == begins, address
+            assert text.count(codecs.BOM_UTF8) == begins, address
+    assert b"".join(administrator.get("/api/v1/lists/executions/file/?form=csv")).startswith(b"id,")
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\r=x"])
 def test_no_cell_is_a_formula(rows: Rows, person: Client, text: str) -> None:
     pk = Execution.objects.filter(status="failed").first().pk
     Execution.objects.filter(pk=pk).update(error=text)
     answer = person.get("/lists/executions/export/?format=csv&status=failed")
-    body = b"".join(answer.streaming_content).decode()
+    body = b"".join(answer.streaming_content).decode("utf-8-sig")
     errors = {line["id"]: line["error"] for line in csv.DictReader(io.StringIO(body, newline=""))}
     assert errors[str(pk)] == "'" + text
 

@@ -9,10 +9,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from ferris_web.console import filters
+from ferris_web.console import exports, filters
 from ferris_web.console.paging import page
 from ferris_web.executions.auditing import audit_list, audit_written
-from ferris_web.executions.listings.export import FORMS
 from ferris_web.executions.visibility import visible_projects
 
 
@@ -34,9 +33,7 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
     """All of them that the filter finds, oldest first: `format` is csv or jsonl."""
     form = "jsonl" if request.GET.get("format") == "jsonl" else "csv"
     written = audit_written(_found(request, _projects(request)), form)
-    answer = StreamingHttpResponse(written, content_type=FORMS[form])
-    answer.headers["Content-Disposition"] = f'attachment; filename="audit.{form}"'
-    return answer
+    return exports.export(written, "audit", form)
 
 
 def _projects(request: HttpRequest) -> list[tuple[str, str]]:

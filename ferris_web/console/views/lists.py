@@ -11,15 +11,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ferris_web.accounts.permissions import access_of, reach
-from ferris_web.console import filterbar
+from ferris_web.console import exports, filterbar
 from ferris_web.console.histogram import drawn
 from ferris_web.executions.listings import LISTINGS, Asked, Listing
 from ferris_web.executions.listings.export import FORMS, written
 from ferris_web.executions.listings.fields import Rows
 from ferris_web.executions.listings.histogram import histogram as counted
 from ferris_web.executions.services import bulk
-
-EXPORT_NAME = "ferris-{name}-{now:%Y%m%d-%H%M%S}.{form}"
 
 
 def found(request: HttpRequest, listing: Listing, asked: Asked) -> Rows:
@@ -64,13 +62,4 @@ def export(request: HttpRequest, name: str) -> HttpResponse | StreamingHttpRespo
         errors = [f"{field}: {text}" for field, text in asked.errors.items()]
         text = "; ".join(errors) or f"format: expected {' or '.join(FORMS)}"
         return HttpResponse(f"{text}\n", status=400, content_type="text/plain; charset=utf-8")
-    return file_of(listing, found(request, listing, asked), form)
-
-
-def file_of(listing: Listing, rows: Rows, form: str) -> StreamingHttpResponse:
-    """The answer that is written while it is read."""
-    answer = StreamingHttpResponse(written(listing, rows, form), content_type=FORMS[form])
-    name = EXPORT_NAME.format(name=listing.name, now=timezone.now(), form=form)
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return exports.export(written(listing, found(request, listing, asked), form), listing.name, form)

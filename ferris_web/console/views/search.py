@@ -23,11 +23,10 @@ from ferris.highlighting import MOST_READ, Sought, Span, sought
 from ferris.searching import COLUMNS, QueryError, parse, text_of
 from ferris.terminal import plain
 from ferris_web import wiring
-from ferris_web.console import filterbar, presentation
+from ferris_web.console import exports, filterbar, presentation
 from ferris_web.console.filters import Choice
 from ferris_web.console.histogram import drawn
 from ferris_web.console.paging import PAGE_SIZE
-from ferris_web.console.views.lists import EXPORT_NAME
 from ferris_web.executions import searched
 from ferris_web.executions.listings.export import FORMS
 from ferris_web.executions.searching import (
@@ -150,11 +149,7 @@ def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         lines = searched.written(search_for(request.user, _bar(request).asked), form)
     except EventError as error:
         return HttpResponse(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")
-    answer = StreamingHttpResponse(lines, content_type=FORMS[form])
-    name = EXPORT_NAME.format(name="search", now=timezone.now(), form=form)
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return exports.export(lines, "search", form)
 
 
 def record(request: HttpRequest) -> HttpResponse:
