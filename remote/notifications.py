@@ -11,7 +11,7 @@ from typing import Any
 from remote.client import Client, Refused, part
 from remote.showing import clean, moment
 from remote.verbs import Options
-from remote.words import add_json, given, picked, settled, told
+from remote.words import add_json, each_settled, given, picked, told
 
 KINDS = ("failures", "environment", "flow_overdue", "subscription_disabled", "event_type_changed")
 TOLD = (
@@ -119,16 +119,16 @@ def _add(client: Client, options: Options, place: str) -> Any:
 
 
 def _test(client: Client, options: Options, place: str) -> int:
+    made = {row["id"] for row in client.post(f"{place}test/")}
     failed = False
-    for made in client.post(f"{place}test/"):
-        row = settled(partial(_message, client, place, made["id"]))
+    for row in each_settled(partial(_messages, client, place, made)):
         told(options, message_line(row), picked(row, MESSAGE))
         failed |= row["status"] != "sent"
     return int(failed)
 
 
-def _message(client: Client, place: str, ident: str) -> dict[str, Any]:
-    for row in client.all(f"{place}messages/", 500):
-        if row["id"] == ident:
-            return row
-    raise Refused(f"the message {ident} is gone")
+def _messages(client: Client, place: str, made: set[str]) -> list[dict[str, Any]]:
+    found = [row for row in client.all(f"{place}messages/", 100) if row["id"] in made]  # the newest first
+    if len(found) < len(made):
+        raise Refused("some of the samples are gone")
+    return found

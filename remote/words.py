@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,14 +50,26 @@ def time_of(text: str, now: datetime) -> str:
     return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat() if ago else text
 
 
-def settled(
-    look: Callable[[], dict[str, Any]], every: float = 0.3, end: float | None = None
-) -> dict[str, Any]:
-    """What `look` finds once it is sent, or has failed: nothing tells when. Refused when nobody has sent it by `end`
-    (of the monotonic clock)."""
-    end = time.monotonic() + PATIENCE if end is None else end
-    while (row := look())["status"] in _UNDER_WAY:
+def each_settled(
+    look: Callable[[], Sequence[Mapping[str, Any]]], every: float = 0.3
+) -> Iterator[Mapping[str, Any]]:
+    """Each of the samples that `look` finds, once it is sent or has failed: nothing tells when. They wait together;
+    Refused when after `PATIENCE` nobody has sent one of them."""
+    end, known = time.monotonic() + PATIENCE, set[str]()
+    while True:
+        rows = look()
+        for row in rows:
+            if row["status"] not in _UNDER_WAY and row["id"] not in known:
+                known.add(row["id"])
+                yield row
+        waiting = len(rows) - len(known)
+        if not waiting:
+            return
         if time.monotonic() > end:
-            raise Refused("nobody sent the sample; does the platform run?")
+            raise Refused(f"nobody sent {waiting} of {len(rows)} samples; does the platform run?")
         time.sleep(every)
-    return row
+
+
+def settled(look: Callable[[], Mapping[str, Any]], every: float = 0.3) -> Mapping[str, Any]:
+    """The same of one."""
+    return next(each_settled(lambda: [look()], every))

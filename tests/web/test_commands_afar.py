@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -18,11 +19,12 @@ from django.core.management.base import CommandError
 from ferris import notifying, pushing, signatures
 from ferris_web.accounts.models import User
 from ferris_web.accounts.services import token_create
+from ferris_web.catalog import notifications as catalog_notifications
 from ferris_web.catalog import subscriptions as catalog_subscriptions
 from ferris_web.catalog import webhooks as catalog_webhooks
 from ferris_web.catalog.models import NotificationRule, Project, Repository, Service, Subscription, Webhook
-from ferris_web.executions.models import Delivery, Replay
-from remote import notifications, subscriptions, webhooks
+from ferris_web.executions.models import Delivery, Notification, Replay
+from remote import notifications, subscriptions, webhooks, words
 from remote.__main__ import main as remotely
 from tests.web.folders import SourceFolder
 from tests.web.platform import dispatch, event, service
@@ -161,6 +163,31 @@ def test_notification_rules(told: Way) -> None:
     assert not NotificationRule.objects.exists()
     for word in ("on", "test", "log", "remove"):
         assert told("notification", word, "pager") == (2, []), word
+
+
+def test_samples_wait_together(told: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project.objects.create(name="shop")
+    targets = [f"json://{name}.example.org/" for name in "abc"]
+    catalog_notifications.rule_set("pager", project=project, kind="failures", targets=targets)
+    clock = [0.0]
+    outcomes: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        """A gateway sends one meanwhile."""
+        clock[0] += seconds
+        for row in Notification.objects.filter(status="pending")[:1]:
+            if outcomes:
+                Notification.objects.filter(pk=row.pk).update(status=outcomes.pop(0))
+
+    monkeypatch.setattr(words, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    outcomes[:] = ["sent", "failed", "sent"]
+    status, rows = told("notification", "test", "pager")
+    assert (status, [row["status"] for row in rows]) == (1, ["sent", "failed", "sent"])
+    assert clock[0] < 2
+    outcomes[:] = ["sent"]
+    status, rows = told("notification", "test", "pager")
+    assert (status, [row["status"] for row in rows]) == (2, ["sent"])
+    assert clock[0] < words.PATIENCE + 3, "the two that nobody sends wait together"
 
 
 def test_projects(told: Way, source: SourceFolder) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
-from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -16,7 +14,7 @@ from ferris_web.catalog.models import NotificationRule
 from ferris_web.executions.models import Notification
 from ferris_web.executions.services import notices
 from remote import notifications as words
-from remote.words import PATIENCE, settled
+from remote.words import each_settled
 
 
 class Command(BaseCommand):
@@ -49,10 +47,10 @@ class Command(BaseCommand):
 
     def _test(self, options: dict[str, Any]) -> None:
         made = notices.rule_test(notifications.rule_get(options["name"]), now=timezone.now())
-        end = time.monotonic() + PATIENCE  # for all of them
-        for row in made:
-            settled(partial(fresh_values, row, words.MESSAGE, target=row.shown), LOOK_AGAIN, end)
-            self._message(options, row)
+        for said in each_settled(
+            lambda: [fresh_values(row, words.MESSAGE, target=row.shown) for row in made], LOOK_AGAIN
+        ):
+            printed(self, options, words.message_line(said), said)
         if any(row.status != Notification.Status.SENT for row in made):
             raise SystemExit(1)
 
