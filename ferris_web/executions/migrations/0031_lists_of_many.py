@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0001_begun'),
+        ('catalog', '0022_values_of_all_scopes'),
         ('executions', '0030_config_marks'),
     ]
 
