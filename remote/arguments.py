@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from remote import (
+    connections,
+    letters,
     notifications,
     projects,
     records,
     replays,
+    schedules,
     subscriptions,
     syncing,
     triggers,
@@ -192,6 +195,9 @@ COMMANDS = {
     "notification": Command(
         notifications.HELP, notifications.notification, notifications.add_notification, words=True
     ),
+    "backfill": Command(schedules.HELP, schedules.backfill, schedules.add_backfill),
+    "redrive": Command(letters.HELP, letters.redrive, letters.add_redrive),
+    "connection": Command(connections.HELP, connections.connection, connections.add_connection, words=True),
     "doctor": Command("Say whether the platform is well.", verbs.doctor, _none),
     "completion": Command("Print what makes a shell complete these commands.", _completion, add_shell),
 }

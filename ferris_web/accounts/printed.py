@@ -16,7 +16,7 @@ from ferris.errors import FerrisError
 from remote.client import Refused
 from remote.words import add_json
 
-__all__ = ["LOOK_AGAIN", "add_json", "fresh_values", "printed", "refusals", "values_of"]
+__all__ = ["LOOK_AGAIN", "add_json", "fresh_values", "printed", "refusals", "time_text", "values_of"]
 
 BAD_INPUT = 2
 LOOK_AGAIN = 0.1
@@ -56,7 +56,10 @@ def refusals() -> Iterator[None]:
         raise CommandError(str(error), returncode=BAD_INPUT) from None
 
 
+def time_text(time: datetime) -> str:
+    """A time as the API has it."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return str(value)
+    return time_text(value) if isinstance(value, datetime) else str(value)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -16,15 +18,27 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from ferris import notifying, pushing, signatures
+from ferris import events, notifying, pushing, signatures
+from ferris.config import EVENTS
+from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.accounts.services import token_create
+from ferris_web.api.serializers.fields import stamp
 from ferris_web.catalog import notifications as catalog_notifications
 from ferris_web.catalog import subscriptions as catalog_subscriptions
 from ferris_web.catalog import webhooks as catalog_webhooks
-from ferris_web.catalog.models import NotificationRule, Project, Repository, Service, Subscription, Webhook
-from ferris_web.executions.models import Delivery, Notification, Replay
-from remote import notifications, subscriptions, webhooks, words
+from ferris_web.catalog.models import (
+    NotificationRule,
+    Project,
+    Repository,
+    Schedule,
+    Service,
+    Subscription,
+    Webhook,
+)
+from ferris_web.catalog.services import schedule_add
+from ferris_web.executions.models import DeadLetter, Delivery, Notification, Replay
+from remote import letters, notifications, subscriptions, webhooks, words
 from remote.__main__ import main as remotely
 from tests.web.folders import SourceFolder
 from tests.web.platform import dispatch, event, service
@@ -243,3 +257,74 @@ def test_replays(told: Way) -> None:
     assert told("replay", "stop", ident) == (2, [])
     assert told("replay", "resume", ident) == (0, [begun])
     assert told("replay", "show", "00000000-0000-0000-0000-000000000000") == (2, [])
+
+
+def test_connections(told: Way, tmp_path: Path) -> None:
+    Project.objects.create(name="shop")
+    with sqlite3.connect(tmp_path / "a.db") as made:
+        made.execute("CREATE TABLE t (n)")
+    add = ("connection", "add", "house", "-", "--project", "shop", "--read-only")
+    status, [row] = told(*add, given=f"sqlite:///{tmp_path}/a.db\n")
+    assert (status, row.pop("reached")) == (0, True)
+    assert "answered" in row.pop("said")
+    assert row == {
+        "name": "house", "description": None, "read_only": True, "every_project": False,
+        "url": f"sqlite:///{tmp_path}/a.db", "projects": ["shop"],
+    }  # fmt: skip
+    assert told("connection", "list") == (0, [row])
+    assert told("connection", "test", "house")[0] == 0
+    status, [changed] = told("connection", "add", "house", f"sqlite:///{tmp_path}/none.db", "--every-project")
+    assert (status, changed["reached"], changed["projects"], changed["read_only"]) == (0, False, [], False)
+    assert told("connection", "test", "house")[0] == 1
+    assert told("connection", "add", "house", "ftp://a") == (2, [])
+    assert told("connection", "add", "house", f"sqlite:///{tmp_path}/a.db", "--project", "none") == (2, [])
+    assert told("connection", "remove", "house") == (0, [{"name": "house", "removed": True}])
+    for word in ("test", "remove"):
+        assert told("connection", word, "house") == (2, [])
+
+
+def test_missed_runs(told: Way) -> None:
+    begun = datetime.now(UTC).replace(minute=30, second=0, microsecond=0) - timedelta(hours=4)
+    row = schedule_add(service("report"), origin=Schedule.Origin.PERSON, cron="0 * * * *", now=begun)
+    Schedule.objects.update(created_at=begun)
+    status, missed = told("backfill", "report", "--since", stamp(begun), "--until", "1m")
+    due = stamp(begun.replace(minute=0) + timedelta(hours=1))
+    assert (status, len(missed) >= 3) == (0, True)
+    assert missed[0] == {"service": "report", "schedule": str(row.pk), "due": due, "asked": False}
+    assert told("backfill", "report", "--at", due) == (2, [])
+    assert told("backfill", "report", "--run", "--at", due) == (0, [{**missed[0], "asked": True}])
+    assert told("backfill", "report", "--run", "--at", stamp(begun)) == (2, [])  # it was not due then
+    assert told("backfill", "none") == (2, [])
+    other = schedule_add(service("other"), origin=Schedule.Origin.PERSON, cron="1 * * * *", now=begun)
+    assert told("backfill", "report", "--schedule", other.pk) == (2, [])
+    second = schedule_add(row.service, origin=Schedule.Origin.PERSON, cron="2 * * * *", now=begun)
+    assert told("backfill", "report") == (2, [])
+    status, found = told("backfill", "report", "--schedule", second.pk, "--since", stamp(begun))
+    assert (status, {one["schedule"] for one in found}) == (0, {str(second.pk)})
+    sent = [events.from_record(r.value, r.headers, now=begun) for r in wiring.event_log().browse(EVENTS)]
+    assert [stamp(one.time) for one in sent] == [due]
+
+
+def test_dead_letters(told: Way) -> None:
+    now = datetime.now(UTC)
+    whole = events.encode(event("a.happened", id="1"))
+    for offset, value, kind in ((0, whole, "a.happened"), (1, b"{", "")):
+        DeadLetter.objects.create(
+            topic=EVENTS, offset=offset, reason="not_dispatched", event_type=kind, value=value, created_at=now
+        )
+    status, groups = told("redrive")
+    assert (status, sorted((one["event_type"], one["count"], one["waiting"]) for one in groups)) == (
+        0,
+        [("", 1, 1), ("a.happened", 1, 1)],
+    )
+    assert set(groups[0]) == set(letters.GROUP)
+    assert told("redrive", "--reason", "not_dispatched") == (2, [])  # nobody says yes
+    assert told("redrive", "--reason", "not_dispatched", "--dry-run") == (0, [{"count": 2}])
+    assert told("redrive", "--type", "", "--yes") == (1, [{"sent": 0, "refused": 1}])
+    assert told("redrive", "--reason", "not_dispatched", "--since", "5m", "--yes") == (
+        1,
+        [{"sent": 1, "refused": 1}],
+    )
+    assert told("redrive", "--type", "a.happened", "--yes") == (0, [{"sent": 0, "refused": 0}])
+    assert told("redrive", "--since", "soon")[0] == 2
+    assert len(wiring.event_log().browse(EVENTS)) == 1

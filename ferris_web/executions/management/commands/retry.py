@@ -10,10 +10,12 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import Conflict, NotFound
+from ferris_web.accounts.printed import add_json
 from ferris_web.executions.failures import FailureGroup, failure_groups
-from ferris_web.executions.management.commands.redrive import add_window, are, conclude, confirm, window, work
+from ferris_web.executions.management.commands.redrive import window, work_off
 from ferris_web.executions.selectors import execution_get
 from ferris_web.executions.services import failures_retry, retry_request
+from remote.letters import add_window, are
 
 _NO_LIMIT = 10**9
 
@@ -38,6 +40,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="such as script_failed, timeout, executor_lost")
         parser.add_argument("--kind", default="", help="the fingerprint of an error, as the list shows it")
         add_window(parser)
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["execution"]:
@@ -51,15 +54,15 @@ class Command(BaseCommand):
             self._list(group, options)
             return
         count = sum(found.count for found in failure_groups(group, _NO_LIMIT).groups)
-        confirm(self, f"{are(count, 'failed execution')} retried", count, options)
         now = datetime.now(UTC)
-        sent, refused = work(
+        work_off(
             self,
-            lambda after: failures_retry(group, actor="command", now=now, after=after),
-            count,
             options,
+            f"{are(count, 'failed execution')} retried",
+            count,
+            lambda after: failures_retry(group, actor="command", now=now, after=after),
+            ("retried", "are of services that are inactive or gone"),
         )
-        conclude(self, "retried", sent, refused, "are of services that are inactive or gone", options)
 
     def _again(self, options: dict[str, Any]) -> None:
         refused = 0
