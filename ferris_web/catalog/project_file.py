@@ -75,4 +75,4 @@ def promises_apply(
     )
     repository.promises.filter(vanished_at=None).exclude(pk__in=wanted).update(vanished_at=now)
     outcome.promises = True
-    outcome.tell("", f"makes {len(wanted)} promise{'s' * (len(wanted) != 1)}", file=FILE)
+    outcome.tell("", "makes one promise" if len(wanted) == 1 else f"makes {len(wanted)} promises", file=FILE)

@@ -38,6 +38,9 @@ KNOWN: Final = frozenset(
         *(_("page"), _("service"), _("project"), _("event type"), _("event"), _("execution"), _("flow"), _("view")),
         *(_("all"), _("any"), _("config"), _("state"), _("env"), _("never used"), _("lost"), _("warning"), _("error")),
         *(_("withdrawn"), _("invalid"), _("gone")),
+        # of workers, besides; why a repository was synced; what came to a webhook
+        *(_("draining"), _("drained"), _("stopping")),
+        *(_("push"), _("interval"), _("rollback"), _("accepted")),
         # what a sync found in a service, or two versions differ in
         *(_("added"), _("changed"), _("removed")),
         *(_("help"), _("hour"), _("day"), _("average"), _("least"), _("most"), _("last"), _("sum"), _("count")),

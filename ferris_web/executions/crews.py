@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Count, Q
@@ -17,6 +17,9 @@ from ferris_web.executions.models import Execution, Worker
 from ferris_web.executions.services.urgency import lanes_paused
 from ferris_web.executions.services.workers import ALIVE
 from ferris_web.executions.visibility import Projects
+
+STATES: Final = ("active", "draining", "drained", "stopping", "gone")
+"""Of a worker."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Running:
 
 @dataclass(frozen=True)
 class WorkerState:
-    """A worker, and what it runs. `state`: `active`, `draining`, `drained`, `stopping`, `gone`.
+    """A worker, and what it runs. `state`: one of `STATES`.
 
     Without `started_at` only its executions tell of it.
     """

@@ -67,6 +67,7 @@ def test_what_is_no_sentence_is_not_translated(tmp_path: Path) -> None:
     ("english", "german"),
     [
         ("'x' never comes", "'x' kommt nie"),
+        ("makes 2 promises", "gibt 2 Zusagen"),
         ("cron: 'x' never comes", "cron: 'x' kommt nie"),
         ("has 3 fields; expected at most 2", "hat 3 Felder; erwartet: höchstens 2"),
         (

@@ -8,6 +8,10 @@ import pytest
 from django.test import Client
 
 from ferris_web.accounts.models import AuditEntry
+from ferris_web.catalog.models import Subscription, SyncRun, WebhookDelivery
+from ferris_web.console import words
+from ferris_web.executions import crews
+from ferris_web.executions.models import BulkJob, Delivery, Execution, Replay
 from ferris_web.locale import messages
 from ferris_web.locale.sentences import HOLE
 from tests.web.console_fixtures import addresses
@@ -193,3 +197,14 @@ def test_what_is_stored_is_english(rows: Rows, person: Client) -> None:
     entry = AuditEntry.objects.order_by("-pk")[0]
     assert "pause" in entry.action
     assert "pausier" not in f"{entry.action} {entry.said} {entry.before} {entry.after}"
+
+
+def test_what_is_stored_is_shown_in_words_that_are_known() -> None:
+    """`|words` and `|badge` show these values; one that is not known would stay English."""
+    statuses = (SyncRun.Status, Replay.Status, Delivery.Status, BulkJob.Status, Subscription.Status)
+    stored = {
+        *(value for of in (*statuses, SyncRun.Cause, WebhookDelivery.Outcome) for value in of.values),
+        *(status for status, _ in Execution._meta.get_field("status").flatchoices),
+        *crews.STATES,
+    }
+    assert {value.replace("_", " ") for value in stored} - words.KNOWN == set()

@@ -89,7 +89,7 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
 def job_list(request: HttpRequest) -> HttpResponse:
     """One's jobs, newest first."""
     shown = page(bulk.bulk_list(_user(request)), request.GET)
-    rows = [(row, WORDS[row.action]) for row in shown]
+    rows = [(row, WORDS[row.action], LISTINGS[row.listing].title) for row in shown]
     return render(request, "console/bulk-jobs.html", {"page": shown, "rows": rows})
 
 
