@@ -85,7 +85,7 @@ def contents() -> tuple[Group, ...]:
             name = _page_behind(_DOCS / "README.md", found[2])
             if name is not None:
                 groups[-1][1].append((name, found[1]))
-    dict(groups)["Reference"].append((_COMMANDS, "Commands of manage.py"))
+    dict(groups)["Reference"].append((_COMMANDS, "Each command with all its options"))
     return tuple(Group(title, tuple(pages)) for title, pages in groups if pages)
 
 
