@@ -29,7 +29,7 @@ TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, 
 
 MEANING: Final = {
     Status.PENDING: "waits for its time (a retry's delay), or to be admitted: its service is paused, or at a limit",
-    Status.QUEUED: "any executor of its lane may claim it, once its doorbell has rung: at once, or in turn while the lane is full",
+    Status.QUEUED: "any executor of its lane may claim it once its doorbell rings, in turn where many wait",
     Status.IN_PROGRESS: "one executor holds its lease and runs its steps",
     Status.COMPLETED: "every step ended with exit status 0",
     Status.FAILED: "a step failed or timed out, or the platform could not run it; `reason` says which",
