@@ -12,7 +12,7 @@ from typing import Any
 from remote.client import Client, Refused
 from remote.folders import services_of
 from remote.showing import clean, moment, print_json
-from remote.words import time_of
+from remote.words import json_option, time_of
 
 FAIL_ON = ("lost", "gained", "any")
 TRIAL = "(this trigger)"
@@ -32,7 +32,9 @@ def add_backtest(parser: argparse.ArgumentParser) -> None:
 
 def add_window(parser: argparse.ArgumentParser) -> None:
     """The rest of a trigger, and which events are looked at and shown: here and on the platform's machine."""
-    parser.add_argument("--filter", help="with --type: a filter, as JSON")
+    parser.add_argument(
+        "--filter", help="with --type: a filter, as JSON; @FILE reads it from a file, - from standard input"
+    )
     parser.add_argument("--cesql", help="with --type: an expression of CloudEvents SQL")
     parser.add_argument("--service", help="with --type: compare with all triggers of this service")
     parser.add_argument(
@@ -44,7 +46,7 @@ def add_window(parser: argparse.ArgumentParser) -> None:
 
 
 def backtest(client: Client, options: argparse.Namespace) -> int:
-    """Ask the platform, which looks at the newest events first and stops after some 20 seconds; show what came."""
+    """Ask the platform, which looks at the newest events first, some 20 seconds at a time; show what came of all."""
     now = datetime.now(UTC)
     asked: dict[str, Any] = {
         "since": time_of(options.since, now),
@@ -53,7 +55,7 @@ def backtest(client: Client, options: argparse.Namespace) -> int:
     }
     if options.until:
         asked["until"] = time_of(options.until, now)
-    found = client.post("backtests/", asked)
+    found = _all(client, asked)
     if options.json:
         print_json(found)
     else:
@@ -66,6 +68,40 @@ def backtest(client: Client, options: argparse.Namespace) -> int:
         )
     counted = {"lost": ("lost",), "gained": ("gained",), "any": ("lost", "gained")}.get(options.fail_on, ())
     return int(any(found[name] for name in counted))
+
+
+def _all(client: Client, asked: dict[str, Any]) -> dict[str, Any]:
+    """Piece by piece until the whole time was looked at; the figures of all."""
+    shown = sys.stderr.isatty()
+    found: dict[str, Any] = client.post("backtests/", asked)
+    while (following := found.pop("next", None)) is not None:
+        if shown:
+            back_to = f"{found['events']:,} events, back to {moment(found['reached'])} UTC"
+            print(f"\r{back_to}\033[K", end="", file=sys.stderr, flush=True)
+        found = _sum(found, client.post("backtests/", {**asked, "cursor": following}), asked["samples"])
+    if shown:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    return found
+
+
+def _sum(found: dict[str, Any], more: dict[str, Any], samples: int) -> dict[str, Any]:
+    """Both pieces as one. A sync in between may bring a service, or take one away."""
+    before = {one["service"]: one for one in found["services"]}
+    services = []
+    for one in more["services"]:
+        past = before.pop(one["service"], None)
+        services.append(one if past is None else _tally(past, one, samples))
+    return {
+        **more,
+        **{name: found[name] + more[name] for name in ("events", "seconds", "gained", "lost")},
+        "services": sorted([*services, *before.values()], key=lambda one: one["service"]),
+    }
+
+
+def _tally(past: dict[str, Any], one: dict[str, Any], samples: int) -> dict[str, Any]:
+    counts = {name: past[name] + one[name] for name in ("before", "after", "gained", "lost")}
+    kept = {name: (past[name] + one[name])[:samples] for name in ("gained_samples", "lost_samples")}
+    return {**one, **counts, **kept}
 
 
 def _sides(options: argparse.Namespace) -> dict[str, Any]:
@@ -82,7 +118,7 @@ def _sides(options: argparse.Namespace) -> dict[str, Any]:
         return {"project": options.project}
     trigger: dict[str, Any] = {"event_type": options.type}
     if options.filter:
-        trigger["filter"] = _json(options.filter, "--filter")
+        trigger["filter"] = json_option(options, "filter")
     if options.cesql:
         trigger["cesql"] = options.cesql
     return {"services": {options.service or TRIAL: {"trigger_events": [trigger]}}}

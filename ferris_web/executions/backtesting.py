@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -16,19 +17,27 @@ from ferris_web.executions.journal import event_of, journal_chunks
 from ferris_web.executions.models import Event
 from ferris_web.executions.visibility import Projects
 
+Place = tuple[datetime, UUID]
+"""When an event was taken in, and its key: the order in which they are looked at."""
 _TYPES_AT_MOST = 200  # named in a query; with more, every event is looked at
 
 
 @dataclass(frozen=True)
 class Tested:
-    """What came of it. `reached`: the oldest moment looked at; `complete` says whether that is all of the window."""
+    """What came of it. `reached`: the oldest moment looked at. `following`: the place to go on behind; None when that
+    was all of the window."""
 
     backtest: Backtest
     since: datetime
     until: datetime
     reached: datetime
-    complete: bool
+    following: Place | None
     seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole window was looked at."""
+        return self.following is None
 
     def to_json(self) -> dict[str, Any]:
         """As the API and `--json` give it, times as datetimes."""
@@ -53,20 +62,22 @@ def backtest_run(
     until: datetime,
     samples: int = 5,
     projects: Projects | None = None,
+    after: Place | None = None,
     most_events: int | None = None,
     most_seconds: float | None = None,
     progress: Callable[[int, datetime], None] | None = None,
 ) -> Tested:
     """Feed the journal's events of that time, as these projects see them, to both sides, the newest first.
 
-    It ends before the whole window was read when `most_events` or `most_seconds` are reached. `progress` is told,
-    after each chunk, how many events were read and back to when. Memory does not grow with the journal.
+    It ends before the whole window was read when `most_events` or `most_seconds` are reached; called again with the
+    place to go on behind as `after`, it looks at the rest. `progress` is told, after each chunk, how many events were
+    read and back to when. Memory does not grow with the journal.
     """
     test = Backtest(*sides, samples=samples)
     begun = time.monotonic()
-    reached, complete = until, True
+    reached, following = until if after is None else after[0], None
     chunks = journal_chunks(
-        since, until, types=types_named(test.types()), newest_first=True, projects=projects
+        since, until, types=types_named(test.types()), newest_first=True, after=after, projects=projects
     )
     for chunk in chunks:
         for row in chunk:
@@ -76,9 +87,18 @@ def backtest_run(
             progress(test.events, reached)
         late = most_seconds is not None and time.monotonic() - begun > most_seconds
         if late or (most_events is not None and test.events >= most_events):
-            complete = not Event.objects.filter(received_at__gte=since, received_at__lt=reached).exists()
+            place = (reached, chunk[-1].key)
+            following = place if _older(since, place) else None
             break
-    return Tested(test, since, until, since if complete else reached, complete, time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    return Tested(test, since, until, since if following is None else reached, following, seconds)
+
+
+def _older(since: datetime, place: Place) -> bool:
+    """Whether there are events, of whatever type, behind a place."""
+    moment, key = place
+    rows = Event.objects.filter(received_at__gte=since, received_at__lte=moment)
+    return rows.exclude(received_at=moment, key__gte=key).exists()
 
 
 def types_named(patterns: Iterable[str]) -> Q | None:

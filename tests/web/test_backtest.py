@@ -14,12 +14,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from ferris_web.accounts.services import token_create
 from ferris_web.catalog import services as catalog
 from ferris_web.catalog.models import Service
 from ferris_web.catalog.repositories import repository_add
 from ferris_web.executions import backtesting, journal
 from ferris_web.executions.backtesting import backtest_run
 from ferris_web.executions.models import Event
+from remote.__main__ import main as remotely
 from tests.web.calling import problem_of
 from tests.web.console_pages import Page, page
 from tests.web.folders import SourceFolder
@@ -160,6 +162,18 @@ def test_a_bounded_run_says_how_far_it_came(synced: SourceFolder, monkeypatch: p
     )
     assert (tested.backtest.events, tested.complete, told) == (6, False, [3, 6])
     assert tested.reached > tested.since
+    counted = tested.backtest.events
+    while tested.following is not None:  # events of one moment are on both sides of the place
+        tested = backtest_run(
+            sides_of_manifests({"alert": {"trigger_events": ["*"]}}),
+            since=now - timedelta(days=1),
+            until=now,
+            after=tested.following,
+            most_events=1,
+        )
+        counted += tested.backtest.events
+    assert counted == 11
+    assert tested.complete
 
 
 def test_the_api(api: Any, synced: SourceFolder) -> None:
@@ -178,6 +192,58 @@ def test_the_api(api: Any, synced: SourceFolder) -> None:
     wrong = problem_of(api.post("/api/v1/backtests/", {"services": {"a": {"trigger_events": [3]}}}), 400)
     assert "trigger_events[0]" in json.dumps(wrong)
     problem_of(api.post("/api/v1/backtests/", {"services": {"a": 1}}), 400)
+
+
+def test_pieces_over_http_come_to_the_whole(
+    api: Any, synced: SourceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backtesting, "journal_chunks", partial(journal.journal_chunks, at_once=2))
+    body = {"services": {"alert": {"trigger_events": [strong(7)]}}}
+    whole = api.post("/api/v1/backtests/", body).json()
+    assert (whole["events"], whole["lost"], whole["complete"], whole["next"]) == (10, 2, True, None)
+    events, lost, cursor = 0, 0, ""
+    while cursor is not None:
+        piece = api.post("/api/v1/backtests/", {**body, "limit": 3, "cursor": cursor}).json()
+        events, lost, cursor = events + piece["events"], lost + piece["lost"], piece["next"]
+        assert piece["complete"] == (cursor is None)
+    assert (events, lost) == (10, 2)
+    problem_of(api.post("/api/v1/backtests/", {**body, "cursor": "bm9uZQ"}), 400)
+
+
+def test_the_command_from_afar_goes_on_to_the_end(
+    user: Any, synced: SourceFolder, live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(backtesting, "journal_chunks", partial(journal.journal_chunks, at_once=2))
+    monkeypatch.setattr("ferris_web.api.views.backtests._SECONDS", 0.0)
+    environ = {"FERRIS_URL": live_server.url, "FERRIS_TOKEN": token_create(user)}
+    filter = synced.root.parent / "filter.json"
+    filter.write_text('{"data": {"mag": [3]}}')
+    words = [
+        "--type",
+        "quake.seen",
+        "--filter",
+        f"@{filter}",
+        "--service",
+        "alert",
+        "--json",
+        "--samples",
+        "3",
+    ]
+    assert remotely(["backtest", *words], environ) == 0
+    afar = json.loads(capsys.readouterr().out)
+    status, said, _ = run(*words)
+    here = json.loads(said)
+    assert status == 0
+    for name in ("events", "gained", "lost", "complete"):
+        assert afar[name] == here[name], name
+    assert (afar["events"], afar["complete"]) == (10, True)
+    [one], [other] = afar["services"], here["services"]
+    assert {k: v for k, v in one.items() if "samples" not in k} == {
+        k: v for k, v in other.items() if "samples" not in k
+    }
+    assert [sample["id"] for sample in one["lost_samples"]] == [
+        sample["id"] for sample in other["lost_samples"]
+    ]
 
 
 def test_the_console(person: Any, synced: SourceFolder) -> None:

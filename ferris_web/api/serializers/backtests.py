@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
-from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Time
+from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Text, Time
+from ferris_web.executions.backtesting import Place, Tested
 
 MOST_EVENTS = 200_000
+Cursor = tuple[datetime, datetime, Place]
+"""Since, until, and the place between the two."""
+
+
+def cursor(tested: Tested) -> str | None:
+    """What goes on with it; None when there is no more."""
+    if tested.following is None:
+        return None
+    moment, key = tested.following
+    parts = [tested.since.isoformat(), tested.until.isoformat(), moment.isoformat(), str(key)]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
 class BacktestRequest(serializers.Serializer):
@@ -33,6 +50,19 @@ class BacktestRequest(serializers.Serializer):
         help_text="About how many events are looked at, the newest first.",
     )
     samples = serializers.IntegerField(required=False, default=5, min_value=0, max_value=50)
+    cursor = serializers.CharField(help_text="`next` of the answer before: go on from there.", **OPTIONAL)
+
+    def validate_cursor(self, text: str) -> Cursor | None:
+        if not text:
+            return None
+        try:
+            since, until, moment, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            times = [datetime.fromisoformat(one) for one in (since, until, moment)]
+            if not all(one.tzinfo for one in times):
+                raise ValueError(text)
+            return times[0], times[1], (times[2], UUID(key))
+        except (ValueError, TypeError, AttributeError, binascii.Error):
+            raise serializers.ValidationError("is none of ours; take it from `next`") from None
 
     def validate(self, said: dict[str, Any]) -> dict[str, Any]:
         if not said.get("services") and not said["project"]:
@@ -79,6 +109,10 @@ class Backtest(serializers.Serializer):
     until = Time()
     reached = Time(help_text="The oldest moment that was looked at.")
     complete = serializers.BooleanField(help_text="False: events before `reached` were not looked at.")
+    next = Text(
+        help_text="Send the same with this as `cursor` for the rest of the time, and add the figures up; null: "
+        "that was all."
+    )
     events = serializers.IntegerField(help_text="How many were looked at: those of the types triggers name.")
     seconds = serializers.FloatField()
     gained = serializers.IntegerField()

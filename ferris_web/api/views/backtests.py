@@ -29,15 +29,18 @@ class BacktestList(APIView):
         summary="Run other triggers over past events",
         description="How often each service would have fired with these manifests, and with today's: gained, lost, "
         "and events that tell the difference. It reads the newest events first and stops after `limit` events or "
-        "about 20 seconds; `complete` says whether that was all. `manage.py backtest` has no such bound. 400 lists "
-        "every mistake of the manifests.",
+        "about 20 seconds; `next` goes on from there. 400 lists every mistake of the manifests.",
         request=shapes.BacktestRequest,
         responses=shapes.Backtest,
     )
     def post(self, request: Request) -> Response:
         said = body_of(request, shapes.BacktestRequest)
         now = datetime.now(UTC)
-        since, until = said.get("since") or now - timedelta(days=7), said.get("until") or now
+        since, until, place = said["cursor"] or (
+            said.get("since") or now - timedelta(days=7),
+            said.get("until") or now,
+            None,
+        )
         try:
             if said["project"]:
                 allow(request.user, Action.VIEW, "project", said["project"])
@@ -55,8 +58,9 @@ class BacktestList(APIView):
             since=since,
             projects=reach(request.user),
             until=until,
+            after=place,
             samples=said["samples"],
             most_events=said["limit"],
             most_seconds=_SECONDS,
         )
-        return Response(shapes.Backtest(tested.to_json()).data)
+        return Response(shapes.Backtest({**tested.to_json(), "next": shapes.cursor(tested)}).data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -16,7 +17,9 @@ from ferris.errors import FerrisError
 from ferris.moments import moment
 from ferris_web.catalog import candidate
 from ferris_web.executions.backtesting import Tested, backtest_run
+from remote.client import Refused as RefusedOption
 from remote.triggers import TRIAL, add_window
+from remote.words import json_option
 
 DIFFERS = 1
 BAD_INPUT = 2
@@ -57,7 +60,7 @@ class Command(BaseCommand):
             )
         except Refused as refused:
             self._refuse(refused, options)
-        except (FerrisError, ValueError, OSError) as error:
+        except (FerrisError, RefusedOption, ValueError, OSError) as error:
             raise CommandError(str(error), returncode=BAD_INPUT) from None
         except KeyboardInterrupt:
             self.stderr.write("Stopped; nothing was changed.")
@@ -81,10 +84,7 @@ class Command(BaseCommand):
             raise ValueError("--project goes with a FOLDER")
         trigger: dict[str, Any] = {"event_type": options["type"]}
         if options["filter"]:
-            try:
-                trigger["filter"] = json.loads(options["filter"])
-            except ValueError as error:
-                raise ValueError(f"--filter is no JSON: {error}") from None
+            trigger["filter"] = json_option(argparse.Namespace(**options), "filter")
         if options["cesql"]:
             trigger["cesql"] = options["cesql"]
         name = options["service"] or TRIAL
