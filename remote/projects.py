@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from remote import syncing
@@ -76,6 +76,14 @@ def added(options: Options, public_key: str | None) -> tuple[str, dict[str, Any]
     return text, {"project": options.name, "source": options.source, "public_key": public_key or None}
 
 
+def will_be_refused(taken: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """What is said before a sync of folders that it will refuse."""
+    for one in taken:
+        yield clean(
+            f"{one['service']}: the name is taken by a service of project {one['project']}; a sync will refuse it"
+        )
+
+
 def removed(name: str, gone: list[str]) -> tuple[str, dict[str, Any]]:
     """What `remove` says, in words and as values."""
     kept = f"; deactivated, with their history kept: {', '.join(gone)}" if gone else ""
@@ -108,6 +116,9 @@ def _add(client: Client, options: Options) -> int:
     else:
         key = made["repositories"][-1]["public_key"]
         told(options, *added(options, key))
+        if options.no_sync:
+            for line in will_be_refused(made.get("taken", ())):
+                print(line, file=sys.stderr)
     if key or options.no_sync:
         return 0
     return syncing.synced(client, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from ferris.adapters.git_access import deploy_key
-from ferris.errors import Conflict, NotFound
+from ferris.errors import BackendError, Conflict, NotFound
 from ferris.repositories import FILE, HTTPS, SSH, host_keys, is_commit, place_of
 from ferris_web import wiring
 from ferris_web.accounts.models import User
@@ -21,8 +22,8 @@ from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Repository, RepositorySecret, Service
 from ferris_web.catalog.secrets import encrypted
-from ferris_web.catalog.source import git_url_problem, is_git_url
-from ferris_web.catalog.sync import checkout_remove, repositories_locked
+from ferris_web.catalog.source import folder_names, git_url_problem, is_git_url
+from ferris_web.catalog.sync import checkout_remove, inside, repositories_locked
 
 _Kind = RepositorySecret.Kind
 JITTER: Final = 0.1
@@ -116,6 +117,30 @@ def repository_change(
             _token_set(repository, token, username)
         elif token is not None:
             repository.secrets.filter(kind=_Kind.TOKEN).delete()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A service of another project, whose name a folder would need."""
+
+    service: str
+    project: str
+
+
+def names_taken(repository: Repository) -> list[Taken]:
+    """Folders that a sync would refuse, because services of other projects have their names.
+
+    Of a folder of this machine, as it is now. What a git URL leads to is known once it was fetched, and a folder that
+    cannot be read is the sync's to complain of: none.
+    """
+    if is_git_url(repository.source):
+        return []
+    try:
+        names = folder_names(inside(Path(repository.source), repository.folder))
+    except (BackendError, OSError):
+        return []
+    found = Service.objects.filter(name__in=names).exclude(project=repository.project).order_by("name")
+    return [Taken(*row) for row in found.values_list("name", "project__name")]
 
 
 def repository_remove(repository: Repository, *, now: datetime) -> list[str]:

@@ -108,10 +108,10 @@ def folders(root: Path, tell: Callable[[str, Message], None]) -> Iterator[Folder
             tell(entry.name, Message("info", "", "", reason or "empty folder, skipped"))
 
 
-def folder_count(root: Path) -> int:
-    """About how many services there will be."""
+def folder_names(root: Path) -> list[str]:
+    """The folders that may become services, by name; none is read. OSError."""
     with os.scandir(root) as entries:
-        return sum(entry.is_dir() and not _skipped(entry) for entry in entries)
+        return sorted(entry.name for entry in entries if entry.is_dir() and not _skipped(entry))
 
 
 def _skipped(entry: os.DirEntry[str]) -> str | None:

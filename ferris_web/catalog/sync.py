@@ -31,7 +31,7 @@ from ferris_web.catalog.outcome import Outcome
 from ferris_web.catalog.prepare import Prepared, prepare
 from ferris_web.catalog.project_file import project_file_read, promises_apply
 from ferris_web.catalog.repository_access import fetch
-from ferris_web.catalog.source import folder_count, folders, is_git_url
+from ferris_web.catalog.source import folder_names, folders, is_git_url
 from ferris_web.catalog.sync_progress import FETCHING, READING, SAVING, Progress, Teller
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ def bring(
             raise Conflict(
                 f"{folder} is read as it is: give it as a git URL, file://{folder}, to read a branch of it"
             )
-        return _inside(folder, repository.folder), git.describe(folder)
+        return inside(folder, repository.folder), git.describe(folder)
     wanted = repository.branch if branch is None else branch
     tell(f"fetching {repository.source}" + (f", branch {wanted}" if wanted else ""))
     folder = _checkout(repository)
@@ -225,10 +225,10 @@ def bring(
     if not commit and branch is None:
         commit = repository.pinned
     brought = fetch(repository, folder, branch=wanted, commit=commit)
-    return _inside(folder, repository.folder), brought
+    return inside(folder, repository.folder), brought
 
 
-def _inside(root: Path, folder: str) -> Path:
+def inside(root: Path, folder: str) -> Path:
     """The sub-folder of a repository. BackendError when it is not there, or a link leads out of it."""
     found = (root / folder).resolve()
     if not found.is_dir() or not found.is_relative_to(root.resolve()):
@@ -241,7 +241,7 @@ def _inside(root: Path, folder: str) -> Path:
 def prepare_all(root: Path, outcome: Outcome, tell: Teller, store: ObjectStore | None) -> list[Prepared]:
     """Every folder without a mistake; of the others `outcome` is told what is wrong."""
     items = []
-    total = folder_count(root)
+    total = len(folder_names(root))
     for done, folder in enumerate(folders(root, outcome.say)):
         tell(f"reading {folder.name}")
         tell.at(READING, done, total)

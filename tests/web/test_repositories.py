@@ -218,3 +218,38 @@ def test_a_token_for_one_project_reads_no_folder_of_the_machine(
         assert problem_of(answer, 400)["errors"][0]["field"] == "source"
     assert not Repository.objects.exists()
     assert Caller(token_create(root)).post("/api/v1/projects/shop/repositories/", given).status_code == 201
+
+
+def test_a_name_that_is_taken_is_said_when_a_folder_is_added(
+    api: Caller, person: Client, tmp_path: Path, source: SourceFolder
+) -> None:
+    source.service("orders")
+    repositories.repository_add("shop", str(source.root), now=NOW)
+    services.project_sync(Project.objects.get(name="shop"), now=NOW)
+    theirs = SourceFolder(tmp_path / "theirs")
+    theirs.service("orders")
+    theirs.service("other")
+    user = User.objects.get(username="ada")
+    user.is_staff = user.is_superuser = True  # who may read any folder of the machine
+    user.save()
+    taken = [{"service": "orders", "project": "shop"}]
+    made = api.post("/api/v1/projects/", {"name": "their", "source": str(theirs.root)}).json()
+    assert (made["name"], made["taken"]) == ("their", taken)
+    address = "/api/v1/projects/their/repositories/"
+    [one] = api.get(address).json()["results"]
+    assert "taken" not in one
+    assert api.patch(f"{address}{one['id']}/", {"folder": "other"}).json()["taken"] == []
+    assert api.patch(f"{address}{one['id']}/", {"folder": ""}).json()["taken"] == taken
+    assert api.patch(f"{address}{one['id']}/", {"folder": "none"}).json()["taken"] == []  # the sync says so
+    other = f"file://{theirs.root}"
+    assert api.post(address, {"source": other}).json()["taken"] == [], "known once it was fetched"
+    err = io.StringIO()
+    call_command("project", "add", "fourth", str(theirs.root), "--no-sync", stdout=io.StringIO(), stderr=err)
+    assert "orders: the name is taken by a service of project shop" in err.getvalue()
+    assert "other:" not in err.getvalue()
+    again = SourceFolder(tmp_path / "again")
+    again.service("orders")
+    form = {"source": str(again.root), "branch": "", "folder": "", "every_minutes": ""}
+    page = Page(person.post("/projects/fourth/repositories/add/", form, follow=True).content.decode())
+    assert "A folder has the name of a service of another project" in page.text
+    assert "orders (shop)" in page.text

@@ -36,6 +36,28 @@ class Project(serializers.Serializer):
     created_at = Time()
 
 
+class Taken(serializers.Serializer):
+    """A service of another project, whose name a folder would need."""
+
+    service = serializers.CharField()
+    project = serializers.CharField()
+
+
+def taken() -> Taken:
+    """The field of what was added or changed."""
+    return Taken(
+        many=True,
+        help_text="Folders that a sync will refuse: services of other projects have their names. Of a folder of the "
+        "server; of a git URL the sync tells it.",
+    )
+
+
+class ProjectAdded(Project):
+    """The project, and what will be in the way of its new repository."""
+
+    taken = taken()
+
+
 class ProjectIn(serializers.Serializer):
     """A new project, or another repository of one, and what opens that."""
 

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from ferris.repositories import HostKey, host_keys, is_commit
 from ferris_web.api.serializers.fields import Text, Time
-from ferris_web.api.serializers.projects import SyncResult
+from ferris_web.api.serializers.projects import SyncResult, taken
 from ferris_web.catalog.models import Repository as RepositoryRow
 
 _TEXT: dict[str, Any] = {"required": False, "default": "", "allow_blank": True}
@@ -52,6 +52,12 @@ class ProjectRepository(serializers.Serializer):
     @extend_schema_field(KeyOfHost(many=True))
     def get_offered_host_keys(self, row: RepositoryRow) -> Any:
         return _keys(host_keys(row.offered_hosts))
+
+
+class RepositorySaved(ProjectRepository):
+    """The repository, and what will be in its way."""
+
+    taken = taken()
 
 
 def _keys(found: list[HostKey]) -> Any:

@@ -17,7 +17,7 @@ from ferris_web.api.pagination import ById, ByName
 from ferris_web.api.serializers import projects as shapes
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Project, Service, SyncRun
-from ferris_web.catalog.repositories import repository_add
+from ferris_web.catalog.repositories import names_taken, repository_add
 from ferris_web.catalog.services import project_remove, project_sync
 from ferris_web.catalog.sync_queue import project_sync_request
 from ferris_web.executions.visibility import allow, scoped
@@ -40,7 +40,7 @@ class ProjectList(ListAPIView):
         "public half is in the answer: give it to the host before the first sync. 409 when the project has this "
         "repository already.",
         request=shapes.ProjectIn,
-        responses={201: shapes.Project},
+        responses={201: shapes.ProjectAdded},
         examples=[
             OpenApiExample("a folder", {"name": "shop", "source": "/srv/scripts"}, request_only=True),
             OpenApiExample(
@@ -60,7 +60,8 @@ class ProjectList(ListAPIView):
         given = body_of(request, shapes.ProjectIn)
         project_editable(request, given["name"])
         added = repository_add(given.pop("name"), **given, actor=actor_of(request), now=datetime.now(UTC))
-        return Response(_shown(added.project.name), status=201)
+        taken = shapes.Taken(names_taken(added), many=True).data
+        return Response({**_shown(added.project.name), "taken": taken}, status=201)
 
 
 def _shown(name: str) -> dict[str, object]:

@@ -37,13 +37,13 @@ class RepositoryList(APIView):
         description="Nothing is read from it yet: sync the project next. An ssh URL gets a deploy key, whose "
         "public half is in the answer. 409 when the project has this repository already.",
         request=shapes.RepositoryIn,
-        responses={201: shapes.ProjectRepository},
+        responses={201: shapes.RepositorySaved},
     )
     def post(self, request: Request, name: str) -> Response:
         project = selectors.project_get(name)
         given = body_of(request, shapes.RepositoryIn)
         added = catalog.repository_add(project.name, **given, actor=actor_of(request), now=datetime.now(UTC))
-        return Response(_shown(name, added.pk), status=201)
+        return Response(_saved(name, added.pk), status=201)
 
 
 class RepositoryDetail(APIView):
@@ -53,11 +53,11 @@ class RepositoryDetail(APIView):
     def get(self, request: Request, name: str, pk: int) -> Response:
         return Response(_shown(name, pk))
 
-    @extend_schema(summary="Change it", request=shapes.RepositoryChange, responses=shapes.ProjectRepository)
+    @extend_schema(summary="Change it", request=shapes.RepositoryChange, responses=shapes.RepositorySaved)
     def patch(self, request: Request, name: str, pk: int) -> Response:
         given = body_of(request, shapes.RepositoryChange)
         catalog.repository_change(_found(name, pk), **given, now=datetime.now(UTC))
-        return Response(_shown(name, pk))
+        return Response(_saved(name, pk))
 
     @extend_schema(
         summary="Remove it",
@@ -207,6 +207,11 @@ def _rows(name: str) -> QuerySet[Repository]:
 
 def _found(name: str, pk: int) -> Repository:
     return catalog.repository_get(selectors.project_get(name), pk)
+
+
+def _saved(name: str, pk: int) -> dict[str, object]:
+    taken = project_shapes.Taken(catalog.names_taken(_found(name, pk)), many=True).data
+    return {**_shown(name, pk), "taken": taken}
 
 
 def _shown(name: str, pk: int) -> dict[str, object]:

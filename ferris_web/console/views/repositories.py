@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -21,6 +21,7 @@ from ferris_web.catalog import selectors, sync_queue
 from ferris_web.catalog.models import Project, Repository
 from ferris_web.catalog.source import is_git_url
 
+_NAMED = 5  # folders, in a sentence
 _TEXTS = ("source", "branch", "folder", "username")
 
 
@@ -77,6 +78,7 @@ def repository(request: HttpRequest, name: str, pk: int) -> HttpResponse:
     except ValidationError as error:
         return _page(request, project, found, values=entered, errors=error.message_dict, status=422)
     messages.success(request, gettext("Saved. The next synchronisation reads it."))
+    tell_taken(request, catalog.repository_get(project, pk))
     return redirect("console:repository", name=project.name, pk=found.pk)
 
 
@@ -170,7 +172,23 @@ def _minutes(request: HttpRequest) -> int | None:
     return int(said) or None
 
 
+def tell_taken(request: HttpRequest, saved: Repository) -> None:
+    """Warn of folders that a synchronisation will refuse, where that can be known before."""
+    found = catalog.names_taken(saved)
+    if found:
+        named = ", ".join(f"{one.service} ({one.project})" for one in found[:_NAMED])
+        text = ngettext(
+            "A folder has the name of a service of another project and will be refused; rename it: {named}.",
+            "{count} folders have names of services of other projects and will be refused; rename them: {named}.",
+            len(found),
+        )
+        messages.warning(
+            request, text.format(count=len(found), named=named + (" …" if found[_NAMED:] else ""))
+        )
+
+
 def _told(request: HttpRequest, added: Repository) -> None:
+    tell_taken(request, added)
     if added.public_key:
         messages.info(
             request,

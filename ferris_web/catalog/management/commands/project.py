@@ -30,13 +30,17 @@ class Command(BaseCommand):
         key = ""
         with refusals():
             try:
-                key = repositories.repository_add(
+                made = repositories.repository_add(
                     name, **words.said_of(Namespace(**options)), now=datetime.now(UTC)
-                ).public_key
+                )
+                key = made.public_key
             except Conflict as known:
                 self.stderr.write(f"Nothing added: {known}")
             else:
                 printed(self, options, *words.added(Namespace(**options), key))
+                if options["no_sync"]:
+                    for line in words.will_be_refused(map(vars, repositories.names_taken(made))):
+                        self.stderr.write(line)
         if not key and not options["no_sync"]:
             call_command("sync", name, json=options["json"], stdout=self.stdout, stderr=self.stderr)
 
