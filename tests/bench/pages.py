@@ -64,6 +64,8 @@ def main() -> None:
     import django
 
     django.setup()
+    import ferris_web.asgi  # noqa: F401 - as the web process comes up
+
     costs = list(measure(options.rounds, options.only, options.who, options.look_closer))
     costs.sort(key=lambda cost: -cost.cpu_p95)
     if not costs:

@@ -60,12 +60,10 @@ class Command(BaseCommand):
 
     def _load_code(self) -> None:
         """Import now what the children would each import later: forked, they share it."""
-        from django.urls import get_resolver
+        import tasks.execute  # noqa: F401, I001 - before the next one, which puts aside all that there is
 
         import ferris_web.asgi
-        import tasks.execute  # noqa: F401
 
-        get_resolver().url_patterns  # noqa: B018 - reading it loads every view
         assert ferris_web.asgi.application
 
     def _ready(self, seconds: float) -> None:
