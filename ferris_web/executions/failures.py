@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 
 from ferris.fingerprints import error_kind, fingerprint
 from ferris_web.executions.models import DeadLetter, Execution, FailureKind
-from ferris_web.executions.visibility import Projects, within
+from ferris_web.executions.visibility import Projects, among, within
 
 MOST_READ = 50_000
 """Failures that are looked at to find groups, the newest ones, of those that the roller has not sorted yet."""
@@ -192,7 +192,7 @@ _Groups = dict[tuple[str, str, str], Failures]
 def _fresh(wanted: FailureGroup, most: int, projects: Projects | None) -> tuple[_Groups, list[UUID], bool]:
     """Groups of what is not sorted yet, its rows, and whether there are more."""
     # With the id in the order SQLite would walk along the index that has it: past all failures.
-    rows = within(_failed(wanted), projects).filter(failure=None, retried=None).order_by("-created_at")
+    rows = among(_failed(wanted), projects).filter(failure=None, retried=None).order_by("-created_at")
     found: _Groups = {}
     kinds: dict[str, tuple[str, str]] = {}
     values: list[Any] = list(

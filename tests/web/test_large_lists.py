@@ -398,11 +398,17 @@ def test_sorted_failures_make_the_same_groups(failing: list[Execution]) -> None:
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
-def test_what_is_not_sorted_yet_is_found_by_its_index(failing: list[Execution]) -> None:
-    """And not by a walk past all that failed."""
+@pytest.mark.parametrize("since", [None, NOW - 720 * HOUR])
+@pytest.mark.parametrize("everyones", [True, False])
+def test_what_is_not_sorted_yet_is_found_by_its_index(
+    failing: list[Execution], since: datetime | None, everyones: bool
+) -> None:
+    """And not by a walk past all that failed, or all that a project ran."""
+    projects = None if everyones else frozenset((failing[0].project_id or 0,))
     with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
-        failure_groups(FailureGroup(), most=50)
-        cursor.execute(f"EXPLAIN QUERY PLAN {queries[0]['sql']}")
+        failure_groups(FailureGroup(since=since), most=50, projects=projects)
+        fresh = next(query["sql"] for query in queries if '"failure_id" IS NULL' in query["sql"])
+        cursor.execute(f"EXPLAIN QUERY PLAN {fresh}")
         plan = "\n".join(row[3] for row in cursor.fetchall())
     assert "execution_unsorted" in plan
     assert "TEMP B-TREE" not in plan
