@@ -223,9 +223,17 @@ class Supervisor:
 
 def lock_home(settings: Settings, *, serving: bool = False) -> IO[bytes]:
     """Take the home for this platform; the lock ends with the process, however it ends. With `serving` the file tells
-    commands where the platform listens."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    lock = os.fdopen(os.open(settings.home / running.LOCK, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
+    commands where the platform listens. ConfigError when nothing can be written there."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        opened = os.open(settings.home / running.LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ConfigError(
+            "FERRIS_HOME",
+            f"{settings.home} cannot be written: {error.strerror}",
+            "give this user the folder, or choose another",
+        ) from error
+    lock = os.fdopen(opened, "r+b", buffering=0)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -30,12 +30,13 @@ class Taken:
 def take(rate: Rate, whole_at: float, now: float) -> tuple[Taken, float]:
     """Count one request of a caller whose allowance is whole at `whole_at`; with the moment to remember instead.
 
-    A refused request counts for nothing. Any clock that does not go back will do, in seconds.
+    A refused request counts for nothing. `now` is of any clock, in seconds; was it set back, the caller has used its
+    whole allowance at most, and gets it back within a window.
     """
     each = rate.window / rate.amount
-    before = max(whole_at, now)
+    before = max(min(whole_at, now + rate.window), now)
     after = before + each
     if after - now > rate.window + each / 1000:  # sums of floats
-        return Taken(False, 0, before - now, after - now - rate.window), whole_at
+        return Taken(False, 0, before - now, after - now - rate.window), before
     remaining = math.floor((rate.window - (after - now)) / each + 1e-3)
     return Taken(True, remaining, after - now, 0.0 if remaining else each), after

@@ -12,7 +12,7 @@ from ferris.config import LIFECYCLE
 from ferris.ports import EventLog, Record
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services.admission import gates_waiting
-from ferris_web.executions.services.claims import executions_orphaned
+from ferris_web.executions.services.claims import executions_orphaned, leases_bound
 from ferris_web.executions.services.ringing import executions_silence, executions_unanswered
 from gateway import doorbell
 from gateway.admission import admit
@@ -60,6 +60,8 @@ class Rescuer(Role):
 
     def end_leases(self, now: datetime) -> None:
         """Report executions whose executor is gone. After a restart of an engine no lease need run out first."""
+        if leases_bound(now):
+            log.warning("leases end later than they could: the clock was set back")
         gone = executions_orphaned(now, engine_began=self._engine_began)
         if gone:
             for row in gone:

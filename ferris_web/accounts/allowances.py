@@ -19,13 +19,14 @@ def allowance_take(limits: Mapping[str, int], window: timedelta, now: datetime) 
     """Count one more of each of these within its window, at most so many; False, and nothing counted, when one has come
     to its limit.
 
-    Count before what is limited is looked at: of many at once no more get through than one after the other would.
+    Count before what is limited is looked at: of many at once no more get through than one after the other would. A
+    window that ends two windows ahead was begun before the clock was set back: it is over.
     """
     known = {_key(name): limit for name, limit in limits.items()}
     with transaction.atomic():
         rows = _locked(known, now)
         for row in rows:
-            if row.until <= now:
+            if row.until <= now or row.until > now + 2 * window:
                 row.used, row.until = 0, now + window
             if row.used >= known[row.key]:
                 return False
@@ -46,11 +47,12 @@ def allowance_forget(name: str) -> None:
     Allowance.objects.filter(key=_key(name)).delete()
 
 
-def allowance_put_off(name: str, by: timedelta, now: datetime) -> datetime:
-    """The moment at which the whole allowance of this is back, later by so much: what `ferris.rates` remembers."""
+def allowance_put_off(name: str, by: timedelta, window: timedelta, now: datetime) -> datetime:
+    """The moment at which the whole allowance of this is back, later by so much: what `ferris.rates` remembers, never
+    more than a window ahead."""
     with transaction.atomic():
         (row,) = _locked((_key(name),), now)
-        row.until = max(row.until, now) + by
+        row.until = max(min(row.until, now + window), now) + by
         row.save(update_fields=["until"])
     return row.until
 

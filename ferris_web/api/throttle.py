@@ -106,7 +106,8 @@ def _count(rate: Rate, caller: int, now: float) -> Taken:
         del _untold[caller]
     each = timedelta(seconds=rate.window / rate.amount)
     try:
-        whole_at = allowance_put_off(f"api:{caller}", each * piece, datetime.fromtimestamp(now, UTC))
+        window, moment = timedelta(seconds=rate.window), datetime.fromtimestamp(now, UTC)
+        whole_at = allowance_put_off(f"api:{caller}", each * piece, window, moment)
     except DatabaseError:
         log.warning("requests of user %s are not counted for all web processes", caller, exc_info=True)
         return taken

@@ -45,6 +45,7 @@ TEXTS: Final = (
     _("{name} is number {number} of {count}"),
     _("This device has a passkey for you already."),
     _("No passkey was shown. Try again, or use another way."),
+    _("What you typed is here again. It was not sent; secrets and files are to be given again."),
 )
 
 

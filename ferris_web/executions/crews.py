@@ -120,7 +120,7 @@ def _worker(name: str, row: Worker | None, running: list[Running], now: datetime
 
 
 def _state(row: Worker, busy: bool, now: datetime) -> str:
-    if now - row.seen_at > ALIVE:
+    if abs(now - row.seen_at) > ALIVE:
         return "gone"
     if row.stops:
         return "stopping"
@@ -139,7 +139,7 @@ def worker_get(name: str, now: datetime) -> WorkerState:
 
 def crews(now: datetime) -> list[Crew]:
     """Workers that take executions, as spilling sees them."""
-    rows = Worker.objects.filter(seen_at__gte=now - ALIVE, stops=False, drain_at=None)
+    rows = Worker.objects.filter(seen_at__range=(now - ALIVE, now + ALIVE), stops=False, drain_at=None)
     found = list(rows.values_list("name", "lanes", "slots"))
     if len({tuple(of) for _, of, _ in found}) < 2:
         return [Crew(frozenset(of), slots, 0) for _, of, slots in found]  # nothing to spill: nobody counts

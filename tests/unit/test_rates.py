@@ -48,3 +48,15 @@ def test_no_window_ever_lets_more_than_twice_the_amount_through(amount, window, 
             assert again.allowed, "who waits as told is let through"
     for begin in passed:
         assert sum(begin <= moment < begin + window for moment in passed) <= 2 * amount
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_out_for_longer_than_a_window() -> None:
+    at = 0.0
+    for _ in range(3):
+        _, at = take(RATE, at, 5000.0)
+    taken, at = take(RATE, at, 1400.0)
+    assert (taken.allowed, round(taken.wait), round(taken.whole_in)) == (False, 20, 60)
+    taken, at = take(RATE, at, 1421.0)
+    assert taken.allowed
+    taken, _ = take(RATE, at, 1500.0)
+    assert (taken.allowed, taken.remaining) == (True, 2)

@@ -11,6 +11,7 @@ import pytest
 
 from embedded.supervisor import AlreadyRunning, lock_home
 from ferris.config import Settings
+from ferris.errors import ConfigError
 from ferris.running import LOCK, Running, read, running
 
 
@@ -63,3 +64,11 @@ def test_what_cannot_be_read_is_nobody(tmp_path: Path, text: str) -> None:
 def test_the_address(host: str, address: str) -> None:
     assert Running(1, host, 80).address == address
     assert Running(1).address == ""
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(
+        ConfigError, match=f"FERRIS_HOME {tmp_path} cannot be written: .*give this user the folder"
+    ):
+        lock_home(_settings(tmp_path))

@@ -278,6 +278,17 @@ def test_each_key_has_its_own_rate():
     assert sorted(queued.values_list("rate_key", flat=True)) == ["acme", "bolt"]
 
 
+def test_a_clock_that_was_set_back_starves_no_service_with_a_rate():
+    service("one", "a.happened", limits=Limits(rate=Rate(1, 60.0)))
+    dispatch(event(), event())
+    admit_all()
+    [first] = Execution.objects.filter(status="queued")
+    claim(first)
+    earlier = NOW - timedelta(hours=1)
+    admit_all(earlier)
+    assert statuses() == {"in_progress": 1, "queued": 1}
+
+
 def test_whatever_happens_when_no_window_holds_more_starts_than_may():
     made = service("one", "a.happened", limits=Limits(Concurrency(4), Rate(3, 10.0)))
     dispatch(*(event() for _ in range(40)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ferris_web import wiring
+from ferris_web.accounts.allowances import allowance_take
 from ferris_web.accounts.models import User
 from ferris_web.accounts.services import token_create
 from ferris_web.api import throttle
@@ -107,3 +109,25 @@ def test_a_large_limit_is_told_in_pieces(monkeypatch, user):
     for _ in range(900):
         assert throttle._count(throttle.Rate(30_000, 60.0), user.pk, 1_800_000_000.0).allowed
     assert len(told) == 3
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_out_of_any_process(monkeypatch, user):
+    monkeypatch.setattr(throttle, "_shares", lambda: True)
+    rate, now = throttle.Rate(5, 60.0), 1_800_000_000.0
+    for _ in range(5):
+        assert throttle._count(rate, user.pk, now).allowed
+    for process in range(3):
+        monkeypatch.setattr(throttle, "_whole_at", {})
+        got = [
+            throttle._count(rate, user.pk, now - 3600 + 61 * process + second).allowed for second in range(60)
+        ]
+        assert sum(got[-25:]) >= 1, process
+
+
+def test_a_clock_that_was_set_back_ends_the_windows_of_tries(db):
+    now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    window = timedelta(minutes=5)
+    tries = [allowance_take({"sign-in:ann": 2}, window, now) for _ in range(3)]
+    assert tries == [True, True, False]
+    assert not allowance_take({"sign-in:ann": 2}, window, now - timedelta(seconds=30)), "clocks differ"
+    assert allowance_take({"sign-in:ann": 2}, window, now - timedelta(hours=1))

@@ -231,6 +231,7 @@ def test_the_first_load_is_light(rows: Rows, person: Client) -> None:
     files = (
         "console/console.css",
         "console/console.js",
+        "console/unsent.js",
         "console/log.js",
         "console/icons.svg",
         "console/favicon.svg",

@@ -9,7 +9,7 @@ import pytest
 from ferris.retry import Retry
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import execution_cancel, execution_claim, executions_due, reports_apply
-from ferris_web.executions.services.claims import executions_heartbeat, executions_orphaned
+from ferris_web.executions.services.claims import executions_heartbeat, executions_orphaned, leases_bound
 from tests.web.platform import NOW, dispatch, event, report, service
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +202,14 @@ def test_heartbeats_keep_the_lease_and_fence_who_lost_it(running):
     assert executions_orphaned(NOW + timedelta(seconds=20)) == []
     assert [row.pk for row in executions_orphaned(later + timedelta(seconds=31))] == [running.pk]
     assert executions_heartbeat("w", [(running.pk, 2)], later)[0]["why"] == "fenced"
+
+
+def test_a_clock_that_was_set_back_hides_no_dead_executor(running):
+    assert leases_bound(NOW - timedelta(seconds=20)) == 0, "clocks differ"
+    earlier = NOW - timedelta(hours=1)
+    assert leases_bound(earlier) == 1
+    assert executions_orphaned(earlier + timedelta(seconds=29)) == []
+    assert [row.pk for row in executions_orphaned(earlier + timedelta(seconds=31))] == [running.pk]
 
 
 def test_a_report_without_an_execution_is_ignored():

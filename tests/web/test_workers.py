@@ -175,3 +175,12 @@ def test_workers_and_lanes_in_the_console(rows: Rows, person: Client) -> None:
     assert "drained" not in shown
     assert "paused by" not in shown
     assert person.post("/lanes/none/", {"what": "pause"}).status_code == 404
+
+
+def test_a_clock_that_was_set_back_tells_who_lives_from_who_is_gone():
+    worker_seen("lives", ABOUT, NOW)
+    worker_seen("gone", ABOUT, NOW)
+    earlier = NOW - timedelta(hours=1)
+    worker_seen("lives", ABOUT, earlier)
+    states = {one.name: one.state for one in worker_list(earlier + timedelta(seconds=1))}
+    assert (states["lives"], states["gone"]) == ("active", "gone")

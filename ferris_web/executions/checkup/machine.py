@@ -182,7 +182,9 @@ def isolation(part: str, now: datetime) -> Iterator[Finding]:
         text = f"packages are built with {', '.join(builds)}, without rules: they read what the executor's user can"
         yield Finding("warning", part, text, REMEDIES["rules"])
     for name, why in lacking.items():
-        yield Finding("warning", part, f"without {name} ({why}): no {LAYERS[name]}", REMEDIES.get(name, ""))
+        yield Finding(
+            "warning", part, f"without {name} ({why}); with it: {LAYERS[name]}", REMEDIES.get(name, "")
+        )
     if root and level == BASIC:
         yield Finding(
             "warning",

@@ -30,6 +30,7 @@ _AT_ONCE = 1000
 _KEYS_AT_ONCE = 50
 _MOST_SKIPPED = 5000
 _SOONEST = timedelta(milliseconds=20)
+_CLOCKS_DIFFER = 5.0  # seconds, those of several machines
 _RUNNING = ("queued", "in_progress")
 
 
@@ -197,7 +198,9 @@ class _Door:
             rated = rated.filter(rate_key__in=keys)
         since = self._now - timedelta(seconds=rate.per)
         queued = rated.filter(status="queued", slot__isnull=False).values_list("rate_key")
-        begun = rated.filter(claimed_at__gt=since).values_list("rate_key")
+        # Nor what seems to be claimed later than clocks differ: the clock was set back since.
+        until = self._now + timedelta(seconds=max(rate.per, _CLOCKS_DIFFER))
+        begun = rated.filter(claimed_at__gt=since, claimed_at__lte=until).values_list("rate_key")
         starts: dict[str, Starts] = {}
         # In this order: one that is claimed between the two looks counts twice for now; in the other, not at all.
         for key, count in queued.annotate(n=Count("id")):

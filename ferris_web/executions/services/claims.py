@@ -309,6 +309,14 @@ def executions_heartbeat(
     return stop
 
 
+def leases_bound(now: datetime) -> int:
+    """Shorten leases that end later than any that is given now could: the clock was set back since. Who lives renews it
+    in time, and who is gone is found a lease from now."""
+    lease = timedelta(seconds=wiring.config().lease_seconds)
+    late = Execution.objects.filter(status="in_progress", lease_until__gt=now + 2 * lease)
+    return int(late.update(lease_until=now + lease))
+
+
 def executions_orphaned(now: datetime, *, engine_began: datetime | None = None) -> list[Execution]:
     """Executions whose executor is gone: the lease ran out, or it was claimed before the only executor began."""
     claimed = Execution.objects.filter(status="in_progress").select_related("service")

@@ -48,7 +48,7 @@ def worker_seen(name: str, about: About, now: datetime) -> bool:
         "isolation": dict(about.isolation),
     }
     news = row._state.adding or any(getattr(row, attribute) != value for attribute, value in said.items())
-    if news or now - row.seen_at >= _WRITTEN:
+    if news or abs(now - row.seen_at) >= _WRITTEN:  # a clock may have been set back
         Worker.objects.bulk_create(
             [Worker(name=name, seen_at=now, **said)],
             update_conflicts=True,
