@@ -25,7 +25,7 @@ from tests.acceptance.servers import Servers
 from tests.acceptance.services import Project
 
 STACKS = ("embedded", "real")
-_BOOT = 6  # a test with a platform of its own takes about as long as so many on the shared one
+_BOOT = 6  # a test that starts or kills platforms takes about as long as so many that only use one
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,7 +49,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order = {here / "test_real_kill.py": -2, here / "test_ways_out.py": -1, here / "test_schedule.py": 1}
     lengths = Counter[Path]()
     for item in items:
-        lengths[item.path] += _BOOT if "make_platform" in getattr(item, "fixturenames", ()) else 1
+        lengths[item.path] += (
+            _BOOT if {"make_platform", "own"} & set(getattr(item, "fixturenames", ())) else 1
+        )
     items.sort(key=lambda item: (order.get(item.path, 0), -lengths[item.path], item.path))
 
 
@@ -157,14 +159,22 @@ def scheduled(session: tuple[embedded.Platform, Project]) -> Project:
     return session[1]
 
 
-@pytest.fixture
-def own(make_platform: Make) -> Iterator[embedded.Platform]:
-    """A platform of the test's own, started; to be killed, stopped and started again at will."""
-    platform = make_platform()
-    platform.start()
+@pytest.fixture(scope="module")
+def to_kill(new_platform: Make) -> Iterator[embedded.Platform]:
+    """The platform that the tests of one file have, one after the other; it may reach receivers on this machine."""
+    platform = new_platform(FERRIS_ALLOW_PRIVATE="127.0.0.0/8")
     yield platform
     if platform.running():
         platform.stop()
+
+
+@pytest.fixture
+def own(to_kill: embedded.Platform) -> embedded.Platform:
+    """A platform that runs and that nobody else uses at this moment; to be killed, stopped and started again at will.
+    What earlier tests of the file left on it is there, under names of theirs."""
+    if not to_kill.running():
+        to_kill.start()
+    return to_kill
 
 
 @pytest.fixture

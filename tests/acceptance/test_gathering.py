@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +118,8 @@ def test_a_burst_through_filter_and_batch_is_counted_exactly(own: Platform, tmp_
     assert sum(box["size"] for box in gatherings(project, "TAG_once")) == total - 7
 
 
-def test_kills_during_debounce_lose_and_repeat_nothing(
-    make_platform: Callable[..., Platform], tmp_path: Path
-) -> None:
-    platform = make_platform()
-    platform.start()
-    project, notes = Project(platform.client, tmp_path), tmp_path / "notes"
+def test_kills_during_debounce_lose_and_repeat_nothing(own: Platform, tmp_path: Path) -> None:
+    project, notes = Project(own.client, tmp_path), tmp_path / "notes"
     project.load(
         {
             "TAG_calm": {
@@ -151,8 +146,8 @@ def test_kills_during_debounce_lose_and_repeat_nothing(
             ],
         )
         time.sleep(pause)
-        platform.kill_all()
-        platform.start()
+        own.kill_all()
+        own.start()
 
     def gathered() -> int:
         return sum(box["size"] for box in gatherings(project, "TAG_calm"))
@@ -183,11 +178,9 @@ def state_of(runs: list[dict[str, Any]], box: dict[str, Any]) -> str:
 
 
 def test_kills_during_joins_complete_each_once_and_tell_each_absence_once(
-    make_platform: Callable[..., Platform], tmp_path: Path
+    own: Platform, tmp_path: Path
 ) -> None:
-    platform = make_platform()
-    platform.start()
-    project = Project(platform.client, tmp_path)
+    project = Project(own.client, tmp_path)
     project.load(
         {
             "TAG_both": {
@@ -210,12 +203,12 @@ def test_kills_during_joins_complete_each_once_and_tell_each_absence_once(
     )
     count, answered = 60, 40
     send(project, made(project, "TAG.a", count))
-    platform.engine().kill()
+    own.engine().kill()
     send(project, made(project, "TAG.b", answered)[:20])
-    platform.kill_all()
-    platform.start()
+    own.kill_all()
+    own.start()
     send(project, made(project, "TAG.b", answered)[10:])  # ten of them for the second time
-    platform.engine().kill()
+    own.engine().kill()
     missing = count - answered
     until(lambda: _count(project, "TAG_both") >= answered, 60, lambda: f"{_count(project, 'TAG_both')} joins")
     half = gatherings(project, "TAG_both", state="open")
@@ -223,8 +216,8 @@ def test_kills_during_joins_complete_each_once_and_tell_each_absence_once(
     shown = project.client.get(f"/api/v1/gatherings/{half[0]['id']}/")
     assert [part["came"] is not None for part in shown["parts"]] == [True, False]
     until(lambda: _count(project, "TAG_ear") >= missing, 90, lambda: f"{_count(project, 'TAG_ear')} told")
-    platform.kill_all()
-    platform.start()
+    own.kill_all()
+    own.start()
     at_rest(project, "TAG_late", "TAG_ear")
     counts = {name: _count(project, name) for name in ("TAG_both", "TAG_late", "TAG_ear")}
     assert counts == {"TAG_both": answered, "TAG_late": missing, "TAG_ear": missing}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,16 +109,14 @@ def test_what_may_be_run_again_is_run_again(own: Platform, tmp_path: Path) -> No
     assert rows[0]["attempt"] == 2
 
 
-def test_many_kills_at_any_moment(make_platform: Callable[..., Platform], tmp_path: Path) -> None:
+def test_many_kills_at_any_moment(own: Platform, tmp_path: Path) -> None:
     """Everything dies again and again, also while it starts; at the end the count is right all the same."""
-    platform = make_platform()
-    platform.start()
-    project, notes = Project(platform.client, tmp_path), tmp_path / "notes"
+    project, notes = Project(own.client, tmp_path), tmp_path / "notes"
     project.load(services(notes))
     send_all(project)
     pauses = (0.0, 0.4, 0.9, 1.7)
     for pause in pauses:
         time.sleep(pause)
-        platform.kill_all()
-        platform.start()
+        own.kill_all()
+        own.start()
     check(project, notes, kills=len(pauses))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,15 +37,30 @@ SERVICES = {
 }
 
 
-@pytest.fixture
-def moved(tmp_path: Path) -> Iterator[tuple[Platform, Project, str, Path, str]]:
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform, Project, str, Path, str]]:
     """A platform on one machine with a history, stopped, and its archive."""
-    old = Platform(tmp_path / "old")
+    folder = tmp_path_factory.mktemp("ended")
+    old = Platform(folder / "old")
     try:
-        yield old, *history(old, tmp_path)
+        yield old, *history(old, folder)
     finally:
         if old.running():
             old.kill_all()
+
+
+@pytest.fixture
+def moved(ended, tmp_path: Path) -> Iterator[tuple[Platform, Project, str, Path, str]]:
+    """The same in a home of the test's own, with an archive of its own, to be removed and started again at will."""
+    old, project, flow, archive, said = ended
+    subprocess.run(["cp", "-a", old.home, tmp_path / "old"], check=True)  # named pipes too
+    own = Platform(tmp_path / "old")
+    own.client.token = old.client.token
+    try:
+        yield own, project, flow, shutil.copy2(archive, tmp_path / "platform.zip"), said
+    finally:
+        if own.running():
+            own.kill_all()
 
 
 def history(old: Platform, tmp_path: Path) -> tuple[Project, str, Path, str]:

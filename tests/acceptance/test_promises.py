@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,8 @@ def heard(project: Project) -> int:
         return 0
 
 
-def test_late_flows_are_told_once_through_kills(
-    make_platform: Callable[..., Platform], tmp_path: Path
-) -> None:
-    platform = make_platform()
-    platform.start()
-    project = Project(platform.client, tmp_path)
+def test_late_flows_are_told_once_through_kills(own: Platform, tmp_path: Path) -> None:
+    project = Project(own.client, tmp_path)
     promise = {
         "name": "answered", "after": "TAG.asked", "expect": "TAG.answered", "within": "20s", "by": "data.n",
     }  # fmt: skip
@@ -43,15 +38,15 @@ def test_late_flows_are_told_once_through_kills(
     project.load({"TAG_ear": {"manifest.json": {"trigger_events": [late]}, "s.py": "print(1)"}})
     count, answered = 60, 40
     send(project, made(project, "TAG.asked", count))
-    platform.engine().kill()
+    own.engine().kill()
     send(project, made(project, "TAG.answered", answered)[:20])
-    platform.kill_all()
-    platform.start()
+    own.kill_all()
+    own.start()
     send(project, made(project, "TAG.answered", answered)[10:])  # ten of them for the second time
     missing = count - answered
     until(lambda: len(promises(project, state="overdue")) >= missing, 120, "nothing is overdue")
-    platform.kill_all()
-    platform.start()
+    own.kill_all()
+    own.start()
     until(lambda: heard(project) >= missing, 90, lambda: f"{heard(project)} were told")
     states = collections.Counter(one["state"] for one in promises(project))
     assert states["overdue"] == missing

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from tests.web.receivers import Got, Receiver, receiver
 
 __all__ = ["receiver"]  # a fixture
 
-Make = Callable[..., Platform]
-
 
 def kill_gateways(platform: Platform) -> None:
     """`kill -9` of each, and of the executor with it where they are one process."""
@@ -33,12 +30,6 @@ def kill_gateways(platform: Platform) -> None:
         platform.engine().kill()
 
 
-def reaching(make_platform: Make) -> Platform:
-    platform = make_platform(FERRIS_ALLOW_PRIVATE="127.0.0.0/8")
-    platform.start()
-    return platform
-
-
 def signed(got: Got, secret: str) -> bool:
     """By Standard Webhooks, as its libraries do it."""
     head = got.headers
@@ -47,12 +38,9 @@ def signed(got: Got, secret: str) -> bool:
     return f"v1,{base64.b64encode(proof).decode()}" in head["webhook-signature"].split()
 
 
-def test_all_is_pushed_through_failures_and_kills(
-    make_platform: Make, tmp_path: Path, receiver: Receiver
-) -> None:
+def test_all_is_pushed_through_failures_and_kills(own: Platform, tmp_path: Path, receiver: Receiver) -> None:
     """A receiver that fails at first, and gateways that are killed while it does, and again while all comes."""
-    platform = reaching(make_platform)
-    project = Project(platform.client, tmp_path)
+    project = Project(own.client, tmp_path)
     project.load({})
     made_one = project.client.post(
         "/api/v1/subscriptions/",
@@ -74,7 +62,7 @@ def test_all_is_pushed_through_failures_and_kills(
     receiver.answers = answer
     send(project, made(project, "TAG.happened", 20))
     until(lambda: len(receiver.got) >= 4, 60, "nothing came")
-    kill_gateways(platform)
+    kill_gateways(own)
     send(
         project, made(project, "TAG.happened", 40)
     )  # twenty of them for the second time, ten that nobody wants
@@ -82,7 +70,7 @@ def test_all_is_pushed_through_failures_and_kills(
     # Of a gateway that is not alone, what it was sending when it was killed is free after two minutes; until then
     # it counts among what one receiver is sent at a time.
     until(lambda: later & arrived(receiver), 240, lambda: f"{arrived(receiver)} came")
-    kill_gateways(platform)
+    kill_gateways(own)
     until(lambda: len(arrived(receiver)) >= 30, 240, lambda: f"{len(arrived(receiver))} came")
     assert arrived(receiver) == {f"TAG.happened-{n}" for n in range(30)}
     assert all(signed(got, made_one["secret"]) for got in receiver.got)
@@ -108,11 +96,10 @@ def deliveries(project: Project) -> list[dict[str, Any]]:
 
 
 def test_people_are_told_though_the_gateways_were_killed(
-    make_platform: Make, tmp_path: Path, receiver: Receiver
+    own: Platform, tmp_path: Path, receiver: Receiver
 ) -> None:
     """The message waits for others that come with it; who would have sent it is killed meanwhile."""
-    platform = reaching(make_platform)
-    project = Project(platform.client, tmp_path)
+    project = Project(own.client, tmp_path)
     project.load(
         {"TAG_bad": {"manifest.json": {"trigger_events": ["TAG.asked"]}, "s.py": "raise SystemExit(3)"}}
     )
@@ -125,19 +112,15 @@ def test_people_are_told_though_the_gateways_were_killed(
     )  # fmt: skip
     project.emit("TAG.asked")
     until(lambda: project.runs("TAG_bad", status="failed"), 60, "nothing failed")
-    kill_gateways(platform)
+    kill_gateways(own)
     until(lambda: receiver.got, 170, "nobody was told")
     assert project("TAG_bad") in receiver.got[0].body.decode()
 
 
-def test_a_bulk_job_does_each_once_though_the_gateways_were_killed(
-    make_platform: Make, tmp_path: Path
-) -> None:
+def test_a_bulk_job_does_each_once_though_the_gateways_were_killed(own: Platform, tmp_path: Path) -> None:
     """Of a paused service, so that nothing runs: all that wait are cancelled, then all retried."""
     count = 450
-    platform = make_platform()
-    platform.start()
-    project = Project(platform.client, tmp_path)
+    project = Project(own.client, tmp_path)
     project.load({"TAG_late": {"manifest.json": {"trigger_events": ["TAG.asked"]}, "s.py": "print(1)"}})
     project.client.post(f"/api/v1/services/{project('TAG_late')}/pause/")
     send(project, made(project, "TAG.asked", count))
@@ -149,7 +132,7 @@ def test_a_bulk_job_does_each_once_though_the_gateways_were_killed(
             "filter": {"service": project("TAG_late"), "status": of},
         }
         job = project.client.post("/api/v1/bulk/", {**asked, "expected": count})
-        kill_gateways(platform)
+        kill_gateways(own)
         until(partial(ended, project, job), 120, f"the job to {action} does not end")
     until(lambda: counted(project, "cancel") == count, 120, lambda: f"{counted(project, 'cancel')} wait")
     runs = project.runs("TAG_late")

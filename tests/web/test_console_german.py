@@ -18,7 +18,7 @@ from tests.web.console_fixtures import addresses
 from tests.web.console_pages import Page, page
 from tests.web.console_rows import Rows
 
-pytestmark = pytest.mark.walk
+pytestmark = [pytest.mark.walk, pytest.mark.once]
 
 _NUMERIC = re.compile(
     r" (?:x|y|x1|x2|y1|y2|cx|cy|r|rx|dy|d|width|height|viewBox|transform|points|value|min|max|step|data-[a-z-]+)"

@@ -10,7 +10,7 @@ from tests.web.console_fixtures import HOSTILE, addresses, plant
 from tests.web.console_pages import Page, page
 from tests.web.console_rows import Rows
 
-pytestmark = pytest.mark.walk
+pytestmark = [pytest.mark.walk, pytest.mark.once]
 
 
 def test_no_page_runs_what_users_wrote(hostile_rows: Rows, person: Client) -> None:

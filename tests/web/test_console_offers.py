@@ -15,7 +15,7 @@ from ferris_web.console.needs import NEEDS, check, offers
 from tests.web.console_fixtures import addresses
 from tests.web.console_rows import Rows
 
-pytestmark = pytest.mark.walk
+pytestmark = [pytest.mark.walk, pytest.mark.once]
 
 _FORM = re.compile(r'<form[^>]*method="post"[^>]*>')
 _ACTION = re.compile(r'action="([^"]*)"')

@@ -58,7 +58,7 @@ from ferris_web.executions.services.charts import chart_save
 from ferris_web.executions.services.values import value_set
 from tests.web.console_rows import Rows
 
-pytestmark = pytest.mark.walk
+pytestmark = [pytest.mark.walk, pytest.mark.once]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
 # For everybody, whoever they are (tests/web/test_api_permissions.py walks what a stranger gets), and what executors
