@@ -19,6 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from ferris import events
 from ferris_web import keyset
 from ferris_web.catalog.models import EventType, Project, Service
+from ferris_web.catalog.selectors import tag_list
 from ferris_web.executions import overview, visibility
 from ferris_web.executions.failures import FailureGroup, FailureGroups, failure_groups
 from ferris_web.executions.figures import PERIODS, figures
@@ -600,3 +601,14 @@ def test_dead_letters_and_flows_of_a_project_have_their_histogram(busy: list[Pro
         plain = [sum(counts.values()) for _, counts in _plainly(listing, "since=20d", found, mine)]
         assert [one.total for one in found.buckets] == plain
         assert found.total > 20
+
+
+def test_tags_are_read_once_for_all_services_that_carry_the_same() -> None:
+    for n in range(12):
+        row = service(f"tagged_{n}", "a.happened")
+        row.tags = ["daily", "finance"] if n % 3 else ["etl"]
+        row.save()
+    with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
+        assert tag_list() == ["daily", "etl", "finance"]
+        cursor.execute(queries[0]["sql"])
+        assert len(cursor.fetchall()) == 2
