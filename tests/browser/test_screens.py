@@ -447,3 +447,23 @@ def test_a_part_that_cannot_be_fetched_says_so(
     until(page, lambda: said.inner_text() == "")
     assert all("event-types" in problem for problem in viewer.problems), viewer.problems
     viewer.problems.clear()  # the browser's own word on what was refused here
+
+
+_LIVE = re.compile(r"/live/")
+
+
+def test_a_page_that_may_not_be_live_says_so_and_tries_again(
+    console: Server, viewer_of: Callable[..., Any]
+) -> None:
+    viewer = viewer_of(console)
+    page = viewer.page
+    page.clock.install()
+    page.route(_LIVE, partial(_answered, 429))
+    page.goto("/executions/")
+    stale = page.locator("[data-stale]")
+    stale.get_by_text("too many pages are open").wait_for()
+    page.unroute(_LIVE)
+    page.clock.fast_forward(61_000)
+    stale.wait_for(state="hidden")
+    assert all("429" in problem for problem in viewer.problems), viewer.problems
+    viewer.problems.clear()
