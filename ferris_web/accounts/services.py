@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from django.contrib.auth import get_user
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
@@ -166,9 +166,12 @@ def service_account_add(project: int, project_name: str, name: str, role: str) -
         if User.objects.filter(username=user.username).exists():
             raise Conflict(f"there is a service account {name} already") from None
         raise ValidationError({"name": error.messages}) from None
-    with transaction.atomic():
-        user.save()
-        Membership.objects.create(user=user, project_id=project, role=role)
+    try:
+        with transaction.atomic():
+            user.save()
+            Membership.objects.create(user=user, project_id=project, role=role)
+    except IntegrityError:  # another made it at this moment
+        raise Conflict(f"there is a service account {name} already") from None
     return user
 
 

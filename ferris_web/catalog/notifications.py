@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import QuerySet
 
 from ferris import notifying
 from ferris.adapters import apprise_target
-from ferris.errors import NotFound
+from ferris.errors import Conflict, NotFound
 from ferris.notifying import RuleError
 from ferris_web.catalog.changes import notify
 from ferris_web.catalog.models import NotificationRule, Project
+from ferris_web.catalog.names import once
 from ferris_web.catalog.secrets import decrypted, encrypted
 
 CHANGED = "notifications"
@@ -40,9 +40,15 @@ def rule_list(project: str = "") -> QuerySet[NotificationRule]:
 
 
 def rule_set(
-    name: str, *, project: Project | None = None, targets: Sequence[str] | None = None, **given: Any
+    name: str,
+    *,
+    new: bool = False,
+    project: Project | None = None,
+    targets: Sequence[str] | None = None,
+    **given: Any,
 ) -> NotificationRule:
-    """Make a rule, or change what is given of one. ValidationError names the field at fault.
+    """Make a rule, or, unless it is to be `new`, change what is given of one. ValidationError names the field at fault;
+    Conflict when the name is taken.
 
     Targets that are given replace all there were; one that is given as it is shown stays.
     """
@@ -50,8 +56,11 @@ def rule_set(
         raise TypeError(f"a rule has no {', '.join(unknown)}")
     # Takes a moment: not while a row is held.
     sealed = _sealed([one for one in targets or () if not _SHOWN.search(one)])
-    with transaction.atomic():
+    taken = f"there is a notification rule {name!r} already"
+    with once(taken):
         found = NotificationRule.objects.select_for_update().filter(name=name).first()
+        if new and found is not None:
+            raise Conflict(taken)
         row = found or NotificationRule(name=name)
         if project is not None:
             row.project = project
@@ -67,7 +76,7 @@ def rule_set(
             row.ciphertext = encrypted({id: url for id, (_, url) in wanted.items()})
         if not row.targets:
             raise ValidationError({"targets": ["are missing; give at least one Apprise URL"]})
-        row.full_clean(exclude=["ciphertext"])
+        row.full_clean(exclude=["ciphertext"], validate_unique=False)  # `once` does
         row.save()
         notify(CHANGED)
     return row

@@ -21,6 +21,7 @@ from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Repository, RepositorySecret, Service
+from ferris_web.catalog.names import once
 from ferris_web.catalog.secrets import encrypted
 from ferris_web.catalog.source import folder_names, git_url_problem, is_git_url
 from ferris_web.catalog.sync import checkout_remove, inside, repositories_locked
@@ -50,7 +51,7 @@ def repository_add(
     the platform open it. Django's ValidationError names the field at fault; Conflict when the project has it already.
     """
     source, branch, folder = _source(source.strip(), branch.strip(), actor), branch.strip(), folder.strip()
-    with transaction.atomic():
+    with once(f"project {project} is being changed by somebody else: try again"):
         owner = Project.objects.filter(name=project).first()
         if owner is None:
             owner = Project(name=project)

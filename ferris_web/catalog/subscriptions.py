@@ -19,6 +19,7 @@ from ferris.routing import Trigger
 from ferris.signatures import WrongSetting
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Subscription
+from ferris_web.catalog.names import once
 from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
 from ferris_web.wiring import config
 
@@ -66,6 +67,7 @@ def subscription_set(
     name: str,
     *,
     now: datetime,
+    new: bool = False,
     project: Project | None = None,
     actor: str = "",
     secret: str | None = None,
@@ -74,15 +76,19 @@ def subscription_set(
     secret_headers: Mapping[str, str | None] | None = None,
     **given: Any,
 ) -> SubscriptionMade:
-    """Make a subscription, or change what is given of one. ValidationError names the field at fault.
+    """Make a subscription, or, unless it is to be `new`, change what is given of one. ValidationError names the field
+    at fault; Conflict when the name is taken.
 
     Secret headers that are given replace all there were; one with None keeps its value. A new secret signs from now
     on, and the one before it beside it for `overlap_hours`.
     """
     if unknown := sorted(set(given) - set(_PLAIN)):
         raise TypeError(f"a subscription has no {', '.join(unknown)}")
-    with transaction.atomic():
+    taken = f"there is a subscription {name!r} already"
+    with once(taken):
         found = Subscription.objects.select_for_update().filter(name=name).first()
+        if new and found is not None:
+            raise Conflict(taken)
         row = found or Subscription(name=name, created_by=actor)
         if project is not None:
             row.project = project
@@ -92,7 +98,7 @@ def subscription_set(
             setattr(row, field, value)
         _check(row)
         made = _seal(row, secret, new_secret, overlap_hours, secret_headers, now)
-        row.full_clean(exclude=["ciphertext"])
+        row.full_clean(exclude=["ciphertext"], validate_unique=False)  # `once` does
         row.save()
         revision_bump()
         notify(CHANGED)

@@ -15,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, require
 from ferris_web.api.incoming import body_of, query_of
 from ferris_web.api.pagination import ByName, KeysetPagination
@@ -82,9 +81,7 @@ class RuleList(ListAPIView):
         given: dict[str, Any] = body_of(request, shapes.NotificationRuleNew)
         given["project"] = _project(request, given["project"])
         name = given.pop("name")
-        if NotificationRule.objects.filter(name=name).exists():
-            raise Conflict(f"there is a notification rule {name!r} already")
-        return _saved(name, given, status=201)
+        return _saved(name, {**given, "new": True}, status=201)
 
 
 class RuleDetail(APIView):

@@ -16,7 +16,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, require
 from ferris_web.api.incoming import actor_of, body_of, query_of
 from ferris_web.api.pagination import ByName, KeysetPagination
@@ -114,9 +113,7 @@ class SubscriptionList(ListAPIView):
         given: dict[str, Any] = body_of(request, shapes.SubscriptionNew)
         given["project"] = _project(request, given["project"])
         name = given.pop("name")
-        if Subscription.objects.filter(name=name).exists():
-            raise Conflict(f"there is a subscription {name!r} already")
-        return _saved(request, name, given, status=201)
+        return _saved(request, name, {**given, "new": True}, status=201)
 
 
 class SubscriptionDetail(APIView):

@@ -51,10 +51,7 @@ def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
     if not may_edit(request.user):
         raise PermissionDenied
-    name = request.POST.get("name", "").strip()
-    if request.method == "POST" and NotificationRule.objects.filter(name=name).exists():
-        return _form(request, None, {"name": [gettext("is taken")]})
-    return _change(request, None, name)
+    return _change(request, None, request.POST.get("name", "").strip())
 
 
 @sensitive_post_parameters("targets")
@@ -114,9 +111,11 @@ def _change(request: HttpRequest, found: NotificationRule | None, name: str) -> 
     if errors:
         return _form(request, found, errors)
     try:
-        made = catalog.rule_set(name, project=project, **given)
+        made = catalog.rule_set(name, new=found is None, project=project, **given)
     except ValidationError as error:
         return _form(request, found, error.message_dict)
+    except Conflict:
+        return _form(request, found, {"name": [gettext("is taken")]})
     messages.success(request, gettext("The notification rule {name} is saved.").format(name=made.name))
     return redirect("console:notification", name=made.name)
 

@@ -48,10 +48,7 @@ def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
     if not may_edit(request.user):
         raise PermissionDenied
-    name = request.POST.get("name", "").strip()
-    if request.method == "POST" and Subscription.objects.filter(name=name).exists():
-        return _form(request, None, {"name": [gettext("is taken")]})
-    return _change(request, None, name)
+    return _change(request, None, request.POST.get("name", "").strip())
 
 
 @sensitive_post_parameters("secret", "secret_headers")
@@ -153,6 +150,7 @@ def _change(request: HttpRequest, found: Subscription | None, name: str) -> Http
         made = catalog.subscription_set(
             name,
             now=timezone.now(),
+            new=found is None,
             project=project,
             actor=request.user.get_username(),
             secret=said.get("secret", "").strip() or None,
@@ -161,6 +159,8 @@ def _change(request: HttpRequest, found: Subscription | None, name: str) -> Http
         )
     except ValidationError as error:
         return _form(request, found, error.message_dict)
+    except Conflict:
+        return _form(request, found, {"name": [gettext("is taken")]})
     if made.secret:
         answer = _form(request, made.subscription, {}, made.secret)
         answer.headers["Cache-Control"] = "no-store"
