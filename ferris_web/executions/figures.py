@@ -5,13 +5,15 @@ Only executions that have not ended yet are counted as they are asked for; every
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from ferris import sketches
@@ -162,10 +164,12 @@ def figures(
     )
     rows = _of(period, since, projects, project, service).values_list(
         *("start", "status", "trigger_type", "lane", "count", "started"),
-        *("took_ms", "took_most_ms", "durations", "waited_ms", "waited_most_ms", "waits"),
+        *("took_ms", "took_most_ms", "waited_ms", "waited_most_ms"),
+        *(Cast(name, TextField()) for name in ("durations", "waits")),
     )
     waits: dict[tuple[int, str], Spread] = {}
-    for start, status, trigger, lane, count, started, took, longest, durations, waited, most, bins in rows:
+    for row, durations, bins in _with_sketches(list(rows)):
+        start, status, trigger, lane, count, started, took, longest, waited, most = row
         place = round((start - since) / period.length)
         if not 0 <= place < len(spans):
             continue
@@ -185,6 +189,14 @@ def figures(
         found.waited.add(span.waited)
     _open(found, projects, project, service)
     return found
+
+
+def _with_sketches(rows: list[Any]) -> Iterator[tuple[Any, dict[str, int], dict[str, int]]]:
+    """The rows, whose last two are sketches as text, with these apart: thousands, read at once."""
+    texts = ",".join(text for row in rows for text in row[-2:])
+    found = iter(json.loads(f"[{texts}]"))
+    for row in rows:
+        yield row[:-2], next(found), next(found)
 
 
 def _of(
