@@ -10,6 +10,7 @@ from ferris.retry import Retry
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import execution_cancel, execution_claim, executions_due, reports_apply
 from ferris_web.executions.services.claims import executions_heartbeat, executions_orphaned, leases_bound
+from ferris_web.executions.services.ringing import executions_silence, executions_unanswered
 from tests.web.platform import NOW, dispatch, event, report, service
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +203,16 @@ def test_heartbeats_keep_the_lease_and_fence_who_lost_it(running):
     assert executions_orphaned(NOW + timedelta(seconds=20)) == []
     assert [row.pk for row in executions_orphaned(later + timedelta(seconds=31))] == [running.pk]
     assert executions_heartbeat("w", [(running.pk, 2)], later)[0]["why"] == "fenced"
+
+
+def test_a_clock_that_was_set_back_hides_no_lost_doorbell(running):
+    Execution.objects.filter(pk=running.pk).update(status="queued", rung_at=NOW)
+    assert executions_unanswered(NOW - timedelta(seconds=10)) == []
+    assert executions_unanswered(NOW) == [running.lane]
+    earlier = NOW - timedelta(hours=1)
+    assert executions_unanswered(earlier) == [running.lane]
+    assert executions_silence(running.lane, earlier) == 1
+    assert executions_unanswered(earlier) == []
 
 
 def test_a_clock_that_was_set_back_hides_no_dead_executor(running):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from ferris.adapters.prepared import Prepared
 from ferris.lanes import LANES
 from ferris_web.executions.models import Execution
 from ferris_web.executions.services.dispatch import Doorbell
 from ferris_web.executions.services.turns import lane_next
+
+_SET_BACK: Final = timedelta(minutes=5)
+"""More than clocks differ, and than passes between a ring and the look at whether it was answered."""
 
 
 def executions_unrung(lane: str) -> bool:
@@ -58,7 +62,8 @@ def executions_spill(source: str, target: str, most: int, now: datetime) -> list
 
 
 def executions_unanswered(before: datetime) -> list[str]:
-    """Lanes with queued executions whose doorbell rang before a time and was not answered."""
+    """Lanes with queued executions whose doorbell rang before a time, some seconds ago, and was not answered; or rang
+    later than can be, before the clock was set back."""
     return [lane for lane in LANES if _unanswered(lane, before).exists()]
 
 
@@ -87,7 +92,8 @@ _UNRUNG = Prepared(
 
 
 def _unanswered(lane: str, before: datetime) -> QuerySet[Execution]:
-    return Execution.objects.filter(status="queued", lane=lane, rung_at__lte=before)
+    rung = Q(rung_at__lte=before) | Q(rung_at__gt=before + _SET_BACK)
+    return Execution.objects.filter(rung, status="queued", lane=lane)
 
 
 def _can_skip_locked() -> bool:
