@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.timeout(240 if stack == "embedded" else 600))
+            item.add_marker(pytest.mark.timeout(400 if stack == "embedded" else 600))
     # First what kills servers, while no other platform stands on them, then what waits for minutes, beside which others
     # work; the longest of those first, so that no worker is left alone with one; last what the clock starts.
     order = {here / "test_real_kill.py": -2, here / "test_ways_out.py": -1, here / "test_schedule.py": 1}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from tests.web.calling import anonymous, api, executor, routing, user
 from tests.web.console_fixtures import administrator, hostile_rows, person, rows
@@ -17,6 +18,13 @@ __all__ = [
     "administrator", "anonymous", "api", "backends", "executor", "hostile_rows", "person", "receiver", "routing",
     "rows", "source", "user",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _language_as_before() -> Iterator[None]:
+    """The language of a test's last request stays on in its thread; the next test asks in none."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture
