@@ -71,7 +71,7 @@ def test_the_console_shows_what_is_late(flows: None, person: Any) -> None:
         "/flows/OVERDUE/"
     ]
     Promise.objects.update(due_at=datetime.now(NOW.tzinfo))
-    assert "1 flow overdue, 24h" in text("/")
+    assert "1 flow overdue, 24 hours" in text("/")
 
 
 def test_what_is_still_promised_keeps_its_event() -> None:
