@@ -199,9 +199,11 @@ def test_a_drained_worker_finishes_what_it_runs_and_takes_nothing_until_it_may(
     )
     executors = sum(name.startswith("executor") for name in getattr(own, "kept", {})) or 1
 
+    def there() -> list[dict[str, Any]]:
+        return [one for one in client.get("/api/v1/workers/")["results"] if one["state"] != "gone"]
+
     def known() -> list[dict[str, Any]] | None:
-        found = client.get("/api/v1/workers/")["results"]
-        return found if len(found) == executors else None
+        return found if len(found := there()) == executors else None
 
     workers = until(known, 30, lambda: client.get("/api/v1/workers/"))
     for worker in workers:
@@ -221,7 +223,7 @@ def test_a_drained_worker_finishes_what_it_runs_and_takes_nothing_until_it_may(
         30,
         lambda: client.execution(waiting),
     )
-    assert {worker["state"] for worker in client.get("/api/v1/workers/")["results"]} == {"drained"}
+    assert {worker["state"] for worker in there()} == {"drained"}
     for address in addresses:
         client.post(f"{address}/resume/")
     assert client.finished(waiting, 60)["status"] == "completed"
