@@ -105,7 +105,8 @@ def _shown_rows(listing: Listing, text: str, *, everyones: bool = True) -> Query
 def test_a_page_is_the_first_rows_of_an_index(listing: Listing, asked: str, index: str) -> None:
     service("only", "a.happened", project="small")
     plan = _plan(_shown_rows(listing, asked).order_by(*listing.order)[:51])
-    assert index in plan, plan
+    if connection.vendor == "sqlite":  # PostgreSQL takes any of those that are in order while the table is empty
+        assert index in plan, plan
     assert not re.search(r"SCAN executions|Seq Scan|TEMP B-TREE FOR ORDER|Sort  ", plan), plan
 
 
