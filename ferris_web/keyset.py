@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,8 +78,17 @@ def first_said(rows: QuerySet[Any], condition: Q) -> QuerySet[Any]:
 
 def written(row: Any, order: Sequence[str], *, backwards: bool = False) -> str:
     """The cursor of the page behind a row, or of the one before it."""
-    values = [_plain(getattr(row, field.lstrip("-"))) for field in order]
-    return base64.urlsafe_b64encode(orjson.dumps([int(backwards), *values])).decode().rstrip("=")
+    return packed([int(backwards), *(_plain(getattr(row, field.lstrip("-"))) for field in order)])
+
+
+def packed(values: Sequence[Any]) -> str:
+    """Values of JSON as the text of a cursor, to be handed out and taken back."""
+    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
+
+
+def unpacked(cursor: str) -> Any:
+    """What stands in such a text; ValueError for what is none, and nothing else is known of it."""
+    return orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
 
 
 def read(cursor: str, model: type[Model], order: Sequence[str]) -> tuple[list[Any] | None, bool]:
@@ -88,15 +96,14 @@ def read(cursor: str, model: type[Model], order: Sequence[str]) -> tuple[list[An
     if not cursor:
         return None, False
     try:
-        said = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        backwards, *values = said
+        backwards, *values = unpacked(cursor)
         fields = [model._meta.get_field(field.lstrip("-")) for field in order]
         place = [field.to_python(value) for field, value in zip(fields, values, strict=True)]
         if None in place or any(isinstance(v, datetime) and v.tzinfo is None for v in place):
             raise ValueError(cursor)
         if any(isinstance(v, str) and "\0" in v for v in place):
             raise ValueError(cursor)
-    except (ValueError, TypeError, binascii.Error, ValidationError) as error:
+    except (ValueError, TypeError, ValidationError) as error:
         raise WrongCursor(cursor) from error
     return place, bool(backwards)
 

@@ -25,8 +25,7 @@ class CreateModels(Operation):
         return type(self).__qualname__, [], {"models": self.models}
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        state.clear_delayed_apps_cache()
-        state.__dict__.pop("apps", None)  # as `clear_delayed_apps_cache` does when reloading is late already
+        state.__dict__.pop("apps", None)  # the classes of all models; made anew when asked for
         for model in self.models:
             model.state_forwards(app_label, state)
 

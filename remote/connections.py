@@ -62,6 +62,11 @@ def line(row: Mapping[str, Any]) -> str:
     return clean(f"{row['name']}  {row['url'] or '(hidden)'}{only}; for {who}")
 
 
+def reached(tried: Mapping[str, Any]) -> dict[str, Any]:
+    """What came of a test, as values."""
+    return {"reached": tried["ok"], "said": tried["text"]}
+
+
 def removed(name: str) -> str:
     """What is said when one is gone."""
     return f"The connection {name} is gone; scripts that name it fail from now on."
@@ -77,12 +82,10 @@ def connection(client: Client, options: Options) -> int:
     if options.what == "add":
         row = client.put(place, said_of(options))
         tried = client.post(f"{place}test/")
-        came = {"reached": tried["ok"], "said": tried["text"]}
-        told(options, f"{line(row)}\n{clean(tried['text'])}", {**picked(row, TOLD), **came})
+        told(options, f"{line(row)}\n{clean(tried['text'])}", {**picked(row, TOLD), **reached(tried)})
     elif options.what == "test":
         tried = client.post(f"{place}test/")
-        came = {"reached": tried["ok"], "said": tried["text"]}
-        told(options, clean(tried["text"]), {"name": options.name, **came})
+        told(options, clean(tried["text"]), {"name": options.name, **reached(tried)})
         return int(not tried["ok"])
     else:
         client.delete(place)

@@ -6,10 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from remote.client import Client, Refused
-from remote.showing import clean, moment
+from remote.showing import clean, moment, progress
 from remote.verbs import Options
 from remote.words import picked, time_of, told
 
@@ -76,13 +77,11 @@ def worked(piece: Piece, total: int) -> tuple[int, int]:
     """Piece by piece until there is none left; how many were sent and refused. Refused when it breaks off."""
     sent = refused = 0
     after: str | None = ""
-    shown = sys.stderr.isatty()
     try:
         while after is not None:
             now, no, after = piece(after)
             sent, refused = sent + now, refused + no
-            if shown:
-                print(f"\r{sent + refused:,} of {total:,}\033[K", end="", file=sys.stderr, flush=True)
+            progress(f"{sent + refused:,} of {total:,}")
     except Refused as error:
         raise Refused(
             f"{error} ({sent:,} were sent; begin again, none is sent twice)", error.status
@@ -90,8 +89,7 @@ def worked(piece: Piece, total: int) -> tuple[int, int]:
     except KeyboardInterrupt:
         print(f"\nStopped; {sent:,} were sent. Begin again, and none is sent twice.", file=sys.stderr)
         raise
-    if shown:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    progress()
     return sent, refused
 
 
@@ -118,7 +116,7 @@ def redrive(client: Client, options: Options) -> int:
         return 0
     waiting = sum(row["waiting"] for row in found)
     what = f"{are(waiting, LETTERS)} sent on the way again"
-    if not confirmed(options, what, waiting, lambda line, values: told(options, line, values)):
+    if not confirmed(options, what, waiting, partial(told, options)):
         return 0
 
     def piece(after: str) -> tuple[int, int, str | None]:

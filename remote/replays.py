@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from remote.client import Client, Refused, part
-from remote.showing import clean, moment
+from remote.showing import clean, moment, progress
 from remote.verbs import Options
 from remote.words import add_json, json_option, picked, time_of, told
 
@@ -144,18 +144,12 @@ def _start(client: Client, options: Options) -> int:
 
 def _follow(client: Client, ident: str) -> None:
     """Progress until it is no longer running; Ctrl-C leaves it running."""
-    shown = sys.stderr.isatty()
     try:
         while (row := client.get(f"replays/{part(ident)}/"))["status"] == "running":
-            if shown:
-                print(
-                    f"\r{row['sent']:,} of {row['expected'] or 0:,} sent\033[K",
-                    end="",
-                    file=sys.stderr,
-                    flush=True,
-                )
+            progress(f"{row['sent']:,} of {row['expected'] or 0:,} sent")
             time.sleep(_LOOK)
     except KeyboardInterrupt:
         print(goes_on(ident), file=sys.stderr)
         raise
-    print(f"{chr(13) if shown else ''}{line(row)}", file=sys.stderr)
+    progress()
+    print(line(row), file=sys.stderr)

@@ -45,6 +45,12 @@ def _escape(text: str) -> str:
     return text
 
 
+def progress(line: str = "") -> None:
+    """Say to who watches how far it is, in place of what was said before; nothing: take that away."""
+    if sys.stderr.isatty():
+        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: int | None = None) -> Iterator[str]:
     """Lines of columns as wide as what stands in them; column `kinds` in its colour."""
     cells = [[clean(str(cell)) for cell in row] for row in rows]

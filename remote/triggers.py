@@ -11,7 +11,7 @@ from typing import Any
 
 from remote.client import Client, Refused
 from remote.folders import services_of
-from remote.showing import clean, moment, print_json
+from remote.showing import clean, moment, print_json, progress
 from remote.words import json_option, time_of
 
 FAIL_ON = ("lost", "gained", "any")
@@ -72,15 +72,11 @@ def backtest(client: Client, options: argparse.Namespace) -> int:
 
 def _all(client: Client, asked: dict[str, Any]) -> dict[str, Any]:
     """Piece by piece until the whole time was looked at; the figures of all."""
-    shown = sys.stderr.isatty()
     found: dict[str, Any] = client.post("backtests/", asked)
     while (following := found.pop("next", None)) is not None:
-        if shown:
-            back_to = f"{found['events']:,} events, back to {moment(found['reached'])} UTC"
-            print(f"\r{back_to}\033[K", end="", file=sys.stderr, flush=True)
+        progress(f"{found['events']:,} events, back to {moment(found['reached'])} UTC")
         found = _sum(found, client.post("backtests/", {**asked, "cursor": following}), asked["samples"])
-    if shown:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    progress()
     return found
 
 

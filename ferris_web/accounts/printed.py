@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +13,11 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from ferris.errors import FerrisError
+from ferris.moments import stamp
 from remote.client import Refused
 from remote.words import add_json
 
-__all__ = ["LOOK_AGAIN", "add_json", "fresh_values", "printed", "refusals", "time_text", "values_of"]
+__all__ = ["LOOK_AGAIN", "add_json", "fresh_values", "printed", "refusals", "values_of"]
 
 BAD_INPUT = 2
 LOOK_AGAIN = 0.1
@@ -56,10 +57,5 @@ def refusals() -> Iterator[None]:
         raise CommandError(str(error), returncode=BAD_INPUT) from None
 
 
-def time_text(time: datetime) -> str:
-    """A time as the API has it."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _plain(value: Any) -> str:
-    return time_text(value) if isinstance(value, datetime) else str(value)
+    return stamp(value) if isinstance(value, datetime) else str(value)

@@ -12,15 +12,15 @@ from typing import Any, Final
 from allauth.account.stages import LoginStage
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect
 
-from ferris.errors import Conflict
 from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.accounts.providers import asked_there
+from ferris_web.names import once
 
 TOTP, RECOVERY, PASSKEY = (
     Authenticator.Type.TOTP,
@@ -145,12 +145,9 @@ def app_added(user: User, sealed: str, code: str, now: datetime) -> list[str] | 
     step = step_of(sealed, _plain(code), now)
     if step is None:
         return None
-    try:
-        with transaction.atomic():
-            Authenticator.objects.create(user=user, type=TOTP, data={"secret": sealed, "step": step})
-            return recovery_codes(user)
-    except IntegrityError:
-        raise Conflict("There is an app already. Remove it first.") from None
+    with once("There is an app already. Remove it first."):
+        Authenticator.objects.create(user=user, type=TOTP, data={"secret": sealed, "step": step})
+        return recovery_codes(user)
 
 
 def _plain(code: str) -> str:

@@ -12,13 +12,14 @@ from types import SimpleNamespace
 from django.contrib.auth import get_user
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from ferris.errors import Conflict, NotFound
 from ferris_web.accounts.models import SCOPES, ApiToken, BrowserSession, Membership, Role, User
 from ferris_web.accounts.permissions import access_of, require_scopes
+from ferris_web.names import once
 
 # A token's last use is written at most this often: one write per request would cost more than the request.
 _LAST_USED_STEP = timedelta(minutes=1)
@@ -158,20 +159,18 @@ def service_account_add(project: int, project_name: str, name: str, role: str) -
         raise ValidationError({"role": f"expected one of {', '.join(Role.values)}"})
     user = User(username=f"{name}@{project_name}", service_of_id=project)
     user.set_unusable_password()
+    taken = f"there is a service account {name} already"
     if not name or "@" in name:
         raise ValidationError({"name": "expected letters, digits and . + - _"})
     try:
         user.full_clean(exclude=["password"])
     except ValidationError as error:
         if User.objects.filter(username=user.username).exists():
-            raise Conflict(f"there is a service account {name} already") from None
+            raise Conflict(taken) from None
         raise ValidationError({"name": error.messages}) from None
-    try:
-        with transaction.atomic():
-            user.save()
-            Membership.objects.create(user=user, project_id=project, role=role)
-    except IntegrityError:  # another made it at this moment
-        raise Conflict(f"there is a service account {name} already") from None
+    with once(taken):
+        user.save()
+        Membership.objects.create(user=user, project_id=project, role=role)
     return user
 
 

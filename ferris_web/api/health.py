@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from ferris.moments import stamp
 from ferris_web.api.authentication import known_user
-from ferris_web.api.serializers.fields import stamp
 from ferris_web.executions.checkup.readiness import READINESS as _readiness
 
 

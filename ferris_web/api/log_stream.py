@@ -11,10 +11,10 @@ import orjson
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
+from ferris.moments import stamp
 from ferris.ports import LogLine
 from ferris_web import live, sse
 from ferris_web.api.following import Caller
-from ferris_web.api.serializers.fields import stamp
 from ferris_web.executions.log_following import follow_lines, in_thread
 from ferris_web.executions.models import Execution
 

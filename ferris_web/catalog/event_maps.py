@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from ferris import event_maps
 from ferris.errors import Conflict, NotFound
 from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import EventMap, Revision
+from ferris_web.names import once
 
 
 def event_map_get(pk: int) -> EventMap:
@@ -21,29 +22,24 @@ def event_map_get(pk: int) -> EventMap:
 def event_map_add(made: event_maps.EventMap, *, actor: str) -> EventMap:
     """Keep a map: it holds for the events that are routed from now on. Conflict for a second one between the same
     types, and for one that leads in a circle."""
-    try:
-        with transaction.atomic():
-            Revision.objects.get_or_create(pk=1)
-            Revision.objects.select_for_update().get(pk=1)  # two at once would not see each other's circle
-            edges = EventMap.objects.values_list("source", "target")
-            if path := event_maps.circle(edges, made.source, made.target):
-                raise Conflict(
-                    f"the map would lead in a circle: {' → '.join(path)}; remove one of these maps first"
-                )
-            row = EventMap.objects.create(
-                source=made.source,
-                target=made.target,
-                fields=dict(made.fields),
-                strategy=made.strategy,
-                constants=dict(made.constants),
-                templates=dict(made.templates),
-                created_by=actor,
+    with once(f"there is a map from {made.source} to {made.target} already; remove it first"):
+        Revision.objects.get_or_create(pk=1)
+        Revision.objects.select_for_update().get(pk=1)  # two at once would not see each other's circle
+        edges = EventMap.objects.values_list("source", "target")
+        if path := event_maps.circle(edges, made.source, made.target):
+            raise Conflict(
+                f"the map would lead in a circle: {' → '.join(path)}; remove one of these maps first"
             )
-            revision_bump()
-    except IntegrityError:
-        raise Conflict(
-            f"there is a map from {made.source} to {made.target} already; remove it first"
-        ) from None
+        row = EventMap.objects.create(
+            source=made.source,
+            target=made.target,
+            fields=dict(made.fields),
+            strategy=made.strategy,
+            constants=dict(made.constants),
+            templates=dict(made.templates),
+            created_by=actor,
+        )
+        revision_bump()
     return row
 
 

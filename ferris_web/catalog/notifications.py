@@ -17,8 +17,8 @@ from ferris.errors import Conflict, NotFound
 from ferris.notifying import RuleError
 from ferris_web.catalog.changes import notify
 from ferris_web.catalog.models import NotificationRule, Project
-from ferris_web.catalog.names import once
 from ferris_web.catalog.secrets import decrypted, encrypted
+from ferris_web.names import once
 
 CHANGED = "notifications"
 _SHOWN = re.compile(r" \([A-Za-z0-9]+://…\)\Z")  # no Apprise URL has a space

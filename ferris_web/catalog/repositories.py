@@ -21,10 +21,10 @@ from ferris_web.accounts.models import User
 from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Repository, RepositorySecret, Service
-from ferris_web.catalog.names import once
 from ferris_web.catalog.secrets import encrypted
 from ferris_web.catalog.source import folder_names, git_url_problem, is_git_url
 from ferris_web.catalog.sync import checkout_remove, inside, repositories_locked
+from ferris_web.names import once
 
 _Kind = RepositorySecret.Kind
 JITTER: Final = 0.1

@@ -19,8 +19,8 @@ from ferris.routing import Trigger
 from ferris.signatures import WrongSetting
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Subscription
-from ferris_web.catalog.names import once
 from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
+from ferris_web.names import once
 from ferris_web.wiring import config
 
 OVERLAP_HOURS = 24

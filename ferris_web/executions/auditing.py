@@ -12,15 +12,12 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from ferris_web import keyset
 from ferris_web.accounts.models import AuditEntry, User
 from ferris_web.accounts.permissions import Action, reach
 from ferris_web.executions.audit_snapshots import PROJECT, named, snapshot
-from ferris_web.executions.listings.export import lines
+from ferris_web.executions.listings.export import lines, values
 
 SECRETS_USED: Final = "secrets.used"
-_OLDEST_FIRST: Final = ("at", "id")
-_AT_ONCE: Final = 500
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 # What changes nothing of the platform: events are in the journal, trials keep nothing.
 _NO_CHANGE = frozenset(
@@ -255,18 +252,9 @@ COLUMNS: Final = (
 
 
 def audit_rows(found: QuerySet[AuditEntry]) -> Iterator[dict[str, Any]]:
-    """Entries as plain values, oldest first, a few at a time. Each few are a query of their own: a file is written by
-    whichever thread is free, and with the connection of another one no cursor would last."""
-    ordered, place = found.order_by(*_OLDEST_FIRST), None
-    while True:
-        behind = ordered if place is None else ordered.filter(keyset.behind(_OLDEST_FIRST, place))
-        page = list(behind[:_AT_ONCE])
-        for row in page:
-            said = {name: getattr(row, name) for name in COLUMNS}
-            yield {**said, "at": row.at.astimezone(UTC).isoformat()}
-        if len(page) < _AT_ONCE:
-            return
-        place = (page[-1].at, page[-1].pk)
+    """Entries as plain values, oldest first, a few at a time."""
+    for at, *others in values(found, ("at", "id"), COLUMNS):
+        yield dict(zip(COLUMNS, (at.astimezone(UTC).isoformat(), *others), strict=True))
 
 
 def audit_written(found: QuerySet[AuditEntry], form: str) -> Iterator[bytes]:

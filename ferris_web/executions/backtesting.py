@@ -16,6 +16,7 @@ from ferris.routing import ANY
 from ferris_web.executions.journal import event_of, journal_chunks
 from ferris_web.executions.models import Event
 from ferris_web.executions.visibility import Projects
+from ferris_web.keyset import behind
 
 Place = tuple[datetime, UUID]
 """When an event was taken in, and its key: the order in which they are looked at."""
@@ -96,9 +97,7 @@ def backtest_run(
 
 def _older(since: datetime, place: Place) -> bool:
     """Whether there are events, of whatever type, behind a place."""
-    moment, key = place
-    rows = Event.objects.filter(received_at__gte=since, received_at__lte=moment)
-    return rows.exclude(received_at=moment, key__gte=key).exists()
+    return Event.objects.filter(behind(("-received_at", "-key"), place), received_at__gte=since).exists()
 
 
 def types_named(patterns: Iterable[str]) -> Q | None:

@@ -20,10 +20,10 @@ from django.core.management.base import CommandError
 
 from ferris import events, notifying, pushing, signatures
 from ferris.config import EVENTS
+from ferris.moments import stamp
 from ferris_web import wiring
 from ferris_web.accounts.models import User
 from ferris_web.accounts.services import token_create
-from ferris_web.api.serializers.fields import stamp
 from ferris_web.catalog import notifications as catalog_notifications
 from ferris_web.catalog import subscriptions as catalog_subscriptions
 from ferris_web.catalog import webhooks as catalog_webhooks

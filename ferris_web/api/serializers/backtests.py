@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +10,7 @@ from rest_framework import serializers
 
 from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Text, Time
 from ferris_web.executions.backtesting import Place, Tested
+from ferris_web.keyset import packed, unpacked
 
 MOST_EVENTS = 200_000
 Cursor = tuple[datetime, datetime, Place]
@@ -24,8 +22,7 @@ def cursor(tested: Tested) -> str | None:
     if tested.following is None:
         return None
     moment, key = tested.following
-    parts = [tested.since.isoformat(), tested.until.isoformat(), moment.isoformat(), str(key)]
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+    return packed([*(time.isoformat() for time in (tested.since, tested.until, moment)), str(key)])
 
 
 class BacktestRequest(serializers.Serializer):
@@ -56,12 +53,12 @@ class BacktestRequest(serializers.Serializer):
         if not text:
             return None
         try:
-            since, until, moment, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            since, until, moment, key = unpacked(text)
             times = [datetime.fromisoformat(one) for one in (since, until, moment)]
             if not all(one.tzinfo for one in times):
                 raise ValueError(text)
             return times[0], times[1], (times[2], UUID(key))
-        except (ValueError, TypeError, AttributeError, binascii.Error):
+        except (ValueError, TypeError, AttributeError):
             raise serializers.ValidationError("is none of ours; take it from `next`") from None
 
     def validate(self, said: dict[str, Any]) -> dict[str, Any]:

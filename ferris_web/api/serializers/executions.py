@@ -9,8 +9,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ferris.lanes import WHY
+from ferris.moments import stamp
 from ferris.precedence import PRIORITY_FROM
-from ferris_web.api.serializers.fields import Number, Page, Text, Time, stamp
+from ferris_web.api.serializers.fields import Number, Page, Text, Time
 from ferris_web.executions.models import STATUSES, TRIGGER_TYPES
 from ferris_web.executions.models import Step as StepRow
 from ferris_web.executions.waiting import REASONS, Waiting, execution_waiting, executions_waiting

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +9,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from ferris_web.api.serializers.fields import OPTIONAL, JsonObject, Page, Text, Time
+from ferris_web.keyset import packed, unpacked
 
 MOST = 500
 
@@ -88,9 +86,9 @@ class _Walk(serializers.Serializer):
         if not text:
             return None
         try:
-            until, after = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            until, after = unpacked(text)
             return datetime.fromisoformat(until), self.place(str(after))
-        except (ValueError, TypeError, binascii.Error):
+        except (ValueError, TypeError):
             raise serializers.ValidationError("is none of ours; take it from `next`") from None
 
     def place(self, after: str) -> str:
@@ -141,4 +139,4 @@ def cursor(until: datetime, after: str | None) -> str | None:
     """The cursor of the next piece."""
     if after is None:
         return None
-    return base64.urlsafe_b64encode(json.dumps([until.isoformat(), after]).encode()).decode().rstrip("=")
+    return packed([until.isoformat(), after])

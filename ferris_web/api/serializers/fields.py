@@ -10,6 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from ferris.moments import stamp
+
 OPTIONAL: dict[str, Any] = {
     "required": False,
     "default": "",
@@ -26,11 +28,6 @@ class Time(serializers.DateTimeField):
 
     def to_representation(self, value: datetime | None) -> str | None:
         return None if value is None else stamp(value)
-
-
-def stamp(time: datetime) -> str:
-    """The API's text of a time."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Text(serializers.CharField):

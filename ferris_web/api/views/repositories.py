@@ -43,7 +43,7 @@ class RepositoryList(APIView):
         project = selectors.project_get(name)
         given = body_of(request, shapes.RepositoryIn)
         added = catalog.repository_add(project.name, **given, actor=actor_of(request), now=datetime.now(UTC))
-        return Response(_saved(name, added.pk), status=201)
+        return Response(_saved(name, added), status=201)
 
 
 class RepositoryDetail(APIView):
@@ -57,7 +57,7 @@ class RepositoryDetail(APIView):
     def patch(self, request: Request, name: str, pk: int) -> Response:
         given = body_of(request, shapes.RepositoryChange)
         catalog.repository_change(_found(name, pk), **given, now=datetime.now(UTC))
-        return Response(_saved(name, pk))
+        return Response(_saved(name, _found(name, pk)))
 
     @extend_schema(
         summary="Remove it",
@@ -209,9 +209,9 @@ def _found(name: str, pk: int) -> Repository:
     return catalog.repository_get(selectors.project_get(name), pk)
 
 
-def _saved(name: str, pk: int) -> dict[str, object]:
-    taken = project_shapes.Taken(catalog.names_taken(_found(name, pk)), many=True).data
-    return {**_shown(name, pk), "taken": taken}
+def _saved(name: str, row: Repository) -> dict[str, object]:
+    taken = project_shapes.Taken(catalog.names_taken(row), many=True).data
+    return {**_shown(name, row.pk), "taken": taken}
 
 
 def _shown(name: str, pk: int) -> dict[str, object]:

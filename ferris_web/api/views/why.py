@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
-import orjson
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -20,6 +16,7 @@ from ferris_web.catalog.models import Service
 from ferris_web.catalog.selectors import service_by_name_or_id
 from ferris_web.executions import selectors, why
 from ferris_web.executions.visibility import allow
+from ferris_web.keyset import packed, unpacked
 
 _ANSWER = PolymorphicProxySerializer(
     component_name="WhyAnswer",
@@ -68,20 +65,20 @@ def _service(request: Request, wanted: str) -> Service:
 
 
 def _cursor(place: why.Place) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
+    return packed(place)
 
 
 def _place(cursor: str, stages: tuple[str, ...]) -> why.Place | None:
     if not cursor:
         return None
     try:
-        stage, behind = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        stage, behind = unpacked(cursor)
         if (
             stage not in stages
             or not isinstance(behind, str)
             or (stage == why.RAN and not behind.isdecimal())
         ):
             raise ValueError(cursor)
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError):
         raise ValidationError({"cursor": "is none of ours; take it from `next`"}) from None
     return stage, behind

@@ -109,13 +109,10 @@ class Readiness:
         self._held: tuple[datetime, dict[str, State]] = (datetime.min, {})
         self._pool: ThreadPoolExecutor | None = None
         self._running: dict[str, Future[State]] = {}
+        name, look = (DISK, reach.disk) if wiring.config().embedded else ("broker", reach.broker)
         self._checks: dict[str, Callable[[], State]] = {
-            **{name: _reached(look) for name, look in reach.LOOKS.items() if name != "broker"},
-            **(
-                {DISK: _reached(reach.disk)}
-                if wiring.config().embedded
-                else {"broker": _reached(reach.broker)}
-            ),
+            **{one: _reached(found) for one, found in reach.LOOKS.items() if one != "broker"},
+            name: _reached(look),
             "engine": _Engine(),
         }
 

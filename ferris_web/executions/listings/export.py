@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from ferris.events import rfc3339
 from ferris_web import keyset
@@ -58,10 +58,8 @@ def written(listing: Listing, rows: Rows, form: str) -> Iterator[bytes]:
     """The rows in the list's order, in pieces of some hundred lines. CSV begins with a line of names."""
     columns = COLUMNS[listing.model]
     names = [name for name, _ in columns]
-    pages = _pages(listing, rows, [path for _, path in columns])
-    return lines(
-        names, (dict(zip(names, map(_plain, row), strict=True)) for page in pages for row in page), form
-    )
+    found = values(rows, listing.order, [path for _, path in columns])
+    return lines(names, (dict(zip(names, map(_plain, row), strict=True)) for row in found), form)
 
 
 def lines(
@@ -81,15 +79,18 @@ def lines(
             yield b"".join(orjson.dumps(dict(record)) + b"\n" for record in piece)
 
 
-def _pages(listing: Listing, rows: Rows, paths: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
-    order = listing.order
+def values(rows: QuerySet[Any], order: Sequence[str], paths: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """What stands in these columns of all rows, in this order, the last field of which is unique.
+
+    Each page is a query of its own: a file is written by whichever thread is free, and with the connection of another
+    one no cursor would last.
+    """
     ordered = rows.order_by(*order).values_list(*paths, *(field.lstrip("-") for field in order))
     place: tuple[Any, ...] | None = None
     while True:
         behind = ordered if place is None else ordered.filter(keyset.behind(order, place))
         page = list(behind[:_AT_ONCE])
-        if page:
-            yield [row[: len(paths)] for row in page]
+        yield from (row[: len(paths)] for row in page)
         if len(page) < _AT_ONCE:
             return
         place = page[-1][len(paths) :]

@@ -7,7 +7,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
@@ -18,6 +17,7 @@ from ferris_web.catalog.models import Project
 from ferris_web.executions.listings import LISTINGS, Filters
 from ferris_web.executions.models import DefaultView, SavedView
 from ferris_web.executions.searching import SEARCH
+from ferris_web.names import once
 
 VIEWED: Final[dict[str, Filters]] = {**LISTINGS, SEARCH.name: SEARCH}
 """What has views, by name."""
@@ -71,13 +71,10 @@ def view_save(
     place = {"listing": listing, "name": name, "project": project}
     if project is None:
         place["owner"] = user
-    try:
-        with transaction.atomic():
-            row, _ = SavedView.objects.update_or_create(
-                **place, defaults={"query": kept, "owner": user, "saved_at": now}
-            )
-    except IntegrityError:  # somebody shared one of that name at this moment
-        raise Conflict("somebody else saved a view of that name just now; look at it first") from None
+    with once("somebody else saved a view of that name just now; look at it first"):
+        row, _ = SavedView.objects.update_or_create(
+            **place, defaults={"query": kept, "owner": user, "saved_at": now}
+        )
     return row
 
 

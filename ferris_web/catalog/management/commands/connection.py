@@ -30,7 +30,7 @@ class Command(BaseCommand):
         made = connections.connection_set(options["name"], **said)
         values, tried = _values(made), connections.connection_try(made)
         line = f"{words.line(values)}\n{tried.text}"
-        printed(self, options, line, values | {"reached": tried.ok, "said": tried.text})
+        printed(self, options, line, values | words.reached(vars(tried)))
 
     def _list(self, options: dict[str, Any]) -> None:
         for one in connections.connection_list():
@@ -39,8 +39,7 @@ class Command(BaseCommand):
 
     def _test(self, options: dict[str, Any]) -> None:
         tried = connections.connection_try(connections.connection_get(options["name"]))
-        values = {"name": options["name"], "reached": tried.ok, "said": tried.text}
-        printed(self, options, tried.text, values)
+        printed(self, options, tried.text, {"name": options["name"], **words.reached(vars(tried))})
         if not tried.ok:
             raise SystemExit(1)
 

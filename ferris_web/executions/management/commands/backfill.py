@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from ferris.moments import moment
-from ferris_web.accounts.printed import add_json, printed, refusals, time_text
+from ferris.moments import moment, stamp
+from ferris_web.accounts.printed import add_json, printed, refusals
 from ferris_web.catalog.models import Schedule
 from ferris_web.catalog.selectors import schedule_get, schedule_list, service_get
 from ferris_web.executions.services.schedules import schedule_backfill, schedule_gaps, window_of
@@ -42,10 +42,10 @@ class Command(BaseCommand):
             gaps = schedule_gaps(row, since=since, until=until)
             times = list(gaps.times)
             if not gaps.complete:
-                self.stderr.write(words.more_after(time_text(gaps.until)))
+                self.stderr.write(words.more_after(stamp(gaps.until)))
         if asked:
             schedule_backfill(row, times, now=now)
-        for due in map(time_text, times):
+        for due in map(stamp, times):
             printed(self, options, due, words.missed(row.service.name, row.pk, due, asked=asked))
         self.stderr.write(words.summary(len(times), row.cron, row.timezone, asked=asked))
 

@@ -1,4 +1,4 @@
-"""Names that there are once: of two who make one at the same moment, one does."""
+"""What there is once, mostly by its name: of two who make one at the same moment, one does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ferris.errors import Conflict
 
 @contextmanager
 def once(taken: str) -> Iterator[None]:
-    """A transaction in which something of a name is made; a Conflict that says `taken` when another makes it now."""
+    """A transaction in which it is made; a Conflict that says `taken` when another made it already, or does now."""
     try:
         with transaction.atomic():
             yield
