@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -83,6 +84,24 @@ def _plan(rows: QuerySet[Any]) -> str:
         return "\n".join(row[3] for row in cursor.fetchall())
 
 
+def _known_to_postgresql(count: int) -> None:
+    """So many rows of somebody else, and statistics of them. Those of an empty table are of whatever rows of other
+    tests it held when PostgreSQL last looked: by them one project had all there was, and any index would do."""
+    service("other", "b.happened", project="large")
+    (run,) = ran("b.happened", NOW)
+    flow, event = Flow.objects.get(pk=run.flow_id), run.event
+    made: list[tuple[Flow, Event, Execution]] = []
+    for n in range(count):
+        flow.pk = event.event_id = event.flow_id = run.flow_id = f"other-{n}"
+        event.pk, run.pk = uuid4(), uuid4()
+        run.event_id = event.pk
+        made.append((copy(flow), copy(event), copy(run)))
+    for rows in zip(*made, strict=True):
+        type(rows[0])._default_manager.bulk_create(rows)
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {rows[0]._meta.db_table}")
+
+
 def _shown_rows(listing: Listing, text: str, *, everyones: bool = True) -> QuerySet[Any]:
     asked = listing.read(QueryDict(text), NOW)
     rows = listing.found(asked, listing.model._default_manager.all())
@@ -104,9 +123,10 @@ def _shown_rows(listing: Listing, text: str, *, everyones: bool = True) -> Query
 )
 def test_a_page_is_the_first_rows_of_an_index(listing: Listing, asked: str, index: str) -> None:
     service("only", "a.happened", project="small")
+    if connection.vendor == "postgresql":
+        _known_to_postgresql(1000)
     plan = _plan(_shown_rows(listing, asked).order_by(*listing.order)[:51])
-    if connection.vendor == "sqlite":  # PostgreSQL takes any of those that are in order while the table is empty
-        assert index in plan, plan
+    assert index in plan, plan
     assert not re.search(r"SCAN executions|Seq Scan|TEMP B-TREE FOR ORDER|Sort  ", plan), plan
 
 
