@@ -1,15 +1,10 @@
-"""The event log on Kafka through librdkafka: `kafka+confluent://host:port`. Faster, same promises.
-
-Topics, lag and browsing go through kafka-python: one description of them is enough. The driver has no way to
-wake a reader that waits: a wait is cut in slices of a tenth of a second.
-"""
+"""The event log on Kafka through librdkafka: `kafka+confluent://host:port`. Faster, same promises."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
@@ -22,15 +17,12 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from ferris.adapters import kafka_checkup
 from ferris.adapters import kafka_topics as topics
-from ferris.adapters.kafka_membership import AHEAD, Membership, Place
+from ferris.adapters.kafka_log import ANSWER_SECONDS, KafkaEventLog, KafkaReader, key_of
+from ferris.adapters.kafka_membership import Place
 from ferris.errors import BackendError
-from ferris.findings import Finding
-from ferris.ports import LogRecord, Record, Retention, TopicInfo
+from ferris.ports import LogRecord, Record, Retention
 
-_SLICE = 0.1
-_ANSWER_SECONDS = 30.0
 _UNSETTLED = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
@@ -43,27 +35,15 @@ _UNSETTLED = frozenset(
 )
 
 
-class KafkaConfluentEventLog:
+class KafkaConfluentEventLog(KafkaEventLog):
     """`EventLog` on Kafka; `url` is `kafka+confluent://host:port[,host:port]?partitions=4&replicas=3`."""
 
-    capabilities: frozenset[str] = frozenset()
-
     def __init__(self, url: str, *, retention: Mapping[str, Retention] | None = None) -> None:
-        self._address = topics.Address.parse(url)
-        self._topics = topics.Topics(self._address, retention)
+        super().__init__(url, retention=retention)
         self._lock = threading.Lock()
         self._producer: Producer | None = None
 
-    def prepare(self, names: Sequence[str]) -> None:
-        """Make these topics now, before anybody needs them."""
-        self._topics.ensure(topics.names("topic", names))
-
-    def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
-        """See `EventLog.append`. The producer is idempotent: what it sends again is not written twice."""
-        topics.names("topic", [topic])
-        if not records:
-            return []
-        self._topics.ensure([topic])
+    def _produce(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
         delivery = _Delivery(len(records))
         producer = self._producing()
         try:
@@ -71,11 +51,11 @@ class KafkaConfluentEventLog:
                 producer.produce(
                     topic,
                     value=record.value,
-                    key=None if record.key is None else record.key.encode("utf-8", "replace"),
+                    key=key_of(record),
                     headers=list(record.headers.items()),
                     on_delivery=delivery.callback(index),
                 )
-            deadline = time.monotonic() + _ANSWER_SECONDS
+            deadline = time.monotonic() + ANSWER_SECONDS
             # Whoever polls serves the callbacks of every thread: the wait is short, so that nobody waits for
             # an answer that another thread has fetched.
             while not delivery.done and time.monotonic() < deadline:
@@ -96,50 +76,19 @@ class KafkaConfluentEventLog:
                         "linger.ms": 0,
                         "partitioner": "murmur2_random",  # as Kafka's own clients and kafka-python
                         "message.max.bytes": topics.MAX_RECORD,
-                        "delivery.timeout.ms": int((_ANSWER_SECONDS - 1) * 1000),
+                        "delivery.timeout.ms": int((ANSWER_SECONDS - 1) * 1000),
                     }
                 )
             return self._producer
 
-    def subscribe(self, group: str, topics_: Sequence[str]) -> KafkaConfluentConsumer:
-        """See `EventLog.subscribe`. A member that was killed is missed after 10 s."""
-        topics.names("group", [group])
-        wanted = topics.names("topic", topics_)
-        self._topics.ensure(wanted)
+    def _consume(self, wanted: list[str], group: str | None) -> KafkaConfluentConsumer:
         return KafkaConfluentConsumer(self._address, self._topics, wanted, group)
 
-    def tail(self, topics_: Sequence[str]) -> KafkaConfluentConsumer:
-        """See `EventLog.tail`."""
-        wanted = topics.names("topic", topics_)
-        self._topics.ensure(wanted)
-        return KafkaConfluentConsumer(self._address, self._topics, wanted, None)
-
-    def browse(
-        self, topic: str, *, partition: int = 0, offset: int | None = None, limit: int = 100
-    ) -> list[LogRecord]:
-        """See `EventLog.browse`."""
-        topics.names("topic", [topic])
-        return self._topics.browse(topic, partition, offset, limit)
-
-    def topics(self) -> list[TopicInfo]:
-        """See `EventLog.topics`."""
-        return self._topics.describe()
-
-    def prune(self, now: datetime) -> int:
-        """See `EventLog.prune`: Kafka removes old records by itself, by the settings its topics were made with."""
-        return 0
-
-    def examine(self, prefix: str = "") -> Iterator[Finding]:
-        """See `findings.Examined`."""
-        return kafka_checkup.examine(self._topics, prefix)
-
-    def close(self) -> None:
-        """Give the connections back; the next call opens them again. Consumers close themselves."""
+    def _hang_up(self) -> None:
         with self._lock:
             if self._producer is not None:
                 self._producer.flush(5)
                 self._producer = None
-        self._topics.close()
 
 
 class _Delivery:
@@ -170,22 +119,18 @@ class _Delivery:
         places = [place for place in self._places if place is not None]
         if len(places) < len(self._places):
             raise BackendError(
-                topics.BACKEND, f"did not answer within {_ANSWER_SECONDS:.0f} s", "check that Kafka runs"
+                topics.BACKEND, f"did not answer within {ANSWER_SECONDS:.0f} s", "check that Kafka runs"
             )
         return places
 
 
-class KafkaConfluentConsumer:
+class KafkaConfluentConsumer(KafkaReader):
     """`Consumer`: a member of a group, or a tail when there is none."""
 
     def __init__(
         self, address: topics.Address, administration: topics.Topics, wanted: Sequence[str], group: str | None
     ) -> None:
-        self._group = group
-        self._membership = Membership(group or "a tail")
-        self._polling = threading.RLock()
-        self._woken = threading.Event()
-        self._closed = False
+        super().__init__(group)
         self._down: KafkaError | None = None
         self._consumer = Consumer(
             _connection(address)
@@ -214,38 +159,21 @@ class KafkaConfluentConsumer:
         if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION) or error.fatal():
             self._down = error
 
-    def poll(self, max_records: int = 500, timeout: float | None = None) -> list[LogRecord]:
-        """See `Consumer.poll`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._polling:
-            if self._closed:
-                raise BackendError(topics.BACKEND, "was asked to poll a closed consumer", "subscribe again")
-            while not self._closed and not self._woken.is_set():
-                left = _SLICE if deadline is None else max(0.0, deadline - time.monotonic())
-                if self._membership.room:
-                    self._fetch(min(left, _SLICE) if self._membership.room == AHEAD else 0)
-                found = self._membership.take(max_records)
-                if found:
-                    return found
-                if self._down is not None:
-                    error, self._down = self._down, None
-                    raise _fault(KafkaException(error))
-                if deadline is not None and time.monotonic() >= deadline:
-                    return []
-            self._woken.clear()
-            return []
-
-    def _fetch(self, seconds: float) -> None:
-        """What has come, after a wait for the first record."""
+    def _fetch(self, room: int, seconds: float) -> None:
         try:
             first = self._consumer.poll(seconds)
             if first is None:
                 return
             # `consume` with a wait would go on until it has as many as it was told.
-            messages = [first, *self._consumer.consume(max(1, self._membership.room - 1), 0)]
+            messages = [first, *self._consumer.consume(max(1, room - 1), 0)]
         except (KafkaException, RuntimeError) as error:
             raise _fault(error) from error
         self._membership.read(_record(message) for message in messages if self._usable(message))
+
+    def _check(self) -> None:
+        if self._down is not None:
+            error, self._down = self._down, None
+            raise _fault(KafkaException(error))
 
     def _usable(self, message: Message) -> bool:
         error = message.error()
@@ -255,15 +183,7 @@ class KafkaConfluentConsumer:
             self._down = error
         return False
 
-    def commit(self, records: Sequence[LogRecord]) -> None:
-        """See `Consumer.commit`."""
-        if self._group is None:
-            raise BackendError(topics.BACKEND, "cannot commit for a tail, which has no group", "subscribe")
-        self._membership.commit(records, self._send, self._settle)
-
     def _send(self, ends: Mapping[Place, int]) -> str:
-        if self._closed:
-            raise self._membership.fenced("this member has left")
         try:
             told = self._consumer.commit(
                 offsets=[TopicPartition(topic, number, end) for (topic, number), end in ends.items()],
@@ -278,23 +198,11 @@ class KafkaConfluentConsumer:
             raise _fault(caught) from caught
         return ""
 
-    def _settle(self) -> None:
-        with self._polling:
-            if not self._closed:
-                self._fetch(_SLICE)
-
-    def wake(self) -> None:
-        """See `Consumer.wake`."""
-        self._woken.set()
-
-    def close(self) -> None:
-        """See `Consumer.close`. Waits for a `poll` under way, which returns within a tenth of a second."""
-        self._closed = True
-        with self._polling:
-            try:
-                self._consumer.close()
-            except RuntimeError:
-                pass  # closed already
+    def _leave(self) -> None:
+        try:
+            self._consumer.close()
+        except RuntimeError:
+            pass  # closed already
 
 
 def _connection(address: topics.Address) -> dict[str, Any]:

@@ -9,24 +9,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from ferris.adapters.kafka_log import KafkaEventLog
 from ferris.adapters.kafka_topics import SETTING
 from ferris.adapters.sqlite_log_rows import check_name
 from ferris.errors import ConfigError
 from ferris.findings import Finding
 from ferris.ports import Consumer, EventLog, LogRecord, Record, Retention, TopicInfo
-
-
-class KafkaLog(EventLog, Protocol):
-    """What both drivers' logs have beyond the port."""
-
-    def prepare(self, names: Sequence[str]) -> None: ...
-
-    def examine(self, prefix: str = "") -> Iterator[Finding]: ...
-
-    def close(self) -> None: ...
 
 
 def open_python(url: str, *, retention: Mapping[str, Retention] | None = None) -> EventLog:
@@ -51,7 +41,9 @@ def prefix_of(url: str) -> str:
     return f"{name}." if name else ""
 
 
-def _open(driver: Callable[..., KafkaLog], url: str, retention: Mapping[str, Retention] | None) -> EventLog:
+def _open(
+    driver: Callable[..., KafkaEventLog], url: str, retention: Mapping[str, Retention] | None
+) -> EventLog:
     prefix = prefix_of(url)
     if not prefix:
         return driver(url, retention=retention)
@@ -62,7 +54,7 @@ def _open(driver: Callable[..., KafkaLog], url: str, retention: Mapping[str, Ret
 class PrefixedEventLog:
     """`EventLog` on a part of another one: the topics that begin with the prefix."""
 
-    def __init__(self, log: KafkaLog, prefix: str) -> None:
+    def __init__(self, log: KafkaEventLog, prefix: str) -> None:
         self._log, self._prefix = log, prefix
 
     @property
