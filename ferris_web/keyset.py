@@ -12,6 +12,8 @@ import orjson
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 
+from ferris_web.planning import first_said
+
 
 class WrongCursor(ValueError):
     """A cursor that no page of this list gave out."""
@@ -64,16 +66,6 @@ def cut(
         written(found[0], order, backwards=True) if has_before else "",
         written(found[-1], order) if has_after else "",
     )
-
-
-def first_said(rows: QuerySet[Any], condition: Q) -> QuerySet[Any]:
-    """Those that fit a condition, which stands before all others: of two bounds on one column SQLite walks from the one
-    that is said first, whichever is nearer."""
-    before = len(rows.query.where.children)
-    found = rows.filter(condition)
-    where = found.query.where
-    where.children = where.children[before:] + where.children[:before]
-    return found
 
 
 def written(row: Any, order: Sequence[str], *, backwards: bool = False) -> str:

@@ -102,7 +102,7 @@ def list_stream(
         said: list[tuple[str, Any]] = []
         asked = asked_of(request, listing)
         for at in range(0, len(keys), _AT_ONCE):
-            rows = listing.found(asked, listing.visible(user)).filter(pk__in=keys[at : at + _AT_ONCE])
+            rows = listing.found(asked, reach(user)).filter(pk__in=keys[at : at + _AT_ONCE])
             found = {row.pk: row for row in prepared(rows)}
             said += [("", row) for row in _shown(shown, (found[k] for k in keys if k in found))]
         return Said(said)

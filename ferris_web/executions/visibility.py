@@ -43,6 +43,7 @@ from ferris_web.executions.models import (
     Replay,
 )
 from ferris_web.keyset import Apart
+from ferris_web.planning import looked_at
 
 M = TypeVar("M", bound=Model)
 Projects = frozenset[int]
@@ -63,8 +64,9 @@ def scoped(found: QuerySet[M], user: Any, action: Action = Action.VIEW) -> Query
     return within(found, reach(user, action))
 
 
-def within(found: QuerySet[M], projects: Projects | None) -> QuerySet[M]:
-    """Those of these records that belong to these projects; None: all."""
+def within(found: QuerySet[M], projects: Projects | None, *, many: bool = False) -> QuerySet[M]:
+    """Those of these records that belong to these projects; None: all. `many`: any number may fit what was asked for so
+    far, such as a source."""
     if projects is None:
         return found
     if not projects:
@@ -78,7 +80,7 @@ def within(found: QuerySet[M], projects: Projects | None) -> QuerySet[M]:
         services = Service.objects.filter(pk=OuterRef(_BY_SERVICE[model]), project__in=projects)
         return found.filter(Exists(services))
     if model in _BY_FLOW:
-        return _by_flow(found, _BY_FLOW[model], projects)
+        return _by_flow(found, _BY_FLOW[model], projects, many)
     if model is Promise:
         return found.filter(Exists(PromiseRule.objects.filter(pk=OuterRef("rule_id"), project__in=projects)))
     return found.filter(**{f"{_OWNERS[model]}__in": projects})
@@ -138,7 +140,7 @@ def flows_few(projects: Projects) -> bool:
     return executions_owned() and not theirs.values("pk")[_FEW : _FEW + 1].exists()
 
 
-def _by_flow(found: QuerySet[M], column: str, projects: Projects) -> QuerySet[M]:
+def _by_flow(found: QuerySet[M], column: str, projects: Projects, many: bool) -> QuerySet[M]:
     if not executions_owned():
         runs = Execution.objects.filter(flow_id=OuterRef(column), service__project__in=projects)
         return found.filter(Exists(runs))
@@ -147,6 +149,8 @@ def _by_flow(found: QuerySet[M], column: str, projects: Projects) -> QuerySet[M]
         # they ran. An index has flow and project, and nothing else is read.
         of_flow = Execution.objects.filter(flow_id=OuterRef(column), project__in=projects).order_by()
         return found.filter(IsNull(Subquery(of_flow.values("project")[:1]), False))
+    if many and found.model is not DeadLetter:  # which has no index of flows
+        found = looked_at(found)
     theirs = Execution.objects.filter(project__in=projects).order_by()
     return found.filter(**{f"{column}__in": theirs.values("flow_id")})
 

@@ -104,7 +104,7 @@ def _known_to_postgresql(count: int) -> None:
 
 def _shown_rows(listing: Listing, text: str, *, everyones: bool = True) -> QuerySet[Any]:
     asked = listing.read(QueryDict(text), NOW)
-    rows = listing.found(asked, listing.model._default_manager.all())
+    rows = listing.found(asked, None)
     return listing.along(rows, asked.values, everyones) if listing.along else rows
 
 
@@ -128,6 +128,41 @@ def test_a_page_is_the_first_rows_of_an_index(listing: Listing, asked: str, inde
     plan = _plan(_shown_rows(listing, asked).order_by(*listing.order)[:51])
     assert index in plan, plan
     assert not re.search(r"SCAN executions|Seq Scan|TEMP B-TREE FOR ORDER|Sort  ", plan), plan
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+@pytest.mark.parametrize(
+    ("listing", "asked", "index"),
+    [
+        (EVENTS, "source=/s", "event_flow_id"),
+        (EVENTS, "type=s0.asked", "event_flow_id"),
+        (EVENTS, "type=s0.*", "event_flow_id"),
+        (EVENTS, "subject=order-1&matched=some", "event_flow_id"),
+        (EVENTS, "source=/s&until=2d", "event_flow_id"),
+        (FLOWS, "root_type=s0.asked", "autoindex_executions_flow_1"),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_of_a_small_project_its_few_flows_are_looked_up_whatever_else_is_asked_for(
+    busy: list[Project], listing: Listing, asked: str, index: str, named: bool
+) -> None:
+    """Of a source or a type there may be any number."""
+    mine = frozenset((busy[0].pk,))
+    if named and any(one.name == "project" for one in listing.fields):
+        asked, mine = f"{asked}&project=p0", None
+    values = listing.read(QueryDict(asked), NOW)
+    assert not values.errors
+    with CaptureQueriesContext(connection) as queries:
+        keyset.cut(listing.found(values, mine), listing.order, "", 50)
+        histogram(listing, listing.read(QueryDict(f"since=30d&{asked}"), NOW), NOW, whose=mine)
+    table = listing.model._meta.db_table
+    read = [query["sql"] for query in queries if f'FROM "{table}"' in query["sql"]]
+    assert len(read) >= 3
+    with connection.cursor() as cursor:
+        for sql in read:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = [row[3] for row in cursor.fetchall()]
+            assert any(table in line and index in line for line in plan), (sql, plan)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +355,17 @@ def test_what_is_open_is_read_by_its_status_and_not_along_all_that_a_project_ran
         assert "(status=? AND created_at>?" in plan, plan
 
 
+def test_a_dashboard_reads_a_row_for_each_day_and_lane_however_many_outcomes(busy: list[Project]) -> None:
+    for whose in ({}, {"projects": frozenset(one.pk for one in busy)}, {"project": busy[0]}):
+        with CaptureQueriesContext(connection) as queries:
+            found = figures(PERIODS["30d"], NOW, **whose)
+        assert len(found.statuses) >= 3
+        with connection.cursor() as cursor:
+            cursor.execute(queries[0]["sql"])
+            places = [row[:2] for row in cursor.fetchall()]
+        assert len(places) == len(set(places)) > 10
+
+
 # --- places ------------------------------------------------------------------------------------------
 
 
@@ -349,7 +395,7 @@ def hourly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _page(asked: str, cursor: str = "") -> keyset.Slice:
-    rows = EVENTS.found(EVENTS.read(QueryDict(asked), NOW), Event.objects.all())
+    rows = EVENTS.found(EVENTS.read(QueryDict(asked), NOW), None)
     return keyset.cut(rows, EVENTS.order, cursor, 10)
 
 
@@ -501,8 +547,7 @@ def test_kinds_of_which_nothing_is_left_go(failing: list[Execution]) -> None:
 
 
 def _asked(listing: Listing, text: str, whose: frozenset[int] | None = None) -> Histogram:
-    rows = within(listing.model._default_manager.all(), whose)
-    found = histogram(listing, listing.read(QueryDict(text), NOW), rows, NOW, whose=whose)
+    found = histogram(listing, listing.read(QueryDict(text), NOW), NOW, whose=whose)
     assert found is not None
     return found
 
@@ -510,9 +555,7 @@ def _asked(listing: Listing, text: str, whose: frozenset[int] | None = None) -> 
 def _plainly(listing: Listing, text: str, found: Histogram, whose: frozenset[int] | None = None) -> list[Any]:
     """What a look at each row says."""
     asked = listing.read(QueryDict(text), NOW)
-    rows = listing.found(
-        asked, within(listing.model._default_manager.all(), whose), without=("since", "until")
-    )
+    rows = listing.found(asked, whose, without=("since", "until"))
     told = []
     for one in found.buckets:
         counts: Counter[str] = Counter()

@@ -48,7 +48,7 @@ def histogram(request: HttpRequest, name: str) -> HttpResponse:
     """The histogram of a list with the filters of the address: a part of its page."""
     listing, now = _listing(name), timezone.now()
     asked = listing.read(request.GET, now)
-    made = counted(listing, asked, listing.visible(request.user), now, whose=reach(request.user))
+    made = counted(listing, asked, now, whose=reach(request.user))
     chart = drawn(made, reverse(f"console:{name}"), filterbar.timeless(request.GET)) if made else None
     return render(request, "console/parts/histogram.html", {"chart": chart})
 

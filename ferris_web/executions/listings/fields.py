@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 
 from ferris.events import rfc3339
 from ferris_web.accounts.permissions import reach
-from ferris_web.executions.visibility import scoped
+from ferris_web.executions.visibility import Projects, within
 
 LONGEST = 512
 _PERIOD = re.compile(r"(\d{1,5})(m|h|d)", re.ASCII)
@@ -32,7 +32,8 @@ class Field:
 
     `kind`: `text`, `choice` (of `options`; `many`: of several of them), `moment`. `offered`: what the console offers
     a person where any text is taken. `about`: what happened at a
-    moment. `synonyms`: other words for its options; for "", that nothing is asked.
+    moment. `synonyms`: other words for its options; for "", that nothing is asked. `narrow`: an index has the few rows
+    that fit, whatever else is asked for.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Field:
     kind: str = "text"
     options: Options = ()
     many: bool = False
+    narrow: bool = False
     short: str = ""
     placeholder: str = ""
     about: str = ""
@@ -158,25 +160,27 @@ class Listing(Filters):
     along: Callable[[Rows, Mapping[str, Any], bool], Rows] | None = None
     """How a page reads what fits, given what is asked for and whether the rows are those of all projects."""
 
-    def visible(self, user: Any) -> Rows:
-        """The rows that this person may see."""
-        return scoped(self.model._default_manager.all(), user)
-
     def shown(self, user: Any, asked: Asked) -> Rows:
         """The rows that fit, of those that this person may see, as pages and files of them read them."""
-        found = self.found(asked, self.visible(user))
+        whose = reach(user)
+        found = self.found(asked, whose)
         if self.along is None or asked.errors:
             return found
-        return self.along(found, asked.values, reach(user) is None)
+        return self.along(found, asked.values, whose is None)
 
-    def found(self, asked: Asked, rows: Rows, *, without: Sequence[str] = ()) -> Rows:
-        """Those of these rows that fit; none while something asked for is wrong. `without`: but for these filters."""
-        found = rows
+    def found(self, asked: Asked, whose: Projects | None, *, without: Sequence[str] = ()) -> Rows:
+        """The rows of these projects (None: of all) that fit; none while something asked for is wrong. `without`: but
+        for these filters."""
+        found = self.model._default_manager.all()
         if asked.errors:
             return found.none()
-        for one in self.fields:
-            if one.name in asked.values and one.name not in without:
-                found = one.apply(found, asked.values[one.name])
+        fields = [one for one in self.fields if one.name in asked.values and one.name not in without]
+        # Whose they are is said behind what many may have, since that decides how they are read: see `visibility`.
+        for one in fields:
+            found = found if one.narrow else one.apply(found, asked.values[one.name])
+        found = within(found, whose, many=True)
+        for one in fields:
+            found = one.apply(found, asked.values[one.name]) if one.narrow else found
         return found
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.core.cache import cache
 from django.db.models import QuerySet, Value
 
+from ferris_web.catalog.models import Project
 from ferris_web.executions.buckets import Bucket, counted, empty, fill, span_for
 from ferris_web.executions.listings.fields import TIMES, Asked, Listing, Rows
 from ferris_web.executions.listings.kept import Kept, kept
@@ -46,19 +47,17 @@ class Histogram:
 
 
 def histogram(
-    listing: Listing, asked: Asked, rows: Rows, now: datetime, *, whose: Projects | None, most: int = MOST
+    listing: Listing, asked: Asked, now: datetime, *, whose: Projects | None, most: int = MOST
 ) -> Histogram | None:
-    """What fits over the time asked for; without one, over the last day in which anything fits. None: nothing does.
-
-    `rows`: those of the projects `whose`, None: of all. Kept for some seconds.
-    """
+    """What fits over the time asked for, of these projects (None: of all); without one, over the last day in which
+    anything fits. None: nothing does. Kept for some seconds."""
     if asked.errors or not listing.time:
         return None
     asked_for = repr((listing.name, whose and sorted(whose), most, sorted(asked.texts.items())))
     key = f"histogram:{hashlib.sha256(asked_for.encode()).hexdigest()}"
     made: tuple[Histogram | None] | None = cache.get(key)
     if made is None:
-        found = listing.found(asked, rows, without=tuple(TIMES))
+        found = listing.found(asked, whose, without=tuple(TIMES))
         made = (_histogram(listing, asked, found, now, most, whose),)
         cache.set(key, made, 3)
     return made[0]
@@ -96,14 +95,24 @@ def _bound(
     """From when on there are so few rows that they can be counted."""
     filters, time = set(asked.values) - TIMES, listing.time
     by_flow = listing.model is not Execution
-    walks = by_flow and ("project" in filters or (whose is not None and not flows_few(whose)))
-    walks |= any(str(asked.values.get(name, "")).endswith("*") for name in ("type", "root_type"))
+    narrowed = _narrowed(asked, whose) if by_flow else []
+    few = any(map(flows_few, narrowed))
+    walks = bool(narrowed) and not few
+    walks |= not few and any(str(asked.values.get(name, "")).endswith("*") for name in ("type", "root_type"))
     rows, most = (listing.model._default_manager.all(), WALKED) if walks else (found, COUNTED)
     if not walks and whose is None and not filters & _INDEXED and not by_flow:
         rows = listing.model._default_manager.all()
     between = rows.filter(**{f"{time}__gte": since, f"{time}__lt": until}).order_by(f"-{time}")
     last = between.values_list(time, flat=True)[most : most + 1].first()
     return since if last is None else last + timedelta(microseconds=1)
+
+
+def _narrowed(asked: Asked, whose: Projects | None) -> list[Projects]:
+    """What each row's flow has to run through: somebody's projects, the one that is asked for."""
+    found = [] if whose is None else [whose]
+    if (name := asked.values.get("project")) is not None:
+        found.append(frozenset(Project.objects.filter(name=name).values_list("pk", flat=True)))
+    return found
 
 
 def _parts(

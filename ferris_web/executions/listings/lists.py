@@ -30,7 +30,7 @@ from ferris_web.executions.models import (
 )
 from ferris_web.executions.promised import flows_overdue
 from ferris_web.executions.visibility import scoped, visible_projects, within
-from ferris_web.keyset import first_said
+from ferris_web.planning import first_said
 
 
 def _projects(user: Any) -> list[str]:
@@ -87,7 +87,7 @@ def _of_service(rows: Rows, name: str) -> Rows:
 
 def _of_project(rows: Rows, name: str) -> Rows:
     found = Project.objects.filter(name=name).values_list("pk", flat=True).first()
-    return rows.none() if found is None else within(rows, frozenset((found,)))
+    return rows.none() if found is None else within(rows, frozenset((found,)), many=True)
 
 
 def _with_status(rows: Rows, wanted: tuple[str, ...]) -> Rows:
@@ -129,7 +129,7 @@ EXECUTIONS = Listing(
         Field(
             "correlation_id", _("Correlation, flow or execution id"), _correlated,
             "An execution's correlation id or id, or a flow id: all executions of the flow.",
-            short="q", placeholder="ABCDEF1234_01",
+            short="q", placeholder="ABCDEF1234_01", narrow=True,
         ),
         Field("service", _("Service"), _of_service, "A service's name.", placeholder=_("any service")),
         Field(
@@ -194,11 +194,11 @@ EVENTS = Listing(
     Event,
     (
         Field("flow_id", _("Event or flow id"), _event_or_flow,
-              "A flow's id, an execution's correlation id, or an event's id.", short="q"),
+              "A flow's id, an execution's correlation id, or an event's id.", short="q", narrow=True),
         Field("type", _("Type"), _typed("type", "received_at"), "An event type, or `prefix.*`.",
               placeholder=_("exact, or orders.*")),
         Field("project", _("Project"), _of_project,
-              "A project's name: the events of flows that ran services of it.", offered=_projects),
+              "A project's name: the events of flows that ran services of it.", offered=_projects, narrow=True),
         Field("source", _("Source"), _equal("source"), "Exact."),
         Field("subject", _("Subject"), lambda rows, value: rows.filter(subject=value, subject__gt=""), "Exact."),
         Field(
@@ -227,7 +227,7 @@ FLOWS = Listing(
     Flow,
     (
         Field("flow_id", _("Flow id"), _flow, "A flow's id, or an execution's correlation id.", short="q",
-              placeholder="ABCDEF1234"),
+              placeholder="ABCDEF1234", narrow=True),
         Field("root_type", _("First event"), _typed("root_type", "started_at"),
               "Type of the event that began it, or `prefix.*`.", short="type", placeholder=_("any type")),
         Field("overdue", _("Promises"), lambda rows, value: flows_overdue(rows),

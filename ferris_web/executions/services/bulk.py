@@ -31,7 +31,7 @@ from ferris_web.executions.listings.fields import Rows
 from ferris_web.executions.models import OPEN, BulkJob, DeadLetter, Execution
 from ferris_web.executions.services.redrive import RETRY_SOURCE, dead_letters_send
 from ferris_web.executions.services.requests import execution_cancel, retry_event
-from ferris_web.executions.visibility import scoped, within
+from ferris_web.executions.visibility import within
 
 AT_ONCE: Final = 200
 LEASE: Final = timedelta(seconds=30)
@@ -52,8 +52,7 @@ _OF_THEM: Final[Mapping[str, Q]] = {
 
 def bulk_rows(listing: Listing, action: str, asked: Asked, user: User, before: datetime) -> Rows:
     """The rows that it would be done with: those that fit, are in the state for it, and that this person may."""
-    allowed = scoped(listing.model._default_manager.all(), user, NEEDS[action])
-    found = listing.found(asked, allowed).filter(_OF_THEM[action])
+    found = listing.found(asked, reach(user, NEEDS[action])).filter(_OF_THEM[action])
     return found.filter(**{f"{listing.time}__lt": before})
 
 
