@@ -5,14 +5,14 @@ Only executions that have not ended yet are counted as they are asked for; every
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import QuerySet, TextField
+import orjson
+from django.db.models import Aggregate, Max, Q, QuerySet, Sum, TextField
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
@@ -20,10 +20,12 @@ from ferris import sketches
 from ferris.lanes import LANES
 from ferris_web.catalog.models import Project, Service
 from ferris_web.executions.buckets import buckets
-from ferris_web.executions.models import OPEN, Execution, Rollup
+from ferris_web.executions.models import OPEN, STATUSES, TRIGGER_TYPES, Execution, Rollup
 from ferris_web.executions.visibility import Projects, among
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_ENDED: Final = tuple(name for name, _word in STATUSES if name not in OPEN)
+_TRIGGERS: Final = tuple(name for name, _word in TRIGGER_TYPES)
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,12 @@ class Spread:
     most: int = 0
     sketch: dict[str, int] = field(default_factory=dict)
 
-    def take(self, count: int, total: int, most: int, sketch: Mapping[str, int]) -> None:
-        """Add more of the same."""
-        self.count += count
-        self.total += total
-        self.most = max(self.most, most)
-        sketches.merge(self.sketch, sketch)
-
     def add(self, other: Spread) -> None:
         """Add what another one has."""
-        self.take(other.count, other.total, other.most, other.sketch)
+        self.count += other.count
+        self.total += other.total
+        self.most = max(self.most, other.most)
+        sketches.merge(self.sketch, other.sketch)
 
     @property
     def average(self) -> float | None:
@@ -162,26 +160,18 @@ def figures(
         Spread(),
         Spread(),
     )
-    rows = _of(period, since, projects, project, service).values_list(
-        *("start", "status", "trigger_type", "lane", "count", "started"),
-        *("took_ms", "took_most_ms", "waited_ms", "waited_most_ms"),
-        *(Cast(name, TextField()) for name in ("durations", "waits")),
-    )
-    waits: dict[tuple[int, str], Spread] = {}
-    for row, durations, bins in _with_sketches(list(rows)):
-        start, status, trigger, lane, count, started, took, longest, waited, most = row
+    for start, lane, statuses, triggers, took, waited in _summed(
+        _of(period, since, projects, project, service)
+    ):
         place = round((start - since) / period.length)
         if not 0 <= place < len(spans):
             continue
         span = spans[place]
-        span.statuses[status] += count
-        span.triggers[trigger] += count
-        span.took.take(started, took, longest, durations)
-        waits.setdefault((place, lane), Spread()).take(started, waited, most, bins)
-    # A row is added to one span and one lane; what these come to is added up of few.
-    for (place, lane), spread in waits.items():
-        for part in (spans[place].waited, found.lanes.setdefault(lane, Spread())):
-            part.add(spread)
+        span.statuses.update(statuses)
+        span.triggers.update(triggers)
+        span.took.add(took)
+        for part in (span.waited, found.lanes.setdefault(lane, Spread())):
+            part.add(waited)
     for span in spans:
         found.statuses.update(span.statuses)
         found.triggers.update(span.triggers)
@@ -191,12 +181,58 @@ def figures(
     return found
 
 
-def _with_sketches(rows: list[Any]) -> Iterator[tuple[Any, dict[str, int], dict[str, int]]]:
-    """The rows, whose last two are sketches as text, with these apart: thousands, read at once."""
-    texts = ",".join(text for row in rows for text in row[-2:])
-    found = iter(json.loads(f"[{texts}]"))
-    for row in rows:
-        yield row[:-2], next(found), next(found)
+class _Texts(Aggregate):
+    """JSON texts, written one behind the other with commas between."""
+
+    function = "GROUP_CONCAT"
+    output_field = TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "STRING_AGG(%(expressions)s, ',')"
+        return super().as_sql(compiler, connection, template=template, **extra)
+
+
+_SUMS: Final[Mapping[str, Any]] = {
+    **{f"of_{one}": Sum("count", filter=Q(status=one), default=0) for one in _ENDED},
+    **{f"by_{one}": Sum("count", filter=Q(trigger_type=one), default=0) for one in _TRIGGERS},
+    "begun": Sum("started"),
+    **{f"all_{name}": Sum(f"{name}_ms") for name in ("took", "waited")},
+    **{f"most_{name}": Max(f"{name}_most_ms") for name in ("took", "waited")},
+    **{f"each_{name}": _Texts(Cast(name, TextField())) for name in ("durations", "waits")},
+}
+_Sums = tuple[datetime, str, Counter[str], Counter[str], Spread, Spread]
+
+
+def _summed(rows: QuerySet[Rollup]) -> Iterator[_Sums]:
+    """For each span and lane its outcomes, trigger types, durations and waits. The database adds up what outcomes and
+    trigger types come to, of which there are ten times as many rows; it leaves their sketches to be merged."""
+    found = list(rows.values("start", "lane").annotate(**_SUMS).values_list("start", "lane", *_SUMS))
+    texts = (f"[{text}]" for row in found for text in row[-2:])
+    sketches_of = iter(orjson.loads(f"[{','.join(texts)}]"))
+    for start, lane, *row in found:
+        statuses, row = _counted(_ENDED, row)
+        triggers, row = _counted(_TRIGGERS, row)
+        begun, took, waited, longest, most, *_texts = row
+        yield (
+            *(start, lane, statuses, triggers),
+            *(
+                _spread(begun, took, longest, next(sketches_of)),
+                _spread(begun, waited, most, next(sketches_of)),
+            ),
+        )
+
+
+def _counted(names: Sequence[str], row: list[Any]) -> tuple[Counter[str], list[Any]]:
+    """How many have which name, and what stands behind them in the row."""
+    counts = Counter({name: count for name, count in zip(names, row, strict=False) if count})
+    return counts, row[len(names) :]
+
+
+def _spread(count: int, total: int, most: int, each: Iterable[Mapping[str, int]]) -> Spread:
+    made = Spread(count, total, most)
+    for sketch in each:
+        sketches.merge(made.sketch, sketch)
+    return made
 
 
 def _of(
