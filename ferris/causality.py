@@ -38,7 +38,7 @@ class Node:
     """An event or an execution. `at`: when it came to be known. `ended` is None while an execution is open.
 
     `flow` is empty, or the other flow that it belongs to: it stands at the edge of this one, and what it caused there
-    is not told.
+    is not told. `gaps`: from the end of an attempt to the begin of the next one.
     """
 
     key: str
@@ -51,6 +51,7 @@ class Node:
     ended: datetime | None = None
     number: int = 0
     flow: str = ""
+    gaps: tuple[tuple[datetime, datetime], ...] = ()
 
     @property
     def open(self) -> bool:
@@ -130,8 +131,8 @@ class Tree:
 class Path:
     """The chain of causes that ends with what ended last: nothing else made the flow take as long as it did.
 
-    `running` is time in scripts, `waiting` time of executions in line; the rest of `length` is time of events under
-    way, or in a gathering. `open`: its end is still to come.
+    `running` is time in scripts, `waiting` time of executions in line, at first and again for another attempt; the rest
+    of `length` is time of events under way, or in a gathering. `open`: its end is still to come.
     """
 
     keys: tuple[str, ...]
@@ -184,6 +185,10 @@ def _spent(chain: Sequence[Node], now: datetime) -> tuple[timedelta, timedelta]:
             continue
         until = chain[index + 1].at if index + 1 < len(chain) else _end(node, now)
         started = min(node.started or until, until)
-        waiting += max(started - node.at, timedelta())
-        running += max(until - started, timedelta())
+        idle = sum(
+            (max(min(end, until) - begin, timedelta()) for begin, end in node.gaps if begin < until),
+            timedelta(),
+        )
+        waiting += max(started - node.at, timedelta()) + idle
+        running += max(until - started - idle, timedelta())
     return running, waiting

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
+
+from django.db.models import Max, Min
 
 from ferris import gathering
 from ferris.causality import (
@@ -23,7 +27,7 @@ from ferris.causality import (
 )
 from ferris.event_maps import MARK as MAPPED_FROM
 from ferris.replaying import ORIGINAL_FLOW, flow_of, id_of
-from ferris_web.executions.models import Event, Execution, Flow, GatheredEvent, Replay
+from ferris_web.executions.models import Event, Execution, Flow, GatheredEvent, Replay, Step
 from ferris_web.executions.visibility import Projects, within
 
 LARGEST = 20_000  # rows of one kind that are read
@@ -54,20 +58,43 @@ def flow_tree(flow: Flow, projects: Projects | None = None) -> FlowTree:
         .order_by("sequence")
         .values_list(
             "id", "service__name", "status", "event_id", "sequence", "created_at", "started_at", "finished_at",
-            "gathering_id",
+            "gathering_id", "attempt",
         )[: LARGEST + 1]
     )  # fmt: skip
     complete = len(events) <= LARGEST and len(runs) <= LARGEST
     events, runs = events[:LARGEST], runs[:LARGEST]
     gathered = _Gathered(flow, {run[0] for run in runs}, {run[8] for run in runs if run[8]}, projects)
     known = {str(run[0]) for run in runs}
+    gaps = _gaps(flow) if any(run[9] > 1 for run in runs) else {}
     nodes = [_event(row, known) for row in events]
-    for pk, name, status, event, sequence, created, started, ended, _ in runs:
+    for pk, name, status, event, sequence, created, started, ended, _, _ in runs:
         causes = [Cause(str(event), TRIGGERED)]
         causes += [Cause(key, GATHERED) for key in gathered.of(pk) if key != str(event)]
-        nodes.append(Node(str(pk), EXECUTION, name, created, tuple(causes), status, started, ended, sequence))
+        nodes.append(
+            Node(
+                str(pk), EXECUTION, name, created, tuple(causes), status, started, ended, sequence,
+                gaps=gaps.get(pk, ()),
+            )
+        )  # fmt: skip
     nodes = [*nodes, *gathered.nodes()]
     return FlowTree(Tree(_with_replays(flow, events, nodes)), complete)
+
+
+def _gaps(flow: Flow) -> dict[UUID, tuple[tuple[datetime, datetime], ...]]:
+    """When no script of an execution ran between two of its attempts: it waited for its time, and in line again."""
+    steps = Step.objects.filter(
+        execution__flow_id=flow.pk, execution__attempt__gt=1, started_at__isnull=False
+    )
+    attempts = (
+        steps.order_by("execution_id", "attempt")
+        .values_list("execution_id", "attempt")
+        .annotate(begun=Min("started_at"), ended=Max("finished_at"))
+    )
+    found: dict[UUID, tuple[tuple[datetime, datetime], ...]] = {}
+    for (pk, _, _, ended), (later, _, begun, _) in pairwise(attempts):
+        if pk == later and ended is not None and ended < begun:
+            found[pk] = (*found.get(pk, ()), (ended, begun))
+    return found
 
 
 def _events(flow: Flow) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -54,6 +55,16 @@ def test_the_path_ends_with_what_ended_last_and_says_where_the_time_went() -> No
     assert path.waiting == timedelta(seconds=2 + 4)
     assert path.other == timedelta(seconds=2), "e until x was made, f until slow was made"
     assert not path.open
+
+
+def test_time_between_attempts_is_no_time_in_scripts() -> None:
+    twice = replace(ran("x", 0, 1, 61, "e"), gaps=((at(11), at(51)),))
+    path = critical_path(Tree([sent("e", 0), twice]), at(99))
+    assert path is not None
+    assert (path.running, path.waiting) == (timedelta(seconds=20), timedelta(seconds=41))
+    early = critical_path(Tree([sent("e", 0), twice, sent("f", 31, "x"), ran("y", 31, 31, 70, "f")]), at(99))
+    assert early is not None
+    assert (early.running, early.waiting) == (timedelta(seconds=10 + 39), timedelta(seconds=1 + 20))
 
 
 def test_what_runs_still_counts_until_now() -> None:

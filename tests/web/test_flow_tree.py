@@ -16,7 +16,7 @@ from ferris.causality import GATHERED, GATHERING, MAPPED, REPLAYED
 from ferris.intake import Batch, Intake
 from ferris.replaying import id_of, replayed
 from ferris_web.executions.flow_tree import flow_tree
-from ferris_web.executions.models import Event, Execution, Flow, Replay
+from ferris_web.executions.models import Event, Execution, Flow, Replay, Step
 from tests.web.console_fixtures import HOSTILE
 from tests.web.console_pages import page
 from tests.web.console_rows import Rows
@@ -64,6 +64,26 @@ def test_what_was_batched_leads_to_its_execution_also_across_flows(api: Any) -> 
     found = [edge for edge in answer["edges"] if edge["kind"] == "gathered"]
     assert found
     assert {edge["flow"] for edge in found} == {run.flow_id}
+
+
+def test_the_wait_for_another_attempt_is_no_time_in_scripts(api: Any) -> None:
+    service("one", "start")
+    dispatch(event("start", correlation_id="AAAAAAAAAA"))
+    run = Execution.objects.get()
+    finish(run, 100)
+    Execution.objects.filter(pk=run.pk).update(attempt=2)
+    for attempt, begun, ended in ((1, 0, 10), (2, 70, 90), (2, 90, 100)):
+        begun_at, ended_at = (run.created_at + timedelta(seconds=second) for second in (begun, ended))
+        Step.objects.create(
+            execution=run,
+            attempt=attempt,
+            index=begun,
+            script="run.py",
+            started_at=begun_at,
+            finished_at=ended_at,
+        )
+    path = api.get("/api/v1/flows/AAAAAAAAAA/").json()["critical_path"]
+    assert (path["running_seconds"], path["waiting_seconds"]) == (40, 60)
 
 
 def test_a_mapped_event_follows_its_original() -> None:

@@ -73,7 +73,7 @@ class CriticalPath(serializers.Serializer):
     nodes = serializers.ListField(child=serializers.CharField(), source="keys")
     seconds = Seconds(source="length")
     running_seconds = Seconds(source="running", help_text="In scripts.")
-    waiting_seconds = Seconds(source="waiting", help_text="In line.")
+    waiting_seconds = Seconds(source="waiting", help_text="In line, also between attempts.")
     open = serializers.BooleanField(help_text="Its end is still to come: so far.")
 
 
