@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from remote import (
     connections,
+    exporting,
     letters,
     notifications,
     projects,
@@ -187,6 +188,11 @@ COMMANDS = {
     "state": Command("Show and change what services remember.", values.state, values.add_state),
     "secret": Command("List secrets by name and use; set and delete them.", values.secret, values.add_secret),
     "project": Command(projects.HELP, projects.project, projects.add_project, words=True),
+    "export": Command(
+        "Save a project of a running platform as a folder that git takes.",
+        exporting.export,
+        exporting.add_export,
+    ),
     "replay": Command(replays.HELP, replays.replay, replays.add_replay, words=True),
     "subscription": Command(
         subscriptions.HELP, subscriptions.subscription, subscriptions.add_subscription, words=True

@@ -90,6 +90,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "worker-drain": Need("platform"),
     "worker-resume": Need("platform"),
     "project": _of("project", "name"),
+    "project-export": _of("project", "name"),
     "project-sync": _of("project", "name"),
     "project-syncs": _of("project", "name"),
     "project-sync-one": _of("project", "name"),

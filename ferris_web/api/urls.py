@@ -173,6 +173,7 @@ urlpatterns: list[URLPattern] = [
     *route("dashboard", dashboards.Dashboard, "dashboard"),
     *route("services/<str:name>/metrics", dashboards.ServiceMetrics, "service-metrics"),
     *route("projects/<str:name>/dashboard", dashboards.ProjectDashboard, "project-dashboard"),
+    *route("projects/<str:name>/export", projects.ProjectExport, "project-export"),
     *route("projects/<str:name>/sync", projects.ProjectSync, "project-sync"),
     *route("projects/<str:name>/syncs", projects.SyncList, "project-syncs"),
     *route("projects/<str:name>/syncs/<int:pk>", projects.SyncDetail, "project-sync-one"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.db.models import Max
 
@@ -34,7 +34,7 @@ from ferris_web.catalog.prepare import Prepared
 from ferris_web.catalog.secrets import secrets_sync, service_secrets
 
 # Fields of a service that a manifest sets and that people may change on the platform.
-_SWITCHES = ("active", "priority", "allow_manual_triggering")
+SWITCHES: Final = ("active", "priority", "allow_manual_triggering")
 
 
 def apply(
@@ -190,7 +190,7 @@ class _Change:
         self._set("limits", manifest.limits.to_json())
         self._set("intake", manifest.intake.to_json() or None)
         self._set("precedence", manifest.precedence.to_json())
-        for name in _SWITCHES:
+        for name in SWITCHES:
             wanted, here = getattr(manifest, name), getattr(self.service, name)
             said = before.manifest.get(name, wanted) if before else None
             if before is None or wanted != said:

@@ -6,9 +6,9 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 SECRETS = "secrets.json"
 
@@ -82,20 +82,18 @@ def _gzip(plain: bytes) -> bytes:
 
 def unpack(packed: BinaryIO) -> dict[str, SourceFile]:
     """All files of an archive that `pack` made."""
-    found = {}
+    return {path: SourceFile(content.read(), executable) for path, content, executable in members(packed)}
+
+
+def members(packed: BinaryIO) -> Iterator[tuple[str, IO[bytes], bool]]:
+    """Each file's path, its content (to be read before the next one), and whether its owner may execute it."""
     with tarfile.open(fileobj=packed, mode="r:gz") as tar:
         for entry in tar:
             content = tar.extractfile(entry) if entry.isfile() else None
             if content is not None:
-                found[entry.name] = SourceFile(content.read(), bool(entry.mode & 0o100))
-    return found
+                yield entry.name, content, bool(entry.mode & 0o100)
 
 
 def member(packed: BinaryIO, path: str) -> bytes | None:
     """The content of one file of an archive, or None when it holds no such file."""
-    with tarfile.open(fileobj=packed, mode="r:gz") as tar:
-        for entry in tar:
-            if entry.name == path and entry.isfile():
-                found = tar.extractfile(entry)
-                return found.read() if found else None
-    return None
+    return next((content.read() for name, content, _ in members(packed) if name == path), None)

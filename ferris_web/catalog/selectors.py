@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import IO, Any, Final
 from uuid import UUID
 
 from django.db import connection
@@ -214,6 +214,12 @@ def version_files(version: ServiceVersion) -> dict[str, archive.SourceFile]:
     """All files as they were in that version."""
     with wiring.object_store().open(PACKAGES_BUCKET, package_key(version.digest)) as packed:
         return archive.unpack(packed)
+
+
+def version_members(version: ServiceVersion) -> Iterator[tuple[str, IO[bytes], bool]]:
+    """The same one after the other, as `archive.members` gives them, whatever they weigh together."""
+    with wiring.object_store().open(PACKAGES_BUCKET, package_key(version.digest)) as packed:
+        yield from archive.members(packed)
 
 
 def package_key(digest: str) -> str:

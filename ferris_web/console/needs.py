@@ -80,6 +80,7 @@ NEEDS: Final[Mapping[str, Need]] = {
     "project-add": Need("platform", _EDIT, _EDIT),
     "project": _of("project", "name"),
     "project-dashboard": _of("project", "name"),
+    "project-export": _of("project", "name"),
     "project-sync": _of("project", "name"),
     "secrets": Need("member"),  # of what one sees
     "platform-secret": ADMINISTRATORS,

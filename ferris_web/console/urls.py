@@ -147,6 +147,7 @@ urlpatterns = [
     screen("projects/", projects.project_list, "projects"),
     screen("projects/add/", projects.add, "project-add"),
     screen("projects/<str:name>/", projects.project, "project"),
+    screen("projects/<str:name>/export/", projects.export, "project-export"),
     screen("projects/<str:name>/sync/", projects.sync, "project-sync"),
     screen("projects/<str:name>/repositories/add/", repositories.add, "repository-add"),
     screen("projects/<str:name>/repositories/<int:pk>/", repositories.repository, "repository"),

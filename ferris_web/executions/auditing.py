@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from ferris_web.accounts.models import AuditEntry, User
 from ferris_web.accounts.permissions import Action, reach
+from ferris_web.catalog.models import Project
 from ferris_web.executions.audit_snapshots import PROJECT, named, snapshot
 from ferris_web.executions.listings.export import lines, values
 
@@ -105,22 +106,49 @@ class AuditMiddleware:
         changed = [
             name for name in {**before, **after} if name != PROJECT and before.get(name) != after.get(name)
         ]
-        token = getattr(user, "token", None)
-        AuditEntry.objects.create(
-            at=timezone.now(),
-            actor=user.get_username(),
-            via=token.prefix if token is not None else "",
-            address=(request.META.get("REMOTE_ADDR") or "")[:60],
-            action=action[:100],
-            method=request.method or "",
-            status=status,
-            project_id=project[0],
-            project=project[1],
-            object=_plain(request.path)[:600],
-            said=_said(request),
+        _entry(
+            request,
+            user,
+            action,
+            status,
+            project,
             before={name: before[name] for name in changed if name in before},
             after={name: after[name] for name in changed if name in after},
         )
+
+
+def audit_taken(request: Any, project: Project) -> None:
+    """Note that somebody takes away what is a project's, which changes nothing and is no request that is noted by
+    itself."""
+    asked: HttpRequest = getattr(request, "_request", request)
+    match = asked.resolver_match
+    assert match is not None
+    _entry(asked, request.user, match.view_name, 200, (project.pk, project.name))
+
+
+def _entry(
+    request: HttpRequest,
+    user: User,
+    action: str,
+    status: int,
+    project: tuple[int | None, str],
+    **differences: dict[str, Any],
+) -> None:
+    token = getattr(user, "token", None)
+    AuditEntry.objects.create(
+        at=timezone.now(),
+        actor=user.get_username(),
+        via=token.prefix if token is not None else "",
+        address=(request.META.get("REMOTE_ADDR") or "")[:60],
+        action=action[:100],
+        method=request.method or "",
+        status=status,
+        project_id=project[0],
+        project=project[1],
+        object=_plain(request.path)[:600],
+        said=_said(request),
+        **differences,
+    )
 
 
 def audit_made(request: Any, kind: str, key: Any) -> None:

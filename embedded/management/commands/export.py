@@ -1,35 +1,42 @@
-"""`manage.py export FILE`: the whole platform into one archive, to be imported elsewhere or kept."""
+"""`manage.py export FILE`: the whole platform into one archive, or with --project one project of it as folders."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from embedded.moving import standing_still, table
-from ferris.errors import FerrisError
+from ferris_web.accounts.printed import add_json, refusals
+from ferris_web.catalog import selectors
 from ferris_web.executions.moving import carry
+from ferris_web.executions.moving.project import project_archive
+from remote.exporting import add_export, saved
 
 
 class Command(BaseCommand):
     help = (
         "Write everything of this platform, but the event log, into an archive. The platform must be stopped. Secrets "
-        "stay encrypted with its keys, which are not in the archive."
+        "stay encrypted with its keys, which are not in the archive. With --project: one project as folders that git "
+        "and `project add` take, without its secrets, while the platform runs."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, help="a new file, such as platform.ferris.zip")
-        parser.add_argument("--json", action="store_true", help="a JSON line for each count")
+        add_export(parser)
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
+        now = datetime.now(UTC)
+        with refusals():
+            if options["project"]:
+                project = selectors.project_get(options["project"])
+                saved(Namespace(**options), lambda: project_archive(project, now))
+                return
             with standing_still():
-                counted = carry.export_to(options["file"], datetime.now(UTC))
-        except FerrisError as error:
-            raise CommandError(str(error)) from None
+                counted = carry.export_to(options["file"], now)
         table(self.stdout, counted, ("here", "archive"), as_json=options["json"])
         if not options["json"]:
             self.stdout.write(f"Written: {options['file']}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -20,6 +22,7 @@ from ferris_web.catalog.models import Project, Service, SyncRun
 from ferris_web.catalog.repositories import names_taken, repository_add
 from ferris_web.catalog.services import project_remove, project_sync
 from ferris_web.catalog.sync_queue import project_sync_request
+from ferris_web.executions.moving.project_download import CONTENT_TYPE, project_response
 from ferris_web.executions.visibility import allow, scoped
 
 
@@ -95,6 +98,22 @@ class ProjectDetail(APIView):
         project = selectors.project_get(name)
         require(request.user, Action.OWN, project.pk, project.name)
         return Response({"deactivated": project_remove(project, now=datetime.now(UTC))})
+
+
+class ProjectExport(APIView):
+    """A project as a file."""
+
+    @extend_schema(
+        summary="Export it as a folder that git takes",
+        description="A ZIP, made while it is read and the platform runs: a folder of each service with its files, "
+        "manifest.json and config.json as they hold now, `platform.json` with what no file of a service says "
+        "(subscriptions, schedules that people made, names of secrets …), and a README of what has to be set by hand "
+        "where it goes. No secret is in it, nor what only maintainers see. It is noted in the audit log. An archive "
+        "that broke off has no list of members and opens with no program.",
+        responses={(200, CONTENT_TYPE): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, name: str) -> StreamingHttpResponse:
+        return project_response(request, selectors.project_get(name))
 
 
 class ProjectSync(APIView):

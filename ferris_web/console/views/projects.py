@@ -6,12 +6,12 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from ferris.errors import Conflict, FerrisError
 from ferris_web.catalog import repositories, sync_queue
@@ -19,6 +19,7 @@ from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project, Secret, Service
 from ferris_web.catalog.secret_uses import with_uses
 from ferris_web.console import synced
+from ferris_web.executions.moving.project_download import project_response
 from ferris_web.executions.secret_charts import with_charts
 from ferris_web.executions.visibility import scoped
 
@@ -85,6 +86,12 @@ def project(request: HttpRequest, name: str, *, refused: dict[str, Any] | None =
         ),
     }
     return render(request, "console/project.html", context, status=422 if refused else 200)
+
+
+@require_safe
+def export(request: HttpRequest, name: str) -> StreamingHttpResponse:
+    """The project as a file."""
+    return project_response(request, catalog.project_get(name))
 
 
 @require_POST

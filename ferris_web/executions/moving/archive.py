@@ -8,7 +8,6 @@ whatever a bucket or a key is called, unpacking it with any program writes to no
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, TypeVar, cast
 
 from ferris.errors import FerrisError
+from remote.saving import new_file
 
 FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class ArchiveError(FerrisError):
-    """The file is not to be had, or is no archive of a platform."""
+    """The file cannot be read, or is no archive of a platform."""
 
 
 class Writer:
@@ -57,30 +57,13 @@ class Writer:
 
 @contextmanager
 def written(path: Path) -> Iterator[Writer]:
-    """A new archive at `path`, readable by its owner only. It appears there when it is whole, or not at all."""
-    if path.exists():
-        raise ArchiveError(f"{path} is there already; name another file, or move that one away")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with _private(part) as stream:
-            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-                yield Writer(file)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.rename(path)
-    except OSError as error:
-        raise ArchiveError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _private(path: Path) -> IO[bytes]:
-    try:
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-    except OSError as error:
-        raise ArchiveError(
-            f"{path.parent} cannot be written: {error.strerror}; name a file in another folder"
-        ) from error
+    """A new archive at `path`, readable by its owner only. It appears there when it is whole, or not at all; Refused
+    when something is there."""
+    with (
+        new_file(path) as stream,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+    ):
+        yield Writer(file)
 
 
 class Reader:
