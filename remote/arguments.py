@@ -15,6 +15,7 @@ from remote import (
     projects,
     records,
     replays,
+    retries,
     schedules,
     subscriptions,
     syncing,
@@ -143,15 +144,6 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="JSON; @FILE reads it from a file, - from standard input")
 
 
-def _retry(parser: argparse.ArgumentParser) -> None:
-    _each(parser)
-    parser.add_argument(
-        "--from-failed-step",
-        action="store_true",
-        help="go on at the step that failed, with the files that the steps before had left",
-    )
-
-
 def _add_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_amount, default=20, help="how many at most (default: %(default)s)")
 
@@ -172,7 +164,7 @@ COMMANDS = {
     "search": Command("Search log lines, events, reports and metrics.", records.search, _search),
     "logs": Command("Show an execution's log; with --follow as it is written.", verbs.logs, _logs),
     "run": Command("Run a service by hand.", verbs.run, _run),
-    "retry": Command("Run executions again.", verbs.retry, _retry),
+    "retry": Command(retries.HELP, retries.retry, retries.add_retry),
     "cancel": Command("Stop executions.", verbs.cancel, _each),
     "why": Command("Say why services ran for an event, or did not.", verbs.why, _why),
     "backtest": Command(

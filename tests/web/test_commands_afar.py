@@ -37,7 +37,7 @@ from ferris_web.catalog.models import (
     Webhook,
 )
 from ferris_web.catalog.services import schedule_add
-from ferris_web.executions.models import DeadLetter, Delivery, Notification, Replay
+from ferris_web.executions.models import DeadLetter, Delivery, Execution, Notification, Replay
 from remote import letters, notifications, subscriptions, webhooks, words
 from remote.__main__ import main as remotely
 from tests.web.folders import SourceFolder
@@ -328,3 +328,33 @@ def test_dead_letters(told: Way) -> None:
     assert told("redrive", "--type", "a.happened", "--yes") == (0, [{"sent": 0, "refused": 0}])
     assert told("redrive", "--since", "soon")[0] == 2
     assert len(wiring.event_log().browse(EVENTS)) == 1
+
+
+def test_failures(told: Way) -> None:
+    service("alpha", "go")
+    service("beta", "go")
+    now = datetime.now(UTC)
+    dispatch(*(event("go", {"n": number}) for number in range(2)), now=now)
+    for row in Execution.objects.all():
+        row.status, row.reason, row.error, row.finished_at = "failed", "script_failed", "ValueError: 7", now
+        row.save()
+    status, groups = told("retry")
+    assert status == 0
+    assert {(one["service"], one["reason"], one["count"]) for one in groups} == {
+        ("alpha", "script_failed", 2),
+        ("beta", "script_failed", 2),
+    }
+    assert told("retry", "--service", "alpha") == (2, [])  # nobody says yes
+    assert told("retry", "--service", "alpha", "--dry-run") == (0, [{"count": 2}])
+    assert told("retry", "--service", "alpha", "--yes") == (0, [{"sent": 2, "refused": 0}])
+    asked = wiring.event_log().browse(EVENTS, offset=0, limit=100)
+    dispatch(*(events.from_record(record.value, record.headers, now=now) for record in asked), now=now)
+    assert told("retry", "--service", "alpha", "--yes") == (0, [{"sent": 0, "refused": 0}])
+    Service.objects.filter(name="beta").update(active=False)
+    assert told("retry", "--reason", "script_failed", "--since", "1h", "--yes") == (
+        1,
+        [{"sent": 0, "refused": 2}],
+    )
+    assert told("retry", "--since", "soon", "--service", "beta")[0] == 2
+    assert told("retry", "--from-failed-step", "--service", "beta")[0] == 2
+    assert told("retry", "no-id")[0] != 0
