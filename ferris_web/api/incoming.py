@@ -36,6 +36,11 @@ def body_of(
     return _checked(form(data=request.data), given.keys() - (shown().fields.keys() if shown else ()))
 
 
+def only_new(request: Request) -> bool:
+    """Whether a PUT is to make what it names and to change nothing (`If-None-Match: *`): of two at once one does."""
+    return request.headers.get("If-None-Match", "").strip() == "*"
+
+
 def known_only(given: Iterable[str], known: Iterable[str]) -> None:
     """ValidationError naming what is given and not known: passed over, a slip would ask for something else."""
     names = sorted(known)

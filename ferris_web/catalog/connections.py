@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from ferris.databases import HIDDEN, DatabaseUrl, WrongUrl
-from ferris.errors import FerrisError, NotFound
+from ferris.errors import Conflict, FerrisError, NotFound
 from ferris_web import wiring
 from ferris_web.catalog.models import Connection, Project
 from ferris_web.catalog.secrets import decrypted, encrypted
+from ferris_web.names import once
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,24 @@ class Tried:
 def connection_set(
     name: str,
     *,
+    new: bool = False,
     url: str | None = None,
     description: str | None = None,
     read_only: bool | None = None,
     every_project: bool | None = None,
     projects: Sequence[Project] | None = None,
 ) -> Connection:
-    """Make a connection, or change what is given of one. ValidationError names the field at fault.
+    """Make a connection, or, unless it is to be `new`, change what is given of one. ValidationError names the field at
+    fault; Conflict when the name is taken.
 
     A URL as it is shown stays as it is. Scripts that start from now on get it.
     """
-    with transaction.atomic():
-        connection = Connection.objects.select_for_update().filter(name=name).first() or Connection(name=name)
+    taken = f"there is a database connection {name!r} already"
+    with once(taken):
+        found = Connection.objects.select_for_update().filter(name=name).first()
+        if new and found is not None:
+            raise Conflict(taken)
+        connection = found or Connection(name=name)
         if url is not None and (connection.pk is None or url != connection.shown):
             seal(connection, url)
         elif connection.pk is None:
@@ -56,7 +62,7 @@ def connection_set(
         ):
             if value is not None:
                 setattr(connection, field, value)
-        connection.full_clean(exclude=["ciphertext", "shown"])
+        connection.full_clean(exclude=["ciphertext", "shown"], validate_unique=False)  # `once` does
         connection.save()
         if projects is not None:
             connection.projects.set(projects)

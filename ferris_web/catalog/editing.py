@@ -27,6 +27,7 @@ from ferris_web.catalog.outcome import Outcome
 from ferris_web.catalog.prepare import Prepared, prepare
 from ferris_web.catalog.selectors import version_files
 from ferris_web.catalog.source import Folder, check_upload
+from ferris_web.names import once
 
 _ATTEMPTS: Final = 5  # of a save that others are always ahead of
 
@@ -65,10 +66,11 @@ def service_make(
     prepared = prepare(folder, wiring.object_store())
     if prepared is None:
         return Saved(None, tuple(folder.messages), refused=True)
-    with transaction.atomic():
+    taken = f"there is a service {name} already: choose another name"
+    with once(taken):
         Project.objects.select_for_update().get(pk=project.pk)
         if Service.objects.filter(name=name).exists():
-            raise Conflict(f"there is a service {name} already: choose another name")
+            raise Conflict(taken)
         return _write(project, prepared, folder, author, message, now)
 
 

@@ -33,6 +33,7 @@ from ferris_web.catalog.project_file import project_file_read, promises_apply
 from ferris_web.catalog.repository_access import fetch
 from ferris_web.catalog.source import folder_names, folders, is_git_url
 from ferris_web.catalog.sync_progress import FETCHING, READING, SAVING, Progress, Teller
+from ferris_web.names import once
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +177,8 @@ def _read_and_apply(repository: Repository, run: SyncRun, now: datetime, tell: T
             raise Conflict("a sync that began later was applied first; this one was dropped")
         present = [item.name for item in items] + outcome.refused
         origin = {"commit": run.commit, "author": run.author, "message": run.subject}
-        apply(repository.project, repository, items, outcome, **origin, now=now)
+        with once("somebody made a service of one of its names elsewhere just now: sync again"):
+            apply(repository.project, repository, items, outcome, **origin, now=now)
         vanish(repository, present, outcome, now)
         if promises is not None:
             promises_apply(repository, promises, outcome, now)

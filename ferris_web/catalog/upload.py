@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from django.db import transaction
-
 from ferris.errors import Conflict
 from ferris_web import wiring
 from ferris_web.catalog.apply import apply
@@ -16,6 +14,7 @@ from ferris_web.catalog.models import Project, Service
 from ferris_web.catalog.outcome import Outcome
 from ferris_web.catalog.prepare import prepare
 from ferris_web.catalog.source import Folder, check_upload
+from ferris_web.names import once
 
 
 def service_upload(
@@ -38,7 +37,7 @@ def service_upload(
     if prepared is None:
         outcome.refused.append(name)
         return outcome
-    with transaction.atomic():
+    with once(f"somebody else made a service {name} just now: look at it first"):
         apply(project, None, [prepared], outcome, author=author, now=now)
         if outcome.moved:
             revision_bump()

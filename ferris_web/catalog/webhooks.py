@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import QuerySet
 
 from ferris.attributes import PLATFORM_ONLY
-from ferris.errors import NotFound
+from ferris.errors import Conflict, NotFound
 from ferris.signatures import NONE, STRIPE, Check, WrongSetting
 from ferris.webhooks import Shape
 from ferris_web.catalog.models import Webhook, WebhookDelivery
 from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
+from ferris_web.names import once
 
 OVERLAP_HOURS = 24
 MOST_OVERLAP_HOURS = 30 * 24
@@ -40,24 +40,30 @@ def webhook_set(
     name: str,
     *,
     now: datetime,
+    new: bool = False,
     secret: str | None = None,
     new_secret: bool = False,
     overlap_hours: int | None = None,
     **given: Any,
 ) -> WebhookMade:
-    """Make a webhook, or change what is given of one. ValidationError names the field at fault.
+    """Make a webhook, or, unless it is to be `new`, change what is given of one. ValidationError names the field at
+    fault; Conflict when the name is taken.
 
     A changed secret counts beside the new one for `overlap_hours`; given without a secret, they end or extend
     that time. A new webhook without a secret, or `new_secret`, gets one that nobody can guess.
     """
     if unknown := set(given) - set(_PLAIN):
         raise TypeError(f"a webhook has no {', '.join(unknown)}")
-    with transaction.atomic():
-        webhook = Webhook.objects.select_for_update().filter(name=name).first() or Webhook(name=name)
+    taken = f"there is a webhook {name!r} already"
+    with once(taken):
+        found = Webhook.objects.select_for_update().filter(name=name).first()
+        if new and found is not None:
+            raise Conflict(taken)
+        webhook = found or Webhook(name=name)
         for field, value in given.items():
             setattr(webhook, field, value)
         made = seal(webhook, secret, new_secret=new_secret, overlap_hours=overlap_hours, now=now)
-        webhook.full_clean(exclude=["ciphertext"])
+        webhook.full_clean(exclude=["ciphertext"], validate_unique=False)  # `once` does
         webhook.save()
     return WebhookMade(webhook, made)
 

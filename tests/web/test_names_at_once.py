@@ -8,13 +8,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from django.test import Client
 
 from ferris.errors import Conflict
+from ferris_web.accounts.models import User
 from ferris_web.accounts.services import service_account_add
-from ferris_web.catalog.models import NotificationRule, Project, Repository, Subscription
+from ferris_web.catalog.connections import connection_set
+from ferris_web.catalog.editing import service_make
+from ferris_web.catalog.models import (
+    Connection,
+    NotificationRule,
+    Project,
+    Repository,
+    Service,
+    Subscription,
+    Webhook,
+)
 from ferris_web.catalog.notifications import rule_set
 from ferris_web.catalog.repositories import repository_add
 from ferris_web.catalog.subscriptions import subscription_set
+from ferris_web.catalog.upload import service_upload
+from ferris_web.catalog.webhooks import webhook_set
 from tests.web.at_once import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,3 +115,69 @@ def test_a_service_account_is_made_once(projects):
     for n in TRIES:
         jobs = [lambda n=n: service_account_add(one.pk, one.name, f"robot{n}", "viewer")] * 2
         assert outcomes(*jobs) == ["", "Conflict"]
+
+
+def console(*addresses: str) -> list[Client]:
+    """A browser each, of an administrator."""
+    boss = User.objects.create_superuser("boss", password="a long password")
+    found = [Client() for _ in addresses]
+    for one in found:
+        one.force_login(boss)
+    return found
+
+
+def posted(browsers: list[Client], address: str, *forms: dict[str, str]) -> list[int]:
+    """The status of the answer to each of these forms, sent at once."""
+    said: list[int] = []
+
+    def sent(browser: Client, form: dict[str, str]) -> Callable[[], None]:
+        return lambda: said.append(browser.post(address, form).status_code)
+
+    at_once(*(sent(browser, form) for browser, form in zip(browsers, forms, strict=True)))
+    return sorted(said)
+
+
+@pytest.mark.parametrize(
+    ("address", "model", "field", "given"),
+    [
+        ("/webhooks/add/", Webhook, "description", {"kind": "hmac", "event_type": "a.b", "secret": "long enough " * 3}),
+        ("/connections/add/", Connection, "description", {"url": "sqlite:////tmp/no-such-place.db"}),
+        ("/subscriptions/add/", Subscription, "description",
+         {"project": "ours", "event_type": "a", "url": "https://example.org/", "form": "structured"}),
+        ("/notifications/add/", NotificationRule, "service",
+         {"project": "ours", "kind": "failures", "targets": "json://example.org", "active": "on"}),
+    ],
+)  # fmt: skip
+def test_of_two_forms_one_makes_it_and_the_other_hears_so(projects, address, model, field, given):
+    browsers = console(address, address)
+    for n in TRIES:
+        forms = [{**given, "name": f"n{n}", field: f"of {who}"} for who in "ab"]
+        before = model.objects.count()
+        statuses = posted(browsers, address, *forms)
+        assert statuses in ([200, 422], [302, 422]), statuses
+        assert model.objects.count() == before + 1
+
+
+def test_what_the_form_made_is_not_changed_by_the_next(projects):
+    connection_set("db", new=True, url="sqlite:////tmp/no-such-place.db", description="the first")
+    webhook_set("hook", now=NOW, new=True, kind="hmac", event_type="a.b", description="the first")
+    with pytest.raises(Conflict, match="there is a database connection 'db' already"):
+        connection_set("db", new=True, url="sqlite:////tmp/another.db", description="the second")
+    with pytest.raises(Conflict, match="there is a webhook 'hook' already"):
+        webhook_set("hook", now=NOW, new=True, kind="hmac", event_type="c.d", description="the second")
+    assert Connection.objects.get().description == Webhook.objects.get().description == "the first"
+
+
+@pytest.mark.parametrize("make", [service_make, service_upload])
+def test_a_service_is_made_once(projects, make):
+    for n in TRIES:
+        jobs = [
+            lambda project=project, name=f"s{n}": make(
+                project, name, {"run.py": b"print()\n"}, author="ada", now=NOW
+            )
+            for project in projects
+        ]
+        said = outcomes(*jobs)
+        assert set(said) <= {"", "Conflict"}  # an upload that comes later is refused by its outcome
+        assert Service.objects.filter(name=f"s{n}").count() == 1
+        assert Service.objects.get(name=f"s{n}").versions.count() == 1

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from ferris.errors import NotFound
 from ferris_web.accounts.permissions import may_manage
-from ferris_web.api.incoming import actor_of, body_of
+from ferris_web.api.incoming import actor_of, body_of, only_new
 from ferris_web.api.pagination import ByName
 from ferris_web.api.serializers import connections as shapes
 from ferris_web.catalog import connections, selectors
@@ -75,7 +75,7 @@ class ConnectionDetail(APIView):
         if "projects" in given:
             given["projects"] = [_project(project) for project in given["projects"]]
         try:
-            made = connections.connection_set(name, **given)
+            made = connections.connection_set(name, new=only_new(request), **given)
         except django_errors.ValidationError as error:
             raise ValidationError(error.message_dict) from None
         return _shown(request, connections.connection_get(made.name))

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from ferris.errors import Conflict
 from ferris.signatures import NotGenuine
 from ferris_web.accounts.permissions import may_manage
-from ferris_web.api.incoming import actor_of, body_of
+from ferris_web.api.incoming import actor_of, body_of, only_new
 from ferris_web.api.pagination import ByName, KeysetPagination
 from ferris_web.api.serializers import webhooks as shapes
 from ferris_web.catalog import webhooks
@@ -62,7 +62,7 @@ class WebhookDetail(APIView):
         _check(request)
         given: dict[str, Any] = body_of(request, shapes.WebhookIn, shapes.Webhook)
         try:
-            made = webhooks.webhook_set(name, now=datetime.now(UTC), **given)
+            made = webhooks.webhook_set(name, now=datetime.now(UTC), new=only_new(request), **given)
         except django_errors.ValidationError as error:
             raise ValidationError(error.message_dict) from None
         answer = shapes.WebhookSaved(made.webhook, context={"secret": made.secret}).data

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from ferris.errors import Conflict
 from ferris_web.accounts.permissions import may_manage
 from ferris_web.catalog import connections as catalog
 from ferris_web.catalog import selectors
@@ -27,10 +28,7 @@ def connection_list(request: HttpRequest) -> HttpResponse:
 @managers(Connection)
 def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
-    name = request.POST.get("name", "").strip()
-    if request.method == "POST" and Connection.objects.filter(name=name).exists():
-        return _form(request, None, {"name": [gettext("is taken")]})
-    return _change(request, None, name)
+    return _change(request, None, request.POST.get("name", "").strip())
 
 
 @sensitive_post_parameters("url")
@@ -69,6 +67,7 @@ def _change(request: HttpRequest, found: Connection | None, name: str) -> HttpRe
     try:
         made = catalog.connection_set(
             name,
+            new=found is None,
             url=said.get("url", "").strip() or None,
             description=said.get("description", "").strip(),
             read_only="read_only" in said,
@@ -77,6 +76,8 @@ def _change(request: HttpRequest, found: Connection | None, name: str) -> HttpRe
         )
     except ValidationError as error:
         return _form(request, found, error.message_dict)
+    except Conflict:
+        return _form(request, found, {"name": [gettext("is taken")]})
     _test(request, made)
     return redirect("console:connection", name=made.name)
 

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from ferris import signatures
-from ferris.errors import EventError
+from ferris.errors import Conflict, EventError
 from ferris.webhooks import DEFAULT_TYPE
 from ferris_web import wiring
 from ferris_web.accounts.permissions import may_manage
@@ -51,10 +51,7 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
 @managers(Webhook)
 def add(request: HttpRequest) -> HttpResponse:
     """The form for a new one."""
-    name = request.POST.get("name", "").strip()
-    if request.method == "POST" and Webhook.objects.filter(name=name).exists():
-        return _form(request, None, {"name": [gettext("is taken")]})
-    return _change(request, None, name)
+    return _change(request, None, request.POST.get("name", "").strip())
 
 
 @sensitive_post_parameters("secret")
@@ -109,6 +106,7 @@ def _change(request: HttpRequest, found: Webhook | None, name: str) -> HttpRespo
     try:
         made = catalog.webhook_set(
             name,
+            new=found is None,
             now=timezone.now(),
             kind=kind,
             active="active" in said,
@@ -122,6 +120,8 @@ def _change(request: HttpRequest, found: Webhook | None, name: str) -> HttpRespo
         )
     except ValidationError as error:
         return _form(request, found, error.message_dict)
+    except Conflict:
+        return _form(request, found, {"name": [gettext("is taken")]})
     if made.secret:  # in this answer and nowhere else: a message would travel in a cookie
         answer = _form(request, made.webhook, {}, secret=made.secret)
         answer.headers["Cache-Control"] = "no-store"

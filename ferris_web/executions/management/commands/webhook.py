@@ -37,11 +37,13 @@ class Command(BaseCommand):
 
     def _new(self, options: dict[str, Any]) -> None:
         name = options["name"]
-        if Webhook.objects.filter(name=name).exists():
-            raise Conflict(words.exists(name))
         asked = Namespace(**options)
         said = words.said_of(asked)
-        made = webhooks.webhook_set(name, now=datetime.now(UTC), secret=words.secret_of(asked), **said)
+        secret = words.secret_of(asked)
+        try:
+            made = webhooks.webhook_set(name, now=datetime.now(UTC), new=True, secret=secret, **said)
+        except Conflict:
+            raise Conflict(words.exists(name)) from None
         self._told(options, made)
         if made.webhook.kind == NONE:
             self.stderr.write(words.UNPROVEN)
