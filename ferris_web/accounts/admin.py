@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UserChangeForm
@@ -16,8 +17,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from ferris_web.accounts.admin_records import RecordAdmin, linked
+from ferris_web.accounts.members import left_without_owner
 from ferris_web.accounts.models import (
     Allowance,
     ApiToken,
@@ -25,6 +28,7 @@ from ferris_web.accounts.models import (
     BrowserSession,
     Membership,
     RepeatableRequest,
+    Role,
     User,
 )
 from ferris_web.accounts.second_factors import factors_reset
@@ -56,10 +60,17 @@ admin.site.login = _sign_in  # type: ignore[method-assign]
 
 
 _LAST = "This is the last administrator who may sign in: make another one first."
+_LAST_OWNER = "a project keeps its last owner who can sign in; make somebody else owner first"
 
 
 class PersonForm(UserChangeForm):
-    """A person, who stays an administrator while there is no other."""
+    """A person, who stays an administrator while there is no other. Who is to be disabled may be the last owner of
+    projects, and an account that is in wrong hands must be disabled at once: it is done when somebody says yes to
+    that."""
+
+    leaves_projects = forms.BooleanField(
+        required=False, label="Disable nevertheless: an administrator makes somebody else owner"
+    )
 
     def clean(self) -> dict[str, Any] | None:
         """ValidationError for the last administrator, were they none afterwards."""
@@ -68,7 +79,15 @@ class PersonForm(UserChangeForm):
         was = all(getattr(self.instance, name) for name in ADMINISTERS)
         if was and not stays and not administrators_without([self.instance]):
             raise ValidationError(_LAST)
+        if not said.get("is_active", True) and not said.get("leaves_projects"):
+            alone = left_without_owner(people=[self.instance])  # of one who is disabled already: none
+            if alone:
+                raise ValidationError(f"{_left(alone)}: make somebody else owner first, or say yes below.")
         return said
+
+
+def _left(projects: list[str]) -> str:
+    return f"No owner who can sign in would be left to {', '.join(projects)}"
 
 
 @admin.register(User)
@@ -98,6 +117,15 @@ class UserAdmin(DjangoUserAdmin):
             )
             self.message_user(request, f"{user}: {gone} taken away, and signed out everywhere.")
 
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Whose last owner it is, before somebody disables them."""
+        fieldsets = super().get_fieldsets(request, obj)
+        alone = left_without_owner(people=[obj]) if obj is not None else []
+        if not alone:
+            return fieldsets
+        said = format_html("Nobody else who can sign in owns {}.", ", ".join(alone))
+        return (*fieldsets, ("Last owner", {"fields": ("leaves_projects",), "description": said}))
+
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Nobody gives himself, or others, more than he has."""
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -115,11 +143,14 @@ class UserAdmin(DjangoUserAdmin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], list[Any]]:
         """What is a person's goes with them, though nobody deletes it by hand: only the right to delete people is
-        asked for. Who would leave no administrator is not deleted."""
+        asked for. Who would leave no administrator is not deleted; projects that lose their last owner are named where
+        one is asked whether to go on."""
         found, counts, lacking, protected = super().get_deleted_objects(objs, request)
         people = list(objs)
         if any(all(getattr(one, name) for name in ADMINISTERS) for one in people):
             protected = [*protected, *([] if administrators_without(people) else [_LAST])]
+        if alone := left_without_owner(people=people):
+            found = [f"{_left(alone)}: an administrator has to make somebody else owner", *found]
         return found, counts, {name for name in lacking if name == User._meta.verbose_name}, protected
 
 
@@ -127,10 +158,24 @@ def _reaches(request: HttpRequest, person: User | None) -> bool:
     return person is None or not person.is_superuser or bool(request.user.is_superuser)
 
 
+class MembershipForm(forms.ModelForm):
+    """A membership. As everywhere, the last owner stays."""
+
+    def clean(self) -> dict[str, Any] | None:
+        """ValidationError when a project would lose its last owner."""
+        said = super().clean() or {}
+        was = self.instance
+        same = all(said.get(name) == getattr(was, name) for name in ("role", "project", "user", "group"))
+        if was.pk and was.role == Role.OWNER and not same and left_without_owner([was.pk]):
+            raise ValidationError(_LAST_OWNER)
+        return said
+
+
 @admin.register(Membership)
 class MembershipAdmin(admin.ModelAdmin):
     """Who is what in which project."""
 
+    form = MembershipForm
     list_display = ("member", "role", "project", "created_at")
     list_filter = ("role", "project")
     list_select_related = ("user", "group", "project")
@@ -141,6 +186,13 @@ class MembershipAdmin(admin.ModelAdmin):
     def member(self, row: Membership) -> str:
         """The person or the group."""
         return str(row.user or row.group)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], list[Any]]:
+        """Likewise."""
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        if alone := left_without_owner([row.pk for row in objs]):
+            protected = [*protected, f"{', '.join(alone)}: {_LAST_OWNER}"]
+        return found, counts, lacking, protected
 
 
 @admin.register(ApiToken)

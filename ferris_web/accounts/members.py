@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.contrib.auth.models import Group
@@ -97,6 +98,20 @@ def _not_the_last(project: int, who: dict[str, User | Group]) -> None:
             "a project keeps its last owner who can sign in; make somebody else owner first (people who are disabled "
             "and groups without members do not count)"
         )
+
+
+def left_without_owner(memberships: Collection[int] = (), people: Collection[User] = ()) -> list[str]:
+    """The projects, by name, that have an owner who can sign in, and would have none without these memberships and
+    people."""
+    owners = Membership.objects.filter(role=Role.OWNER, project__isnull=False)
+    able = User.objects.filter(is_active=True, service_of=None)
+    then = _owned(owners.exclude(pk__in=memberships), able.exclude(pk__in=[person.pk for person in people]))
+    return sorted(_owned(owners, able) - then)
+
+
+def _owned(owners: QuerySet[Membership], able: QuerySet[User]) -> set[str]:
+    found = owners.filter(Q(user__in=able) | Q(group__user__in=able))
+    return set(found.values_list("project__name", flat=True))
 
 
 def roles_begin() -> None:

@@ -36,7 +36,7 @@ def _bash(*words: str) -> list[str]:
     "program", [["./manage.py"], ["python3", "manage.py"], [".venv/bin/python", "manage.py"]]
 )
 def test_bash_offers_what_the_parsers_take(program) -> None:
-    assert _bash(*program, "e") == ["emit", "executions"]
+    assert _bash(*program, "e") == ["emit", "executions", "export"]
     assert _bash(*program, "emit", "--w") == ["--wait"]
     assert _bash(*program, "project", "")[:2] == ["add", "list"]
     assert _bash(*program, "project", "add", "--b") == ["--branch"]

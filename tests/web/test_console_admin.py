@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models import Model
 from django.test import Client
@@ -16,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from ferris_web.accounts.models import Allowance, ApiToken, AuditEntry, BrowserSession, Membership, User
+from ferris_web.catalog.models import Project
 from tests.web.console_rows import Rows
 
 OURS = [
@@ -265,3 +267,56 @@ def test_a_person_is_deleted_with_what_was_theirs(administrator: Client) -> None
     said = administrator.post(address(User, "delete", person.pk), {"post": "yes"})
     assert said.status_code == 302
     assert not User.objects.filter(username="eve").exists()
+
+
+def test_who_disables_the_last_owner_of_projects_says_yes_to_it(administrator: Client) -> None:
+    shop, bank = (Project.objects.create(name=name) for name in ("shop", "bank"))
+    ada, ben = (User.objects.create_user(name, password="a long password") for name in ("ada", "ben"))
+    for person, project in ((ada, shop), (ada, bank), (ben, bank)):
+        Membership.objects.create(user=person, project=project, role="owner")
+    change = address(User, "change", ada.pk)
+    assert "Nobody else who can sign in owns shop." in administrator.get(change).content.decode()
+    form = {"username": "ada"}  # not ticked: is_active
+    page = administrator.post(change, form)
+    assert (
+        "No owner who can sign in would be left to shop: make somebody else owner first"
+        in page.content.decode()
+    )
+    ada.refresh_from_db()
+    assert ada.is_active
+    asked = administrator.get(address(User, "delete", ada.pk)).content.decode()
+    assert "No owner who can sign in would be left to shop" in asked
+    assert administrator.post(change, {**form, "leaves_projects": "on"}).status_code == 302
+    ada.refresh_from_db()
+    assert not ada.is_active
+    assert "Nobody else" not in administrator.get(change).content.decode()  # it is so already
+    assert "owns bank" in administrator.get(address(User, "change", ben.pk)).content.decode()
+
+
+def test_other_owners_are_disabled_without_a_question(administrator: Client) -> None:
+    shop = Project.objects.create(name="shop")
+    ada, ben = (User.objects.create_user(name, password="a long password") for name in ("ada", "ben"))
+    group = Group.objects.create(name="owners")
+    ben.groups.add(group)
+    Membership.objects.create(user=ada, project=shop, role="owner")
+    Membership.objects.create(group=group, project=shop, role="owner")
+    assert administrator.post(address(User, "change", ada.pk), {"username": "ada"}).status_code == 302
+    assert "owns shop" in administrator.get(address(User, "change", ben.pk)).content.decode()
+
+
+def test_the_last_owner_stays_in_the_table_of_memberships(administrator: Client) -> None:
+    shop = Project.objects.create(name="shop")
+    ada, ben = (User.objects.create_user(name, password="a long password") for name in ("ada", "ben"))
+    row = Membership.objects.create(user=ada, project=shop, role="owner")
+    form = {"user": ada.pk, "project": shop.pk, "role": "viewer"}
+    change = address(Membership, "change", row.pk)
+    assert "keeps its last owner" in administrator.post(change, form).content.decode()
+    administrator.post(address(Membership, "delete", row.pk), {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
+    administrator.post(address(Membership, "changelist"), chosen)
+    row.refresh_from_db()
+    assert row.role == "owner"
+    Membership.objects.create(user=ben, project=shop, role="owner")
+    assert administrator.post(change, form).status_code == 302
+    row.refresh_from_db()
+    assert row.role == "viewer"
