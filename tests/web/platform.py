@@ -20,7 +20,7 @@ from ferris_web.catalog.changes import revision_bump
 from ferris_web.catalog.models import Project, Service, ServiceVersion, Trigger
 from ferris_web.catalog.values import Kind, Place
 from ferris_web.executions.models import Execution
-from ferris_web.executions.services import Dispatched, Doorbell, events_dispatch
+from ferris_web.executions.services import Catalog, Dispatched, Doorbell, events_dispatch
 from ferris_web.executions.services.values import value_set
 from gateway.router import CatalogView
 
@@ -80,9 +80,10 @@ def event(type: str = "a.happened", data: Any = None, **attributes: Any) -> Even
     return events.with_flow(events.new(type, "/tests", data, now=NOW, **attributes))
 
 
-def dispatch(*batch: Event, now: datetime = NOW) -> list[Doorbell]:
-    """What the router does with events that come at one moment, without a log: the doorbells that it would ring."""
-    return dispatched(*batch, now=now).doorbells
+def dispatch(*batch: Event, now: datetime = NOW, catalog: Catalog | None = None) -> list[Doorbell]:
+    """What the router does with events that come at one moment, without a log: the doorbells that it would ring.
+    Who dispatches many reads the catalog once (`CatalogView().current()`), as the router does."""
+    return dispatch_at(*((e, now) for e in batch), now=now, catalog=catalog).doorbells
 
 
 def dispatched(*batch: Event, now: datetime = NOW) -> Dispatched:
@@ -90,13 +91,15 @@ def dispatched(*batch: Event, now: datetime = NOW) -> Dispatched:
     return dispatch_at(*((e, now) for e in batch), now=now)
 
 
-def dispatch_at(*batch: tuple[Event, datetime], now: datetime = NOW) -> Dispatched:
+def dispatch_at(
+    *batch: tuple[Event, datetime], now: datetime = NOW, catalog: Catalog | None = None
+) -> Dispatched:
     """The same with the moment at which each came onto the log."""
     pairs = [
         (e, LogRecord(EVENTS, 0, offset, e.flow_id, events.encode(e), {}, at))
         for offset, (e, at) in enumerate(batch)
     ]
-    return events_dispatch(pairs, CatalogView().current(), now)
+    return events_dispatch(pairs, catalog or CatalogView().current(), now)
 
 
 def report(

@@ -28,12 +28,13 @@ from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, l
 from ferris_web.executions.listings import histogram as histograms
 from ferris_web.executions.listings.histogram import Histogram, histogram
 from ferris_web.executions.models import DeadLetter, Event, Execution, FailureKind, Flow, Tally
-from ferris_web.executions.services import execution_claim, reports_apply
+from ferris_web.executions.services import Catalog, execution_claim, reports_apply
 from ferris_web.executions.services.failure_kinds import failure_kinds_prune, failures_piece, failures_retried
 from ferris_web.executions.services.owners import owners_piece
 from ferris_web.executions.services.rollups import rollups_piece
 from ferris_web.executions.services.tallies import hour_of, tallied, tallies_piece, tallies_prune
 from ferris_web.executions.visibility import executions_apart, within
+from gateway.catalog_view import CatalogView
 from tests.web.platform import dispatch, event, report, service
 
 pytestmark = pytest.mark.django_db
@@ -48,9 +49,14 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ran(
-    kind: str, at: datetime, status: str = "completed", error: str = "", **attributes: Any
+    kind: str,
+    at: datetime,
+    status: str = "completed",
+    error: str = "",
+    catalog: Catalog | None = None,
+    **attributes: Any,
 ) -> list[Execution]:
-    made = dispatch(event(kind, **attributes), now=at)
+    made = dispatch(event(kind, **attributes), now=at, catalog=catalog)
     for bell in made:
         execution_claim(bell.execution_id, "w", at)
         if status != "in_progress":
@@ -170,7 +176,7 @@ def test_of_a_small_project_its_few_flows_are_looked_up_whatever_else_is_asked_f
 )
 @pytest.mark.parametrize("rare", [0, 5000])
 def test_a_lane_and_a_trigger_are_found_looked_up_or_walked(
-    busy: list[Project], asked: str, rare: int, monkeypatch: pytest.MonkeyPatch
+    worked: Catalog, asked: str, rare: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lists, "_RARE", rare)
     values = EXECUTIONS.read(QueryDict(asked), NOW).values
@@ -192,7 +198,7 @@ def test_a_lane_and_a_trigger_are_found_looked_up_or_walked(
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
 def test_what_is_frequent_is_not_read_along_its_index_when_more_is_asked_for(
-    busy: list[Project], monkeypatch: pytest.MonkeyPatch
+    worked: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for rare, index in ((0, "service"), (5000, "lane")):
         monkeypatch.setattr(lists, "_RARE", rare)
@@ -248,11 +254,13 @@ def test_failures_are_read_along_their_kinds() -> None:
 def three() -> list[Project]:
     for n in range(3):
         service(f"s{n}", f"s{n}.asked", "all.asked", project=f"p{n}")
+    catalog = CatalogView().current()
     for n in range(30):
         ran(
             f"s{n % 3}.asked" if n % 5 else "all.asked",
             NOW - HOUR * n,
             "failed" if n % 4 == 0 else "completed",
+            catalog=catalog,
         )
     return [Project.objects.get(name=f"p{n}") for n in range(3)]
 
@@ -575,16 +583,24 @@ def _shown(found: Histogram) -> list[Any]:
 
 
 @pytest.fixture
-def busy() -> list[Project]:
+def worked() -> Catalog:
+    """What two services of two projects ran."""
     for n in range(2):
         service(f"s{n}", f"s{n}.asked", project=f"p{n}", priority=2 + 3 * n)
+    catalog = CatalogView().current()
     for n in range(60):
         status = ("completed", "failed", "cancelled")[n % 3]
-        ran(f"s{n % 2}.asked", NOW - timedelta(hours=n * 7, minutes=n * 11), status)
+        ran(f"s{n % 2}.asked", NOW - timedelta(hours=n * 7, minutes=n * 11), status, catalog=catalog)
         if n % 4 == 0:
-            ran("nobody.listens", NOW - timedelta(hours=n * 7, minutes=3))
+            ran("nobody.listens", NOW - timedelta(hours=n * 7, minutes=3), catalog=catalog)
+    return catalog
+
+
+@pytest.fixture
+def busy(worked: Catalog) -> list[Project]:
+    """The projects; all is counted but for what came last."""
     rolled()
-    ran("s0.asked", NOW - timedelta(minutes=5))
+    ran("s0.asked", NOW - timedelta(minutes=5), catalog=worked)
     return [Project.objects.get(name=f"p{n}") for n in range(2)]
 
 
