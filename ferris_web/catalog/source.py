@@ -82,6 +82,11 @@ def name_problem(name: str) -> str | None:
     return None
 
 
+def shown(name: str) -> str:
+    """A name of the file system as text that any database keeps: what is no UTF-8 in it becomes U+FFFD."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def folders(root: Path, tell: Callable[[str, Message], None]) -> Iterator[Folder]:
     """The repository's top-level folders by name, each read completely before the next.
 
@@ -105,7 +110,7 @@ def folders(root: Path, tell: Callable[[str, Message], None]) -> Iterator[Folder
         if folder and (folder.messages or any(map(is_packed, folder.files))):
             yield folder
         else:
-            tell(entry.name, Message("info", "", "", reason or "empty folder, skipped"))
+            tell(shown(entry.name), Message("info", "", "", reason or "empty folder, skipped"))
 
 
 def folder_names(root: Path) -> list[str]:
@@ -174,7 +179,7 @@ class _Reader:
 
     def __init__(self, root: Path, name: str) -> None:
         self._root = root
-        self._folder = Folder(name)
+        self._folder = Folder(shown(name))  # one that is not the same text is refused by its name
         self._bytes = 0
 
     def read(self) -> Folder:
@@ -222,7 +227,7 @@ class _Reader:
             )
         elif target.name != link.name and not is_packed(target.name):
             self._folder.say(
-                "error", f"is a link to {target.name}, which stays out of archives: remove it", path
+                "error", f"is a link to {shown(target.name)}, which stays out of archives: remove it", path
             )
         elif target.is_dir():
             self._folder.say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import subprocess
 import tarfile
 from datetime import timedelta
@@ -274,6 +275,23 @@ def test_a_folder_whose_name_cannot_be_a_service(project: Project, source: Sourc
     assert "rename the folder" in messages(run, name)[0][3]
 
 
+def test_names_that_are_no_utf_8_are_refused_and_the_others_sync(project: Project, source: SourceFolder) -> None:
+    bad = os.fsdecode(b"caf\xe9")
+    source.service(bad)
+    source.service(f".{bad}")
+    (source.service("files") / bad).write_text("x")
+    links = source.service("links")
+    (links / f".{bad}").write_text("x")
+    (links / "link.txt").symlink_to(links / f".{bad}")
+    source.service("orders")
+    run = sync(project)
+    assert of(run, "added") == ["orders"]
+    assert of(run, "refused") == ["caf\ufffd", "files", "links"]
+    assert "rename the folder" in messages(run, "caf\ufffd")[0][3]
+    assert messages(run, ".caf\ufffd") == [("info", "", "", "hidden folder, skipped")]
+    json.dumps(run.result, ensure_ascii=False).encode()  # what PostgreSQL can keep
+
+
 def test_links_are_not_followed_out_of_the_repository(
     project: Project, source: SourceFolder, tmp_path: Path
 ) -> None:
@@ -294,8 +312,6 @@ def test_links_are_not_followed_out_of_the_repository(
 
 
 def test_a_named_pipe_does_not_hold_up_the_sync(project: Project, source: SourceFolder) -> None:
-    import os
-
     os.mkfifo(source.service("piped") / "pipe")
     run = sync(project)
     assert of(run, "refused") == ["piped"]
