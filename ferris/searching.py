@@ -34,7 +34,11 @@ _SOMETHING = re.compile(r"[^\W_]")  # a letter or a digit: what a text index kno
 WORD: Final = re.compile(r"[^\W_]+")
 
 
-class QueryError(EventError):
+class SearchError(EventError):
+    """A search that is not done as it was asked for."""
+
+
+class QueryError(SearchError):
     """What is wrong with a query; `at` is the place in it, counted from 0."""
 
     def __init__(self, problem: str, query: str, at: int) -> None:
@@ -129,9 +133,9 @@ def fields_of(kind: str) -> tuple[Mapping[str, str], bool]:
     return (_LINES, False) if kind == "logs" else (dict.fromkeys(COLUMNS, TEXT), True)
 
 
-def too_slow(seconds: float | None) -> EventError:
+def too_slow(seconds: float | None) -> SearchError:
     """A search that took longer than whoever asked wanted to wait."""
-    return EventError(
+    return SearchError(
         "query", f"takes longer than {seconds or 0:g} s: choose a shorter time, or a narrower query"
     )
 

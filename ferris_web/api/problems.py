@@ -24,6 +24,7 @@ from rest_framework import exceptions as drf_errors
 from rest_framework.views import set_rollback
 
 from ferris.errors import BackendError, Conflict, EventError, ManifestError, NotFound, SourceError
+from ferris.searching import SearchError
 from ferris_web import wiring
 from ferris_web.api.authentication import REALM
 from ferris_web.sse import TooManyStreams
@@ -193,6 +194,8 @@ def from_error(error: Exception) -> HttpResponse | None:
     """The answer to an exception that says something about the request or about a backend."""
     if isinstance(error, drf_errors.APIException):
         return _from_drf(error)
+    if isinstance(error, SearchError):
+        return invalid([(error.attribute, error.problem)])
     if isinstance(error, EventError):
         return _from_event(error)
     if isinstance(error, (NotFound, Http404, django_errors.ObjectDoesNotExist)):

@@ -17,6 +17,7 @@ from ferris_web.executions.models import Execution
 
 SHOWN = 500  # lines on the page at first; more on request
 SHOWN_AT_MOST = 20_000
+_LINE = 400  # characters that a line has on average, at most: a page of long lines has fewer of them
 _LEVELS = {
     "debug": ("debug", "info", "warning", "error", "critical"),
     "info": ("info", "warning", "error", "critical"),
@@ -87,14 +88,20 @@ class View:
 
 
 def last(row: Execution, wanted: Wanted) -> View:
-    """The last lines that fit. The whole log is read: an execution's log has a limit of some megabytes."""
-    total, after = 0, 0
-    kept: deque[LogLine] = deque(maxlen=wanted.shown)
+    """The last lines that fit. The whole log is read: an execution's log has a limit of some megabytes.
+
+    Never less than the last one of them, and else no more text than so many lines usually have.
+    """
+    total, after, length = 0, 0, 0
+    kept: deque[LogLine] = deque()
     for line in log_lines(str(row.pk)):
         after = line.seq
         if wanted.takes(line):
             total += 1
             kept.append(line)
+            length += len(line.message)
+            while len(kept) > wanted.shown or (length > wanted.shown * _LINE and len(kept) > 1):
+                length -= len(kept.popleft().message)
     return View(list(kept), total, after)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -200,6 +201,22 @@ def test_the_log_is_filtered_and_searched(rows: Rows, person: Client) -> None:
     few = page(person, f"/executions/{pk}/log/?lines=5").html
     assert few.count('<li id="L') == 5
     assert "31 earlier lines" in few
+
+
+def test_a_page_has_fewer_of_long_lines(
+    rows: Rows, person: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ferris_web.console import logs
+
+    pk = rows.executions["script_failed"].pk
+    lines = [dataclasses.replace(line, message="x" * 16_000) for line in logs.log_lines(str(pk))]
+    monkeypatch.setattr(logs, "log_lines", lambda pk: iter(lines))
+    few = page(person, f"/executions/{pk}/log/").html
+    assert few.count('<li id="L') == 12
+    assert "24 earlier lines" in few
+    more = page(person, f"/executions/{pk}/log/?lines=2000").html  # as its link says
+    assert more.count('<li id="L') == 36
+    assert page(person, f"/executions/{pk}/log/?lines=1").html.count('<li id="L') == 1
 
 
 def test_the_whole_log_is_downloaded(rows: Rows, person: Client) -> None:

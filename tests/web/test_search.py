@@ -213,6 +213,8 @@ def test_a_wrong_query_is_pointed_at(written, administrator) -> None:
     answer = administrator.get("/api/v1/search/logs/", {"query": "colour:red"})
     assert answer.status_code == 400
     assert "no field" in json.dumps(answer.json())
+    assert answer.json()["type"].endswith("/problems/invalid-request/")  # a query is no event
+    assert answer.json()["errors"][0]["field"] == "query"
     for query in ("kind=gossip", "since=soon", "cursor=zzz", "from=2026-02-31", "q=%00"):
         assert administrator.get(f"{reverse('console:search')}?{query}").status_code == 200
     assert administrator.get("/api/v1/search/gossip/").status_code == 404
