@@ -42,6 +42,8 @@ TEXTS: Final = (
     _("Stopped."),
     _("Not shown here: it is a file."),
     _("Only its beginning is shown."),
+    _("This has just changed, and nothing was done. Press again if you mean it."),
+    _("What you were asked about has changed meanwhile. Nothing was done."),
     _("{name} is number {number} of {count}"),
     _("This device has a passkey for you already."),
     _("No passkey was shown. Try again, or use another way."),

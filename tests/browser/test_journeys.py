@@ -142,6 +142,38 @@ def test_a_run_is_cancelled(folder: Path, platform: Server, page: Any) -> None:
     assert page.get_by_role("button", name="Retry").is_visible()
 
 
+def test_no_press_does_something_else_than_it_was_meant_for(
+    folder: Path, platform: Server, page: Any, api: Client
+) -> None:
+    """Cancel becomes Retry under the pointer once the run has ended: neither the press nor the answer retries."""
+    run_slow(page, 1000)
+    page.wait_for_selector("h1 .st-in_progress")
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    page.get_by_role("button", name="Cancel").click()
+    box = page.get_by_role("dialog")
+    pk = page.url.split("/executions/")[1].split("/")[0]
+    # Whoever presses at the very moment at which the form becomes another one.
+    page.evaluate(
+        """() => new MutationObserver(([change]) => setTimeout(() => change.target.requestSubmit()))
+            .observe(document.body, {subtree: true, attributeFilter: ["action"]})"""
+    )
+    assert api.request("POST", f"/api/v1/executions/{pk}/cancel/").status == 202
+    page.wait_for_selector("#state form[action$='/retry/']")
+    page.wait_for_timeout(200)
+    box.get_by_role("button", name="Cancel the execution").click()
+    assert "Nothing was done" in box.inner_text()
+    box.get_by_role("button", name="Back").click()
+    assert posted == []
+    page.wait_for_timeout(600)
+    page.get_by_role("button", name="Retry").click()  # who sees it can do it
+    page.wait_for_selector("h1 .st-in_progress")
+    assert page.url.split("/executions/")[1].split("/")[0] != pk
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the execution").click()
+    page.wait_for_selector("h1 .st-cancelled")
+
+
 def test_why_a_service_did_not_run(folder: Path, platform: Server, page: Any) -> None:
     page.goto("/events/send/?type=journey.round")
     page.get_by_label("Data (JSON)").fill('{"n": 100')

@@ -85,6 +85,21 @@
     const at = area.value.split("\n").slice(0, area.dataset.line - 1).reduce((sum, line) => sum + line.length + 1, 0) + Number(area.dataset.column) - 1;
     area.focus(); area.setSelectionRange(at, at + 1);
   });
+  // A live page may turn the form at which a press is aimed into another one: Retry, where Cancel was. What somebody
+  // did not see for as long as it takes to notice is not sent, nor what is no more what they were asked about.
+  const turned = new WeakMap();
+  new MutationObserver((changes) => changes.forEach(({ target }) => turned.set(target, performance.now()))).observe(document.body, { subtree: true, attributeFilter: ["action"] });
+  const sends = (form) => {
+    const values = [...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken");
+    return JSON.stringify([form.getAttribute("action"), values]);
+  };
+  document.addEventListener("submit", (event) => {
+    const when = turned.get(event.target);
+    if (!when || performance.now() - when > 600) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    announce(say("This has just changed, and nothing was done. Press again if you mean it."));
+  }, true);
   // A form that asks first: data-confirm says what will happen. Focus goes back to the button.
   document.addEventListener("submit", (event) => {
     const form = event.target, button = event.submitter;
@@ -100,7 +115,15 @@
     box.append(text, actions);
     document.body.append(box);
     no.onclick = () => box.close();
-    yes.onclick = () => { form.dataset.sure = "1"; box.close(); form.requestSubmit(button); };
+    const asked = sends(form);
+    yes.onclick = () => {
+      if (!document.contains(button) || sends(form) !== asked) {
+        text.textContent = say("What you were asked about has changed meanwhile. Nothing was done.");
+        yes.remove();
+        return no.focus();
+      }
+      form.dataset.sure = "1"; box.close(); form.requestSubmit(button); delete form.dataset.sure;
+    };
     box.onclose = () => { box.remove(); if (document.contains(button)) button.focus(); };
     box.showModal();
     no.focus();
