@@ -275,7 +275,9 @@ def test_a_folder_whose_name_cannot_be_a_service(project: Project, source: Sourc
     assert "rename the folder" in messages(run, name)[0][3]
 
 
-def test_names_that_are_no_utf_8_are_refused_and_the_others_sync(project: Project, source: SourceFolder) -> None:
+def test_names_that_are_no_utf_8_are_refused_and_the_others_sync(
+    project: Project, source: SourceFolder
+) -> None:
     bad = os.fsdecode(b"caf\xe9")
     source.service(bad)
     source.service(f".{bad}")

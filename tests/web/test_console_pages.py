@@ -203,9 +203,7 @@ def test_the_log_is_filtered_and_searched(rows: Rows, person: Client) -> None:
     assert "31 earlier lines" in few
 
 
-def test_a_page_has_fewer_of_long_lines(
-    rows: Rows, person: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_has_fewer_of_long_lines(rows: Rows, person: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from ferris_web.console import logs
 
     pk = rows.executions["script_failed"].pk
