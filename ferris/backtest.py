@@ -7,7 +7,7 @@ at; what flow control makes of their matches, and what the services would have s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from ferris.errors import FerrisError
@@ -56,14 +56,27 @@ class Tally:
     lost_samples: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Past:
+    """What was counted of newer events: how many there were, and how services fared, by name."""
+
+    events: int
+    tallies: Mapping[str, Tally]
+
+
 class Backtest:
-    """Two sets of services, and the events that are fed to both.
+    """Two sets of services, and the events that are fed to both. `past`: what was counted before, to go on from.
 
     Raises FilterError, or ValueError, for triggers that a sync would refuse.
     """
 
     def __init__(
-        self, before: Mapping[str, Side], after: Mapping[str, Side], *, samples: int = SAMPLES
+        self,
+        before: Mapping[str, Side],
+        after: Mapping[str, Side],
+        *,
+        samples: int = SAMPLES,
+        past: Past | None = None,
     ) -> None:
         self._before, self._after, self._samples = before, after, samples
         self._old = RoutingTable(_triggers(before.values()))
@@ -71,6 +84,13 @@ class Backtest:
         names = sorted({*before, *after})
         self.tallies = {name: Tally(name, _state(before.get(name), after.get(name))) for name in names}
         self.events = 0
+        if past is not None:
+            self.events = past.events
+            # A sync in between may bring a service, or take one away.
+            self.tallies |= {
+                name: replace(tally, state=self.tallies[name].state) if name in self.tallies else tally
+                for name, tally in past.tallies.items()
+            }
 
     def types(self) -> set[str]:
         """Every event type or pattern that a trigger of either side names."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from ferris.backtest import Backtest, Side
+from ferris.backtest import Backtest, Past, Side
 from ferris.routing import ANY
 from ferris_web.executions.journal import event_of, journal_chunks
 from ferris_web.executions.models import Event
@@ -64,6 +64,7 @@ def backtest_run(
     samples: int = 5,
     projects: Projects | None = None,
     after: Place | None = None,
+    past: Past | None = None,
     most_events: int | None = None,
     most_seconds: float | None = None,
     progress: Callable[[int, datetime], None] | None = None,
@@ -71,10 +72,11 @@ def backtest_run(
     """Feed the journal's events of that time, as these projects see them, to both sides, the newest first.
 
     It ends before the whole window was read when `most_events` or `most_seconds` are reached; called again with the
-    place to go on behind as `after`, it looks at the rest. `progress` is told, after each chunk, how many events were
-    read and back to when. Memory does not grow with the journal.
+    place to go on behind as `after`, it looks at the rest, and counts on from `past`. `progress` is told, after each
+    chunk, how many events were read and back to when. Memory does not grow with the journal.
     """
-    test = Backtest(*sides, samples=samples)
+    test = Backtest(*sides, samples=samples, past=past)
+    known = test.events
     begun = time.monotonic()
     reached, following = until if after is None else after[0], None
     chunks = journal_chunks(
@@ -87,7 +89,7 @@ def backtest_run(
         if progress is not None:
             progress(test.events, reached)
         late = most_seconds is not None and time.monotonic() - begun > most_seconds
-        if late or (most_events is not None and test.events >= most_events):
+        if late or (most_events is not None and test.events - known >= most_events):
             place = (reached, chunk[-1].key)
             following = place if _older(since, place) else None
             break

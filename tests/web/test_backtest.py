@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+import re
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -259,6 +261,44 @@ def test_the_console(person: Any, synced: SourceFolder) -> None:
         refused = person.post("/backtest/", {"triggers": wrong})
         assert refused.status_code == 422
         assert "Mend this first" in refused.content.decode()
+
+
+def fields_of(text: str) -> dict[str, str]:
+    """What the form that goes on sends along."""
+    form = text[text.index('id="tested"') :].partition("</form>")[0]
+    return {
+        name: html.unescape(value)
+        for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
+        if name != "csrfmiddlewaretoken"
+    }
+
+
+def test_the_console_goes_on_to_the_end(
+    person: Any, administrator: Any, synced: SourceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backtesting, "journal_chunks", partial(journal.journal_chunks, at_once=3))
+    monkeypatch.setattr("ferris_web.console.views.backtest._SECONDS", 0.0)  # one chunk each
+    form = {"service": "alert", "triggers": json.dumps([strong(7)]), "since": "7d"}
+    pieces, first = 0, {}
+    while True:
+        text = person.post("/backtest/", form).content.decode()
+        pieces += 1
+        if 'hx-trigger="load' not in text:
+            break
+        assert "it goes on" in text
+        form = fields_of(text)
+        first = first or form
+    assert pieces == 4
+    assert "0 runs gained, 2 lost" in Page(text).text
+    assert "10 events" in Page(text).text
+    assert text.count("data.mag is 6") == 1  # no sample is told twice
+    stopped = person.post("/backtest/", {**first, "stop": "1"}).content.decode()
+    assert ("Go on" in stopped, 'hx-trigger="load' in stopped) == (True, False)
+    for changed in ({"triggers": json.dumps([strong(9)])}, {"begun": first["begun"] + "x"}):
+        said = person.post("/backtest/", {**first, **changed})
+        assert said.status_code == 422
+        assert "begin anew" in said.content.decode()
+    assert administrator.post("/backtest/", first).status_code == 422  # what another one counted
 
 
 def test_a_mistake_in_the_folders_project_file_is_refused_as_a_sync_would(synced: SourceFolder) -> None:

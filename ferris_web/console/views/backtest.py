@@ -17,7 +17,7 @@ from ferris.errors import FerrisError
 from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog import candidate
 from ferris_web.catalog.models import Project, Service
-from ferris_web.console import filters
+from ferris_web.console import backtests, filters
 from ferris_web.executions.backtesting import Tested, backtest_run
 from ferris_web.executions.visibility import allow, scoped
 
@@ -34,14 +34,14 @@ _LENGTHS = {
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
 }
-_SECONDS = 8.0
-_EVENTS = 100_000
+_SECONDS = 8.0  # of one piece
 _LONGEST_TEXT = 200_000
 _EXAMPLE = [{"event_type": "quakes.quake.detected", "filter": {"data": {"mag": [{"numeric": [">=", 5]}]}}}]
 
 
 def backtest(request: HttpRequest) -> HttpResponse:
-    """The form, filled with a service's triggers of today (`?service=`), and what came of it."""
+    """The form, filled with a service's triggers of today (`?service=`), and what came of it: of the newest events
+    first, and the page asks for more until it was all, or somebody stops it."""
     if request.method == "POST":
         return _answer(request)
     name = filters.text(request.GET, "service", 200)
@@ -95,10 +95,14 @@ def _answer(request: HttpRequest) -> HttpResponse:
         "project": filters.text(said, "project", 100),
         **_known(request, period),
     }
+    asked = {"service": context["service"], "triggers": context["triggers"], "project": context["project"]}
     problems: list[str] = []
     tested = None
+    begun = backtests.opened(said["begun"], asked, request.user) if said.get("begun") else None
     try:
-        tested = _run(request, context, period)
+        if said.get("begun") and begun is None:
+            raise Refused([gettext("it cannot be gone on with after so long: begin anew")])
+        tested = _run(request, context, period, begun)
     except Refused as refused:
         problems = list(refused.problems)
     except FerrisError as error:
@@ -108,9 +112,16 @@ def _answer(request: HttpRequest) -> HttpResponse:
     context |= {
         "errors": {"project" if context["project"] else "triggers": problems} if problems else {},
         "tested": tested,
-        "limit": _EVENTS,
     }
     if tested is not None:
+        following = backtests.begun_of(tested)
+        if following is not None:
+            kept = backtests.sealed(following, asked, request.user)
+            context |= {
+                "following": following,
+                "fields": {**asked, "since": period, "begun": kept},
+                "stopped": "stop" in said,
+            }
         context["tallies"] = sorted(
             tested.backtest.tallies.values(),
             key=lambda tally: (not (tally.gained or tally.lost), tally.service),
@@ -118,7 +129,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
     return render(request, "console/backtest.html", context, status=422 if problems else 200)
 
 
-def _run(request: HttpRequest, said: dict[str, Any], period: str) -> Tested:
+def _run(request: HttpRequest, said: dict[str, Any], period: str, begun: backtests.Begun | None) -> Tested:
     if said["project"]:
         allow(request.user, Action.VIEW, "project", said["project"])
         sides = candidate.sides_of_project(said["project"], lambda line: None)
@@ -130,9 +141,10 @@ def _run(request: HttpRequest, said: dict[str, Any], period: str) -> Tested:
     now = timezone.now()
     return backtest_run(
         sides,
-        since=now - _LENGTHS[period],
-        until=now,
-        most_events=_EVENTS,
-        most_seconds=_SECONDS,
+        since=begun.since if begun else now - _LENGTHS[period],
+        until=begun.until if begun else now,
+        after=begun.place if begun else None,
+        past=begun.past if begun else None,
+        most_seconds=0.0 if "stop" in request.POST else _SECONDS,
         projects=reach(request.user),
     )
