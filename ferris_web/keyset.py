@@ -51,7 +51,7 @@ def cut(
     place, backwards = read(cursor, rows.model, order)
     turned = [_turned(field) for field in order] if backwards else list(order)
     if place is not None:
-        rows = first_said(rows, behind(turned, place))
+        rows = from_behind(rows, turned, place)
     if apart is not None:
         rows = apart.first(rows, turned, size + 1)
     found = list(rows.order_by(*turned)[: size + 1])
@@ -98,6 +98,11 @@ def read(cursor: str, model: type[Model], order: Sequence[str]) -> tuple[list[An
     except (ValueError, TypeError, ValidationError) as error:
         raise WrongCursor(cursor) from error
     return place, bool(backwards)
+
+
+def from_behind(rows: QuerySet[Any], order: Sequence[str], place: Sequence[Any]) -> QuerySet[Any]:
+    """Those of these rows that are behind a place: a database begins there, whatever else bounds them."""
+    return first_said(rows, behind(order, place))
 
 
 def behind(order: Sequence[str], place: Sequence[Any]) -> Q:

@@ -1,14 +1,15 @@
-"""The boxes of a flow's graph, and the boxes and lines of the system map: SVG as text, for the reason that `drawing`
-gives."""
+"""The boxes of a flow's graph, and the boxes and lines of the system map and of the one of notifications: SVG as text,
+for the reason that `drawing` gives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from urllib.parse import quote
 
 from django.http import QueryDict
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
@@ -16,6 +17,7 @@ from ferris.causality import Node
 from ferris_web.console import addresses
 from ferris_web.console.drawing import escape, safe
 from ferris_web.console.flowgraph import BOX_HEIGHT, BOX_WIDTH, Box, Graph
+from ferris_web.console.notificationmap import RULE
 from ferris_web.console.presentation import duration, shorten
 from ferris_web.console.systemmap import HEIGHT, WIDTH, Line, Map, Place
 from ferris_web.console.words import word
@@ -146,8 +148,34 @@ def _place(place: Place) -> str:
         text = f'<text x="12" y="18">{escape(shorten(place.name, 25))}</text>'
         text += f'<text class="t2" x="12" y="33">{escape(shorten(place.project, 28))}</text>'
     of = gettext("of %(project)s") % {"project": place.project} if place.project else ""
+    drawn = _box(place, _joined(place.name, of), rounded, text)
+    return f'<a href="{escape(href)}" class="{mark}" aria-label="{escape(kind)} {escape(place.name)}">{drawn}</a>\n'
+
+
+def _box(place: Place, title: str, rounded: int, text: str, mark: str = "") -> str:
+    marked = f' class="{mark}"' if mark else ""
     return (
-        f'<a href="{escape(href)}" class="{mark}" aria-label="{escape(kind)} {escape(place.name)}">'
-        f'<g transform="translate({place.x} {place.y})"><title>{escape(_joined(place.name, of))}</title>'
-        f'<rect class="box" width="{WIDTH}" height="{HEIGHT}" rx="{rounded}"/>{text}</g></a>\n'
+        f'<g transform="translate({place.x} {place.y})"{marked}><title>{escape(title)}</title>'
+        f'<rect class="box" width="{WIDTH}" height="{HEIGHT}" rx="{rounded}"/>{text}</g>'
+    )
+
+
+# --- what is told to whom ----------------------------------------------------------------------------
+
+
+def notification_places(drawn: Map, openable: Collection[str]) -> SafeString:
+    """What happens, rules and whom they tell; rules of these names with the way to their page."""
+    return safe(_told(place, openable) for place in drawn.places)
+
+
+def _told(place: Place, openable: Collection[str]) -> str:
+    text = f'<text x="16" y="25">{escape(shorten(place.name, 25))}</text>'
+    if place.kind != RULE:
+        return f"{_box(place, place.name, 20, text, 'ev')}\n"
+    drawn = _box(place, place.name, 8, text)
+    if place.name not in openable:
+        return f"{drawn}\n"
+    href = reverse("console:notification", args=[place.name])
+    return (
+        f'<a href="{escape(href)}" aria-label="{escape(gettext("rule"))} {escape(place.name)}">{drawn}</a>\n'
     )

@@ -12,6 +12,7 @@ from django.db.models.functions import Concat
 from ferris.events import Event
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.visibility import Projects, within
+from ferris_web.keyset import from_behind
 
 AT_ONCE = 2000
 
@@ -68,14 +69,7 @@ def journal_chunks(
         rows = rows.annotate(kind=Concat("type", Value(""))).filter(types)
     place = after
     while True:
-        following = rows
-        if place is not None:
-            moment, key = place
-            # Not an OR: so the database walks on from the place instead of looking at all before it.
-            side, beyond = ("lte", "gte") if newest_first else ("gte", "lte")
-            following = rows.filter(**{f"received_at__{side}": moment}).exclude(
-                **{"received_at": moment, f"key__{beyond}": key}
-            )
+        following = rows if place is None else from_behind(rows, order, place)
         chunk = list(following[:at_once])
         if not chunk:
             return

@@ -19,7 +19,7 @@ from ferris.errors import Conflict
 from ferris_web.accounts.permissions import Action, may_edit, reach
 from ferris_web.catalog import notifications as catalog
 from ferris_web.catalog.models import NotificationRule
-from ferris_web.console import notificationmap, systemmap
+from ferris_web.console import graphs, notificationmap
 from ferris_web.console.paging import page
 from ferris_web.console.posted import project_posted, projects_offered, whole_numbers
 from ferris_web.executions.services import notices
@@ -33,13 +33,15 @@ def rule_list(request: HttpRequest) -> HttpResponse:
     project = request.GET.get("project", "")
     rows = list(scoped(catalog.rule_list(project), request.user))
     editable = reach(request.user, Action.EDIT)
+    openable = {row.name for row in rows if editable is None or row.project_id in editable}
+    drawn = notificationmap.layout(rows)
     context = {
         "rows": rows,
-        "map": notificationmap.layout(rows),
-        "width": systemmap.WIDTH,
-        "height": systemmap.HEIGHT,
+        "map": drawn,
+        "lines": graphs.map_lines(drawn),
+        "places": graphs.notification_places(drawn, openable),
         "left_out": max(0, len(rows) - notificationmap.MOST),
-        "openable": {row.name for row in rows if editable is None or row.project_id in editable},
+        "openable": openable,
         "project": project,
         "manages": may_edit(request.user),
     }
