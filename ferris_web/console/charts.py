@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from ferris_web.executions.models import Execution, Step
 
 WIDTH, HEIGHT = 720, 150
+LABELS = 88  # on the left, where the times of a history stand: in letters of a phone, too
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def runs(rows: Sequence[Execution]) -> RunChart:
     shown = list(reversed(rows[:RUNS]))
     took = [_seconds(row) for row in shown]
     top = max(took, default=0.0) or 1.0
-    step, space, base = WIDTH / RUNS, HEIGHT - 22, HEIGHT - 4
+    step, space, base = (WIDTH - LABELS) / RUNS, HEIGHT - 22, HEIGHT - 4
     found = []
     for number, (row, seconds) in enumerate(zip(shown, took, strict=True)):
         tall = max(4.0, seconds / top * space)

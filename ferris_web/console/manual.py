@@ -18,6 +18,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -42,6 +43,20 @@ class Group:
 
     title: str
     pages: tuple[tuple[str, str], ...]
+
+
+_TITLES = {
+    "Tutorial": _("Tutorial"),
+    "How to": _("How to"),
+    "Reference": _("Reference"),
+    "Explanation": _("Explanation"),
+}
+
+
+def groups() -> list[tuple[Group, str]]:
+    """The table of contents, each part with its title in the reader's language. Pages are in English, and so are their
+    titles."""
+    return [(group, str(_TITLES.get(group.title, group.title))) for group in contents()]
 
 
 @dataclass(frozen=True, slots=True)

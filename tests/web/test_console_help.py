@@ -86,3 +86,14 @@ def test_each_diagram_has_its_picture() -> None:
     assert [text for text in texts if find(manual.picture_name(text)) is None] == [], (
         "make pictures draws them"
     )
+
+
+@pytest.mark.parametrize("address", ["/help/", "/help/tutorial/"])
+def test_a_german_reader_is_led_in_german_and_told_that_pages_are_not(address: str, person: Client) -> None:
+    person.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
+    found = page(person, address)
+    for title in ("Einführung", "Anleitungen", "Nachschlagen", "Erklärungen", "ist auf Englisch."):
+        assert title in found.text, title
+    assert re.search(r'<a href="/help/commands/" lang="en"', found.html)
+    person.defaults["HTTP_ACCEPT_LANGUAGE"] = "en"
+    assert "in English" not in page(person, address).text

@@ -114,6 +114,9 @@ def test_the_history_is_drawn_oldest_first(rows: Rows, person: Client) -> None:
     assert [run.row.pk for run in chart.runs] == [row.pk for row in reversed(found)]
     assert max(run.bar.height for run in chart.runs) <= chart.base
     assert charts.runs([]).runs == []
+    full = charts.runs(found * charts.RUNS).runs
+    assert len(full) == charts.RUNS
+    assert min(run.bar.x for run in full) >= charts.LABELS  # no bar lies behind a time
     shown = page(person, "/services/make_report/")
     assert f"the last {len(found)} executions" in shown.text
     assert shown.html.count("data-here") >= 10, "the next ten times, in the viewer's zone"

@@ -12,7 +12,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """The table of contents, or the sections that hold the words of `q`."""
     query = request.GET.get("q", "").strip()[:200]
     context = {
-        "groups": manual.contents(),
+        "groups": manual.groups(),
         "query": query,
         "hits": manual.search(query),
         "most": manual.MOST_FOUND,
@@ -24,4 +24,4 @@ def index(request: HttpRequest) -> HttpResponse:
 def page(request: HttpRequest, name: str) -> HttpResponse:
     """One page of it; NotFound."""
     shown = manual.page(name)
-    return render(request, "console/help-page.html", {"groups": manual.contents(), "page": shown})
+    return render(request, "console/help-page.html", {"groups": manual.groups(), "page": shown})
