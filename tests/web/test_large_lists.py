@@ -372,6 +372,10 @@ def test_a_dashboard_reads_a_row_for_each_day_and_lane_however_many_outcomes(bus
             cursor.execute(queries[0]["sql"])
             places = [row[:2] for row in cursor.fetchall()]
         assert len(places) == len(set(places)) > 10
+        ran("s0.asked", NOW - timedelta(minutes=5))
+        rolled()  # with the one that has ended and was not counted
+        assert figures(PERIODS["30d"], NOW, **whose).took.count == found.took.count + 2
+        ran("s0.asked", NOW - timedelta(minutes=5))
 
 
 # --- places ------------------------------------------------------------------------------------------
