@@ -4,7 +4,8 @@
 
 Each server comes from its ordinary package client into FERRIS_STACK_CACHE, once per version, and runs on
 127.0.0.1 as an ordinary user with everything it keeps under FERRIS_STACK_HOME (`var/stack`). Its `env` file
-holds the settings with which the platform runs on them. Ports: FERRIS_STACK_<NAME>_PORT.
+holds the settings with which the platform runs on them. Ports: FERRIS_STACK_<NAME>_PORT; options of Java for Kafka
+and Elasticsearch: FERRIS_STACK_JAVA.
 """
 
 from __future__ import annotations

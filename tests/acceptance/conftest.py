@@ -26,6 +26,7 @@ from tests.acceptance.services import Project
 
 STACKS = ("embedded", "real")
 _BOOT = 6  # a test that starts or kills platforms takes about as long as so many that only use one
+_JAVA = "-XX:TieredStopAtLevel=1"  # of servers that run for minutes (java_options in compose/native)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +61,7 @@ def started() -> Iterator[Servers]:
     """Servers in a home of their own."""
     home = Path(tempfile.mkdtemp(prefix="ferris-stack-", dir=memory.folder()))
     home.chmod(0o755)  # the servers' account passes through
-    made = Servers(home)
+    made = Servers(home, java=_JAVA)
     try:
         made.up()
         yield made
@@ -94,7 +95,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     """The servers of the real stack, all started."""
     given = getattr(request.config, "workerinput", {}).get("servers")
     if given:
-        yield Servers(Path(given[0]), given[1])
+        yield Servers(Path(given[0]), given[1], _JAVA)
         return
     with started() as made:
         yield made

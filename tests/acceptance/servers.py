@@ -31,8 +31,8 @@ NAMES = ("postgresql", "rabbitmq", "kafka", "minio", "consul", "elasticsearch")
 class Servers:
     """All servers, or those that were not killed."""
 
-    def __init__(self, home: Path, ports: dict[str, int] | None = None) -> None:
-        """`ports`: of servers that another process has started there, by their setting."""
+    def __init__(self, home: Path, ports: dict[str, int] | None = None, java: str = "") -> None:
+        """`ports`: of servers that another process has started there, by their setting. `java`: options of Java."""
         self.home = home
         texts = [path.read_text() for path in sorted((NATIVE / "servers").glob("*.py"))]
         keys = re.findall(r'"([A-Z_]+_PORT)": \d+', "".join(texts))
@@ -40,6 +40,7 @@ class Servers:
         self._environment = {
             **os.environ,
             "FERRIS_STACK_HOME": str(home),
+            "FERRIS_STACK_JAVA": java,
             **{key: str(port) for key, port in self.ports.items()},
         }
 

@@ -11,7 +11,7 @@ import install
 import probes
 from process import Command, StackError
 
-from servers.server import HERE, LOCAL, Server, Site
+from servers.server import HERE, LOCAL, Server, Site, java_options
 
 
 class Elasticsearch(Server):
@@ -65,8 +65,8 @@ class Elasticsearch(Server):
         site.who.own(site.data / "config")
         (site.data / "config/log4j2.properties").chmod(0o644)
         told = subprocess.run(
-            ["java", "-cp", f"{self._home}/lib/*:{self._home}/classes", "WriteServerArgs", self._home, site.data,
-             *(f"{name}={value}" for name, value in settings.items())],
+            ["java", *java_options(), "-cp", f"{self._home}/lib/*:{self._home}/classes", "WriteServerArgs",
+             self._home, site.data, *(f"{name}={value}" for name, value in settings.items())],
             cwd=site.data, capture_output=True, check=False, **site.who.options(),
         )  # fmt: skip
         if told.returncode:
@@ -76,7 +76,8 @@ class Elasticsearch(Server):
         return [
             Command(
                 [
-                    "java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", "-Djava.security.manager=allow",
+                    "java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", *java_options(),
+                    "-Djava.security.manager=allow",
                     "-Dlog4j2.disable.jmx=true", "-Dio.netty.noUnsafe=true", "-Dio.netty.noKeySetOptimization=true",
                     f"-Des.path.home={self._home}", "-Des.distribution.type=tar", f"-Djava.io.tmpdir={temporary}",
                     "--module-path", self._home / "lib", "--add-modules=jdk.net", "--add-modules=ALL-MODULE-PATH",

@@ -11,7 +11,7 @@ import install
 import probes
 from process import Command, StackError
 
-from servers.server import HERE, LOCAL, Server, Site
+from servers.server import HERE, LOCAL, Server, Site, java_options
 
 
 class Kafka(Server):
@@ -29,7 +29,7 @@ class Kafka(Server):
 
     def commands(self, site: Site) -> list[Command]:
         properties = site.who.write(site.data / "server.properties", self._properties(site))
-        java = ["java", "-cp", f"{self._home}/libs/*"]
+        java = ["java", *java_options(), "-cp", f"{self._home}/libs/*"]
         if not (site.data / "log/meta.properties").exists():
             cluster = secrets.token_urlsafe(16)  # it may begin with "-"
             done = subprocess.run(

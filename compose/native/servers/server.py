@@ -18,6 +18,12 @@ HERE = Path(__file__).resolve().parent.parent
 LOCAL = "127.0.0.1"
 
 
+def java_options() -> list[str]:
+    """Options of Java for every server that is written in it. Servers that run for minutes, as those of tests, take
+    less of the processors with `-XX:TieredStopAtLevel=1`: what the second compiler saves comes later."""
+    return os.environ.get("FERRIS_STACK_JAVA", "").split()
+
+
 @dataclass(frozen=True)
 class Site:
     """What a server is given: its folder, its account, and passwords that stay from start to start."""
