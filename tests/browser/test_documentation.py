@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.servers import ROOT, Server
+from tests.browser.servers import ROOT, Server, until
 from tests.browser.test_screens import opened
 
 PICTURES = ROOT / "ferris_web" / "console" / "static" / "console" / "pictures" / "screens"
@@ -29,6 +29,8 @@ def test_a_picture_of_the_documentation(
 ) -> None:
     page = viewer_of(console, viewport={"width": 1280, "height": 800}, color_scheme="light").page
     opened(page, name)
+    if page.locator("[data-histogram]").count():  # comes after the rows
+        until(page, lambda: page.locator("[data-histogram] svg").count() > 0)
     browser = page.context.new_cdp_session(page)  # Playwright itself takes no WebP, which is a third of a PNG
     taken = b64decode(browser.send("Page.captureScreenshot", {"format": "webp", "quality": 80})["data"])
     kept = PICTURES / f"{name}.webp"

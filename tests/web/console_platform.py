@@ -36,6 +36,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     )
     from ferris_web.catalog.repositories import repository_add
     from ferris_web.executions.models import Delivery, DeliveryAttempt, Event, Notice, Notification
+    from ferris_web.executions.services.bonds import bonds_renew
     from ferris_web.executions.services.failure_kinds import failures_piece
     from ferris_web.executions.services.rollups import rollups_piece
     from ferris_web.executions.services.tallies import tallies_piece
@@ -129,6 +130,7 @@ def fill(now: datetime, *, long: int = 400, hostile: str = "") -> Rows:
     )
     stores(rows, now, hostile)
     metrics(rows.executions["load"], now, hostile)
+    bonds_renew(now)
     while rollups_piece(now) or failures_piece() or tallies_piece(now):
         pass
     _charts(rows, now, hostile)
