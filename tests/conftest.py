@@ -7,6 +7,7 @@ import gc
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,13 @@ from hypothesis import settings
 
 settings.register_profile("ferris", deadline=None)  # a busy machine is no failure
 settings.load_profile("ferris")
+
+
+def pytest_configure() -> None:
+    """A shell without job control has what it starts in the background ignore Ctrl-C, and so would what tests start:
+    scripts that interrupt themselves are among it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
