@@ -53,9 +53,12 @@ test-acceptance: .venv/developed  ## boots the platform as processes and uses it
 	@$(PY) -m pytest tests/acceptance -n 2 --dist loadfile --no-loadscope-reorder -q
 
 .PHONY: test-acceptance-real
-test-acceptance-real: .venv/developed  ## the same on the real stack, whose servers it starts itself, and kills
-	@$(PY) -m pytest tests/acceptance/test_real_kill.py --stack=real -q
+test-acceptance-real: .venv/developed  ## the same on the real stack, whose servers it starts itself; all but test-kills
 	@$(PY) -m pytest tests/acceptance --ignore=tests/acceptance/test_real_kill.py --stack=real -n 2 --dist loadfile --no-loadscope-reorder -q
+
+.PHONY: test-kills
+test-kills: .venv/developed  ## kills each process and each server of a real stack of its own, in the middle of the work
+	@$(PY) -m pytest tests/acceptance/test_real_kill.py --stack=real -q
 
 .PHONY: test-browser
 test-browser: .venv/developed  ## the console in a real Chromium; a picture of every page in build/screenshots
@@ -127,12 +130,19 @@ stack-down: .venv/installed  ## end what `make stack` started; what they keep st
 stack-status: .venv/installed  ## which server runs where
 	@$(PY) compose/native/stack.py status $(ONLY)
 
+.PHONY: test-real-contracts
+test-real-contracts: .venv/developed  ## the ports' contracts on real servers (make stack first)
+	@FERRIS_TESTS_SKIP_NOTHING=1 $(PY) -m pytest tests/contract -m real -q
+
+.PHONY: test-real-database
+test-real-database: .venv/developed  ## the web tests on PostgreSQL (make stack first)
+	@. "$${FERRIS_STACK_HOME:-var/stack}/env"; FERRIS_TESTS_SKIP_NOTHING=1 FERRIS_TESTS_DATABASE=$$FERRIS_DATABASE \
+	$(PY) -m pytest tests/web tests/contract/test_config_store.py -m "not real and not once" -n 4 --dist loadfile -q
+
 .PHONY: test-real
-test-real: .venv/developed  ## the ports' contracts on real servers, the web tests on PostgreSQL (make stack first); skips nothing
-	@export FERRIS_TESTS_SKIP_NOTHING=1; said=$$(mktemp); \
-	$(PY) -m pytest tests/contract -m real -q >$$said 2>&1 & contracts=$$!; \
-	trap "kill $$contracts 2>/dev/null; rm -f $$said" EXIT; \
-	. "$${FERRIS_STACK_HOME:-var/stack}/env"; status=0; \
-	FERRIS_TESTS_DATABASE=$$FERRIS_DATABASE $(PY) -m pytest tests/web tests/contract/test_config_store.py -m "not real and not once" -n 4 --dist loadfile -q || status=1; \
+test-real: .venv/developed  ## both at once; skips nothing
+	@said=$$(mktemp); $(MAKE) --no-print-directory test-real-contracts >$$said 2>&1 & contracts=$$!; \
+	trap "kill $$contracts 2>/dev/null; rm -f $$said" EXIT; status=0; \
+	$(MAKE) --no-print-directory test-real-database || status=1; \
 	echo "The contracts meanwhile, which mostly wait for servers:"; \
 	wait $$contracts || status=1; cat $$said; exit $$status
