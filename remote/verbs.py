@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -184,13 +184,21 @@ def services(client: Client, options: Options) -> int:
         [
             r["name"],
             r["project"],
-            "paused" if r["paused_at"] else ("active" if r["active"] else "inactive"),
+            _state(r),
             ", ".join(t["event_type"] for t in r["trigger_events"]),
         ]
         for r in rows
     ]
     print(*table(["service", "project", "state", "triggers"], shown), sep="\n")
     return 0
+
+
+def _state(service: Mapping[str, Any]) -> str:
+    if service["vanished_at"]:
+        return "gone"
+    if service["paused_at"]:
+        return "paused"
+    return "active" if service["active"] else "inactive"
 
 
 def logs(client: Client, options: Options) -> int:

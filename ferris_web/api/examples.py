@@ -132,6 +132,13 @@ _OBJECTS: Final[Mapping[str, Any]] = {
     "filter": {"data.total": {"gt": 100}},
     "parameters": {"order": 1042},
 }
+_OWN: Final[Mapping[tuple[str, str], Any]] = {
+    ("BulkRequestRequest", "action"): "retry",
+    ("BulkRequestRequest", "filter"): {"service": "charge_card", "status": "failed"},
+    ("BulkRequestRequest", "expected"): 3,
+    ("BulkJob", "filter"): {"service": "charge_card", "status": ["failed"]},
+}
+"""Of fields that mean something else in one shape than everywhere."""
 _NOTHING: Final[tuple[Any, ...]] = ({}, [{}])  # of what may be anything
 _FORMATS: Final[Mapping[str, str]] = {
     "date-time": "2026-05-04T06:00:00.000Z",
@@ -143,9 +150,9 @@ _FORMATS: Final[Mapping[str, str]] = {
 def with_examples(result: dict[str, Any], **context: Any) -> dict[str, Any]:
     """Each field of a shape that is known by its name or format has an example, and so has each body as a whole."""
     shapes = result["components"]["schemas"]
-    for shape in shapes.values():
+    for title, shape in shapes.items():
         for name, field in shape.get("properties", {}).items():
-            found = example_of(name, field)
+            found = _OWN.get((title, name)) or example_of(name, field)
             if found is not None:
                 field["examples"] = [found]
     for body in bodies(result):
@@ -175,6 +182,8 @@ def _whole(
     name: str, schema: Mapping[str, Any], shapes: Mapping[str, Any], within: tuple[str, ...] = ()
 ) -> Any:
     """A value that fits the schema, made of its fields' examples. `within`: the shapes that it stands in."""
+    if "examples" in schema:
+        return schema["examples"][0]
     if "$ref" in schema:
         shape = schema["$ref"].rpartition("/")[2]
         return None if shape in within else _whole(name, shapes[shape], shapes, (*within, shape))
@@ -183,9 +192,8 @@ def _whole(
         return parts[0] if len(parts) == 1 else {key: part[key] for part in parts for key in part}
     for choice in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
         return _whole(name, choice, shapes, within)
-    for key in ("examples", "enum"):
-        if key in schema:
-            return schema[key][0]
+    if "enum" in schema:
+        return schema["enum"][0]
     for key in ("const", "default"):
         if schema.get(key, "") != "":  # an empty text shows nothing
             return schema[key]

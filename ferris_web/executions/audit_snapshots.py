@@ -42,6 +42,18 @@ def named(
     return None if key is None or "\0" in str(key) else (place, key)
 
 
+def project_of(said: Mapping[str, Any]) -> tuple[int, str] | None:
+    """The (key, name) of the project that a request names, itself or by one of its services, where its address names
+    nothing that a snapshot is kept of: a schedule, a chart or a view that is made."""
+    name, service = said.get("project"), said.get("service")
+    if isinstance(name, str) and name:
+        return Project.objects.filter(name=name).values_list("pk", "name").first()
+    if isinstance(service, str) and service:
+        rows = Service.objects.filter(name=service)
+        return rows.values_list("project_id", "project__name").first()
+    return None
+
+
 def snapshot(kind: str, key: Any) -> dict[str, Any]:
     """What is kept of it as it is now; {} when it is not there."""
     return dict(_SNAPSHOTS[kind][0](key))

@@ -15,7 +15,7 @@ from django.utils import timezone
 from ferris_web.accounts.models import AuditEntry, User
 from ferris_web.accounts.permissions import Action, reach
 from ferris_web.catalog.models import Project
-from ferris_web.executions.audit_snapshots import PROJECT, named, snapshot
+from ferris_web.executions.audit_snapshots import PROJECT, named, project_of, snapshot
 from ferris_web.executions.listings.export import lines, values
 
 SECRETS_USED: Final = "secrets.used"
@@ -102,7 +102,8 @@ class AuditMiddleware:
             return
         kind, key, before = kept or ("", None, {})
         after = snapshot(kind, key) if kept and status < 400 else before
-        project = before.get(PROJECT) or after.get(PROJECT) or (None, "")
+        said = _said(request)
+        project = before.get(PROJECT) or after.get(PROJECT) or project_of(said) or (None, "")
         changed = [
             name for name in {**before, **after} if name != PROJECT and before.get(name) != after.get(name)
         ]
@@ -112,6 +113,7 @@ class AuditMiddleware:
             action,
             status,
             project,
+            said,
             before={name: before[name] for name in changed if name in before},
             after={name: after[name] for name in changed if name in after},
         )
@@ -123,7 +125,7 @@ def audit_taken(request: Any, project: Project) -> None:
     asked: HttpRequest = getattr(request, "_request", request)
     match = asked.resolver_match
     assert match is not None
-    _entry(asked, request.user, match.view_name, 200, (project.pk, project.name))
+    _entry(asked, request.user, match.view_name, 200, (project.pk, project.name), _said(asked))
 
 
 def _entry(
@@ -132,6 +134,7 @@ def _entry(
     action: str,
     status: int,
     project: tuple[int | None, str],
+    said: dict[str, Any],
     **differences: dict[str, Any],
 ) -> None:
     token = getattr(user, "token", None)
@@ -146,7 +149,7 @@ def _entry(
         project_id=project[0],
         project=project[1],
         object=_plain(request.path)[:600],
-        said=_said(request),
+        said=said,
         **differences,
     )
 

@@ -189,7 +189,7 @@ class _Texts(Aggregate):
     output_field = TextField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        template = "STRING_AGG(%(expressions)s, ',')"
+        template = "STRING_AGG(%(expressions)s,',')"
         return super().as_sql(compiler, connection, template=template, **extra)
 
 

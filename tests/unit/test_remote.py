@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from remote import client as remote_client
-from remote import folders, following, showing, syncing
+from remote import folders, following, showing, syncing, verbs
 from remote.client import Client, Refused, part
 from remote.folders import files_of, fingerprint, services_of
 
@@ -296,3 +297,19 @@ def test_a_stream_that_says_nothing_keeps_nobody_waiting() -> None:
             assert not list(following.flow_changes(Client(address, "t"), "F", time.monotonic() + 0.3))
         finally:
             silent.set()
+
+
+def test_a_service_whose_folder_is_gone_says_so(capsys):
+    row = {"project": "shop", "active": True, "paused_at": None, "vanished_at": None, "trigger_events": []}
+    rows = [
+        {**row, "name": "there"},
+        {**row, "name": "held", "paused_at": "2026-11-24T12:00:00.000Z"},
+        {**row, "name": "left", "vanished_at": "2026-11-24T12:00:00.000Z"},
+    ]
+    asked = argparse.Namespace(json=False, limit=10, query="")
+    assert verbs.services(SimpleNamespace(all=lambda *place, **query: rows), asked) == 0
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["there", "shop", "active"],
+        ["held", "shop", "paused"],
+        ["left", "shop", "gone"],
+    ]

@@ -179,6 +179,22 @@ def test_owners_read_what_is_their_projects(owner):
     assert len(root.all("/api/v1/audit/?limit=1")) == 1
 
 
+def test_what_is_made_belongs_to_the_project_that_the_request_names(owner):
+    """Its address names none: /schedules/, /views/."""
+    service("mailer", "x", project="shop")
+    asked = {"service": "mailer", "name": "nightly", "schedule": "0 6 * * *", "parameters": {}}
+    assert owner.post("/api/v1/schedules/", asked).status_code == 201
+    view = {"list": "executions", "name": "failed", "query": "status=failed", "project": "shop"}
+    assert owner.post("/api/v1/views/", view).status_code == 201
+    seen = owner.all("/api/v1/audit/")
+    assert [(entry["action"], entry["project"]) for entry in seen] == [
+        ("api:saved-views", "shop"),
+        ("api:schedules", "shop"),
+    ]
+    other = Caller(token_create(User.objects.get(username="owner-of-other")))
+    assert other.all("/api/v1/audit/") == []
+
+
 def test_it_is_searched_and_exported(owner):
     for name in ("one", "two", "=three"):
         owner.put(f"/api/v1/projects/shop/secrets/{name}/", {"value": "x"})

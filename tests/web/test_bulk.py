@@ -187,6 +187,15 @@ def test_over_http(ended: Any, api: Any) -> None:
         assert api.post("/api/v1/bulk/", {**body, **wrong}).status_code == 400, wrong
 
 
+def test_the_example_of_the_schema_asks_for_what_there_is(administrator: Client) -> None:
+    schema = administrator.get("/api/schema/?format=json").json()
+    body = schema["paths"]["/api/v1/bulk/"]["post"]["requestBody"]["content"]["application/json"]
+    asked = {name: value for name, value in body["example"].items() if name != "expected"}
+    assert asked["action"] == "retry"
+    answer = administrator.post("/api/v1/bulk/preview/", asked, content_type="application/json")
+    assert (answer.status_code, answer.json()) == (200, {"count": 0})
+
+
 def test_in_the_console_it_is_counted_confirmed_and_watched(ended: Any, administrator: Client) -> None:
     address = "/lists/executions/bulk/?status=failed"
     shown = administrator.get(f"{address}&action=retry").content.decode()

@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
 from ferris_web import wiring
-from ferris_web.console import addresses, ansi, drawing, flowgraph, presentation
+from ferris_web.console import addresses, drawing, flowgraph, log_lines, presentation
 from ferris_web.console.needs import offers, opens
 from ferris_web.console.script_words import script_words
 from ferris_web.console.sentences import said
@@ -49,7 +49,7 @@ register.filter("duration", presentation.duration)
 register.filter("size", presentation.size)
 register.filter("milliseconds", presentation.milliseconds)
 register.filter("readme", presentation.readme)
-register.filter("log_message", ansi.as_html)
+register.filter("log_lines", log_lines.log_lines)
 register.filter("shorten", presentation.shorten)
 register.filter("flow_url", addresses.flow)
 register.filter("event_type_url", addresses.event_type)

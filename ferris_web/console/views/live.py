@@ -21,6 +21,7 @@ from ferris_web import live, sse
 from ferris_web.accounts.permissions import Action
 from ferris_web.accounts.services import SignedIn
 from ferris_web.console import filters, logs, presentation
+from ferris_web.console.log_lines import log_lines
 from ferris_web.executions.log_following import follow_lines, in_thread
 from ferris_web.executions.models import Execution
 from ferris_web.executions.settling import Mark, flow_settled
@@ -221,5 +222,4 @@ def _bar(said: dict[str, Any]) -> bytes:
 
 def _message(lines: Sequence[LogLine], after: int) -> bytes:
     """Ready-made lines; without one that fits, the cursor moves on all the same."""
-    html = render_to_string("console/parts/log-lines.html", {"lines": lines})
-    return sse.message(html.strip(), event="lines", id=str(after))
+    return sse.message(log_lines(lines), event="lines", id=str(after))
