@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import connections
 from django.db.models import Case, Q, QuerySet, When
 from django.db.models.lookups import Exact
 
@@ -20,10 +21,10 @@ def first_said(rows: QuerySet[Any], condition: Q) -> QuerySet[Any]:
 
 def looked_at(rows: QuerySet[Any]) -> QuerySet[Any]:
     """The same rows, each looked at for what was asked for so far: by no index, since what is asked for next has one
-    that finds fewer."""
+    that finds fewer. PostgreSQL, which knows that, is left alone."""
     found = rows.all()
     where = found.query.where
-    if where.children:
+    if where.children and connections[found.db].vendor == "sqlite":
         fits = Exact(Case(When(where.clone(), then=1)), 1)
         where.children, where.connector, where.negated = [fits], where.default, False
     return found

@@ -19,12 +19,14 @@ from django.test.utils import CaptureQueriesContext
 
 from ferris import events
 from ferris_web import keyset
+from ferris_web.accounts.models import Membership, User
+from ferris_web.accounts.permissions import reach
 from ferris_web.catalog.models import EventType, Project, Service
 from ferris_web.catalog.selectors import tag_list
 from ferris_web.executions import overview, visibility
 from ferris_web.executions.failures import FailureGroup, FailureGroups, failure_groups
 from ferris_web.executions.figures import PERIODS, figures
-from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, lists
+from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, executions_merged, lists
 from ferris_web.executions.listings import histogram as histograms
 from ferris_web.executions.listings.histogram import Histogram, histogram
 from ferris_web.executions.models import DeadLetter, Event, Execution, FailureKind, Flow, Tally
@@ -169,6 +171,58 @@ def test_of_a_small_project_its_few_flows_are_looked_up_whatever_else_is_asked_f
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
             plan = [row[3] for row in cursor.fetchall()]
             assert any(table in line and index in line for line in plan), (sql, plan)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "status=open",
+        "status=open&project=p0",
+        "status=open&service=s0",
+        "status=in_progress&trigger_type=manual&since=7d",
+    ],
+)
+@pytest.mark.parametrize("many", [1, 2, 0])
+def test_what_is_open_is_listed_by_its_status_and_not_along_what_projects_or_services_ran(
+    busy: list[Project], asked: str, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = User.objects.create_user("somebody", is_staff=not many)
+    Membership.objects.filter(user=user).delete()
+    for one in busy[:many]:
+        Membership.objects.create(user=user, project=one, role="viewer")
+    ran("s0.asked", NOW - timedelta(minutes=7), "in_progress")
+    values = EXECUTIONS.read(QueryDict(asked), NOW)
+
+    def plans() -> list[str]:
+        with CaptureQueriesContext(connection) as queries:
+            apart = executions_merged(user, values.values)
+            keyset.cut(EXECUTIONS.shown(user, values), EXECUTIONS.order, "", 50, apart)
+            histogram(EXECUTIONS, values, NOW, whose=reach(user))
+        with connection.cursor() as cursor:
+            read = [
+                query["sql"]
+                for query in queries
+                if '"created_at"' in query["sql"] and "ORDER BY" in query["sql"]
+            ]
+            return ["\n".join(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in read]
+
+    found = plans()
+    assert found
+    assert all("(status=?" in plan and "project" not in plan for plan in found), found
+    monkeypatch.setattr(lists, "_RARE", 0)  # of a backlog somebody's few are not looked for
+    if asked == "status=open" and many == 1:
+        assert any("project" in plan for plan in plans())
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+@pytest.mark.parametrize("asked", ["type=rare.*&source=/s", "type=rare.one&source=/s&since=7d"])
+def test_a_rare_type_is_read_by_its_index_and_not_along_a_frequent_source(hourly: None, asked: str) -> None:
+    EventType.objects.create(name="rare.one", count=3, last_seen_at=NOW)
+    rows = EVENTS.found(EVENTS.read(QueryDict(asked), NOW), None).order_by(*EVENTS.order)[:51]
+    assert "(type=?" in _plan(rows)
+    frequent = EVENTS.found(EVENTS.read(QueryDict("type=a.b&source=/s"), NOW), None).order_by(*EVENTS.order)
+    assert "TEMP B-TREE" not in _plan(frequent[:51])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris_web import sse
-from ferris_web.accounts.permissions import Action, access_of, reach
+from ferris_web.accounts.permissions import Action, access_of
 from ferris_web.api import streams
 from ferris_web.api.following import EventStreamRenderer, follows
 from ferris_web.api.incoming import actor_of, body_of, parameters_of
@@ -33,13 +33,12 @@ from ferris_web.catalog.config_history import Then
 from ferris_web.executions import selectors
 from ferris_web.executions.configured import AttemptGiven, attempts_given
 from ferris_web.executions.continuing import continuation_of, taken_of
-from ferris_web.executions.listings import EXECUTIONS
+from ferris_web.executions.listings import EXECUTIONS, executions_merged
 from ferris_web.executions.log_download import log_response
 from ferris_web.executions.log_reading import log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
 from ferris_web.executions.services.urgency import execution_prioritise
-from ferris_web.executions.visibility import executions_apart
 from ferris_web.keyset import Apart
 
 _LARGEST_SEQ = 2**63 - 1
@@ -74,7 +73,7 @@ class ExecutionList(ListAPIView):
     @property
     def apart(self) -> Apart | None:
         """How a page of them is read."""
-        return executions_apart(reach(self.request.user), asked_of(self.request, EXECUTIONS).values)
+        return executions_merged(self.request.user, asked_of(self.request, EXECUTIONS).values)
 
 
 class ExecutionDetail(APIView):

@@ -12,6 +12,7 @@ from ferris_web.executions.listings.lists import (
     FLOWS,
     LISTINGS,
     SERVICES,
+    executions_merged,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "Field",
     "Filters",
     "Listing",
+    "executions_merged",
 ]

@@ -32,8 +32,8 @@ class Field:
 
     `kind`: `text`, `choice` (of `options`; `many`: of several of them), `moment`. `offered`: what the console offers
     a person where any text is taken. `about`: what happened at a
-    moment. `synonyms`: other words for its options; for "", that nothing is asked. `narrow`: an index has the few rows
-    that fit, whatever else is asked for.
+    moment. `synonyms`: other words for its options; for "", that nothing is asked. `narrow`: few rows may fit, and an
+    index has them. Of several such filters, and of the others, the first one finds the fewest.
     """
 
     name: str
@@ -175,11 +175,12 @@ class Listing(Filters):
         if asked.errors:
             return found.none()
         fields = [one for one in self.fields if one.name in asked.values and one.name not in without]
+        broad = [one for one in reversed(fields) if not one.narrow and one.name not in TIMES]
+        for one in (*broad, *(one for one in fields if one.name in TIMES)):
+            found = one.apply(found, asked.values[one.name])
         # Whose they are is said behind what many may have, since that decides how they are read: see `visibility`.
-        for one in fields:
-            found = found if one.narrow else one.apply(found, asked.values[one.name])
         found = within(found, whose, many=True)
-        for one in fields:
+        for one in reversed(fields):
             found = one.apply(found, asked.values[one.name]) if one.narrow else found
         return found
 

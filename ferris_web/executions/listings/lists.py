@@ -29,8 +29,9 @@ from ferris_web.executions.models import (
     Flow,
 )
 from ferris_web.executions.promised import flows_overdue
-from ferris_web.executions.visibility import scoped, visible_projects, within
-from ferris_web.planning import first_said
+from ferris_web.executions.visibility import executions_apart, scoped, visible_projects, within
+from ferris_web.keyset import Apart
+from ferris_web.planning import first_said, looked_at
 
 
 def _projects(user: Any) -> list[str]:
@@ -90,9 +91,26 @@ def _of_project(rows: Rows, name: str) -> Rows:
     return rows.none() if found is None else within(rows, frozenset((found,)), many=True)
 
 
+def _plain(wanted: tuple[str, ...]) -> list[str]:
+    return sorted({status for value in wanted for status in (OPEN if value == "open" else (value,))})
+
+
 def _with_status(rows: Rows, wanted: tuple[str, ...]) -> Rows:
-    plain = {status for value in wanted for status in (OPEN if value == "open" else (value,))}
-    return rows.filter(status__in=sorted(plain))
+    return (looked_at(rows) if _few_open(wanted) else rows).filter(status__in=_plain(wanted))
+
+
+def _few_open(wanted: tuple[str, ...]) -> bool:
+    """Only what is open is asked for, and that is little: it is read by its status, and not along all that a project
+    or a service ran."""
+    plain = _plain(wanted)
+    if not set(plain) <= set(OPEN):
+        return False
+    return not Execution.objects.filter(status__in=plain).order_by().values("pk")[_RARE : _RARE + 1].exists()
+
+
+def executions_merged(user: Any, asked: Mapping[str, Any]) -> Apart | None:
+    """How a page reads the executions that fit, of who sees several projects: see `executions_apart`."""
+    return None if _few_open(asked.get("status", ("any",))) else executions_apart(reach(user), asked)
 
 
 def _reasoned(rows: Rows, reason: str) -> Rows:
@@ -134,9 +152,9 @@ EXECUTIONS = Listing(
         Field("service", _("Service"), _of_service, "A service's name.", placeholder=_("any service")),
         Field(
             "status", _("Status"), _with_status, "`open`: pending, queued or in progress.", kind="choice",
-            options=(("open", "open"), *_words(STATUSES)), many=True,
+            options=(("open", "open"), *_words(STATUSES)), many=True, narrow=True,
         ),
-        Field("project", _("Project"), _of_project, "A project's name.", offered=_projects),
+        Field("project", _("Project"), _of_project, "A project's name.", offered=_projects, narrow=True),
         Field(
             "trigger_type", _("Trigger"), lambda rows, wanted: rows.filter(trigger_type__in=wanted),
             "What made it run.", kind="choice", options=_words(TRIGGER_TYPES), many=True, short="trigger",
@@ -165,14 +183,20 @@ def _typed(column: str, time: str = "") -> Any:
     def apply(rows: Rows, kind: str) -> Rows:
         if kind == "*":
             return rows
-        if not kind.endswith("*"):
+        exact = not kind.endswith("*")
+        if exact and not (time and rows.query.where.children):
             return rows.filter(**{column: kind})
         if not time:
             return rows.filter(**{f"{column}__startswith": kind[:-1]})
-        known = EventType.objects.filter(name__startswith=kind[:-1]).order_by()
+        known = EventType.objects.filter(
+            **({"name": kind} if exact else {"name__startswith": kind[:-1]})
+        ).order_by()
         seen = known.aggregate(count=Sum("count"), last=Max("last_seen_at"))
         if (seen["count"] or 0) <= _FEW or seen["last"] is None:
-            return rows.filter(**{f"{column}__in": known.values("name")})
+            rows = looked_at(rows)  # or SQLite reads all of a frequent source for a type that is rare
+            return rows.filter(**({column: kind} if exact else {f"{column}__in": known.values("name")}))
+        if exact:
+            return rows.filter(**{column: kind})
         # A batch has one time for the catalog, and one for each of its events that is a little later.
         last = seen["last"] + timedelta(minutes=1)
         return rows.filter(**{f"{column}__startswith": kind[:-1], f"{time}__lt": last})
