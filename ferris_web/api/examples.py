@@ -133,10 +133,9 @@ _OBJECTS: Final[Mapping[str, Any]] = {
     "parameters": {"order": 1042},
 }
 _OWN: Final[Mapping[tuple[str, str], Any]] = {
-    ("BulkRequestRequest", "action"): "retry",
-    ("BulkRequestRequest", "filter"): {"service": "charge_card", "status": "failed"},
+    ("BulkRequestRequest", "filter"): {"service": "charge_card", "status": "queued"},
     ("BulkRequestRequest", "expected"): 3,
-    ("BulkJob", "filter"): {"service": "charge_card", "status": ["failed"]},
+    ("BulkJob", "filter"): {"service": "charge_card", "status": ["queued"]},
 }
 """Of fields that mean something else in one shape than everywhere."""
 _NOTHING: Final[tuple[Any, ...]] = ({}, [{}])  # of what may be anything
@@ -182,8 +181,6 @@ def _whole(
     name: str, schema: Mapping[str, Any], shapes: Mapping[str, Any], within: tuple[str, ...] = ()
 ) -> Any:
     """A value that fits the schema, made of its fields' examples. `within`: the shapes that it stands in."""
-    if "examples" in schema:
-        return schema["examples"][0]
     if "$ref" in schema:
         shape = schema["$ref"].rpartition("/")[2]
         return None if shape in within else _whole(name, shapes[shape], shapes, (*within, shape))
@@ -192,8 +189,9 @@ def _whole(
         return parts[0] if len(parts) == 1 else {key: part[key] for part in parts for key in part}
     for choice in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
         return _whole(name, choice, shapes, within)
-    if "enum" in schema:
-        return schema["enum"][0]
+    for key in ("examples", "enum"):
+        if key in schema:
+            return schema[key][0]
     for key in ("const", "default"):
         if schema.get(key, "") != "":  # an empty text shows nothing
             return schema[key]

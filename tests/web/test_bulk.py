@@ -191,7 +191,7 @@ def test_the_example_of_the_schema_asks_for_what_there_is(administrator: Client)
     schema = administrator.get("/api/schema/?format=json").json()
     body = schema["paths"]["/api/v1/bulk/"]["post"]["requestBody"]["content"]["application/json"]
     asked = {name: value for name, value in body["example"].items() if name != "expected"}
-    assert asked["action"] == "retry"
+    assert (asked["action"], asked["filter"]["status"]) == ("cancel", "queued")
     answer = administrator.post("/api/v1/bulk/preview/", asked, content_type="application/json")
     assert (answer.status_code, answer.json()) == (200, {"count": 0})
 
