@@ -95,7 +95,7 @@ class Client:
                 while piece := answer.read(_PIECE):
                     yield piece
             except (OSError, http.client.HTTPException) as error:
-                raise Refused(f"{self.url} broke off in the middle ({error}): ask again") from None
+                raise Refused(f"{self.url} broke off in the middle ({error}): its log says why") from None
 
     def stream(self, path: str, **query: Any) -> Iterator[tuple[str, str]]:
         """The (event, data) of a stream to its end; one that breaks is taken up where it was."""

@@ -29,7 +29,9 @@ def _lines(found: Said, platform: str) -> Iterator[str]:
         f"manage.py project add {_word(name)} FOLDER_OR_GIT_URL    # on the platform's machine, or",
         f"manage.py sync {_word(name)} --watch FOLDER --once       # from anywhere, into a project that is there",
     )
+    yield ""
     yield (
+        "Names of services are unique on a platform: where these are services of a repository, change that one. "
         "`manifest.json` and `config.json` are as they hold on the platform: what was changed there stands in them. "
         f"`{platform}` has what no file of a service says. No secret is in any of it."
     )
