@@ -74,7 +74,7 @@ _BACKEND: Final = 2  # BackendError(backend, problem, remedy) says `backend prob
 HOLE: Final = re.compile(r"\{\d+\}")
 _FEW: Final = 4  # letters beside values, as in `{0} with {1}`, fit too much that others say
 _CODE: Final = re.compile(
-    r"\b(SELECT|INSERT|UPDATE|DELETE|WHERE|PRAGMA|NULL|AND \w+ [<=>])\b|\n|^[#|]|^import "
+    r"\b(SELECT|INSERT|UPDATE|DELETE|WHERE|PRAGMA|NULL|STRING_AGG|AND \w+ [<=>])\b|\n|^[#|]|^import "
     r"|^\w+/\w+(;|$)|charset=|^attachment;|^Bearer |ferris-\{|^ferris \{|cursor:"
 )
 
