@@ -216,6 +216,25 @@ def test_what_is_open_is_listed_by_its_status_and_not_along_what_projects_or_ser
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+@pytest.mark.parametrize("asked", ["status=completed", "status=completed&lane=slow", "project=p0"])
+def test_a_flow_is_looked_up_whatever_else_is_asked_for(busy: list[Project], asked: str) -> None:
+    values = EXECUTIONS.read(QueryDict(f"{asked}&correlation_id=NONE000001&since=30d"), NOW)
+    with CaptureQueriesContext(connection) as queries:
+        keyset.cut(EXECUTIONS.found(values, None), EXECUTIONS.order, "", 50)
+        histogram(EXECUTIONS, values, NOW, whose=None)
+    read = [query["sql"] for query in queries if "UNION" in query["sql"]]
+    assert len(read) >= 3
+    with connection.cursor() as cursor:
+        for sql in read:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = [row[3] for row in cursor.fetchall()]
+            assert any("SEARCH executions_execution USING" in line and "(id=?)" in line for line in plan), (
+                plan
+            )
+            assert not any("status=?" in line or "execution_project" in line for line in plan), plan
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
 @pytest.mark.parametrize("asked", ["type=rare.*&source=/s", "type=rare.one&source=/s&since=7d"])
 def test_a_rare_type_is_read_by_its_index_and_not_along_a_frequent_source(hourly: None, asked: str) -> None:
     EventType.objects.create(name="rare.one", count=3, last_seen_at=NOW)

@@ -72,12 +72,12 @@ def times(column: str, what: str) -> tuple[Field, Field]:
 
 
 def _correlated(rows: Rows, text: str) -> Rows:
-    """Not an OR: SQLite would walk through all executions in the order of the list."""
+    """Not an OR: SQLite would walk through all executions in the order of the list, or through all that completed."""
     own = Execution.objects.filter(correlation_id=text).order_by().values("pk")
     of_flow = Execution.objects.filter(flow_id=text).order_by().values("pk")
     if pk := _uuid(text):
         own = own.union(Execution.objects.filter(pk=pk).order_by().values("pk"))
-    return rows.filter(pk__in=own.union(of_flow))
+    return looked_at(rows).filter(pk__in=own.union(of_flow))
 
 
 def _of_service(rows: Rows, name: str) -> Rows:
