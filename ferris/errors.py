@@ -55,6 +55,10 @@ class SourceError(BackendError):
     """A repository holds no such branch, folder or commit, or may not be asked: trying again helps nothing."""
 
 
+class NoBranch(SourceError):
+    """A repository has no branch or tag of that name."""
+
+
 class Conflict(FerrisError):
     """Someone else changed it first, or it exists already."""
 

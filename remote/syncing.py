@@ -26,7 +26,7 @@ def add_sync(parser: argparse.ArgumentParser) -> None:
     """The arguments of `sync`."""
     parser.add_argument("name", metavar="NAME", help="the project")
     parser.add_argument("--preview", action="store_true", help="only say what would change")
-    parser.add_argument("--branch", help="with --preview: of this branch or tag instead of the followed one")
+    parser.add_argument("--branch", help="with --preview: of this branch or tag, where there is one")
     parser.add_argument(
         "--watch",
         metavar="FOLDER",

@@ -20,7 +20,7 @@ from typing import Final
 
 from ferris.adapters.git_access import Access, Door, opened
 from ferris.adapters.processors import all_allowed
-from ferris.errors import BackendError, SourceError
+from ferris.errors import BackendError, NoBranch, SourceError
 from ferris.repositories import SCHEMES, branch_problem, is_commit
 
 MAX_BYTES: Final = 1 << 30
@@ -89,7 +89,7 @@ def fetch(
     """
     _check(url)
     if branch and branch_problem(branch):
-        raise SourceError("git", f"has no branch {branch!r}", "name one that the repository has")
+        raise NoBranch("git", f"has no branch {branch!r}", "name one that the repository has")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with opened(url, access, folder.with_name(f"{folder.name}.access")) as door:
         git = _Git(door, url, seconds, most_bytes)
@@ -184,7 +184,7 @@ def _ref(git: _Git, branch: str, anywhere: Path) -> str:
         if name in found:
             return name
     if branch:
-        raise SourceError(
+        raise NoBranch(
             _shown(git.url), f"has no branch {branch!r}", "name one that it has, or leave the branch out"
         )
     raise SourceError(_shown(git.url), "has no commit yet", "commit something and push it")

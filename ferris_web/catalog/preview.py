@@ -13,11 +13,12 @@ from typing import Any
 from django.db import transaction
 
 from ferris.adapters import git
-from ferris.errors import Conflict
+from ferris.errors import Conflict, NoBranch
 from ferris_web.catalog.apply import apply, vanish
 from ferris_web.catalog.models import Project, Repository
 from ferris_web.catalog.outcome import Outcome
 from ferris_web.catalog.project_file import project_file_read, promises_apply
+from ferris_web.catalog.source import is_git_url
 from ferris_web.catalog.sync import bring, prepare_all, repositories_locked
 from ferris_web.catalog.sync_progress import Progress, Teller
 
@@ -74,8 +75,19 @@ def sync_preview(
 def project_preview(
     project: Project, *, branch: str | None = None, now: datetime, progress: Progress | None = None
 ) -> list[Preview]:
-    """Of every repository of a project."""
+    """Of every repository of a project; of another branch, of those that have it. NoBranch when none has."""
     repositories = list(project.repositories.order_by("pk"))
     if not repositories:
         raise Conflict(f"project {project.name} has no repository: add one first")
-    return [sync_preview(one, branch=branch, now=now, progress=progress) for one in repositories]
+    if branch is not None:
+        # A folder that is read as it is has no branches: it is asked where it stands alone, and says so.
+        repositories = [one for one in repositories if is_git_url(one.source)] or repositories[:1]
+    found, without = [], []
+    for one in repositories:
+        try:
+            found.append(sync_preview(one, branch=branch, now=now, progress=progress))
+        except NoBranch as error:
+            without.append(error)
+    if not found:
+        raise without[0]
+    return found

@@ -215,6 +215,26 @@ def test_what_a_sync_changed_is_kept(repository: Repository, source: SourceFolde
         assert words in text
 
 
+def test_a_branch_is_previewed_of_the_repositories_that_have_it(
+    repository: Repository, source: SourceFolder, tmp_path: Path, api
+) -> None:
+    source.git("checkout", "--quiet", "-b", "next")
+    second(source)
+    other = SourceFolder(tmp_path / "other")
+    other.service("bills")
+    other.commit("its only branch")
+    repositories.repository_add("shop", f"file://{other.root}", now=NOW)
+    folder = SourceFolder(tmp_path / "folder")
+    repositories.repository_add("shop", str(folder.root), now=NOW)
+    [found] = api.post("/api/v1/projects/shop/preview/", {"branch": "next"}).json()["previews"]
+    assert (found["repository"], found["result"]["added"]) == (repository.pk, ["mails"])
+    out = io.StringIO()
+    call_command("sync", "shop", "--preview", "--branch", "next", "--json", stdout=out)
+    assert [json.loads(line)["source"] for line in out.getvalue().splitlines()] == [repository.source]
+    refused = problem_of(api.post("/api/v1/projects/shop/preview/", {"branch": "gone"}), 409)
+    assert "has no branch 'gone'" in refused["detail"]
+
+
 def test_a_preview_changes_nothing(repository: Repository, source: SourceFolder, person: Client, api) -> None:
     source.git("checkout", "--quiet", "-b", "next")
     second(source)

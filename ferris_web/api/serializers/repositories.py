@@ -153,7 +153,7 @@ class PreviewIn(serializers.Serializer):
         required=False,
         allow_null=True,
         default=None,
-        help_text="One of the project's; without it all of them.",
+        help_text="One of the project's; without it all of them, or those that have the branch.",
     )
     branch = serializers.CharField(
         max_length=255,
