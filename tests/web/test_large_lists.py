@@ -747,6 +747,10 @@ def test_a_histogram_of_too_much_begins_later_and_says_so(
     assert found.since > NOW - timedelta(days=20)
     monkeypatch.setattr(histograms, "WALKED", 4)
     assert _asked(EVENTS, "type=s0.*&since=20d").cut
+    monkeypatch.setattr(histograms, "COUNTED", 1000)
+    looked_at = _asked(EVENTS, "type=s0.asked&matched=none&since=20d")  # none of which there is
+    assert looked_at.cut
+    assert _asked(EVENTS, "type=s0.asked&matched=some&since=20d").total == 4
     text = person.get("/lists/events/histogram/?type=s0.*&since=20d").content.decode()
     assert "too many before" in text
 

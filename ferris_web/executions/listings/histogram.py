@@ -100,6 +100,9 @@ def _bound(
     walks = bool(narrowed) and not few
     walks |= not few and any(str(asked.values.get(name, "")).endswith("*") for name in ("type", "root_type"))
     rows, most = (listing.model._default_manager.all(), WALKED) if walks else (found, COUNTED)
+    if not walks and not few and "matched" in filters and filters & _INDEXED:
+        # Each row of that source or type is looked at for its outcome.
+        rows, most = listing.found(asked, whose, without=(*TIMES, "matched")), WALKED
     if not walks and whose is None and not filters & _INDEXED and not by_flow:
         rows = listing.model._default_manager.all()
     between = rows.filter(**{f"{time}__gte": since, f"{time}__lt": until}).order_by(f"-{time}")
