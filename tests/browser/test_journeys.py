@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,16 @@ from tests.browser.journeys import added, synced, write
 from tests.browser.servers import Server, until
 
 SLOW = """
-import sys, time
+import itertools, sys, time
 from ferris_ef import context
-for n in range(int(context.params.get("rounds", 400))):
+rounds = int(context.params.get("rounds", 400))
+for n in itertools.count():
+    if n >= rounds and not context.state.get("held"):
+        break
     print(f"round {n} <b>\\x1b[32mgoes on\\x1b[0m</b>")
     if n == 3:
         context.logging.error("something <script>alert(1)</script> odd")
-    if n % 5 == 0:
+    if n % 5 == 0 and n < rounds:
         context.events.send("journey.round", data={"n": n, "note": "<img src=x onerror=alert(1)>"})
     sys.stdout.flush()
     time.sleep(0.05)
@@ -55,7 +58,21 @@ def run_slow(page: Any, rounds: int) -> None:
     page.wait_for_selector("h1 .badge")
 
 
-def test_a_run_is_watched_live(folder: Path, platform: Server, viewer_of: Callable[..., Any]) -> None:
+@pytest.fixture
+def let_end(folder: Path, api: Client) -> Iterator[Callable[[], None]]:
+    """The slow script goes on until this is called, however slowly a page comes to look at it."""
+
+    def hold(held: bool) -> None:
+        api.call("PUT", "/api/v1/services/journey_slow/state/", {"held": held})
+
+    hold(True)
+    yield lambda: hold(False)
+    hold(False)
+
+
+def test_a_run_is_watched_live(
+    let_end: Callable[[], None], platform: Server, viewer_of: Callable[..., Any]
+) -> None:
     """The log grows, the flow grows, the list learns of it; nothing is reloaded by hand."""
     viewer = viewer_of(platform)
     listed = viewer.tab()
@@ -92,6 +109,7 @@ def test_a_run_is_watched_live(folder: Path, platform: Server, viewer_of: Callab
     new.click()
     listed.wait_for_selector("#results tr:has-text('journey_slow') .st-in_progress")
 
+    let_end()
     page.wait_for_selector("h1 .st-completed", timeout=30_000)
     flow.wait_for_selector("h1 .st-completed")
     listed.wait_for_selector("#results tr:has-text('journey_slow') .st-completed")
