@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ferris.errors import FerrisError
 from ferris.json_values import texts_in
 from ferris_web.catalog.models import Project, Service
-from ferris_web.catalog.secrets import secrets_of
+from ferris_web.catalog.secrets import SealedSecret, secrets_of, secrets_opened
 
 _SHORTEST: Final = 4  # characters; shorter texts are found by chance everywhere
 
 
-def hides(owner: Service | Project | None, value: bytes) -> bool:
+def hides(
+    owner: Service | Project | None, value: bytes, sealed: Iterable[SealedSecret] | None = None
+) -> bool:
     """True when a secret that a service, a project or the platform sees stands in this value, and when nobody can
-    tell."""
+    tell. `sealed`: those that a service may see, where they were read for several at once."""
     try:
-        secrets = secrets_of(owner)
+        if sealed is not None and isinstance(owner, Service):
+            secrets = secrets_opened(owner.pk, owner.project_id, sealed)
+        else:
+            secrets = secrets_of(owner)
     except FerrisError:
         return True  # who cannot tell must not tell
     return holds_secret(value.decode(errors="replace"), secrets)

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ferris.config import PACKAGES_BUCKET
@@ -279,6 +281,17 @@ def test_services_that_are_gone_are_named_and_left_out(project: Project, source:
     project_sync(project, now=timezone.now())
     assert not any(name.startswith("shop/ship/") for name in archived(project).namelist())
     assert "kept for its history" in rest(project)["services"]["ship"]["left_out"][0]["why"]
+
+
+def test_it_takes_no_more_queries_for_more(project: Project, source: SourceFolder) -> None:
+    with CaptureQueriesContext(connection) as few:
+        archived(project)
+    for number in range(20):
+        source.service(f"more_{number}", config_json={"limit": number})
+    project_sync(project, now=timezone.now())
+    with CaptureQueriesContext(connection) as many:
+        assert sum("more_" in name for name in archived(project).namelist()) == 40
+    assert len(many) == len(few)
 
 
 def test_it_takes_no_more_memory_for_more(project: Project, source: SourceFolder) -> None:

@@ -51,9 +51,10 @@ def project_archive(project: Project, now: datetime) -> Iterator[bytes]:
 def _members(project: Project, now: datetime) -> Iterator[Member]:
     said: dict[str, Any] = {}
     names = set()
-    for service in services(project):
-        names.add(service.name)
-        said[service.name] = yield from tree(service, service.name, now)
+    for stored in services(project):
+        name = stored.service.name
+        names.add(name)
+        said[name] = yield from tree(stored, name, now)
     promised = promise_file(project)
     found = rest(project, said, now)
     if promised and promises.FILE in names:

@@ -20,9 +20,11 @@ from ferris_web import wiring
 from ferris_web.catalog.apply import SWITCHES
 from ferris_web.catalog.models import Project, Service
 from ferris_web.catalog.secret_texts import hides
+from ferris_web.catalog.secrets import SealedSecret, secrets_sealed
 from ferris_web.catalog.selectors import version_members
 
 HIDES: Final = "a secret stands in it"
+_AT_ONCE: Final = 50  # services that are read together
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,33 @@ class Member:
     executable: bool = False
 
 
-def services(project: Project) -> Iterator[Service]:
-    """Its services by name, one after the other."""
+@dataclass(frozen=True)
+class Stored:
+    """A service as it is, its configuration as it is stored, and the secrets that it may see."""
+
+    service: Service
+    config: bytes | None
+    sealed: list[SealedSecret]
+
+
+def services(project: Project) -> Iterator[Stored]:
+    """Its services by name. Some of them are read together, each time in as many queries."""
     # Not one long query: it would stand open as long as somebody downloads.
-    for pk in list(Service.objects.filter(project=project).order_by("name").values_list("pk", flat=True)):
-        found = Service.objects.select_related("project", "version").filter(pk=pk).first()
-        if found is not None:
-            yield found
+    pks = list(Service.objects.filter(project=project).order_by("name").values_list("pk", flat=True))
+    for first in range(0, len(pks), _AT_ONCE):
+        few = Service.objects.filter(pk__in=pks[first : first + _AT_ONCE])
+        found = list(few.select_related("project", "version").order_by("name"))
+        configs = wiring.config_store().get_many([service.name for service in found])
+        sealed = secrets_sealed((service.pk, project.pk) for service in found)
+        for service in found:
+            entry = configs.get(service.name)
+            yield Stored(service, None if entry is None else entry.value, sealed)
 
 
-def tree(service: Service, folder: str, now: datetime) -> Generator[Member, None, dict[str, Any]]:
+def tree(stored: Stored, folder: str, now: datetime) -> Generator[Member, None, dict[str, Any]]:
     """The files of its folder; in the end what is to be told of it: its version, what was changed here, and what is
     left out and why."""
+    service = stored.service
     version = service.version
     if version is None or service.vanished_at is not None:
         return {
@@ -71,11 +88,11 @@ def tree(service: Service, folder: str, now: datetime) -> Generator[Member, None
     manifest = _with(own[MANIFEST], changed) if changed else own[MANIFEST]
     if manifest:
         yield Member(f"{folder}/{MANIFEST}", io.BytesIO(manifest), now if changed else version.created_at)
-    config, edited = _config(service, own[CONFIG])
-    if config and hides(service, config):
+    text, edited = _config(own[CONFIG], stored.config)
+    if text and hides(service, text, stored.sealed):
         said["left_out"].append({"what": CONFIG, "why": HIDES})
-    elif config:
-        yield Member(f"{folder}/{CONFIG}", io.BytesIO(config), now if edited else version.created_at)
+    elif text:
+        yield Member(f"{folder}/{CONFIG}", io.BytesIO(text), now if edited else version.created_at)
     return {**said, "changed": changed, "config_edited": edited}
 
 
@@ -89,12 +106,11 @@ def _with(manifest: bytes, changed: dict[str, Any]) -> bytes:
     return (json.dumps({**(said or {}), **changed}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _config(service: Service, file: bytes) -> tuple[bytes, bool]:
+def _config(file: bytes, stored: bytes | None) -> tuple[bytes, bool]:
     """config.json as it holds now, nothing without one, and whether that is another than its version's file."""
-    entry = wiring.config_store().get(service.name)
-    if entry is None or (file and _same(file, entry.value)):
+    if stored is None or (file and _same(file, stored)):
         return file, False
-    return bytes(entry.value).rstrip() + b"\n", True
+    return stored.rstrip() + b"\n", True
 
 
 def _same(file: bytes, stored: bytes) -> bool:
