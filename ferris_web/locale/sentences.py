@@ -68,8 +68,9 @@ _SILENT: Final = frozenset(
 )
 """Called with what nobody reads, what programs or terminals are told, or what is translated where it stands."""
 _LOGS: Final = frozenset({"log", "_log", "logger"})
-_TELLING: Final = ("Error", "Finding", "Conflict", "NotFound", "TooLarge", "Refused", "wrong")
+_TELLING: Final = ("Error", "Finding", "Conflict", "NotFound", "TooLarge", "Refused", "NoBranch", "wrong")
 """In the adapters, which are full of other languages (SQL, addresses), what counts is said by one of these."""
+_BACKENDS: Final = ("BackendError", "SourceError", "NoBranch")
 _BACKEND: Final = 2  # BackendError(backend, problem, remedy) says `backend problem: remedy`
 HOLE: Final = re.compile(r"\{\d+\}")
 _FEW: Final = 4  # letters beside values, as in `{0} with {1}`, fit too much that others say
@@ -113,7 +114,7 @@ def _texts(node: ast.AST) -> Iterator[str]:
             isinstance(node.func, ast.Attribute) and _name(node.func.value) in _LOGS
         ):
             return
-        if _name(node.func) in ("BackendError", "SourceError") and len(node.args) > _BACKEND:
+        if _name(node.func) in _BACKENDS and len(node.args) > _BACKEND:
             for one in _texts(node.args[1]):
                 yield f"{{0}} {HOLE.sub(lambda hole: f'{{{int(hole[0][1:-1]) + 1}}}', one)}"
             for value in (node.args[0], *node.args[_BACKEND:]):
