@@ -119,7 +119,7 @@ def _make_rows_of_history(service: Any, now: datetime) -> None:
         lane="slow",
     )
     models.Binding.objects.create(service=service, kind="sends", event_type="a", declared=True)
-    models.BindingsMark.objects.create(revision=1, at=now)
+    models.BindingsMark.objects.update_or_create(pk=1, defaults={"revision": 1, "at": now})
     models.Standing.objects.create(service=service, project=service.project, period="1d", oldest=now)
     series = models.MetricSeries.objects.create(
         id=uuid4(), service=service, name="rows", last_value=1, last_at=now
