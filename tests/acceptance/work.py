@@ -29,21 +29,22 @@ WORK = """
 
     note("begin-{name}")
     {send}
-    time.sleep(0.1)  # so that a kill at any moment finds some scripts at work
+    time.sleep({pause})  # so that a kill at any moment finds some scripts at work
     note("end-{name}")
 """
 
 
-def services(notes: Path) -> dict[str, Any]:
+def services(notes: Path, pause: float = 0.1) -> dict[str, Any]:
+    """Two services, each of whose scripts takes that many seconds at least."""
     send = "context.events.send('TAG.second', data={'n': context.params.get('n')})"
     return {
         "TAG_first": {
             "manifest.json": {"trigger_events": ["TAG.first"]},
-            "s.py": WORK.format(notes=str(notes), name="first", send=send),
+            "s.py": WORK.format(notes=str(notes), name="first", send=send, pause=pause),
         },
         "TAG_second": {
             "manifest.json": {"trigger_events": ["TAG.second"]},
-            "s.py": WORK.format(notes=str(notes), name="second", send="pass"),
+            "s.py": WORK.format(notes=str(notes), name="second", send="pass", pause=pause),
         },
     }
 
