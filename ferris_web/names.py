@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 
 from ferris.errors import Conflict
+
+M = TypeVar("M", bound=Model)
 
 
 @contextmanager
@@ -18,3 +22,12 @@ def once(taken: str) -> Iterator[None]:
             yield
     except IntegrityError:
         raise Conflict(taken) from None
+
+
+def held(model: type[M], name: str, *, new: bool, taken: str) -> M | None:
+    """The row of that name, locked until the transaction ends, or None. Conflict that says `taken` where there is one
+    and it is to be `new`."""
+    found = model._default_manager.select_for_update().filter(name=name).first()
+    if new and found is not None:
+        raise Conflict(taken)
+    return found

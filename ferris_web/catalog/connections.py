@@ -15,11 +15,11 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
 from ferris.databases import HIDDEN, DatabaseUrl, WrongUrl
-from ferris.errors import Conflict, FerrisError, NotFound
+from ferris.errors import FerrisError, NotFound
 from ferris_web import wiring
 from ferris_web.catalog.models import Connection, Project
 from ferris_web.catalog.secrets import decrypted, encrypted
-from ferris_web.names import once
+from ferris_web.names import held, once
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ def connection_set(
     """
     taken = f"there is a database connection {name!r} already"
     with once(taken):
-        found = Connection.objects.select_for_update().filter(name=name).first()
-        if new and found is not None:
-            raise Conflict(taken)
+        found = held(Connection, name, new=new, taken=taken)
         connection = found or Connection(name=name)
         if url is not None and (connection.pk is None or url != connection.shown):
             seal(connection, url)

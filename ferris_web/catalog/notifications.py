@@ -13,12 +13,12 @@ from django.db.models import QuerySet
 
 from ferris import notifying
 from ferris.adapters import apprise_target
-from ferris.errors import Conflict, NotFound
+from ferris.errors import NotFound
 from ferris.notifying import RuleError
 from ferris_web.catalog.changes import notify
 from ferris_web.catalog.models import NotificationRule, Project
 from ferris_web.catalog.secrets import decrypted, encrypted
-from ferris_web.names import once
+from ferris_web.names import held, once
 
 CHANGED = "notifications"
 _SHOWN = re.compile(r" \([A-Za-z0-9]+://…\)\Z")  # no Apprise URL has a space
@@ -58,9 +58,7 @@ def rule_set(
     sealed = _sealed([one for one in targets or () if not _SHOWN.search(one)])
     taken = f"there is a notification rule {name!r} already"
     with once(taken):
-        found = NotificationRule.objects.select_for_update().filter(name=name).first()
-        if new and found is not None:
-            raise Conflict(taken)
+        found = held(NotificationRule, name, new=new, taken=taken)
         row = found or NotificationRule(name=name)
         if project is not None:
             row.project = project

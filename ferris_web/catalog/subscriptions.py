@@ -20,7 +20,7 @@ from ferris.signatures import WrongSetting
 from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Subscription
 from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
-from ferris_web.names import once
+from ferris_web.names import held, once
 from ferris_web.wiring import config
 
 OVERLAP_HOURS = 24
@@ -86,9 +86,7 @@ def subscription_set(
         raise TypeError(f"a subscription has no {', '.join(unknown)}")
     taken = f"there is a subscription {name!r} already"
     with once(taken):
-        found = Subscription.objects.select_for_update().filter(name=name).first()
-        if new and found is not None:
-            raise Conflict(taken)
+        found = held(Subscription, name, new=new, taken=taken)
         row = found or Subscription(name=name, created_by=actor)
         if project is not None:
             row.project = project

@@ -11,12 +11,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from ferris.attributes import PLATFORM_ONLY
-from ferris.errors import Conflict, NotFound
+from ferris.errors import NotFound
 from ferris.signatures import NONE, STRIPE, Check, WrongSetting
 from ferris.webhooks import Shape
 from ferris_web.catalog.models import Webhook, WebhookDelivery
 from ferris_web.catalog.secrets import SecretUnreadable, decrypted, encrypted
-from ferris_web.names import once
+from ferris_web.names import held, once
 
 OVERLAP_HOURS = 24
 MOST_OVERLAP_HOURS = 30 * 24
@@ -56,9 +56,7 @@ def webhook_set(
         raise TypeError(f"a webhook has no {', '.join(unknown)}")
     taken = f"there is a webhook {name!r} already"
     with once(taken):
-        found = Webhook.objects.select_for_update().filter(name=name).first()
-        if new and found is not None:
-            raise Conflict(taken)
+        found = held(Webhook, name, new=new, taken=taken)
         webhook = found or Webhook(name=name)
         for field, value in given.items():
             setattr(webhook, field, value)

@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 
 from ferris import cron
 from ferris.errors import BackendError, FerrisError, NotFound
+from ferris.routing import ANY, type_matches
 from ferris.scopes import given
 from ferris_web import wiring
 from ferris_web.accounts.permissions import Action, access_of, reach
@@ -117,8 +118,8 @@ def _marked(names: set[str], seen: list[str]) -> list[tuple[str, bool]]:
 
 
 def _covers(pattern: str, event_type: str) -> bool:
-    """True when a trigger's type pattern takes this event type (see ferris.routing)."""
-    return pattern == event_type or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
+    """True when a trigger's type pattern names this event type, or types like it: `*` is about none of them."""
+    return pattern != ANY and type_matches(pattern, event_type)
 
 
 def next_times(schedule: Schedule, now: datetime, count: int = 5) -> list[datetime]:

@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from ferris import event_keys, pushing
 from ferris.moments import stamp
+from ferris.routing import type_matches
 from ferris_web import wiring
 from ferris_web.catalog.connections import connection_list
 from ferris_web.catalog.models import (
@@ -31,6 +32,7 @@ from ferris_web.catalog.models import (
     Webhook,
 )
 from ferris_web.catalog.secret_texts import hides
+from ferris_web.catalog.secrets import SealedSecret, secrets_sealed
 from ferris_web.catalog.values import project_key
 from ferris_web.executions.models import OF_ALL, OF_SOURCE, Chart
 from ferris_web.executions.moving.project_tree import HIDES
@@ -167,23 +169,33 @@ def _runs(project: Project, found: dict[str, Any]) -> None:
     lasting = Q(origin="manifest", active=False) | (
         ~Q(origin="manifest") & Q(once=False, trigger_type="scheduled")
     )
-    rows = Schedule.objects.select_related("service__project").filter(lasting, service__project=project)
-    for row in rows.order_by("service__name", "created_at", "pk"):
+    schedules = Schedule.objects.select_related("service").filter(lasting, service__project=project)
+    rows = list(schedules.order_by("service__name", "created_at", "pk"))
+    runs = list(SavedRun.objects.select_related("service").filter(service__project=project))
+    sealed = secrets_sealed((row.service_id, project.pk) for row in (*rows, *runs))
+    for row in rows:
         if row.service.name in found and row.origin == Schedule.Origin.MANIFEST:
             found[row.service.name]["schedule_off"] = True
         elif row.service.name in found:
             said = _of(row, ("name", "cron", "timezone", "parameters", "active", "origin"))
-            _keep(found[row.service.name], "schedules", f"schedule {row.cron}", row.service, said)
-    for run in SavedRun.objects.select_related("service__project").filter(service__project=project):
+            _keep(found[row.service.name], "schedules", f"schedule {row.cron}", row.service, said, sealed)
+    for run in runs:
         if run.service.name in found:
             _keep(
                 *(found[run.service.name], "saved_runs", f"saved run {run.name}", run.service),
-                _of(run, ("name", "values")),
+                *(_of(run, ("name", "values")), sealed),
             )
 
 
-def _keep(place: dict[str, Any], kind: str, what: str, service: Service, said: dict[str, Any]) -> None:
-    if hides(service, json.dumps(said).encode()):
+def _keep(
+    place: dict[str, Any],
+    kind: str,
+    what: str,
+    service: Service,
+    said: dict[str, Any],
+    sealed: list[SealedSecret],
+) -> None:
+    if hides(service, json.dumps(said).encode(), sealed):
         place["left_out"].append({"what": what, "why": HIDES})
     else:
         place.setdefault(kind, []).append(said)
@@ -214,10 +226,7 @@ def _listened(project: Project) -> list[str]:
 
 
 def _takes(patterns: Iterable[str], event_type: str) -> bool:
-    return any(
-        pattern in ("*", event_type) or (pattern.endswith(".*") and event_type.startswith(pattern[:-1]))
-        for pattern in patterns
-    )
+    return any(type_matches(pattern, event_type) for pattern in patterns)
 
 
 def _reaches(row: Webhook, patterns: Iterable[str]) -> bool:
