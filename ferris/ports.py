@@ -371,6 +371,13 @@ class OpsStore(Protocol):
         """Lines of one execution in order (attempt, then sequence), behind the cursor `after`."""
         ...
 
+    def last_logs(self, execution_id: str, *, before: int | None = None, limit: int = 1000) -> list[LogLine]:
+        """The last lines of one execution, of those before the cursor `before`; in the order of `logs`.
+
+        What it reads is what it gives, however many lines there are.
+        """
+        ...
+
     def search(
         self,
         kind: str,

@@ -94,6 +94,7 @@ def _logs(parser: argparse.ArgumentParser) -> None:
         "what", metavar="EXECUTION", help="an execution's id, or a service: then its newest execution"
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the execution ends")
+    parser.add_argument("--tail", type=_amount, metavar="LINES", help="the last so many lines alone")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

@@ -205,11 +205,12 @@ def logs(client: Client, options: Options) -> int:
     """The log of an execution, or of the newest one of a service; with --follow as it is written."""
     execution = _execution(client, options.what)
     place = f"executions/{part(execution)}/logs/"
+    last = {} if options.tail is None else {"tail": options.tail}
     if not options.follow:
-        for line in client.all(place, sys.maxsize):
+        for line in client.all(place, sys.maxsize, **last):
             _print_line(line, options)
         return 0
-    for event, data in client.stream(place, follow=1):
+    for event, data in client.stream(place, follow=1, **last):
         said = json.loads(data)
         if event == "end":
             if not options.json:
@@ -246,7 +247,7 @@ def run(client: Client, options: Options) -> int:
         print(f"Asked for {asked['id']}, flow {asked['flow_id']}", file=sys.stderr, flush=True)
     if not options.follow:
         return 0
-    options.what = _until_there(client, asked)
+    options.what, options.tail = _until_there(client, asked), None
     return logs(client, options)
 
 

@@ -177,17 +177,23 @@ class ElasticsearchOpsStore:
     @_explained
     def logs(self, execution_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
         """See `OpsStore.logs`."""
+        return self._lines(execution_id, "gt", after, limit)
+
+    @_explained
+    def last_logs(self, execution_id: str, *, before: int | None = None, limit: int = 1000) -> list[LogLine]:
+        """See `OpsStore.last_logs`."""
+        return self._lines(execution_id, "lt", before, limit)[::-1]
+
+    def _lines(self, execution_id: str, side: str, cursor: int | None, limit: int) -> list[LogLine]:
+        """Lines on one side of a cursor, the nearest first; None is behind all."""
         self._refresh("logs")
         found: list[LogLine] = []
         while len(found) < limit:
             size = min(limit - len(found), _WINDOW)
-            search = (
-                self._search("logs")
-                .filter("term", execution=execution_id)
-                .filter("range", cursor={"gt": found[-1].seq if found else after})
-                .sort("cursor")
-                .source(["body"])[:size]
-            )
+            search = self._search("logs").filter("term", execution=execution_id)
+            if (place := found[-1].seq if found else cursor) is not None:
+                search = search.filter("range", cursor={side: place})
+            search = search.sort("cursor" if side == "gt" else "-cursor").source(["body"])[:size]
             page = [_log_line(hit["_source"]["body"]) for hit in _hits(search)]
             found += page
             if len(page) < size:

@@ -55,12 +55,19 @@ class SqliteOpsStore:
 
     def logs(self, execution_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
         """See `OpsStore.logs`. The cursor is `attempt << 40 | seq`."""
+        return self._lines(execution_id, "cursor > ? ORDER BY cursor", after, limit)
+
+    def last_logs(self, execution_id: str, *, before: int | None = None, limit: int = 1000) -> list[LogLine]:
+        """See `OpsStore.last_logs`."""
+        behind_all = rows.LARGEST if before is None else before
+        return self._lines(execution_id, "cursor < ? ORDER BY cursor DESC", behind_all, limit)[::-1]
+
+    def _lines(self, execution_id: str, place: str, cursor: int, limit: int) -> list[LogLine]:
         with self._file.reading() as connection:
             found = connection.execute(
-                "SELECT cursor, time, step, stream, level, message FROM lines"
-                " WHERE execution = (SELECT id FROM executions WHERE execution = ?) AND cursor > ?"
-                " ORDER BY cursor LIMIT ?",
-                (execution_id, after, limit),
+                "SELECT cursor, time, step, stream, level, message FROM lines"  # noqa: S608
+                f" WHERE execution = (SELECT id FROM executions WHERE execution = ?) AND {place} LIMIT ?",
+                (execution_id, cursor, limit),
             ).fetchall()
         return [
             LogLine(cursor, rows.attempt_of(cursor), _moment(time), step, stream, level, message)

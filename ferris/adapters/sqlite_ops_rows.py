@@ -20,6 +20,7 @@ BACKEND = "ops store"
 APPLICATION_ID = 0x4645524F  # "FERO"; marks the file as ours
 SEQ_BITS = 40  # as in log_cursor
 _MAX_ATTEMPT = 1 << 22
+LARGEST = (1 << 63) - 1  # of SQLite's whole numbers
 _PRUNE_BATCH = 1000
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -12,11 +11,12 @@ from django.utils.translation import gettext_lazy as _
 
 from ferris.ports import LogLine
 from ferris_web.console import filters
-from ferris_web.executions.log_whole import log_lines
+from ferris_web.executions.log_reading import lines_back
 from ferris_web.executions.models import Execution
 
 SHOWN = 500  # lines on the page at first; more on request
 SHOWN_AT_MOST = 20_000
+_FILTERED = 2000  # lines read at once where some of them may not fit
 _LINE = 400  # characters that a line has on average, at most: a page of long lines has fewer of them
 _LEVELS = {
     "debug": ("debug", "info", "warning", "error", "critical"),
@@ -78,31 +78,27 @@ class View:
     """The lines to show."""
 
     lines: list[LogLine]
-    total: int  # lines that fit the filter
+    earlier: bool  # there are lines before these that fit
     after: int  # cursor behind the last line read: the stream goes on from here
-
-    @property
-    def hidden(self) -> int:
-        """How many earlier lines are not shown."""
-        return self.total - len(self.lines)
 
 
 def last(row: Execution, wanted: Wanted) -> View:
-    """The last lines that fit. The whole log is read: an execution's log has a limit of some megabytes.
+    """The last lines that fit. Read from the end, and no further back than these: however long the log is, the page
+    takes the same time; but for a filter that few lines fit.
 
     Never less than the last one of them, and else no more text than so many lines usually have.
     """
-    total, after, length = 0, 0, 0
-    kept: deque[LogLine] = deque()
-    for line in log_lines(str(row.pk)):
-        after = line.seq
+    after, length, earlier = 0, 0, False
+    kept: list[LogLine] = []
+    for line in lines_back(str(row.pk), piece=_FILTERED if wanted.query else wanted.shown + 1):
+        after = after or line.seq
         if wanted.takes(line):
-            total += 1
-            kept.append(line)
             length += len(line.message)
-            while len(kept) > wanted.shown or (length > wanted.shown * _LINE and len(kept) > 1):
-                length -= len(kept.popleft().message)
-    return View(list(kept), total, after)
+            if len(kept) == wanted.shown or (length > wanted.shown * _LINE and kept):
+                earlier = True
+                break
+            kept.append(line)
+    return View(kept[::-1], earlier, after)
 
 
 def fitting(lines: Iterable[LogLine], wanted: Wanted) -> list[LogLine]:

@@ -5,9 +5,10 @@ stored yet. Whoever sees that an execution has ended can read its whole log.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from ferris.config import LOGS
@@ -15,6 +16,7 @@ from ferris.ports import LogLine, LogRecord, log_cursor
 from ferris_web import wiring
 from ferris_web.executions.backlog import INDEXER, backlog
 
+_PIECE = 2000
 _LONGEST_BACKLOG = 20_000  # log records of all executions that are read for those of one
 
 
@@ -33,6 +35,29 @@ def log_read(pk: str, *, after: int = 0, limit: int) -> Piece:
     if len(lines) <= limit and waiting is not None:
         lines += lines_of(pk, waiting, lines[-1].seq if lines else after)
     return Piece(lines[:limit], len(lines) > limit or waiting is None)
+
+
+def cursor_of_last(pk: str, count: int) -> int:
+    """The cursor behind which there are the last `count` lines; 0 when there are no more than these."""
+    behind = islice(lines_back(pk, piece=min(count + 1, _PIECE)), count, None)
+    line = next(behind, None)
+    return line.seq if line else 0
+
+
+def lines_back(pk: str, *, piece: int) -> Iterator[LogLine]:
+    """Every line, the last one first, read in pieces of so many as they are asked for.
+
+    Lines that wait for a store that is far behind are not among them.
+    """
+    waiting = unstored()
+    lines = wiring.ops_store().last_logs(pk, limit=piece)
+    if waiting:
+        yield from reversed(lines_of(pk, waiting, lines[-1].seq if lines else 0))
+    while lines:
+        yield from reversed(lines)
+        if len(lines) < piece:
+            return
+        lines = wiring.ops_store().last_logs(pk, before=lines[0].seq, limit=piece)
 
 
 def unstored() -> list[LogRecord] | None:

@@ -107,6 +107,20 @@ def test_pages_have_what_is_not_stored_yet(api, running):
         assert [found["message"] for found in api.all(url + query)] == [f"line 1.{n}" for n in range(1, 11)]
 
 
+def test_pages_begin_with_the_last_lines(api, running):
+    lines = [line(running, n) for n in range(1, 11)]
+    append(*lines, line("another", 1))
+    store(*lines[:7])
+    url = f"/api/v1/executions/{running.pk}/logs/"
+    for tail, first in ((4, 7), (2, 9), (10, 1), (11, 1), (0, 11)):
+        for more in ("", "&limit=1"):
+            found = [found["message"] for found in api.all(f"{url}?tail={tail}{more}")]
+            assert found == [f"line 1.{n}" for n in range(first, 11)], (tail, more)
+    page = api.get(f"{url}?tail=4&limit=2").json()
+    append(line(running, 11))
+    assert [found["message"] for found in api.all(page["next"])] == ["line 1.9", "line 1.10", "line 1.11"]
+
+
 def test_a_page_before_a_store_that_is_far_behind_says_that_more_comes(api, running, monkeypatch):
     monkeypatch.setattr(log_reading, "_LONGEST_BACKLOG", 5)
     lines = [line(running, n) for n in range(1, 11)]
@@ -124,7 +138,17 @@ def test_a_page_before_a_store_that_is_far_behind_says_that_more_comes(api, runn
 
 
 @pytest.mark.parametrize(
-    "query", ["after=x", "after=-1", "limit=501", "after=99999999999999999999", "follow=1&after=x"]
+    "query",
+    [
+        "tail=x",
+        "tail=-1",
+        "tail=100001",
+        "after=x",
+        "after=-1",
+        "limit=501",
+        "after=99999999999999999999",
+        "follow=1&after=x",
+    ],
 )
 def test_a_wrong_parameter_is_named(api, running, query):
     problem_of(api.get(f"/api/v1/executions/{running.pk}/logs/?{query}"), 400)

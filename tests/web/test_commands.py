@@ -29,9 +29,11 @@ from ferris_web.accounts.models import ApiToken, User
 from ferris_web.accounts.services import token_create, token_user
 from ferris_web.catalog import selectors
 from ferris_web.catalog.models import Project, Service
+from ferris_web.executions.models import Execution
 from remote.__main__ import main as remotely
 from remote.arguments import COMMANDS, parser_of
 from tests.web.folders import NOW, SourceFolder
+from tests.web.platform import dispatch, event, service
 from tests.wheels import wheel
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("backends")]
@@ -467,6 +469,26 @@ def test_the_page_of_commands_is_what_there_is() -> None:
         afar = dict(_last_words(name, parser_of(name)))
         assert all("--json" in last.format_usage() for last in afar.values()), name
         assert afar.keys() == dict(_last_words(name, here[name])).keys()
+
+
+def test_the_end_of_a_log(live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    service("told", "a.happened")
+    (bell,) = dispatch(event())
+    Execution.objects.update(status="completed", finished_at=datetime.now(UTC))
+    line = {
+        "execution": str(bell.execution_id), "attempt": 1, "time": datetime.now(UTC).isoformat(), "step": "run.py",
+        "stream": "stdout", "level": "info", "service": "told", "flow": "F",
+    }  # fmt: skip
+    wiring.ops_store().write("logs", [{**line, "seq": n, "message": f"line {n}"} for n in range(300)])
+    settings = replace(wiring.config(), control_url=f"{live_server.url}/control")
+    monkeypatch.setattr(wiring, "config", lambda: settings)
+    root = User.objects.create_superuser("root")
+    environ = {"FERRIS_URL": live_server.url, "FERRIS_TOKEN": token_create(root)}
+    for how in ((), ("--follow",)):
+        assert run("logs", "told", "--tail", "2", "--json", *how)[0] == 0
+        assert remotely(["logs", "told", "--tail", "2", "--json", *how], environ) == 0
+        found = [json.loads(row)["message"] for row in capsys.readouterr().out.splitlines()]
+        assert found == ["line 298", "line 299"] * 2, how
 
 
 def test_search_here_and_from_afar(live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

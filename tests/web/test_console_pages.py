@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from ferris_web import wiring
 from ferris_web.executions.models import Step
 from tests.web.console_fixtures import addresses
 from tests.web.console_pages import page
@@ -200,21 +203,69 @@ def test_the_log_is_filtered_and_searched(rows: Rows, person: Client) -> None:
     assert found.count('<li id="L') == 6
     few = page(person, f"/executions/{pk}/log/?lines=5").html
     assert few.count('<li id="L') == 5
-    assert "31 earlier lines" in few
+    assert "Earlier lines are not shown." in few
+    assert "Earlier lines" not in page(person, f"/executions/{pk}/log/?lines=36").html
 
 
 def test_a_page_has_fewer_of_long_lines(rows: Rows, person: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from ferris_web.console import logs
 
     pk = rows.executions["script_failed"].pk
-    lines = [dataclasses.replace(line, message="x" * 16_000) for line in logs.log_lines(str(pk))]
-    monkeypatch.setattr(logs, "log_lines", lambda pk: iter(lines))
+    lines = [dataclasses.replace(line, message="x" * 16_000) for line in logs.lines_back(str(pk), piece=100)]
+    monkeypatch.setattr(logs, "lines_back", lambda pk, piece: iter(lines))
     few = page(person, f"/executions/{pk}/log/").html
     assert few.count('<li id="L') == 12
-    assert "24 earlier lines" in few
+    assert "Earlier lines" in few
     more = page(person, f"/executions/{pk}/log/?lines=2000").html  # as its link says
     assert more.count('<li id="L') == 36
     assert page(person, f"/executions/{pk}/log/?lines=1").html.count('<li id="L') == 1
+
+
+def test_a_page_reads_no_more_of_a_long_log_than_it_shows(
+    rows: Rows, person: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = rows.executions["script_failed"]
+    written = [
+        {
+            "execution": str(row.pk), "attempt": 9, "seq": n + 1, "time": "2026-03-01T12:00:00.120Z", "step": "run.py",
+            "stream": "stdout", "level": "error" if n % 20 == 0 else "info", "message": f"line {n}", "service": "one",
+            "flow": row.flow_id,
+        }
+        for n in range(5000)
+    ]  # fmt: skip
+    wiring.ops_store().write("logs", written)
+    read = lines_read(monkeypatch)
+    shown = page(person, f"/executions/{row.pk}/log/").html
+    assert shown.count('<li id="L') == 500
+    assert "line 4500<" in shown
+    assert "line 4999<" in shown
+    assert sum(read) <= 501
+    read.clear()
+    errors = page(person, f"/executions/{row.pk}/log/?level=error&lines=50").html
+    assert errors.count('<li id="L') == 50
+    assert "line 4980<" in errors
+    assert sum(read) <= 2000
+    every = page(person, f"/executions/{row.pk}/log/?level=error").html
+    assert every.count('<li id="L') == 256
+    assert "Earlier lines" not in every
+
+
+def lines_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many lines the store gives from now on, call by call."""
+    given: list[int] = []
+    store = wiring.ops_store()
+
+    def counted(real: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        def read(*args: Any, **kwargs: Any) -> list[Any]:
+            lines = real(*args, **kwargs)
+            given.append(len(lines))
+            return lines
+
+        return read
+
+    for name in ("logs", "last_logs"):
+        monkeypatch.setattr(store, name, counted(getattr(store, name)))
+    return given
 
 
 def test_the_whole_log_is_downloaded(rows: Rows, person: Client) -> None:

@@ -35,13 +35,14 @@ from ferris_web.executions.configured import AttemptGiven, attempts_given
 from ferris_web.executions.continuing import continuation_of, taken_of
 from ferris_web.executions.listings import EXECUTIONS, executions_merged
 from ferris_web.executions.log_download import log_response
-from ferris_web.executions.log_reading import log_read
+from ferris_web.executions.log_reading import cursor_of_last, log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
 from ferris_web.executions.services.urgency import execution_prioritise
 from ferris_web.keyset import Apart
 
 _LARGEST_SEQ = 2**63 - 1
+_LONGEST_TAIL = 100_000  # lines
 
 
 @extend_schema_view(
@@ -180,6 +181,11 @@ class ExecutionLog(APIView):
         parameters=[
             OpenApiParameter("after", OpenApiTypes.INT64, description="Lines behind this `seq`."),
             OpenApiParameter("limit", OpenApiTypes.INT, description="Lines per page, at most 500."),
+            OpenApiParameter(
+                "tail",
+                {"type": "integer", "minimum": 0, "maximum": _LONGEST_TAIL},
+                description="Begin with the last so many lines, unless `after` or `Last-Event-ID` says where.",
+            ),
             OpenApiParameter("follow", OpenApiTypes.BOOL, description="Send lines as they come."),
             OpenApiParameter("Last-Event-ID", OpenApiTypes.INT64, location=OpenApiParameter.HEADER),
         ],
@@ -192,8 +198,12 @@ class ExecutionLog(APIView):
         row = selectors.execution_get(pk)
         after = _whole(request.query_params.get("after", ""), "after")
         if follows(request):
-            last = _whole(request.headers.get("Last-Event-ID", ""), "Last-Event-ID")
-            return log_stream(request, row, max(after, last))
+            after = max(after, _whole(request.headers.get("Last-Event-ID", ""), "Last-Event-ID"))
+        tail = _tail(request.query_params.get("tail", ""))
+        if tail is not None and not after:
+            after = cursor_of_last(str(row.pk), tail)
+        if follows(request):
+            return log_stream(request, row, after)
         limit = limit_of(request)
         piece = log_read(str(row.pk), after=after, limit=limit)
         last = piece.lines[-1].seq if piece.lines else after
@@ -225,6 +235,16 @@ def _whole(text: str, name: str) -> int:
         return 0
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= _LARGEST_SEQ):
         raise ValidationError({name: f"is {text[:40]!r}; expected the `seq` of a line"})
+    return int(text)
+
+
+def _tail(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and int(text) <= _LONGEST_TAIL):
+        raise ValidationError(
+            {"tail": f"is {text[:40]!r}; expected a whole number from 0 to {_LONGEST_TAIL}"}
+        )
     return int(text)
 
 

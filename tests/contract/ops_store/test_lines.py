@@ -38,6 +38,20 @@ def test_lines_are_read_on_from_a_cursor(store, size):
     assert [one.message for one in store.logs("e1", after=cursor)] == ["new"]
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_lines_are_read_back_from_the_end(store, size):
+    store.write("logs", [line(seq, str(seq), attempt=attempt) for attempt in (1, 2) for seq in range(5)])
+    store.write("logs", [line(9, "of another", execution="e2")])
+    read, cursor = [], None
+    while page := store.last_logs("e1", before=cursor, limit=size):
+        assert len(page) <= size
+        read = page + read
+        cursor = page[0].seq
+    assert read == store.logs("e1")
+    assert [one.message for one in store.last_logs("e1", limit=2)] == ["3", "4"]
+    assert store.last_logs("unknown") == []
+
+
 def test_a_line_keeps_what_it_was_given(store):
     text = 'tab\t "quotes" \x1b[31mred\x1b[0m ünï ​日本\x00end'
     store.write("logs", [line(3, text, stream="stderr", level="error", step=None)])
