@@ -13,12 +13,12 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ferris_web.console.charts import Bar, round_up
+from ferris_web.console.charts import Bar
 from ferris_web.console.words import word
 from ferris_web.executions.buckets import Bucket
 from ferris_web.executions.listings.histogram import Histogram
 
-WIDTH, HEIGHT, FOOT, HEAD = 960, 96, 14, 12
+WIDTH, HEIGHT, FOOT, HEAD = 960, 96, 2, 2
 _ORDER: Final[Mapping[str, str]] = {  # outcome to colour, from the foot of a column up
     "completed": "completed", "something": "completed", "all": "in_progress", "failed": "failed",
     "in_progress": "in_progress", "queued": "queued", "pending": "queued", "cancelled": "cancelled",
@@ -42,13 +42,17 @@ class Column:
     until: str
     caption: str
 
+    @property
+    def percent(self) -> float:
+        """Where it begins, of the whole width: the captions are drawn beside the columns, which are stretched."""
+        return round(100 * self.x / WIDTH, 2)
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the template draws. `top` is the largest number of a column."""
+    """What the template draws."""
 
     columns: list[Column]
-    top: int
     total: int
     since: datetime
     until: datetime
@@ -61,9 +65,9 @@ class Drawn:
 
 def drawn(found: Histogram, path: str, rest: str) -> Drawn:
     """The columns of a histogram over the list at `path`, whose other filters are `rest`."""
-    top = round_up(max((one.total for one in found.buckets), default=0))
+    top = max((one.total for one in found.buckets), default=0)
     step = WIDTH / max(1, len(found.buckets))
-    every = max(1, len(found.buckets) // 6)
+    every = max(1, -(-len(found.buckets) // 6))  # a phone has room for six
     columns = [
         Column(
             round(n * step, 2),
@@ -83,7 +87,7 @@ def drawn(found: Histogram, path: str, rest: str) -> Drawn:
             sums[outcome] = sums.get(outcome, 0) + amount
     legend = [(_ORDER.get(o, "wait"), _said(o), sums[o]) for o in _ORDER if o in sums]
     since, until = found.since.replace(microsecond=0), found.until.replace(microsecond=0)
-    return Drawn(columns, top, found.total, since, until, legend, found.cut)
+    return Drawn(columns, found.total, since, until, legend, found.cut)
 
 
 def _bars(one: Bucket, x: float, step: float, top: int) -> list[Bar]:

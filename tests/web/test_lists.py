@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -97,6 +98,17 @@ def test_a_histogram_counts_by_outcome_and_each_column_is_a_filter(rows: Rows, p
     assert person.get("/lists/executions/histogram/?status=lost").context["chart"] is None
     assert person.get("/lists/executions/histogram/?service=nobody").context["chart"] is None
     assert person.get("/lists/nothing/histogram/").status_code == 404
+
+
+@pytest.mark.parametrize("since", ["1h", "24h", "7d", "30d"])
+def test_each_time_below_a_histogram_stands_below_its_column(rows: Rows, person: Client, since: str) -> None:
+    html = person.get(f"/lists/executions/histogram/?since={since}").content.decode()
+    begun = re.findall(r'data-from="([^"]+)"', html)
+    told = re.findall(r'<text x="([0-9.]+)%"[^>]*>([^<]+)</text>', html)
+    assert 3 <= len(told) <= 6  # as many as a phone's width has room for
+    for place, said in told:
+        start = datetime.fromisoformat(begun[round(float(place) / 100 * len(begun))])
+        assert said == (f"{start:%H:%M}" if ":" in said else f"{start:%d %b}"), (place, said)
 
 
 def test_a_histogram_is_one_query_and_kept_for_a_moment(
