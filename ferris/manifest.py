@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
-from ferris import flow_control, intake_keys, scripts, sql_steps
+from ferris import flow_control, intake_keys, lfs, scripts, sql_steps
 from ferris.attributes import shown
 from ferris.documents import Message, Notes, Section, read_object, whole_of
 from ferris.intake import Intake
@@ -26,6 +26,7 @@ from ferris.retry import Retry
 from ferris.service_files import (
     CONFIG,
     MANIFEST,
+    READ,
     misspelt_told,
     parameters_of,
     readme_of,
@@ -138,6 +139,7 @@ def parse_service(files: Mapping[str, bytes], ceiling: Ceiling | None = None) ->
     secrets = secrets_of(files, notes)
     requirements = requirements_of(files, notes)
     readme = readme_of(files, notes)
+    _tell_of_pointers(files, notes)
     return Parsed(
         manifest=None if notes.failed else manifest,
         parameters=parameters,
@@ -147,6 +149,12 @@ def parse_service(files: Mapping[str, bytes], ceiling: Ceiling | None = None) ->
         readme=readme,
         messages=tuple(notes.messages),
     )
+
+
+def _tell_of_pointers(files: Mapping[str, bytes], notes: Notes) -> None:
+    """That a pointer is no JSON and no Python is not said beside."""
+    found = lfs.pointers(files)
+    notes.messages = lfs.told(found, READ) + [one for one in notes.messages if one.file not in found]
 
 
 def _manifest(files: Mapping[str, bytes], notes: Notes) -> Manifest:

@@ -16,7 +16,10 @@ METADATA: Final = "metadata.json"
 REQUIREMENTS: Final = "requirements.txt"
 README: Final = "README.md"
 
-_SPECIAL = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS, README)
+READ: Final = (MANIFEST, CONFIG, SECRETS, PARAMETERS, METADATA, REQUIREMENTS)
+"""What the platform itself has to understand."""
+
+_SPECIAL = (*READ, README)
 
 
 def parameters_of(files: Mapping[str, bytes], notes: Notes) -> tuple[Parameter, ...]:

@@ -7,6 +7,7 @@ import hmac
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -269,6 +270,22 @@ def test_a_preview_changes_nothing(repository: Repository, source: SourceFolder,
     assert (statuses(), selectors.revision()) == before
     assert list(Service.objects.values_list("name", flat=True)) == ["orders"]
     assert [t.event_type for t in selectors.triggers_all()] == ["order.placed"]
+
+
+def test_files_that_git_lfs_keeps_elsewhere(
+    repository: Repository, source: SourceFolder, person: Client
+) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 48213\n"
+    source.service("orders", {"trigger_events": ["order.placed"]}, run_py=pointer)
+    source.service("mails", {"trigger_events": ["order.placed"]}, model_bin=pointer)
+    source.commit("tracked by LFS")
+    [run] = services.project_sync(repository.project, now=NOW)
+    assert (run.status, run.result["refused"], run.result["added"]) == ("completed", ["orders"], ["mails"])
+    assert selectors.service_get("orders").runs, "what it was stays"
+    shown = text_of(person, f"/projects/shop/syncs/{run.pk}/")
+    for file in ("run.py", "model.bin"):
+        assert re.search(rf"{re.escape(file)}\s*(: )?is a pointer of Git LFS", shown), shown
+    assert "or put it into a bucket" in shown
 
 
 def test_back_to_an_earlier_commit_and_on_again(
