@@ -42,7 +42,9 @@ def keys_read(home: Path) -> tuple[str, ...]:
 @contextmanager
 def keys_alone(home: Path) -> Iterator[None]:
     """Nobody else on this machine replaces the file until the end. OSError."""
-    with open(keys_path(home).with_name(f".{_NAME}.lock"), "w") as lock:
+    path = keys_path(home).with_name(f".{_NAME}.lock")
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
+        os.fchmod(lock.fileno(), 0o600)  # nobody else has a reason to open it, whatever made it
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

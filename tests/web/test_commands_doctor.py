@@ -142,7 +142,7 @@ def test_keys_that_others_may_read_and_keys_that_are_lost(ferris_home: Path) -> 
     key.chmod(0o644)
     try:
         finding = bad(findings(), "keys")
-        assert ("session.key" in finding.text, finding.remedy.startswith("chmod 600")) == (True, True)
+        assert ("session.key" in finding.text, finding.remedy) == (True, f"chmod 600 {key}")
     finally:
         key.chmod(0o600)
     assert [f.level for f in findings()["keys"]] == ["ok"]

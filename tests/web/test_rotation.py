@@ -169,6 +169,18 @@ def test_another_rotation_keeps_the_keys_of_the_first(home):
     assert len(set(keys_read(home))) == 3
 
 
+def test_nothing_that_it_leaves_can_be_read_by_others(home):
+    """`doctor` fails a folder of keys in which somebody else may read something."""
+    keys = home / "keys"
+    keys_path(home).chmod(0o600)
+    assert key_begin()
+    loose = [path.name for path in keys.iterdir() if path.stat().st_mode & 0o077]
+    assert loose == []
+    (keys / ".encryption.keys.lock").chmod(0o644)  # as an earlier release left it
+    assert key_begin()
+    assert [path.name for path in keys.iterdir() if path.stat().st_mode & 0o077] == []
+
+
 def _environment(home: Path) -> dict[str, str]:
     own = {"FERRIS_DATABASE": f"sqlite:///{connection.settings_dict['NAME']}"}
     return os.environ | {

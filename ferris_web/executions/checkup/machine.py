@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -41,11 +42,13 @@ def home(part: str, now: datetime) -> Iterator[Finding]:
 
 def keys(part: str, now: datetime) -> Iterator[Finding]:
     """Are they private, and do they open what was encrypted?"""
-    loose = [path.name for path in (wiring.config().home / "keys").glob("*") if path.stat().st_mode & 0o077]
+    folder = wiring.config().home / "keys"
+    loose = sorted(path.name for path in folder.glob("*") if path.stat().st_mode & 0o077)
     if loose:
-        yield Finding(
-            "failure", part, f"others may read {', '.join(loose)}", f"chmod 600 {wiring.config().home}/keys/*"
-        )
+        named = " ".join(
+            shlex.quote(str(folder / name)) for name in loose
+        )  # keys/* leaves out the hidden ones
+        yield Finding("failure", part, f"others may read {', '.join(loose)}", f"chmod 600 {named}")
     if wiring.cipher().decrypt(wiring.cipher().encrypt(b"x")) != b"x":
         yield Finding(
             "failure", part, "the encryption keys do not work", "restore keys/encryption.keys from its backup"
