@@ -15,6 +15,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ MAX_BYTES: Final = 1 << 30
 MAX_FILES: Final = 200_000
 
 _FETCH_SECONDS = 600.0
+_HISTORY = "refs/ferris/history"  # what `fetch_history` brings, under whatever name the branch has there
 _LOOK_SECONDS = 60.0
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)(?:://|::)")
@@ -87,15 +89,82 @@ def fetch(
     URL is never shown, nor what `access` holds. The key of a host that is asked first is learned;
     `HostKeyChanged` when a known one shows another.
     """
-    _check(url)
-    if branch and branch_problem(branch):
-        raise NoBranch("git", f"has no branch {branch!r}", "name one that the repository has")
+    _check_branch(url, branch)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with opened(url, access, folder.with_name(f"{folder.name}.access")) as door:
         git = _Git(door, url, seconds, most_bytes)
         with _told_of_keys(git, folder.parent):
             ref = commit if commit else _ref(git, branch, folder.parent)
             return Fetched(_into(git, folder, ref, branch), door.learned)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A commit in a history, and when it was made."""
+
+    commit: Commit
+    at: datetime
+
+
+def fetch_history(
+    url: str,
+    branch: str,
+    folder: Path,
+    access: Access = Access(),  # noqa: B008 - frozen
+    seconds: float = _FETCH_SECONDS,
+    most_bytes: int = MAX_BYTES,
+) -> Fetched:
+    """Bring the commits of a branch or tag into `folder`, for `history` and `in_history`; of a host that can leave them
+    out, without any file. Otherwise as `fetch`.
+    """
+    _check_branch(url, branch)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with opened(url, access, folder.with_name(f"{folder.name}.access")) as door:
+        git = _Git(door, url, seconds, most_bytes)
+        with _told_of_keys(git, folder.parent):
+            ref = _ref(git, branch, folder.parent)
+            try:
+                _bring_history(git, folder, ref)
+            except TooLarge:
+                raise
+            except BackendError:  # the repository answers, so this folder is broken: start afresh
+                shutil.rmtree(folder, ignore_errors=True)
+                _bring_history(git, folder, ref)
+            return Fetched(_commit(folder, revision=_HISTORY), door.learned)
+
+
+def history(folder: Path, *, behind: str = "", limit: int) -> list[Logged]:
+    """Commits that `fetch_history` brought, newest first; `behind` this one of them, which is left out."""
+    form = "--format=%H%x00%an <%ae>%x00%cI%x00%s"
+    listed = _git(
+        folder, "log", "--no-show-signature", form, f"-{limit + bool(behind)}", behind or _HISTORY, "--"
+    )
+    rows = [line.split("\0", 3) for line in listed.split("\n") if line]
+    found = [
+        Logged(Commit(row[0], row[1], row[3]), datetime.fromisoformat(row[2]).astimezone(UTC)) for row in rows
+    ]
+    return [one for one in found if one.commit.id != behind][:limit]
+
+
+def in_history(folder: Path, commit: str) -> bool:
+    """True for a commit that the branch has or had: one that it came from. What else a host gives out by an id, such as
+    somebody's fork, is none."""
+    if not is_commit(commit):
+        return False
+    try:
+        _git(folder, "merge-base", "--is-ancestor", commit, _HISTORY)
+    except BackendError:
+        return False
+    return True
+
+
+def _bring_history(git: _Git, folder: Path, ref: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for lock in folder.glob("**/*.lock"):
+        lock.unlink()
+    _git(folder, "init", "--quiet", "--bare")
+    quietly = ("--quiet", "--no-tags", "--no-recurse-submodules", "--filter=tree:0")
+    git.run(folder, "fetch", *quietly, "--", git.url, f"+{ref}:{_HISTORY}")
 
 
 def _into(git: _Git, folder: Path, ref: str, branch: str) -> Commit:
@@ -158,6 +227,12 @@ class _Git:
             given=given,
             most=self.most_bytes,
         )
+
+
+def _check_branch(url: str, branch: str) -> None:
+    _check(url)
+    if branch and branch_problem(branch):
+        raise NoBranch("git", f"has no branch {branch!r}", "name one that the repository has")
 
 
 def _check(url: str) -> None:
@@ -290,8 +365,9 @@ def _measure(folder: Path, head: str, most_bytes: int) -> None:
         )
 
 
-def _commit(folder: Path, given: Mapping[str, str] | None = None) -> Commit:
-    found = _git(folder, "log", "-1", "--no-show-signature", "--format=%H%x00%an <%ae>%x00%s", given=given)
+def _commit(folder: Path, given: Mapping[str, str] | None = None, revision: str = "HEAD") -> Commit:
+    form = "--format=%H%x00%an <%ae>%x00%s"
+    found = _git(folder, "log", "-1", "--no-show-signature", form, revision, "--", given=given)
     return Commit(*found.rstrip("\n").split("\0", 2))
 
 

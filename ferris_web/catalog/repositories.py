@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from ferris.adapters import git
 from ferris.adapters.git_access import deploy_key
 from ferris.errors import BackendError, Conflict, NotFound
 from ferris.repositories import FILE, HTTPS, SSH, host_keys, is_commit, place_of
@@ -23,7 +24,7 @@ from ferris_web.catalog.changes import notify, revision_bump
 from ferris_web.catalog.models import Project, Repository, RepositorySecret, Service
 from ferris_web.catalog.secrets import encrypted
 from ferris_web.catalog.source import folder_names, git_url_problem, is_git_url
-from ferris_web.catalog.sync import checkout_remove, inside, repositories_locked
+from ferris_web.catalog.sync import checkout_remove, history_bring, inside, repositories_locked
 from ferris_web.names import once
 
 _Kind = RepositorySecret.Kind
@@ -168,16 +169,49 @@ def scheme_of(repository: Repository) -> str:
 # --- at which commit it is ----------------------------------------------------------------------------
 
 
+def commits_list(repository: Repository, *, behind: str = "", limit: int) -> list[git.Logged]:
+    """Commits of its branch as the host has it now, newest first; those behind one of them.
+
+    Conflict for a folder, for a commit that the branch has not, and while the repository is being synced.
+    """
+    _check_git(repository)
+    with repositories_locked([repository]):
+        folder = history_bring(repository)
+        if behind and not git.in_history(folder, behind):
+            raise _no_commit(behind)
+        return git.history(folder, behind=behind, limit=limit)
+
+
+def commit_check(repository: Repository, commit: str) -> None:
+    """Conflict for a commit that it cannot be kept at: it is one of its branch, or was synced before.
+
+    What else its host gives out by an id is not taken: such as a commit of somebody's fork.
+    """
+    _check_git(repository)
+    if not is_commit(commit):
+        raise Conflict(f"{commit[:40] or 'nothing'} is no whole id of a commit")
+    if repository.sync_runs.filter(status="completed", commit=commit).exists():
+        return
+    with repositories_locked([repository]):
+        if not git.in_history(history_bring(repository), commit):
+            raise _no_commit(commit)
+
+
+def _check_git(repository: Repository) -> None:
+    if not is_git_url(repository.source):
+        raise Conflict("a folder is read as it is: it has no earlier commits here")
+
+
+def _no_commit(commit: str) -> Conflict:
+    return Conflict(f"the branch has no commit {commit[:40]}, and the repository was never synced at it")
+
+
 def repository_pin(repository: Repository, commit: str, *, actor: User | None, now: datetime) -> None:
     """Keep it at this commit: neither a push nor an interval moves it on, until it follows its branch again.
 
-    Only commits that it was synced at before. Nothing is read yet: sync it next.
+    Conflict for another than `commit_check` takes. Its files are not read yet: sync it next.
     """
-    if not is_git_url(repository.source):
-        raise Conflict("a folder is read as it is: it has no earlier commits here")
-    known = repository.sync_runs.filter(status="completed", commit=commit)
-    if not is_commit(commit) or not known.exists():
-        raise Conflict(f"the repository was never synced at {commit[:40] or 'no commit'}")
+    commit_check(repository, commit)
     repository.pinned, repository.pinned_at = commit, now
     repository.pinned_by = actor.get_username() if actor else ""
     repository.save(update_fields=["pinned", "pinned_at", "pinned_by"])

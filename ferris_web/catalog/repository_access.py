@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ferris.adapters import git
@@ -20,20 +21,41 @@ def fetch(repository: Repository, folder: Path, *, branch: str | None = None, co
     The host key is pinned at the first use. Another one is kept aside for somebody to accept; until then nothing is
     fetched any more.
     """
+    wanted = repository.branch if branch is None else branch
+    return _asked(
+        repository,
+        lambda access: git.fetch(
+            repository.source,
+            wanted,
+            folder,
+            access,
+            commit,
+            most_bytes=wiring.config().repository_limit_bytes,
+        ),
+    )
+
+
+def fetch_history(repository: Repository, folder: Path) -> None:
+    """Bring the commits of its branch, without their files. As `fetch`; see `git.fetch_history`."""
+    _asked(
+        repository,
+        lambda access: git.fetch_history(
+            repository.source,
+            repository.branch,
+            folder,
+            access,
+            most_bytes=wiring.config().repository_limit_bytes,
+        ),
+    )
+
+
+def _asked(repository: Repository, ask: Callable[[Access], git.Fetched]) -> git.Commit:
     if repository.offered_hosts:
         # Not asked again: an attacker who is in between now and then must not get lucky.
         raise HostKeyChanged(repository.source, repository.known_hosts, repository.offered_hosts)
     rows = Repository.objects.filter(pk=repository.pk)
-    wanted = repository.branch if branch is None else branch
     try:
-        fetched = git.fetch(
-            repository.source,
-            wanted,
-            folder,
-            access_of(repository),
-            commit=commit,
-            most_bytes=wiring.config().repository_limit_bytes,
-        )
+        fetched = ask(access_of(repository))
     except HostKeyChanged as error:
         rows.filter(known_hosts=repository.known_hosts).update(offered_hosts=error.offered)
         raise

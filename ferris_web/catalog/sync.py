@@ -30,7 +30,7 @@ from ferris_web.catalog.models import Project, Repository, SyncRun
 from ferris_web.catalog.outcome import Outcome
 from ferris_web.catalog.prepare import Prepared, prepare
 from ferris_web.catalog.project_file import project_file_read, promises_apply
-from ferris_web.catalog.repository_access import fetch
+from ferris_web.catalog.repository_access import fetch, fetch_history
 from ferris_web.catalog.source import folder_names, folders, is_git_url
 from ferris_web.catalog.sync_progress import FETCHING, READING, SAVING, Progress, Teller
 from ferris_web.names import once
@@ -62,8 +62,15 @@ def project_sync(
 
 def checkout_remove(repository: Repository) -> None:
     """Remove what was fetched of a git URL; the caller holds its lock."""
-    for folder in (_checkout(repository), _checkout(repository).with_name(f"{repository.pk}.preview")):
+    for folder in (_checkout(repository), _checkout(repository, "preview"), _checkout(repository, "history")):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def history_bring(repository: Repository) -> Path:
+    """Where the commits of its branch are now, for `git.history` and `git.in_history`; the caller holds its lock."""
+    folder = _checkout(repository, "history")
+    fetch_history(repository, folder)
+    return folder
 
 
 @contextlib.contextmanager
@@ -90,8 +97,9 @@ def _lock(repository: Repository) -> Iterator[None]:
         yield
 
 
-def _checkout(repository: Repository) -> Path:
-    return wiring.config().home / "repositories" / str(repository.pk)
+def _checkout(repository: Repository, beside: str = "") -> Path:
+    name = f"{repository.pk}.{beside}" if beside else str(repository.pk)
+    return wiring.config().home / "repositories" / name
 
 
 def here() -> str:
@@ -221,9 +229,7 @@ def bring(
         return inside(folder, repository.folder), git.describe(folder)
     wanted = repository.branch if branch is None else branch
     tell(f"fetching {repository.source}" + (f", branch {wanted}" if wanted else ""))
-    folder = _checkout(repository)
-    if aside:
-        folder = folder.with_name(f"{folder.name}.preview")
+    folder = _checkout(repository, "preview" if aside else "")
     if not commit and branch is None:
         commit = repository.pinned
     brought = fetch(repository, folder, branch=wanted, commit=commit)

@@ -59,6 +59,42 @@ def test_a_second_fetch_brings_only_what_is_new(origin, tmp_path):
     assert sum(path.stat().st_size for path in after.keys() - before.keys()) < 100_000
 
 
+@pytest.mark.parametrize("filtered", [True, False])
+def test_the_history_of_a_branch(origin: Path, tmp_path: Path, filtered: bool) -> None:
+    run(origin, "config", "uploadpack.allowFilter", str(filtered).lower())
+    run(origin, "config", "uploadpack.allowAnySHA1InWant", "true")
+    first = run(origin, "rev-parse", "HEAD")
+    made = [first]
+    for number in range(5):
+        (origin / "file").write_bytes(os.urandom(100_000))
+        made.append(commit(origin, f"change {number}"))
+    run(origin, "checkout", "--quiet", "-b", "aside", first)
+    elsewhere = commit(origin, "on another branch")
+    run(origin, "checkout", "--quiet", "main")
+    folder = tmp_path / "history"
+    fetched = git.fetch_history(f"file://{origin}", "main", folder)
+    assert (fetched.commit.id, fetched.commit.subject) == (made[-1], "change 4")
+    listed = git.history(folder, limit=4)
+    assert [one.commit.id for one in listed] == made[:1:-1]
+    assert listed[0].commit == git.Commit(made[-1], "Ada <ada@example.org>", "change 4")
+    assert listed[0].at.tzinfo is not None
+    assert [one.commit.id for one in git.history(folder, behind=listed[-1].commit.id, limit=9)] == made[1::-1]
+    assert all(git.in_history(folder, one) for one in made)
+    assert not git.in_history(folder, elsewhere), "the host gives it out, but it is of another branch"
+    for wrong in ("", "HEAD", "--all", made[-1][:10], "0" * 40):
+        assert not git.in_history(folder, wrong)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert (size < 100_000) is filtered
+    run(origin, "tag", "--annotate", "--message", "told", "v1", made[2])
+    assert git.fetch_history(f"file://{origin}", "v1", folder).commit.id == made[2]
+    assert git.in_history(folder, made[1])
+    assert not git.in_history(folder, made[3])
+    newest = commit(origin, "one more")
+    (folder / "HEAD").write_text("broken")
+    assert git.fetch_history(f"file://{origin}", "main", folder).commit.id == newest
+    assert git.history(folder, limit=1)[0].commit.id == newest
+
+
 def _filter(folder: Path, program: str, configured: Path) -> None:
     (folder / ".gitattributes").write_text("file filter=a=b\n")
     run(folder, "config", "--file", str(configured), "filter.a=b.clean", f"{program}; cat")

@@ -327,6 +327,52 @@ def test_back_to_an_earlier_commit_and_on_again(
     assert selectors.service_get("mails").runs
 
 
+def test_back_to_a_commit_of_before_the_first_sync(source: SourceFolder, person: Client, api) -> None:
+    source.service("orders", {"trigger_events": ["order.early"]})
+    ids = [source.commit("the earliest")]
+    for number in range(60):
+        source.git("commit", "--quiet", "--allow-empty", "--message", f"nothing <b>{number}</b>")
+    source.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    source.git("checkout", "--quiet", "-b", "aside")
+    source.service("evil")
+    elsewhere = source.commit("of another branch")
+    source.git("checkout", "--quiet", "main")
+    newest = second(source)
+    repository = repositories.repository_add("shop", f"file://{source.root}", "main", now=NOW)
+    services.project_sync(repository.project, now=NOW)
+    address = f"/projects/shop/repositories/{repository.pk}/rollback/"
+    assert address in person.get(f"/projects/shop/repositories/{repository.pk}/").content.decode()
+    chosen = person.get(address).content.decode()
+    assert "nothing &lt;b&gt;59&lt;/b&gt;" in chosen
+    assert f"?commit={newest}" not in chosen, "it is there already"
+    assert f"?commit={ids[0]}" not in chosen
+    [behind] = re.findall(r"\?behind=([0-9a-f]{40})", chosen)
+    older = person.get(f"{address}?behind={behind}").content.decode()
+    assert f"?commit={ids[0]}" in older
+    assert "?behind=" not in older
+    assert "+ trigger order.early" in text_of(person, f"{address}?commit={ids[0]}")
+
+    for wrong in (elsewhere, "0" * 40, "main", ids[0][:10], f"--output={source.root}"):
+        shown = person.get(address, {"commit": wrong}).content.decode()
+        assert '<input type="hidden" name="commit"' not in shown, wrong
+        assert "evil" not in shown
+        person.post(address, {"commit": wrong})
+        assert api.post(f"/api/v1{address}", {"commit": wrong}).status_code in (400, 409), wrong
+        assert "has no commit" in person.get(address, {"behind": wrong}).content.decode(), wrong
+    repository.refresh_from_db()
+    assert repository.pinned == ""
+    assert not (source.root / "evil").exists()
+
+    assert api.post(f"/api/v1{address}", {"commit": ids[0]}).status_code == 202
+    assert sync_queue.sync_run_next(NOW)
+    repository.refresh_from_db()
+    assert (repository.commit, repository.pinned) == (ids[0], ids[0])
+    assert [t.event_type for t in selectors.triggers_all()] == ["order.early"]
+    repositories.repository_remove(repository, now=NOW)
+    left = wiring.config().home / "repositories"
+    assert [path.name for path in left.iterdir() if path.is_dir()] == []
+
+
 def push(pk: int, secret: str, said: Any) -> Any:
     body = json.dumps(said).encode()
     signed = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

@@ -10,13 +10,15 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from ferris.errors import Conflict, FerrisError
+from ferris.errors import FerrisError
 from ferris.repositories import is_commit
 from ferris_web.catalog import repositories, selectors, sync_queue
 from ferris_web.catalog.models import Project, Repository, SyncRun
 from ferris_web.catalog.preview import sync_preview
 from ferris_web.catalog.source import is_git_url
 from ferris_web.console import synced
+
+_COMMITS = 50  # on a page
 
 
 def sync(request: HttpRequest, name: str, pk: int) -> HttpResponse:
@@ -54,13 +56,20 @@ def rollback(request: HttpRequest, name: str, pk: int) -> HttpResponse:
     found = repositories.repository_get(project, pk)
     if request.method == "POST":
         return _roll_back(request, project, found)
-    commit = request.GET.get("commit", "")
+    commit = request.GET.get("commit", "").strip()
     context: dict[str, Any] = {"project": project, "repository": found, "rollback": True, "commit": commit}
-    if is_commit(commit):
-        context |= _looked(found, commit=commit)
-    else:
-        context["error"] = "name a whole commit: choose one from the history of synchronisations"
+    context |= _looked(found, commit=commit) if commit else _commits(request, found)
     return render(request, "console/sync-preview.html", context)
+
+
+def _commits(request: HttpRequest, found: Repository) -> dict[str, Any]:
+    """What there is to choose from."""
+    try:
+        listed = repositories.commits_list(found, behind=request.GET.get("behind", ""), limit=_COMMITS + 1)
+    except (FerrisError, OSError) as error:
+        return {"error": str(error)}
+    more = listed[_COMMITS - 1].commit.id if len(listed) > _COMMITS else ""
+    return {"commits": listed[:_COMMITS], "more": more}
 
 
 def _roll_back(request: HttpRequest, project: Project, found: Repository) -> HttpResponse:
@@ -68,7 +77,7 @@ def _roll_back(request: HttpRequest, project: Project, found: Repository) -> Htt
         repositories.repository_pin(
             found, request.POST.get("commit", ""), actor=request.user, now=timezone.now()
         )
-    except Conflict as error:
+    except FerrisError as error:
         messages.error(request, str(error))
         return redirect("console:repository", name=project.name, pk=found.pk)
     run = sync_queue.sync_request(found, SyncRun.Cause.ROLLBACK, actor=request.user, now=timezone.now())
@@ -86,6 +95,8 @@ def follow(request: HttpRequest, name: str, pk: int) -> HttpResponse:
 
 def _looked(found: Repository, *, branch: str | None = None, commit: str = "") -> dict[str, Any]:
     try:
+        if commit:
+            repositories.commit_check(found, commit)
         seen = sync_preview(found, branch=branch, commit=commit, now=timezone.now())
     except (FerrisError, OSError) as error:
         return {"error": str(error)}
