@@ -146,7 +146,7 @@ class Rollback(APIView):
 
     @extend_schema(
         summary="Roll back to a commit",
-        description="One that its branch has, also of before the first sync, or that it was synced at; 409 for another. "
+        description="One of its branch, also of before the first sync, or that it was synced at; 409 for others. "
         "It is kept there: neither a push nor its interval moves it on. 202 with the sync that does it; `preview` says "
         "before what would change.",
         request=shapes.RollbackIn,
