@@ -10,6 +10,7 @@ from typing import Any, Final, Never
 
 from ferris.attributes import kind_of, shown
 from ferris.errors import EventError
+from ferris.json_text import python_said
 
 MAX_DEPTH: Final = 64
 
@@ -122,7 +123,7 @@ def load(body: bytes, attribute: str) -> Any:
         raise EventError(attribute, f"is not UTF-8 (byte {error.start}); expected JSON in UTF-8") from None
     except json.JSONDecodeError as error:
         raise EventError(
-            attribute, f"is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+            attribute, f"is no JSON: {python_said(error)} at line {error.lineno}, column {error.colno}"
         ) from None
     except ValueError as error:
         raise EventError(attribute, f"is no JSON: {error}") from None

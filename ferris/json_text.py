@@ -56,7 +56,12 @@ def syntax_problem(text: str, error: json.JSONDecodeError) -> tuple[str, int]:
         return "a comment; JSON has none, remove it", error.pos
     if here[:1] == "'":
         return "a single quote; expected double quotes", error.pos
-    return error.msg, error.pos
+    return python_said(error), error.pos
+
+
+def python_said(error: json.JSONDecodeError) -> str:
+    """What Python says is wrong, without the `starting at` of some of its sentences: whoever shows it says where."""
+    return error.msg.removesuffix(" at").removesuffix(" starting")
 
 
 def place(text: str, position: int) -> tuple[int, int]:

@@ -10,8 +10,10 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
@@ -19,7 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from ferris_web.accounts.admin_records import RecordAdmin, linked
+from ferris_web.accounts.admin_records import OnceAdmin, RecordAdmin, linked
 from ferris_web.accounts.members import left_without_owner
 from ferris_web.accounts.models import (
     Allowance,
@@ -54,6 +56,7 @@ def _sign_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) 
 for _model in (EmailAddress, SocialAccount, SocialApp, SocialToken, Authenticator):
     if admin.site.is_registered(_model):
         admin.site.unregister(_model)
+admin.site.unregister(Group)
 
 
 admin.site.login = _sign_in  # type: ignore[method-assign]
@@ -91,7 +94,7 @@ def _left(projects: list[str]) -> str:
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(OnceAdmin, DjangoUserAdmin):
     """People. Only a superuser makes superusers, or changes them; the last one who may sign in stays."""
 
     form = PersonForm
@@ -158,6 +161,11 @@ def _reaches(request: HttpRequest, person: User | None) -> bool:
     return person is None or not person.is_superuser or bool(request.user.is_superuser)
 
 
+@admin.register(Group)
+class GroupAdmin(OnceAdmin, DjangoGroupAdmin):
+    """Groups of people."""
+
+
 class MembershipForm(forms.ModelForm):
     """A membership. As everywhere, the last owner stays."""
 
@@ -172,7 +180,7 @@ class MembershipForm(forms.ModelForm):
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):
+class MembershipAdmin(OnceAdmin):
     """Who is what in which project."""
 
     form = MembershipForm

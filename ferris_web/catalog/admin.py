@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked, list_link
+from ferris_web.accounts.admin_records import OnceAdmin, RecordAdmin, json_text, linked, list_link
 from ferris_web.catalog import admin_notifications as admin_notifications  # registers its own
 from ferris_web.catalog import admin_repository_secrets as admin_repository_secrets  # registers its own
 from ferris_web.catalog import admin_runs as admin_runs  # registers its own
@@ -305,7 +305,7 @@ class ConnectionForm(forms.ModelForm):
 
 
 @admin.register(Connection)
-class ConnectionAdmin(admin.ModelAdmin):
+class ConnectionAdmin(OnceAdmin):
     """Databases that .sql scripts may use."""
 
     form = ConnectionForm

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from ferris_web.accounts.admin_records import RecordAdmin, json_text, linked
+from ferris_web.accounts.admin_records import OnceAdmin, RecordAdmin, json_text, linked
 from ferris_web.catalog import webhooks
 from ferris_web.catalog.models import Webhook, WebhookDelivery
 
@@ -46,7 +46,7 @@ class WebhookForm(forms.ModelForm):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin):
+class WebhookAdmin(OnceAdmin):
     """Where others send to."""
 
     form = WebhookForm

@@ -6,8 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.models import Group
+from django.db.models import Model
 from django.test import Client
 
 from ferris.errors import Conflict
@@ -181,3 +185,45 @@ def test_a_service_is_made_once(projects, make):
         assert set(said) <= {"", "Conflict"}  # an upload that comes later is refused by its outcome
         assert Service.objects.filter(name=f"s{n}").count() == 1
         assert Service.objects.get(name=f"s{n}").versions.count() == 1
+
+
+ADMINISTERED = [
+    ("auth/group", Group, "name", {}),
+    ("accounts/user", User, "username", {"usable_password": "false", "password1": "", "password2": ""}),
+    ("catalog/connection", Connection, "name", {"url": "sqlite:////tmp/no-such-place.db"}),
+    ("catalog/webhook", Webhook, "name", {
+        "kind": "hmac", "event_type": "a.b", "secret": "long enough " * 3, "options": "{}", "headers": "{}",
+        "window_seconds": "300", "active": "on", "type_from": "", "id_from": "",
+    }),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "model", "field", "given"), ADMINISTERED)
+def test_of_two_forms_of_the_administration_one_makes_it(backends, page, model, field, given):
+    address = f"/admin/{page}/add/"
+    browsers = console(address, address)
+    for n in TRIES:
+        assert posted(browsers, address, *[{**given, field: f"n{n}"}] * 2) == [200, 302]
+        assert model.objects.filter(**{field: f"n{n}"}).count() == 1
+
+
+@pytest.mark.parametrize(("page", "model", "field", "given"), ADMINISTERED)
+def test_a_name_that_was_taken_while_the_form_was_looked_at_is_the_forms_error(
+    backends, monkeypatch, page, model, field, given
+):
+    """The moment between look and save, which SQLite's transactions do not have."""
+    address = f"/admin/{page}/add/"
+    [browser] = console(address)
+    assert browser.post(address, {**given, field: "taken"}).status_code == 302
+    real, looks = model._perform_unique_checks, []
+
+    def too_early(row: Model, checks: list[Any]) -> dict[str, list[Any]]:
+        looks.append(row)
+        return real(row, checks) if len(looks) > 1 else {}
+
+    monkeypatch.setattr(model, "_perform_unique_checks", too_early)
+    monkeypatch.setattr(UserCreationForm, "clean_username", lambda form: form.cleaned_data["username"])
+    answer = browser.post(address, {**given, field: "taken"})
+    assert answer.status_code == 200
+    assert "already exists" in answer.content.decode()
+    assert model.objects.filter(**{field: "taken"}).count() == 1

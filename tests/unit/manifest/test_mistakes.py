@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from ferris.content import load
 from ferris.documents import _syntax
+from ferris.errors import EventError
+from ferris.json_text import JsonProblem, read_json
+from ferris.manifest import parse_service
 from tests.unit.manifest.parsing import parse, text_of, told
 
 BAD = {"data": {"a": []}}
@@ -192,3 +196,16 @@ def test_a_key_twice() -> None:
     assert told(parsed, "warning") == [("manifest.json", "priority")]
     assert parsed.manifest is not None
     assert parsed.manifest.priority == 2
+
+
+@pytest.mark.parametrize("broken", ['{"a": "tab\tin it"}', '{"a": "no end', '{"a": "\\q"}', "{1}", "[1] 2"])
+def test_where_it_is_broken_is_said_once(broken: str) -> None:
+    with pytest.raises(EventError) as from_event:
+        load(broken.encode(), "data")
+    with pytest.raises(JsonProblem) as from_person:
+        read_json(broken)
+    [told] = [one.text for one in parse_service({"manifest.json": broken.encode()}).messages]
+    for text in (str(from_event.value), told):
+        assert " at line 1" in text
+        assert " at at " not in text
+    assert not from_person.value.problem.endswith((" at", " starting"))
