@@ -13,7 +13,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 
 from ferris.errors import Conflict
-from ferris.pushes import genuine, push_of
+from ferris.pushes import genuine, pushes_of
 from ferris.signatures import NotGenuine
 from ferris_web.accounts.models import User
 from ferris_web.catalog.changes import notify
@@ -153,10 +153,10 @@ def push_receive(
     secret = decrypted(kept.ciphertext, f"the {kept.name}") if kept else random_secrets.token_urlsafe(32)
     if not genuine(secret, headers, body) or kept is None:
         raise NotGenuine("signed with another secret, or not at all")
-    push, repository = push_of(headers, body), kept.repository
-    if push is None:
+    pushes, repository = pushes_of(headers, body), kept.repository
+    if not pushes:
         return None, "no push of a branch or tag"
-    if not push.touches(repository.branch):
+    if not any(push.touches(repository.branch) for push in pushes):
         return None, "another branch is followed"
     if repository.pinned:
         return None, "the repository is kept at a commit"
