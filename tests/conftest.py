@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,32 @@ def pytest_configure() -> None:
     scripts that interrupt themselves are among it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[Any]:
+    """Of the processes that collect at once, one compiles a module of tests, and the others read what it made: to
+    rewrite all assertions in each took more CPU than to run a third of the tests."""
+    with _alone(collector.path if isinstance(collector, pytest.Module) else None):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems() -> Iterator[None]:
+    """Hypothesis looks for constants in all our modules here, and keeps what it has found."""
+    with _alone(Path(__file__)):
+        return (yield)
+
+
+@contextmanager
+def _alone(path: Path | None) -> Iterator[None]:
+    """One process at a time has this file."""
+    if path is None:
+        yield
+        return
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def pytest_collection_finish() -> None:
