@@ -38,6 +38,12 @@ if _postgresql := os.environ.get("FERRIS_TESTS_DATABASE"):  # a database of its 
     atexit.register(_remove_database)
 atexit.register(shutil.rmtree, os.environ["FERRIS_HOME"], ignore_errors=True)
 
+# Whatever is killed here leaves its temporary files, and no later one of the same home clears them up: they go with
+# the home. Those of pytest (`tmp_path`), at which people look after a failure, stay where they were.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+os.environ["TMPDIR"] = tempfile.tempdir = f"{os.environ['FERRIS_HOME']}/tmp"
+os.mkdir(tempfile.tempdir)
+
 from ferris_web.settings import *  # noqa: E402, F403
 from ferris_web.settings import DATABASES, FERRIS  # noqa: E402
 

@@ -306,7 +306,7 @@ def test_no_descriptor_is_left_open(ferris: Platform) -> None:
 
 
 def test_a_home_with_a_long_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with tempfile.TemporaryDirectory(prefix="short-") as short:
+    with tempfile.TemporaryDirectory(prefix="short-", dir="/tmp") as short:
         monkeypatch.setattr(tempfile, "tempdir", short)
         _long_path(tmp_path)
         assert os.listdir(short) == []
