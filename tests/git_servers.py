@@ -50,7 +50,7 @@ class SshServer:
         self._run(close())
 
     def _run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     async def _listen(self, host_key: Any) -> None:
         server = self
@@ -110,7 +110,7 @@ def ssh_server(root: Path) -> Iterator[SshServer]:
     finally:
         server.stop()
         server._loop.call_soon_threadsafe(server._loop.stop)
-        thread.join(10)
+        thread.join(60)
 
 
 @dataclass

@@ -44,7 +44,7 @@ class Flower:
             user = base64.b64encode(f"admin:{password}".encode()).decode()
             request.add_header("Authorization", f"Basic {user}")
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -139,7 +139,7 @@ def _manage(api: str, method: str, path: str, body: dict[str, str] | None = None
         data=json.dumps(body or {}).encode(),
         headers={"Authorization": f"Basic {user}", "Content-Type": "application/json"},
     )
-    urllib.request.urlopen(request, timeout=20).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 @contextmanager

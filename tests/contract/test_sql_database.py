@@ -209,7 +209,7 @@ def _wait_for(site: Site, wanted: int) -> None:
         f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ferris {site.table}'"
         " AND state = 'active' AND strpos(query, 'pg_sleep') > 0"
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         with Database(site.url) as database:
             [(found,)] = database.execute(text, {})

@@ -267,7 +267,7 @@ class Platform:
             for one in self._log.browse(topic, limit=1_000_000)
         ]
 
-    def wait_line(self, execution_id: str, message: str, seconds: float = 10.0) -> None:
+    def wait_line(self, execution_id: str, message: str, seconds: float = 60) -> None:
         """Wait until a script has printed this line."""
         consumer = self._log.tail([LOGS])
         deadline = time.monotonic() + seconds
@@ -279,7 +279,7 @@ class Platform:
         finally:
             consumer.close()
 
-    def ended(self, execution_id: str, seconds: float = 20.0) -> Result:
+    def ended(self, execution_id: str, seconds: float = 60) -> Result:
         """Wait until another process has reported the execution's end; what it left."""
         consumer = self._log.tail([LIFECYCLE])
         deadline = time.monotonic() + seconds
@@ -292,7 +292,7 @@ class Platform:
         finally:
             consumer.close()
 
-    def wait_progress(self, execution_id: str, done: float, seconds: float = 20.0) -> None:
+    def wait_progress(self, execution_id: str, done: float, seconds: float = 60) -> None:
         """Wait until a script's progress was reported as that."""
         consumer = self._log.tail([LIFECYCLE])
         deadline = time.monotonic() + seconds

@@ -41,7 +41,7 @@ def test_claims_that_come_while_one_is_under_way_share_the_next_call(ferris: Pla
 
     def slow(path, document, *rest):
         calls.append(document)
-        free.wait(20)
+        free.wait(60)
         return post(path, document, *rest)
 
     mine._post = slow  # type: ignore[method-assign]
@@ -55,7 +55,7 @@ def test_claims_that_come_while_one_is_under_way_share_the_next_call(ferris: Pla
         time.sleep(0.001)
     free.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert found == {**{order.execution_id: order for order in orders}, "nobody's": "unknown"}
     assert len(calls) == 2
 
@@ -73,7 +73,7 @@ def test_claims_that_share_a_call_share_its_failure(server: ControlServer) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(failed) == 6
 
 
@@ -128,5 +128,5 @@ def test_scripts_calls_wait_for_the_web_too(ferris: Platform) -> None:
     ferris.control.close()
     time.sleep(0.8)
     ferris.control.start()
-    thread.join(20)
+    thread.join(60)
     assert ferris.result(order.execution_id).text("stdout") == "up\n1\n"

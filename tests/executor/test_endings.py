@@ -111,19 +111,22 @@ def test_no_package(ferris: Platform) -> None:
 
 def test_a_timeout_counts_for_all_steps_together(ferris: Platform) -> None:
     files: dict[str, str | bytes] = {
-        "a.py": "import time; time.sleep(2)",
+        "a.py": "import time; time.sleep(3)",
         "b.py": "import time; time.sleep(600)",
     }
-    result = ferris.run(files, timeout=3.0)
+    result = ferris.run(files, timeout=6.0)
     assert result.types[-4:] == ["step.completed", "step.started", "step.failed", "execution.failed"]
     assert result.last.data["reason"] == "timeout"
-    assert "b.py was still running when the timeout of 3 s ended" in result.last.data["error"]
+    assert "b.py was still running when the timeout of 6 s ended" in result.last.data["error"]
     assert result.reports[-2].data["signal"] == "SIGTERM"
-    assert result.reports[-2].data["duration_ms"] < 1100
+    first, second = (
+        one.data["duration_ms"] for one in result.reports if "duration_ms" in one.data and "step" in one.data
+    )
+    assert first + second < 9000, "what b.py would have taken alone"
 
 
 def test_a_timeout_ends_what_ignores_it_and_what_it_started(ferris: Platform) -> None:
-    result = ferris.run({"main.py": BREEDS}, timeout=1.5)
+    result = ferris.run({"main.py": BREEDS}, timeout=5.0)
     assert result.last.data["reason"] == "timeout"
     assert len([line for line in result.lines if line["message"].isdecimal()]) == 3
     nothing_left(result)
@@ -170,13 +173,13 @@ def test_what_was_fenced_reports_nothing_more(ferris: Platform) -> None:
 def test_without_heartbeats_the_script_is_ended_before_the_lease_could_be_given_to_another(
     ferris: Platform,
 ) -> None:
-    order = ferris.order({"main.py": BREEDS}, lease_seconds=1.5)
+    order = ferris.order({"main.py": BREEDS}, lease_seconds=5.0)
     ferris.control.answers_beats = False
     try:
         began = time.monotonic()
         thread = ferris.start(order)
         result = finish(ferris, thread, order)
-        assert time.monotonic() - began > 1.4
+        assert time.monotonic() - began > 4.9
     finally:
         ferris.control.answers_beats = True
     assert result.types == ["execution.started", "step.started"]
@@ -185,7 +188,7 @@ def test_without_heartbeats_the_script_is_ended_before_the_lease_could_be_given_
 
 def test_heartbeats_keep_a_short_lease(ferris: Platform) -> None:
     beats = len(ferris.control.beats)
-    result = ferris.run({"main.py": "import time; time.sleep(2.2)"}, lease_seconds=1.0)
+    result = ferris.run({"main.py": "import time; time.sleep(7)"}, lease_seconds=3.0)
     assert result.types[-1] == "execution.completed"
     assert len(ferris.control.beats) > beats + 5
     assert ferris.control.beats[-1]["executions"][0]["attempt"] == 1
@@ -245,7 +248,7 @@ def test_daemons_are_found_and_ended_too(ferris: Platform) -> None:
     result = ferris.run({"main.py": code})
     assert result.types[-1] == "execution.completed"
     [pid] = [int(line["message"]) for line in result.lines]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while lives(pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -289,7 +292,7 @@ def test_secrets_do_not_leave_in_lines_errors_or_events(ferris: Platform) -> Non
 
 def test_the_folders_are_removed(ferris: Platform) -> None:
     ferris.run({"main.py": "import os\nos.mkdir('locked')\nopen('locked/x', 'w')\nos.chmod('locked', 0)"})
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while list(ferris.executor.workplace.attempts.iterdir()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -344,7 +347,7 @@ def test_what_dead_workers_left_is_swept(tmp_path: Path) -> None:
         first.close()
         second = Workplace(parent)
         assert not dead.exists()
-        assert daemon.wait(5) == -9
+        assert daemon.wait(60) == -9
         assert other.poll() is None
         second.close()
     finally:

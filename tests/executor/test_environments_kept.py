@@ -102,7 +102,7 @@ def test_what_a_killed_builder_left_is_removed_and_built_again(tmp_path: Path) -
     folder, started = tmp_path / "e", tmp_path / "started"
     builder = multiprocessing.get_context("fork").Process(target=_die_building, args=(folder, started))
     builder.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not started.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -181,7 +181,7 @@ def test_sigterm_ignored(ferris: Platform) -> None:
         "import os, signal, time\nfor s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):\n"
         "    signal.signal(s, signal.SIG_IGN)\nprint(os.getpid(), flush=True)\ntime.sleep(600)"
     )
-    result = ferris.run({"main.py": code}, timeout=1.0)
+    result = ferris.run({"main.py": code}, timeout=5.0)
     assert ended(result, "failed", "timeout", "its timeout ran out")["signal"] == "SIGKILL"
     gone(result)
 

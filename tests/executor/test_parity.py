@@ -240,7 +240,7 @@ def way(request: pytest.FixtureRequest) -> Iterator[Fresh | Forked]:
 
 
 def wait_until_warm(runner: WarmRunner, command: Command) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not runner.warm(command):
         assert time.monotonic() < deadline, "no fork server came up"
         time.sleep(0.01)

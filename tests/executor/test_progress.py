@@ -59,7 +59,7 @@ def test_what_is_said_last_arrives_while_the_script_goes_on(ferris: Platform) ->
     thread = ferris.start(order)
     ferris.wait_progress(order.execution_id, 1000)
     ferris.control.stop[order.execution_id] = "cancelled"
-    thread.join(20)
+    thread.join(60)
     assert words(ferris.result(order.execution_id))[-1] == (1000, 1001, "saving")
 
 

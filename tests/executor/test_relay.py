@@ -17,7 +17,7 @@ consul = f"{os.environ['CONSUL_SCHEME']}://{os.environ['CONSUL_HOST']}:{os.envir
 def call(url, method="GET", body=None, kind="application/json"):
     request = urllib.request.Request(url, body, {"Content-Type": kind} if body else {}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode(), dict(answer.headers)
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(), dict(error.headers)
@@ -119,7 +119,7 @@ address = (os.environ['CONSUL_HOST'], int(os.environ['CONSUL_PORT']))
 
 def test_a_connection_is_kept_for_many_requests(ferris: Platform) -> None:
     code = KEPT + (
-        "c = http.client.HTTPConnection(*address, timeout=20)\n"
+        "c = http.client.HTTPConnection(*address, timeout=60)\n"
         "c.connect(); first = c.sock\n"
         "for n in range(5):\n"
         "    c.request('PUT', '/v1/kv/kept.state', str(n) * 100_000)\n"
@@ -179,7 +179,7 @@ def test_another_users_process_is_not_answered(ferris: Platform) -> None:
         pytest.skip("only root can become somebody else")
     code = KEPT + (
         "def ask():\n"
-        "    c = http.client.HTTPConnection(*address, timeout=20)\n"
+        "    c = http.client.HTTPConnection(*address, timeout=60)\n"
         "    try:\n        c.request('GET', '/v1/kv/none'); return c.getresponse().status\n"
         "    except (http.client.HTTPException, OSError) as error:\n        return type(error).__name__\n"
         "print(ask(), flush=True)\n"

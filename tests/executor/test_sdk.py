@@ -143,7 +143,7 @@ def test_a_signal_handler_may_use_the_library_while_a_call_is_under_way(ferris: 
         "context.events.send('by.the.script')\n"
         "print(found, seen, context.state.get('other'))"
     )
-    result = run(ferris, code, service="interrupted", timeout=30)
+    result = run(ferris, code, service="interrupted", timeout=60)
     assert result.text("stdout") == "[None, None] [1, 2] 5\n", result
     assert sorted(event.type for event in result.events) == ["by.the.handler"] * 2 + ["by.the.script"]
 
@@ -159,7 +159,7 @@ def test_a_signal_handler_may_fork_while_a_call_is_under_way(ferris: Platform) -
         "wire._wire._answer = lambda connection: (signal.raise_signal(signal.SIGUSR1), inner(connection))[1]\n"
         "context.state.get('x')\nwire._wire._answer = inner\nprint(context.state.get('child'))"
     )
-    assert run(ferris, code, service="forks", timeout=30).text("stdout") == "0\n1\n"
+    assert run(ferris, code, service="forks", timeout=60).text("stdout") == "0\n1\n"
 
 
 def test_an_error_of_the_function_is_told_though_the_executor_has_gone(ferris: Platform) -> None:

@@ -37,7 +37,7 @@ def best(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def warmed(ferris: Platform) -> Platform:
     """With a fork server for SQL, where scripts are forks."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while ferris.settings.runner == "warm" and not any(
         "FERRIS_WARM_IMPORTS" in str(key) for key in ready(ferris)
     ):
@@ -73,7 +73,7 @@ def seen(ferris: Platform, connections: dict[str, Any], **changes: Any) -> dict[
         raise AssertionError("it was never seen running")
     finally:
         ferris.control.stop[order.execution_id] = "cancelled"
-        thread.join(30)
+        thread.join(60)
 
 
 def _look(home: str) -> dict[str, Any] | None:

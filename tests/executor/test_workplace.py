@@ -60,7 +60,7 @@ def test_what_it_had_elsewhere_is_removed_too(tmp_path: Path, monkeypatch: pytes
         )
         try:
             place = Workplace(parent)
-            assert daemon.wait(5) == -9
+            assert daemon.wait(60) == -9
             assert not left.exists()
             place.close()
             assert os.listdir(short) == []

@@ -26,7 +26,7 @@ def _bash(*words: str) -> list[str]:
     asked = 'COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _ferris_manage; printf "%s\\n" "${COMPREPLY[@]}"'
     script = completion("bash", _parsers()) + asked
     done = subprocess.run(
-        ["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True, timeout=30
+        ["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True, timeout=60
     )
     assert not done.stderr
     return done.stdout.split()
@@ -54,7 +54,7 @@ def test_each_script_is_one_of_its_shell(shell) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell}")
     done = subprocess.run(
-        [shell, "-n"], input=completion(shell, _parsers()), capture_output=True, text=True, timeout=30
+        [shell, "-n"], input=completion(shell, _parsers()), capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -65,7 +65,7 @@ def test_fish_offers_the_same() -> None:
 
     def offered(line: str) -> list[str]:
         script = completion("fish", _parsers()) + f"complete -C {line!r}\n"
-        done = subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True, timeout=60)
         return [one.partition("\t")[0] for one in done.stdout.splitlines()]
 
     assert offered("python3 manage.py em") == ["emit"]

@@ -290,7 +290,7 @@ def test_a_stream_that_says_nothing_keeps_nobody_waiting() -> None:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
-        silent.wait(20)
+        silent.wait(60)
 
     with server(answer) as address:
         try:

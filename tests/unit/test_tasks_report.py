@@ -195,8 +195,8 @@ def test_who_waits_is_let_go_when_it_closes() -> None:
         mine.add(LIFECYCLE, Record(b"%d" % number), urgent=False)
         slots.append(threading.Thread(target=mine.flush))
         slots[-1].start()
-    assert log.entered.wait(5)
+    assert log.entered.wait(60)
     mine.close(0.1)
     for slot in slots:
-        slot.join(5)
+        slot.join(60)
     assert not any(slot.is_alive() for slot in slots)

@@ -18,7 +18,7 @@ def at_once(*jobs: Callable[[], object], seconds: float = 60) -> None:
 
     def work(job: Callable[[], object]) -> None:
         try:
-            ready.wait(10)
+            ready.wait(60)
             job()
         except BaseException as fault:
             faults.append(fault)
@@ -46,4 +46,4 @@ def at_work(*roles: Role) -> Iterator[None]:
         for role in roles:
             role.stop()
         for role in roles:
-            role.join(20)
+            role.join(60)

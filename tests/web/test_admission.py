@@ -340,7 +340,7 @@ def test_or_leaves_it_out():
     assert service_resume(made, skip=True, actor="ann", now=NOW) == 2
     assert statuses() == {"skipped": 2}
     assert {row.reason for row in Execution.objects.all()} == {"paused"}
-    told = [events.from_record(r.value, r.headers, now=NOW) for r in follower.poll(1000, timeout=1)]
+    told = [events.from_record(r.value, r.headers, now=NOW) for r in follower.poll(1000, timeout=60)]
     follower.close()
     assert [event.type for event in told] == ["ferris.execution.skipped"] * 2
 

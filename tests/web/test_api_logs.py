@@ -191,10 +191,10 @@ def follow(api: Any, row: Execution, *acts: Callable[[], None], query: str = "",
         assert answer.headers["Content-Type"] == "text/event-stream"
         heard, left = Heard([], []), list(acts)
         stream = aiter(answer)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             next_piece = asyncio.ensure_future(anext(stream, None))
             while True:
-                done, _ = await asyncio.wait([next_piece], timeout=0.3 if left else 20)
+                done, _ = await asyncio.wait([next_piece], timeout=0.3 if left else 60)
                 if not done:
                     await asyncio.to_thread(left.pop(0))
                     continue

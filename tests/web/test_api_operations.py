@@ -192,7 +192,7 @@ def test_a_backend_that_hangs_is_not_asked_again(anonymous, readiness, monkeypat
 
     def hanging() -> module.State:
         asked.append(1)
-        release.wait(20)
+        release.wait(60)
         return module.State(True)
 
     readiness._checks = {"ops_store": hanging}

@@ -69,7 +69,7 @@ def follow(
         assert answer.status_code == 200, answer.content
         assert answer.headers["Content-Type"] == "text/event-stream"
         stream, heard, at, left = aiter(answer), list[Message](), "", list(acts)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for piece in stream:
                 for message in filter(None, piece.decode().split("\n\n")):
                     fields = dict(part.split(": ", 1) for part in message.split("\n") if ": " in part)

@@ -97,7 +97,7 @@ def test_two_syncs_at_once(project: Project, source: SourceFolder) -> None:
 
     def hold(line: str) -> None:
         reading.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     def first() -> None:
         runs.extend(services.project_sync(project, now=NOW, progress=hold))
@@ -105,11 +105,11 @@ def test_two_syncs_at_once(project: Project, source: SourceFolder) -> None:
 
     thread = threading.Thread(target=first)
     thread.start()
-    assert reading.wait(20)
+    assert reading.wait(60)
     with pytest.raises(Conflict, match="being synced already"):
         services.project_sync(project, now=NOW)
     go_on.set()
-    thread.join(20)
+    thread.join(60)
     assert [run.status for run in runs] == ["completed"]
     [again] = services.project_sync(project, now=NOW)
     assert again.result["unchanged"] == ["orders"]

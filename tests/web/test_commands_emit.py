@@ -53,11 +53,11 @@ class Engine:
 
     def stop(self) -> None:
         self.bells.put(None)
-        self.thread.join(20)
+        self.thread.join(60)
         for role in self.roles:
             role.stop()
         for role in self.roles:
-            role.join(20)
+            role.join(60)
 
     def _execute(self) -> None:
         while (pk := self.bells.get()) is not None:
@@ -106,7 +106,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 def emit(*arguments: str, **options: Any) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     try:
-        call_command("emit", *arguments, wait=True, timeout=20, stdout=out, stderr=err, **options)
+        call_command("emit", *arguments, wait=True, timeout=60, stdout=out, stderr=err, **options)
         return 0, out.getvalue(), err.getvalue()
     except SystemExit as ended:
         return int(str(ended.code)), out.getvalue(), err.getvalue()

@@ -71,7 +71,7 @@ def write(*lines: dict[str, Any]) -> None:
     wiring.event_log().append(LOGS, [Record(json.dumps(x).encode(), key=x["execution"]) for x in lines])
 
 
-async def hear(stream: AsyncIterator[bytes], until: Callable[[str], bool], seconds: float = 10) -> str:
+async def hear(stream: AsyncIterator[bytes], until: Callable[[str], bool], seconds: float = 60) -> str:
     """What the stream says until that is enough."""
     heard = ""
     async with asyncio.timeout(seconds):
@@ -146,7 +146,7 @@ def test_a_flow_that_has_come_to_rest_is_told_once_more(reader: Client, running:
         tell(running, "completed")
 
     def route() -> None:
-        router.commit(router.poll(10, timeout=5))
+        router.commit(router.poll(10, timeout=60))
 
     async def scene() -> str:
         answer = await asyncio.to_thread(reader.get, f"/live/?flow={running.flow_id}")

@@ -38,7 +38,7 @@ def pasted(text: str, folder: Path) -> list[str]:
     script = f'told() {{ python3 -c {json.dumps(told)} "$@"; }}\ncurl() {{ told "$@"; }}\n'
     script += "uuidgen() { return 127; }\n" + text.replace("manage.py", "told", 1)
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=30, check=True
+        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=True
     )
     assert not list(folder.iterdir())
     found: list[str] = json.loads(done.stdout)

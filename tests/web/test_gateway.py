@@ -241,7 +241,7 @@ def test_reports_on_the_log_become_rows_and_notices(role):
     append(LIFECYCLE, report(bell.execution_id, "execution.completed"))
     recording.turn()
     assert Execution.objects.get().status == "completed"
-    assert b'"completed"' in notices.poll(10, timeout=5)[0].value
+    assert b'"completed"' in notices.poll(10, timeout=60)[0].value
     notices.close()
 
 

@@ -32,7 +32,7 @@ def _readers() -> list[threading.Thread]:
 
 def _gone() -> None:
     for thread in _readers():
-        thread.join(10)
+        thread.join(60)
     assert not _readers()
 
 
@@ -106,7 +106,7 @@ def test_who_is_too_slow_is_told(monkeypatch):
         with pytest.raises(live.Overrun):
             await subscription_until_overrun(slow)
         await asyncio.to_thread(log_line, "e1", "after")
-        return await slow.get(10)
+        return await slow.get(60)
 
     assert [notice.value["message"] for notice in asyncio.run(scene())] == ["after"]
 

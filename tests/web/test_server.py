@@ -44,7 +44,7 @@ def echo(request: HttpRequest) -> HttpResponse:
 
 
 def slow(request: HttpRequest) -> HttpResponse:
-    seen["release"].wait(10)
+    seen["release"].wait(60)
     return HttpResponse(b"slow")
 
 
@@ -102,7 +102,7 @@ def app():
 
     for pool in (made._threads, made._reserved):
         for done in [pool.submit(close) for _ in range(pool._max_workers)]:
-            done.result(5)
+            done.result(60)
         pool.shutdown()
 
 
@@ -137,7 +137,7 @@ class Exchange:
         self.sent.append(message)
 
     async def run(self) -> Exchange:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self._app(self._scope, self.receive, self.send)
         return self
 

@@ -121,7 +121,7 @@ def test_two_at_once(repository: Repository, monkeypatch: pytest.MonkeyPatch) ->
 
     def hold(*arguments: Any) -> Any:
         reading.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return prepare(*arguments)
 
     monkeypatch.setattr(sync, "prepare", hold)
@@ -133,12 +133,12 @@ def test_two_at_once(repository: Repository, monkeypatch: pytest.MonkeyPatch) ->
 
     thread = threading.Thread(target=first)
     thread.start()
-    assert reading.wait(20)
+    assert reading.wait(60)
     again = sync_queue.sync_request(repository, "push", now=NOW)
     assert sync_queue.sync_run_next(NOW) is None
     assert sync_queue.syncs_abandoned(NOW) == 0
     go_on.set()
-    thread.join(20)
+    thread.join(60)
     assert sync_queue.sync_run_next(NOW)
     again.refresh_from_db()
     assert again.status == "completed"

@@ -43,7 +43,7 @@ def notice(bucket: str, key: str = "in/a+b.csv", name: str = "s3:ObjectCreated:P
 def seen():
     """What comes onto a topic from now on."""
     follower = wiring.event_log().tail([EVENTS, DEAD_LETTER])
-    yield lambda: follower.poll(1000, timeout=2)
+    yield lambda: follower.poll(1000, timeout=60)
     follower.close()
 
 

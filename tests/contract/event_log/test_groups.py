@@ -47,7 +47,7 @@ def test_a_commit_is_durable_and_known_to_other_processes(log, topic, group, chi
 consumer = log.subscribe(group, [topic])
 found = []
 while len(found) < 3:
-    found += consumer.poll(timeout=20)
+    found += consumer.poll(timeout=60)
 consumer.commit(found[:2])
 say("committed")
 time.sleep(60)
@@ -140,7 +140,7 @@ def test_another_member_takes_over_after_kill_9(log, topic, group, child):
     log.append(topic, records(1, 2, 3))
     process = child("""
 consumer = log.subscribe(group, [topic])
-found = consumer.poll(timeout=20)
+found = consumer.poll(timeout=60)
 consumer.commit(found[:1])
 say("reading")
 time.sleep(60)

@@ -162,6 +162,6 @@ def test_the_gateways_roles_count_and_ask_and_say_so(shop: Service, receiver: Re
     asker.turn()  # rests until the answer has come
     asker.close()  # and settles it
     assert shown(fetched).drawn.series[0].values == (1,)
-    assert [record.value for record in watching.poll(10, timeout=5)] == [ROLLED, ROLLED]
+    assert [record.value for record in watching.poll(10, timeout=60)] == [ROLLED, ROLLED]
     for one in (watching, charter, notices):
         one.close()

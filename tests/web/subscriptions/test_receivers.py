@@ -101,6 +101,6 @@ def test_a_receiver_that_dribbles_is_left(monkeypatch: pytest.MonkeyPatch) -> No
     port = listening.getsockname()[1]
     answer = http_push.post(target(f"http://127.0.0.1:{port}/"), {}, b"{}", seconds=0.3, allowed=HERE)
     stop.set()
-    thread.join(10)
+    thread.join(60)
     listening.close()
     assert (answer.status, answer.problem) == (0, "no answer within 0.3 s")
