@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from django.core.exceptions import ValidationError
@@ -28,32 +28,43 @@ class Slice:
     after: str
 
 
+class Way(Protocol):
+    """How the rows of a page are found, where a database would walk past many others."""
+
+    def first(
+        self, rows: QuerySet[Any], order: Sequence[str], most: int, place: Sequence[Any] | None = None
+    ) -> QuerySet[Any]:
+        """A superset of the first `most` of these rows, all of which are behind the place."""
+        ...
+
+
 @dataclass(frozen=True)
 class Apart:
     """Rows that all have one of these values in `field`. An index of that field and the order has those of each value
-    in their order, and not those of several."""
+    in their order, and not those of several. A `Way`."""
 
     field: str
     values: Sequence[Any]
 
-    def first(self, rows: QuerySet[Any], order: Sequence[str], most: int) -> QuerySet[Any]:
-        """A superset of the first `most` of them that is read along that index, in one query."""
+    def first(
+        self, rows: QuerySet[Any], order: Sequence[str], most: int, place: Sequence[Any] | None = None
+    ) -> QuerySet[Any]:
+        """As `Way` says, along that index and within the query."""
         plain = rows.model._base_manager.order_by().values("pk")
         found = rows.select_related(None).order_by(*order).values("pk")
         parts = [plain.filter(pk__in=found.filter(**{self.field: value})[:most]) for value in self.values]
         return rows.filter(pk__in=parts[0].union(*parts[1:], all=True))
 
 
-def cut(
-    rows: QuerySet[Any], order: Sequence[str], cursor: str, size: int, apart: Apart | None = None
-) -> Slice:
-    """The page that `cursor` names of rows in this order, the last field of which is unique. One query; WrongCursor."""
+def cut(rows: QuerySet[Any], order: Sequence[str], cursor: str, size: int, way: Way | None = None) -> Slice:
+    """The page that `cursor` names of rows in this order, the last field of which is unique. One query, and those of
+    its `way`; WrongCursor."""
     place, backwards = read(cursor, rows.model, order)
     turned = [_turned(field) for field in order] if backwards else list(order)
     if place is not None:
         rows = from_behind(rows, turned, place)
-    if apart is not None:
-        rows = apart.first(rows, turned, size + 1)
+    if way is not None:
+        rows = way.first(rows, turned, size + 1, place)
     found = list(rows.order_by(*turned)[: size + 1])
     more, found = len(found) > size, found[:size]
     if backwards:

@@ -27,8 +27,8 @@ class KeysetPagination(BasePagination):
     """Pages of rows in the order of `ordering`, the last field of which is unique.
 
     The cursor holds the values of these fields in the last row of a page, so that rows which were added or
-    removed meanwhile neither repeat nor hide others. Sub-classes name their order. A view may have an `apart`, see
-    `keyset.Apart`.
+    removed meanwhile neither repeat nor hide others. Sub-classes name their order. A view may have a `way`, see
+    `keyset.Way`.
     """
 
     ordering: tuple[str, ...] = ("-created_at", "-id")
@@ -38,10 +38,10 @@ class KeysetPagination(BasePagination):
     ) -> list[Any]:
         """The rows of the page that `cursor` and `limit` ask for; ValidationError for wrong ones."""
         self._url = request.build_absolute_uri()
-        limit, apart = limit_of(request), getattr(view, "apart", None)
+        limit, way = limit_of(request), getattr(view, "way", None)
         try:
             cursor = request.query_params.get("cursor", "")
-            self._slice = keyset.cut(queryset, self.ordering, cursor, limit, apart)
+            self._slice = keyset.cut(queryset, self.ordering, cursor, limit, way)
         except keyset.WrongCursor:
             raise ValidationError({"cursor": "is none of ours; take it from `next` or `previous`"}) from None
         return self._slice.rows

@@ -39,14 +39,14 @@ def page(
     time: str = "created_at",
     order: Sequence[str] = (),
     size: int = PAGE_SIZE,
-    apart: keyset.Apart | None = None,
+    way: keyset.Way | None = None,
 ) -> Page:
     """The page that `query["cursor"]` names of rows in this order, or else by `-time, -pk`."""
     order = order or (f"-{time}", f"-{rows.model._meta.pk.name}")
     try:
-        found = keyset.cut(rows, order, query.get("cursor", ""), size, apart)
+        found = keyset.cut(rows, order, query.get("cursor", ""), size, way)
     except keyset.WrongCursor:
-        found = keyset.cut(rows, order, "", size, apart)
+        found = keyset.cut(rows, order, "", size, way)
     rest = query.copy()
     rest.pop("cursor", None)
     newest = f"?{rest.urlencode()}"

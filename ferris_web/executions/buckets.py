@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Count, F, Func, IntegerField, QuerySet, Value
 
+HOUR: Final = timedelta(hours=1)
 SPANS = tuple(
     timedelta(seconds=seconds)
     for seconds in (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
@@ -44,6 +45,11 @@ class Bucket:
     def total(self) -> int:
         """All of it."""
         return sum(self.counts.values())
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The begin of its hour."""
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def span_for(since: datetime, until: datetime, most: int) -> timedelta:

@@ -24,9 +24,10 @@ from ferris_web.accounts.permissions import reach
 from ferris_web.catalog.models import EventType, Project, Service
 from ferris_web.catalog.selectors import tag_list
 from ferris_web.executions import overview, visibility
+from ferris_web.executions.buckets import hour_of
 from ferris_web.executions.failures import FailureGroup, FailureGroups, failure_groups
 from ferris_web.executions.figures import PERIODS, figures
-from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, executions_merged, lists
+from ferris_web.executions.listings import EVENTS, EXECUTIONS, FLOWS, Listing, lists
 from ferris_web.executions.listings import histogram as histograms
 from ferris_web.executions.listings.histogram import Histogram, histogram
 from ferris_web.executions.models import DeadLetter, Event, Execution, FailureKind, Flow, Tally
@@ -34,7 +35,7 @@ from ferris_web.executions.services import Catalog, execution_claim, reports_app
 from ferris_web.executions.services.failure_kinds import failure_kinds_prune, failures_piece, failures_retried
 from ferris_web.executions.services.owners import owners_piece
 from ferris_web.executions.services.rollups import rollups_piece
-from ferris_web.executions.services.tallies import hour_of, tallied, tallies_piece, tallies_prune
+from ferris_web.executions.services.tallies import tallied, tallies_piece, tallies_prune
 from ferris_web.executions.visibility import executions_apart, within
 from gateway.catalog_view import CatalogView
 from tests.web.platform import dispatch, event, report, service
@@ -196,8 +197,8 @@ def test_what_is_open_is_listed_by_its_status_and_not_along_what_projects_or_ser
 
     def plans() -> list[str]:
         with CaptureQueriesContext(connection) as queries:
-            apart = executions_merged(user, values.values)
-            keyset.cut(EXECUTIONS.shown(user, values), EXECUTIONS.order, "", 50, apart)
+            way = EXECUTIONS.way(reach(user), values)
+            keyset.cut(EXECUTIONS.shown(user, values), EXECUTIONS.order, "", 50, way)
             histogram(EXECUTIONS, values, NOW, whose=reach(user))
         with connection.cursor() as cursor:
             read = [
@@ -213,6 +214,24 @@ def test_what_is_open_is_listed_by_its_status_and_not_along_what_projects_or_ser
     monkeypatch.setattr(lists, "_RARE", 0)  # of a backlog somebody's few are not looked for
     if asked == "status=open" and many == 1:
         assert any("project" in plan for plan in plans())
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL looks up rows that were changed lately")
+@pytest.mark.parametrize(
+    "also", ["", "&status=failed", "&trigger_type=manual", "&lane=slow&status=failed", "&project=p0"]
+)
+def test_a_histogram_of_failures_for_a_reason_looks_no_row_up(busy: list[Project], also: str) -> None:
+    values = EXECUTIONS.read(QueryDict(f"reason=script_failed&since=30d{also}"), NOW)
+    with CaptureQueriesContext(connection) as queries:
+        found = histogram(EXECUTIONS, values, NOW, whose=None)
+    assert found is not None
+    assert found.total or "manual" in also or "slow" in also
+    read = [query["sql"] for query in queries if '"reason" =' in query["sql"]]
+    assert len(read) == 2
+    with connection.cursor() as cursor:
+        for sql in read:
+            plan = [row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {sql}")]
+            assert any("COVERING INDEX execution_reason" in line for line in plan), (sql, plan)
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")

@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ferris_web import sse
-from ferris_web.accounts.permissions import Action, access_of
+from ferris_web.accounts.permissions import Action, access_of, reach
 from ferris_web.api import streams
 from ferris_web.api.following import EventStreamRenderer, follows
 from ferris_web.api.incoming import actor_of, body_of, parameters_of
@@ -33,13 +33,13 @@ from ferris_web.catalog.config_history import Then
 from ferris_web.executions import selectors
 from ferris_web.executions.configured import AttemptGiven, attempts_given
 from ferris_web.executions.continuing import continuation_of, taken_of
-from ferris_web.executions.listings import EXECUTIONS, executions_merged
+from ferris_web.executions.listings import EXECUTIONS
 from ferris_web.executions.log_download import log_response
 from ferris_web.executions.log_reading import cursor_of_last, log_read
 from ferris_web.executions.models import Execution, Step
 from ferris_web.executions.services import Requested, execution_cancel, retry_request, wait_visible
 from ferris_web.executions.services.urgency import execution_prioritise
-from ferris_web.keyset import Apart
+from ferris_web.keyset import Way
 
 _LARGEST_SEQ = 2**63 - 1
 _LONGEST_TAIL = 100_000  # lines
@@ -72,9 +72,9 @@ class ExecutionList(ListAPIView):
         return selectors.with_names(found(self.request, EXECUTIONS))
 
     @property
-    def apart(self) -> Apart | None:
+    def way(self) -> Way | None:
         """How a page of them is read."""
-        return executions_merged(self.request.user, asked_of(self.request, EXECUTIONS).values)
+        return EXECUTIONS.way(reach(self.request.user), asked_of(self.request, EXECUTIONS))
 
 
 class ExecutionDetail(APIView):

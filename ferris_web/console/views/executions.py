@@ -31,7 +31,7 @@ from ferris_web.console.views import artifacts, configured, lists
 from ferris_web.console.views.services import visible_secrets
 from ferris_web.executions import overview, selectors, services
 from ferris_web.executions.continuing import continuation_of, taken_of
-from ferris_web.executions.listings import EXECUTIONS, executions_merged
+from ferris_web.executions.listings import EXECUTIONS
 from ferris_web.executions.log_download import log_response
 from ferris_web.executions.models import OPEN, Execution
 from ferris_web.executions.visibility import allow, scoped
@@ -52,7 +52,7 @@ def execution_list(request: HttpRequest) -> HttpResponse:
     )
     values = bar.asked.values
     found = lists.found(request, EXECUTIONS, bar.asked)
-    shown = page(selectors.executions_shown(found), query, apart=executions_merged(request.user, values))
+    shown = page(selectors.executions_shown(found), query, way=EXECUTIONS.way(reach(request.user), bar.asked))
     soon = not bar.asked.errors and shown.first and set(values) <= {"service", "project", "since"}
     context = {
         "bar": bar,

@@ -12,7 +12,6 @@ from ferris_web.executions.listings.lists import (
     FLOWS,
     LISTINGS,
     SERVICES,
-    executions_merged,
 )
 
 __all__ = [
@@ -26,5 +25,4 @@ __all__ = [
     "Field",
     "Filters",
     "Listing",
-    "executions_merged",
 ]

@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_datetime
 from ferris.events import rfc3339
 from ferris_web.accounts.permissions import reach
 from ferris_web.executions.visibility import Projects, within
+from ferris_web.keyset import Way
 
 LONGEST = 512
 _PERIOD = re.compile(r"(\d{1,5})(m|h|d)", re.ASCII)
@@ -159,6 +160,13 @@ class Listing(Filters):
     time: str = ""
     along: Callable[[Rows, Mapping[str, Any], bool], Rows] | None = None
     """How a page reads what fits, given what is asked for and whether the rows are those of all projects."""
+
+    found_by: Callable[[Projects | None, Mapping[str, Any]], Way | None] | None = None
+    """See `way`, of what is asked for."""
+
+    def way(self, whose: Projects | None, asked: Asked) -> Way | None:
+        """How a page finds its rows, of these projects (None: of all); None: in its one query."""
+        return None if self.found_by is None or asked.errors else self.found_by(whose, asked.values)
 
     def shown(self, user: Any, asked: Asked) -> Rows:
         """The rows that fit, of those that this person may see, as pages and files of them read them."""

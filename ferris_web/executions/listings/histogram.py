@@ -70,7 +70,9 @@ def _histogram(
     if until is None:
         until = now
         if since is None:
-            newest = found.order_by(f"-{listing.time}").values_list(listing.time, flat=True).first()
+            way = listing.way(whose, asked)
+            rows = way.first(found, listing.order, 1) if way else found
+            newest = rows.order_by(f"-{listing.time}").values_list(listing.time, flat=True).first()
             if newest is None:
                 return None
             until = newest + timedelta(microseconds=1) if newest < now - _DAY / 2 else max(now, newest)

@@ -13,16 +13,14 @@ from typing import Any, Final
 
 from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 
-from ferris_web import wiring
-from ferris_web.catalog.models import Project, Service
-from ferris_web.executions.buckets import Span, counted
+from ferris_web.executions.buckets import HOUR, Span, counted, hour_of
 from ferris_web.executions.listings.fields import TIMES, Asked, Listing, Rows
+from ferris_web.executions.listings.hours import ROLLED, rolled, uncounted, whole_since
 from ferris_web.executions.models import OPEN, Execution, Rollup, Tally
-from ferris_web.executions.services.tallies import HOUR, LISTS, hour_of, tallied
+from ferris_web.executions.services.tallies import LISTS, tallied
 from ferris_web.executions.visibility import Projects
 
 _DAY: Final = timedelta(days=1)
-_ROLLED: Final = frozenset(("status", "trigger_type", "lane", "project", "service"))
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,13 @@ def kept(
     `found`: the rows that fit, whenever they were made. `projects`: of which these may be; None: of all.
     """
     filters = set(asked.values) - TIMES
-    whole = now - timedelta(days=wiring.config().journal_days)  # what is older is being removed
-    since, until = _up(max(since, whole), HOUR), hour_of(until)
+    since, until = max(_up(since, HOUR), whole_since(now)), hour_of(until)
     if listing.name in LISTS and projects is None and filters <= {"matched"}:
         between = tallied(listing.name)
         since, until = (max(since, between[0]), min(until, between[1])) if between else (since, since)
         sums: QuerySet[Any] | None = _tallies(listing.name, asked)
         made = None if sums is None else Kept(sums, since, until, "outcome")
-    elif listing.model is Execution and filters <= _ROLLED:
+    elif listing.model is Execution and filters <= ROLLED:
         made = _rolled(asked.values, found, projects, since, until)
     else:
         return None
@@ -91,36 +88,14 @@ def _tallies(name: str, asked: Asked) -> QuerySet[Any]:
 def _rolled(
     asked: Mapping[str, Any], found: Rows, projects: Projects | None, since: datetime, until: datetime
 ) -> Kept | None:
-    rows = Rollup.objects.all()
-    if (name := asked.get("project")) is not None:
-        named = Project.objects.filter(name=name).values_list("pk", flat=True).first()
-        projects = (
-            frozenset((named,))
-            if named is not None and (projects is None or named in projects)
-            else frozenset()
-        )
-    if (name := asked.get("service")) is not None:
-        service = Service.objects.filter(name=name).values_list("pk", "project_id").first()
-        if service is None or (projects is not None and service[1] not in projects):
-            return None
-        rows = rows.filter(service=service[0])
-    elif projects is not None:
-        rows = rows.filter(service=None, project__in=projects)
-    else:
-        rows = rows.filter(service=None, project=None)
-    if (statuses := asked.get("status")) is not None:
-        plain = {status for value in statuses for status in (OPEN if value == "open" else (value,))}
-        rows = rows.filter(status__in=plain)
-    if (triggers := asked.get("trigger_type")) is not None:
-        rows = rows.filter(trigger_type__in=triggers)
-    if (lane := asked.get("lane")) is not None:
-        rows = rows.filter(lane=lane)
+    rows = rolled(asked, projects)
+    if rows is None:
+        return None
     # Few, and only they are asked whether they fit: SQLite would walk along an index of what is asked for, or of the
     # time, rather than look into the small one of what is not counted.
     fits = Exists(found.filter(pk=OuterRef("pk")).order_by())
     open_now = Execution.objects.filter(fits, status__in=OPEN)
-    uncounted = Execution.objects.filter(counted=None, finished_at__isnull=False).exclude(status__in=OPEN)
-    ended = Execution.objects.filter(fits, pk__in=uncounted.order_by().values("pk"))
+    ended = Execution.objects.filter(fits, pk__in=uncounted().order_by().values("pk"))
     hours, days = (rows.filter(span=span) for span in (Rollup.Span.HOUR, Rollup.Span.DAY))
     return Kept(hours, since, until, "status", days, (open_now, ended))
 

@@ -18,6 +18,7 @@ from ferris_web.accounts.permissions import reach
 from ferris_web.catalog.models import EventType, Project, Service
 from ferris_web.catalog.selectors import service_filter, tag_list, tagged
 from ferris_web.executions.listings.fields import TIMES, Field, Listing, Options, Rows
+from ferris_web.executions.listings.hours import hours
 from ferris_web.executions.models import (
     LANES,
     OPEN,
@@ -29,8 +30,8 @@ from ferris_web.executions.models import (
     Flow,
 )
 from ferris_web.executions.promised import flows_overdue
-from ferris_web.executions.visibility import executions_apart, scoped, visible_projects, within
-from ferris_web.keyset import Apart
+from ferris_web.executions.visibility import Projects, executions_apart, scoped, visible_projects, within
+from ferris_web.keyset import Way
 from ferris_web.planning import first_said, looked_at
 
 
@@ -108,9 +109,12 @@ def _few_open(wanted: tuple[str, ...]) -> bool:
     return not Execution.objects.filter(status__in=plain).order_by().values("pk")[_RARE : _RARE + 1].exists()
 
 
-def executions_merged(user: Any, asked: Mapping[str, Any]) -> Apart | None:
-    """How a page reads the executions that fit, of who sees several projects: see `executions_apart`."""
-    return None if _few_open(asked.get("status", ("any",))) else executions_apart(reach(user), asked)
+def _executions_way(whose: Projects | None, asked: Mapping[str, Any]) -> Way | None:
+    """By several filters in the hours in which something fits; else of who sees several projects each for itself."""
+    if _few_open(asked.get("status", ("any",))):
+        return None
+    apart = executions_apart(whose, asked)
+    return hours(asked, whose, apart) or apart
 
 
 def _reasoned(rows: Rows, reason: str) -> Rows:
@@ -167,6 +171,7 @@ EXECUTIONS = Listing(
     ("-created_at", "-id"),
     "created_at",
     _classed,
+    _executions_way,
 )  # fmt: skip
 
 # --- events ----------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from ferris_web.executions.models.metrics import MetricPoint, MetricRollup, Metr
 from ferris_web.executions.models.notifications import Notice, Notification
 from ferris_web.executions.models.promises import PROMISE_STATES, Promise
 from ferris_web.executions.models.replays import Replay
-from ferris_web.executions.models.rollups import Rollup, Standing, Tally
+from ferris_web.executions.models.rollups import ROLLUPS_KEPT, Rollup, Standing, Tally
 from ferris_web.executions.models.saved_views import DefaultView, SavedView
 from ferris_web.executions.models.workers import LanePause, Worker
 
@@ -40,6 +40,7 @@ __all__ = [
     "OF_SOURCE",
     "OPEN",
     "PROMISE_STATES",
+    "ROLLUPS_KEPT",
     "STATUSES",
     "TRIGGER_TYPES",
     "Artifact",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 from django.db import models
 from django.db.models import Q
 
@@ -43,8 +46,10 @@ class Rollup(models.Model):
         app_label = "executions"
         ordering = ["start", "id"]
         indexes = [
-            models.Index(
-                fields=["span", "project", "start"], condition=Q(service=None), name="rollup_project"
+            models.Index(  # with what is asked for, so that only the rows that fit are looked up
+                fields=["span", "project", "start", "status", "trigger_type", "lane"],
+                condition=Q(service=None),
+                name="rollup_project",
             ),
             models.Index(fields=["span", "start"], name="rollup_age"),
             models.Index(
@@ -56,6 +61,10 @@ class Rollup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} {self.status} in the {self.span} of {self.start}"
+
+
+ROLLUPS_KEPT: Final = {Rollup.Span.HOUR: timedelta(days=100), Rollup.Span.DAY: timedelta(days=1100)}
+"""How long, by span: longer than the journal, where that is not kept for longer than usual."""
 
 
 class Standing(models.Model):

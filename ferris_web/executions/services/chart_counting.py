@@ -25,10 +25,17 @@ from ferris.replaying import MARK
 from ferris.routing import FilterError, RoutingTable, Trigger
 from ferris_web.executions.backtesting import types_named
 from ferris_web.executions.journal import event_of, journal_chunks
-from ferris_web.executions.models import Chart, ChartEntry, ChartFeed, ChartSum, Execution, Rollup
+from ferris_web.executions.models import (
+    ROLLUPS_KEPT,
+    Chart,
+    ChartEntry,
+    ChartFeed,
+    ChartSum,
+    Execution,
+    Rollup,
+)
 from ferris_web.executions.models import Event as EventRow
 from ferris_web.executions.services.replays import SETTLING
-from ferris_web.executions.services.rollups import KEPT
 
 AT_ONCE: Final = 300
 """A transaction is to be short: on SQLite nobody else writes meanwhile."""
@@ -99,7 +106,7 @@ def fill_piece(now: datetime, most: int = AT_ONCE) -> Filled:
 
 def charts_prune(now: datetime, *, stopped: Callable[[], bool] = lambda: False) -> None:
     """Remove sums that are older than roll-ups are kept, some at a time."""
-    for span, kept in KEPT.items():
+    for span, kept in ROLLUPS_KEPT.items():
         while not stopped():
             old = ChartSum.objects.filter(span=span, start__lt=now - kept).order_by("start", "id")
             keys = list(old.values_list("pk", flat=True)[:AT_ONCE])

@@ -13,8 +13,14 @@ from django.db import transaction
 from django.db.models import Count
 
 from ferris.metric_points import Point
-from ferris_web.executions.models import Execution, MetricPoint, MetricRollup, MetricSeries, Rollup
-from ferris_web.executions.services.rollups import KEPT
+from ferris_web.executions.models import (
+    ROLLUPS_KEPT,
+    Execution,
+    MetricPoint,
+    MetricRollup,
+    MetricSeries,
+    Rollup,
+)
 
 MOST_SERIES: Final = 200
 """Of one service: names times combinations of labels. Values of further ones are not kept."""
@@ -60,9 +66,9 @@ def metrics_prune(now: datetime, *, stopped: Callable[[], bool] = lambda: False)
         MetricPoint.objects.filter(taken_at__lt=now - REPEATS_KEPT).order_by("taken_at"),
         *(
             MetricRollup.objects.filter(span=span, start__lt=now - kept).order_by("start")
-            for span, kept in KEPT.items()
+            for span, kept in ROLLUPS_KEPT.items()
         ),
-        MetricSeries.objects.filter(last_at__lt=now - KEPT[Rollup.Span.DAY]).order_by("last_at"),
+        MetricSeries.objects.filter(last_at__lt=now - ROLLUPS_KEPT[Rollup.Span.DAY]).order_by("last_at"),
     ]
     for rows in old:
         while not stopped():

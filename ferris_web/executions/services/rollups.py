@@ -17,13 +17,11 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from ferris import sketches
-from ferris_web.executions.models import Execution, Rollup
+from ferris_web.executions.models import ROLLUPS_KEPT, Execution, Rollup
 from ferris_web.executions.services.standings import Share, standings_add
 
 AT_ONCE: Final = 300
 """A transaction is to be short: on SQLite nobody else writes meanwhile."""
-KEPT: Final = {Rollup.Span.HOUR: timedelta(days=100), Rollup.Span.DAY: timedelta(days=1100)}
-"""How long roll-ups are kept, by span: longer than the journal."""
 _NAMESPACE: Final = UUID("6b3f6a52-4a0e-4b8e-9c55-1a4a7f8f2b11")
 _READ = (
     *("id", "service_id", "service__project_id", "status", "trigger_type", "lane"),
@@ -94,7 +92,7 @@ def rollups_piece(now: datetime, most: int = AT_ONCE) -> int:
 
 def rollups_prune(now: datetime, *, stopped: Callable[[], bool] = lambda: False) -> None:
     """Remove what is older than roll-ups are kept, some at a time."""
-    for span, kept in KEPT.items():
+    for span, kept in ROLLUPS_KEPT.items():
         while not stopped():
             old = Rollup.objects.filter(span=span, start__lt=now - kept).order_by("start", "id")
             keys = list(old.values_list("pk", flat=True)[:AT_ONCE])

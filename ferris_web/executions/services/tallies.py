@@ -12,9 +12,9 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import Case, Count, Min, Value, When
 
+from ferris_web.executions.buckets import HOUR, hour_of
 from ferris_web.executions.models import Event, Flow, Tally
 
-HOUR: Final = timedelta(hours=1)
 SETTLED: Final = timedelta(minutes=10)
 """So long after its end an hour is counted: what was on its way has arrived, also where clocks differ."""
 AT_ONCE: Final = 6
@@ -76,8 +76,3 @@ def _counted(name: str, begin: datetime) -> list[Tally]:
     rows = model.objects.filter(**{f"{time}__gte": begin, f"{time}__lt": begin + HOUR}).order_by()
     found = rows.annotate(outcome_key=outcome).values_list("outcome_key").annotate(n=Count("pk"))
     return [Tally(listing=name, start=begin, outcome=key, count=amount) for key, amount in found]
-
-
-def hour_of(moment: datetime) -> datetime:
-    """The begin of its hour."""
-    return moment.replace(minute=0, second=0, microsecond=0)
