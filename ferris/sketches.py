@@ -21,8 +21,12 @@ def bin_of(milliseconds: float) -> str:
 
 def merge(into: Sketch, more: Mapping[str, int]) -> None:
     """Add what another sketch has counted."""
+    if not into:
+        into.update(more)
+        return
+    known = into.get
     for name, count in more.items():
-        into[name] = into.get(name, 0) + count
+        into[name] = known(name, 0) + count
 
 
 def quantile(sketch: Mapping[str, int], part: float) -> float | None:

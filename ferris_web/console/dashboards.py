@@ -37,18 +37,25 @@ def events_per_hour(rows: Sequence[Bucket]) -> Plot:
 
 
 class Links:
-    """Addresses of lists of executions, of one project or of all."""
+    """Addresses of lists of executions, of one project or of all. A page has some hundred, for the same spans and the
+    same values: each of these is encoded once."""
 
     def __init__(self, project: str = "") -> None:
-        self._project = project
+        self._also = {"project": project} if project else {}
         self._list = reverse("console:executions")
+        self._times: dict[tuple[datetime, datetime | None], str] = {}
+        self._filters: dict[tuple[tuple[str, str], ...], str] = {}
 
     def __call__(self, since: datetime, until: datetime | None = None, **filters: str) -> str:
         """Those made in this time that fit."""
-        asked = {"from": _z(since), **({"until": _z(until)} if until else {}), **filters}
-        if self._project:
-            asked["project"] = self._project
-        return f"{self._list}?{urlencode(asked)}"
+        if (time := self._times.get((since, until))) is None:
+            ends = {"from": _z(since), **({"until": _z(until)} if until else {})}
+            time = self._times[since, until] = f"{self._list}?{urlencode(ends)}"
+        asked = tuple(filters.items())
+        if (rest := self._filters.get(asked)) is None:
+            encoded = urlencode(filters | self._also)
+            rest = self._filters[asked] = f"&{encoded}" if encoded else ""
+        return time + rest
 
 
 def _z(moment: datetime) -> str:

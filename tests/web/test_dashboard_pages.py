@@ -12,6 +12,7 @@ from django.test import Client
 
 from ferris_web.accounts.models import Membership, User
 from ferris_web.catalog.models import Project
+from ferris_web.console import dashboards
 from ferris_web.executions.figures import PERIODS, figures
 from ferris_web.executions.models import Execution
 from ferris_web.executions.rankings import service_rankings
@@ -181,3 +182,24 @@ def test_over_the_api(two_projects: None, api: Any) -> None:
     bad = api.get("/api/v1/dashboard/?range=1y")
     assert bad.status_code == 400
     assert "24h, 7d, 30d, 90d" in bad.content.decode()
+
+
+def test_links_of_charts_encode_each_time_and_each_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a dashboard of 90 days as tables there are some 900."""
+    encoded: list[Any] = []
+    plain = dashboards.urlencode
+    monkeypatch.setattr(dashboards, "urlencode", lambda query: encoded.append(query) or plain(query))
+    days = [NOW - timedelta(days=n) for n in range(90)]
+    for project in ("", "a b&c"):
+        links = dashboards.Links(project)
+        encoded.clear()
+        for since in days:
+            for asked in ({}, {"status": "failed"}, {"status": "completed"}, {"trigger": "manual"}):
+                for until in (None, since + timedelta(days=1)):
+                    url = urlsplit(links(since, until, **asked))
+                    wanted = {"from": f"{since:%Y-%m-%dT%H:%M:%SZ}"} | asked
+                    wanted |= {"until": f"{until:%Y-%m-%dT%H:%M:%SZ}"} if until else {}
+                    wanted |= {"project": project} if project else {}
+                    assert url.path == "/executions/"
+                    assert parse_qs(url.query) == {name: [value] for name, value in wanted.items()}
+        assert len(encoded) == 90 * 2 + 4
