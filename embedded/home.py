@@ -10,6 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from ferris_web import static_files, wiring
 from ferris_web.accounts.models import User
+from ferris_web.accounts.noted import command_noted
 
 ADMINISTRATOR = "admin"
 
@@ -30,5 +31,6 @@ def prepare() -> str | None:
         given = wiring.config().admin_password
         password = None if given else secrets.token_urlsafe(12)
         User.objects.create_superuser(ADMINISTRATOR, password=given or password)
+        command_noted("command:createsuperuser", ADMINISTRATOR)
     connections.close_all()
     return password

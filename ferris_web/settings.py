@@ -24,7 +24,6 @@ _https = FERRIS.public_url.startswith("https:")
 
 INSTALLED_APPS = [
     "django.contrib.admin",
-    "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
@@ -38,6 +37,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "ferris_web",
     "ferris_web.accounts",
+    "django.contrib.auth",  # after ours, whose commands of the same names go on with its
     "ferris_web.catalog",
     "ferris_web.executions",
     "ferris_web.api",

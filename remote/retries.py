@@ -44,7 +44,7 @@ def group_line(row: Mapping[str, Any]) -> str:
     """A group of failed executions."""
     window = f"{moment(row['first_at'])[:16]} to {moment(row['last_at'])[:16]} UTC"
     head = f"{row['service']}, {row['reason']}, {row['kind']}: {row['count']:,}, {window}"
-    return f"{clean(head)}\n    {clean(row['error'])}"
+    return f"{clean(head)}\n    {clean(row['error'] or '')}"
 
 
 def retry(client: Client, options: argparse.Namespace) -> int:

@@ -431,6 +431,7 @@ def test_a_platform_that_is_down_is_3_when_the_time_is_up() -> None:
 # They run until they are ended and write logs, or print what is for one kind of program whatever is asked.
 _NO_JSON = {
     "ferris": "a process", "web": "a process", "gateway": "a process",
+    "createsuperuser": "Django's, asks", "changepassword": "Django's, asks",
     "match": "JSON in each line, always", "completion": "a script for a shell",
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ from ferris.encryption_keys import keys_path, keys_read, keys_replace, keys_stam
 from ferris.errors import Conflict
 from ferris_web import wiring
 from ferris_web.accounts.models import AuditEntry, User
+from ferris_web.accounts.noted import account
 from ferris_web.accounts.second_factors import FactorAdapter
 from ferris_web.catalog import connections, secrets
 from ferris_web.catalog.models import (
@@ -96,7 +97,12 @@ def test_everything_that_is_encrypted_moves_and_the_old_key_can_go(home):
     assert [(entry.actor, entry.action) for entry in entries] == [
         ("manage.py", "keys.new"), ("manage.py", "keys.rotated"),
     ]  # fmt: skip
-    assert entries[1].said == {"first_key": len(models), "older_keys": 0, "unreadable": 0}
+    assert entries[1].said == {
+        "account": account(),
+        "first_key": len(models),
+        "older_keys": 0,
+        "unreadable": 0,
+    }
     assert keys_drop(later()) == 1
     assert keys_read(home) == (new,)
     assert standing().by_key == [len(models)]

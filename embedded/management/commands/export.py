@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from embedded.moving import standing_still, table
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import add_json, refusals
 from ferris_web.catalog import selectors
 from ferris_web.executions.moving import carry
@@ -34,9 +35,11 @@ class Command(BaseCommand):
             if options["project"]:
                 project = selectors.project_get(options["project"])
                 saved(Namespace(**options), lambda: project_archive(project, now))
+                command_noted("command:export", project.name, project=project)
                 return
             with standing_still():
                 counted = carry.export_to(options["file"], now)
+                command_noted("command:export", "the whole platform")
         table(self.stdout, counted, ("here", "archive"), as_json=options["json"])
         if not options["json"]:
             self.stdout.write(f"Written: {options['file']}")

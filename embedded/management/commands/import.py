@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from embedded.moving import standing_still, table
 from ferris.errors import FerrisError
+from ferris_web.accounts.noted import command_noted
 from ferris_web.executions.moving import carry
 
 
@@ -29,6 +30,7 @@ class Command(BaseCommand):
             with standing_still():
                 call_command("migrate", verbosity=0, interactive=False)
                 counted = carry.import_from(options["file"])
+                command_noted("command:import", "the whole platform")
         except FerrisError as error:
             raise CommandError(str(error)) from None
         table(self.stdout, counted, ("archive", "here"), as_json=options["json"])

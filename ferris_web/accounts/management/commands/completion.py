@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from remote.completion import add_shell, completion
 
 # Of Django's own commands those that people who run a platform need.
-_DJANGO = ("check", "changepassword", "createsuperuser", "migrate", "shell")
+_DJANGO = ("check", "migrate", "shell")
 
 
 class Command(BaseCommand):

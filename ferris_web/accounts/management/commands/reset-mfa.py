@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
-from ferris_web.accounts.models import AuditEntry, User
+from ferris_web.accounts.models import User
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import add_json, printed
 from ferris_web.accounts.second_factors import factors_reset
 
@@ -25,8 +25,6 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"there is no user {options['user']}", returncode=2)
         gone = factors_reset(user)
-        AuditEntry.objects.create(
-            at=timezone.now(), actor="manage.py", action="second-factor.reset", object=user.get_username()
-        )
+        command_noted("second-factor.reset", user.get_username())
         line = f"{gone} taken away; {user} signs in without them"
         printed(self, options, line, {"user": user.get_username(), "taken_away": gone})

@@ -10,6 +10,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris_web.accounts.models import SCOPES, User
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.services import token_create
 from remote.arguments import add_token
 
@@ -40,6 +41,14 @@ class Command(BaseCommand):
             None if days is None else datetime.now(UTC) + timedelta(days=days),
             scopes=options["scope"] or SCOPES,
             projects=None if names is None else [self._project(name) for name in names],
+        )
+        command_noted(
+            "command:token",
+            str(user),
+            name=options["name"],
+            scopes=options["scope"],
+            projects=names,
+            days=days,
         )
         self.stdout.write(json.dumps({"token": token}) if options["json"] else token)
 

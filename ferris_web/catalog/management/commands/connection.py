@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import printed, refusals, values_of
 from ferris_web.catalog import connections, selectors
 from ferris_web.catalog.models import Connection
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         said = words.said_of(Namespace(**options))
         said["projects"] = [selectors.project_get(name) for name in said["projects"]]
         made = connections.connection_set(options["name"], **said)
+        command_noted("command:connection.add", made.name, url=made.shown, every_project=made.every_project)
         values, tried = _values(made), connections.connection_try(made)
         line = f"{words.line(values)}\n{tried.text}"
         printed(self, options, line, values | words.reached(vars(tried)))
@@ -46,6 +48,7 @@ class Command(BaseCommand):
     def _remove(self, options: dict[str, Any]) -> None:
         name = options["name"]
         connections.connection_remove(connections.connection_get(name))
+        command_noted("command:connection.remove", name)
         printed(self, options, words.removed(name), {"name": name, "removed": True})
 
 

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from ferris.errors import Conflict
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import printed, refusals, values_of
 from ferris_web.catalog import repositories, selectors, services
 from remote import projects as words
@@ -34,6 +35,7 @@ class Command(BaseCommand):
                     name, **words.said_of(Namespace(**options)), now=datetime.now(UTC)
                 )
                 key = made.public_key
+                command_noted("command:project.add", name, project=made.project, source=made.source)
             except Conflict as known:
                 self.stderr.write(f"Nothing added: {known}")
             else:
@@ -52,5 +54,7 @@ class Command(BaseCommand):
 
     def _remove(self, options: dict[str, Any]) -> None:
         with refusals():
-            gone = services.project_remove(selectors.project_get(options["name"]), now=datetime.now(UTC))
+            project = selectors.project_get(options["name"])
+            gone = services.project_remove(project, now=datetime.now(UTC))
+            command_noted("command:project.remove", options["name"], project=project)
         printed(self, options, *words.removed(options["name"], gone))

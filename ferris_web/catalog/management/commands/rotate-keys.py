@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import FerrisError
-from ferris_web.accounts.models import AuditEntry
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import add_json, printed
 from ferris_web.catalog.rotation import AT_ONCE, Standing, key_begin, keys_drop, reencrypt, standing
 
@@ -81,7 +81,4 @@ class Command(BaseCommand):
 
 
 def _noted(action: str, **said: int) -> None:
-    """Who may run this has the machine; the audit log says that it was done."""
-    AuditEntry.objects.create(
-        at=datetime.now(UTC), actor="manage.py", action=action, object="encryption keys", said=said
-    )
+    command_noted(action, "encryption keys", **said)

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import FerrisError
 from ferris_web.accounts.here import asked_here
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import add_json, printed, values_of
 from ferris_web.catalog import preview, report, selectors, services
 from ferris_web.catalog.models import Project
@@ -54,6 +55,8 @@ class Command(BaseCommand):
     ) -> bool:
         runs = services.project_sync(project, now=datetime.now(UTC), progress=progress)
         for run in runs:
+            about = f"{project.name} {run.repository.source}"
+            command_noted("command:sync", about, project=project, commit=run.commit, status=run.status)
             said = values_of(run, RUN, source=run.repository.source)
             printed(self, options, "\n".join(report.lines(run)), said)
         return report.clean(runs)

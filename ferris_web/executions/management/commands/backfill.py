@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from ferris.moments import moment, stamp
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import add_json, printed, refusals
 from ferris_web.catalog.models import Schedule
 from ferris_web.catalog.selectors import schedule_get, schedule_list, service_get
@@ -45,6 +46,7 @@ class Command(BaseCommand):
                 self.stderr.write(words.more_after(stamp(gaps.until)))
         if asked:
             schedule_backfill(row, times, now=now)
+            command_noted("command:backfill", str(row), project=row.service.project, runs=len(times))
         for due in map(stamp, times):
             printed(self, options, due, words.missed(row.service.name, row.pk, due, asked=asked))
         self.stderr.write(words.summary(len(times), row.cron, row.timezone, asked=asked))

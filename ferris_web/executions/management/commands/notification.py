@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import LOOK_AGAIN, fresh_values, printed, refusals, values_of
 from ferris_web.catalog import notifications, selectors
 from ferris_web.catalog.models import NotificationRule
@@ -31,7 +32,7 @@ class Command(BaseCommand):
     def _add(self, options: dict[str, Any]) -> None:
         given = words.said_of(Namespace(**options))
         project = selectors.project_get(options["project"]) if options["project"] else None
-        self._rule(options, notifications.rule_set(options["name"], project=project, **given))
+        self._changed(options, notifications.rule_set(options["name"], project=project, **given))
 
     def _list(self, options: dict[str, Any]) -> None:
         for row in notifications.rule_list(options["project"]):
@@ -39,11 +40,11 @@ class Command(BaseCommand):
 
     def _on(self, options: dict[str, Any]) -> None:
         rule = notifications.rule_get(options["name"])
-        self._rule(options, notifications.rule_set(rule.name, active=True))
+        self._changed(options, notifications.rule_set(rule.name, active=True))
 
     def _off(self, options: dict[str, Any]) -> None:
         rule = notifications.rule_get(options["name"])
-        self._rule(options, notifications.rule_set(rule.name, active=False))
+        self._changed(options, notifications.rule_set(rule.name, active=False))
 
     def _test(self, options: dict[str, Any]) -> None:
         made = notices.rule_test(notifications.rule_get(options["name"]), now=timezone.now())
@@ -59,9 +60,14 @@ class Command(BaseCommand):
             self._message(options, row)
 
     def _remove(self, options: dict[str, Any]) -> None:
-        name = options["name"]
-        notifications.rule_remove(notifications.rule_get(name))
+        name, row = options["name"], notifications.rule_get(options["name"])
+        notifications.rule_remove(row)
+        command_noted("command:notification.remove", name, project=row.project)
         printed(self, options, words.removed(name), {"name": name, "removed": True})
+
+    def _changed(self, options: dict[str, Any], row: NotificationRule) -> None:
+        command_noted(f"command:notification.{options['what']}", row.name, project=row.project)
+        self._rule(options, row)
 
     def _message(self, options: dict[str, Any], row: Notification) -> None:
         said = values_of(row, words.MESSAGE, target=row.shown)

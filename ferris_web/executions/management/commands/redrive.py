@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import FerrisError
 from ferris.moments import moment
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import BAD_INPUT, add_json, printed, refusals, values_of
 from ferris_web.executions.failures import LetterGroup, letter_groups, letters
 from ferris_web.executions.services import Piece, dead_letters_redrive
@@ -43,7 +44,13 @@ class Command(BaseCommand):
             waiting,
             lambda after: dead_letters_redrive(group, now=now, after=after),
             ("sent", words.WHY_REFUSED),
+            lambda sent: command_noted("command:redrive", _about(options), letters=sent),
         )
+
+
+def _about(options: dict[str, Any]) -> str:
+    asked = (options["reason"], options["topic"], options["type"])
+    return " ".join(text for text in asked if text) or "dead letters"
 
 
 def window(options: dict[str, Any]) -> tuple[datetime | None, datetime]:
@@ -63,15 +70,19 @@ def work_off(
     count: int,
     piece: Callable[[str], Piece],
     words_of: tuple[str, str],
+    noted: Callable[[int], None],
 ) -> None:
     """Ask, do it piece by piece, say what came of it and end with the status for that. `words_of`: what was done, and
-    why not with some."""
+    why not with some. `noted` is told how many were done, also when Ctrl-C ended it."""
+    count_done = 0
 
     def done(after: str) -> tuple[int, int, str | None]:
         try:
             found = piece(after)
         except FerrisError as error:
             raise Refused(str(error)) from error
+        nonlocal count_done
+        count_done += found.sent
         return found.sent, found.refused, found.following
 
     def say(line: str, values: dict[str, Any]) -> None:
@@ -84,6 +95,9 @@ def work_off(
             sent, refused = words.worked(done, count)
         except KeyboardInterrupt:
             raise SystemExit(130) from None
+        finally:
+            if count_done:
+                noted(count_done)
         word, why = words_of
         say(*words.conclusion(word, sent, refused, why))
     if refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from argparse import Namespace
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from ferris.config import CONTROL, EVENTS
 from ferris.moments import moment
 from ferris.replaying import Selection
 from ferris_web import wiring
+from ferris_web.accounts.noted import account, command_noted
 from ferris_web.accounts.printed import printed, refusals, values_of
 from ferris_web.catalog.selectors import service_get
 from ferris_web.executions import selectors
@@ -66,7 +66,8 @@ class Command(BaseCommand):
         if not found.events or not (options["yes"] or words.agreed()):
             self.stderr.write("Not begun.")
             raise SystemExit(1)
-        begun = replays.replay_begin(draft, actor=getpass.getuser(), expected=found.events)
+        begun = replays.replay_begin(draft, actor=account(), expected=found.events)
+        self._noted(options, begun)
         printed(self, options, str(begun.pk), _values(begun))
         if options["wait"]:
             self._follow(begun.pk)
@@ -100,10 +101,20 @@ class Command(BaseCommand):
 
     def _stop(self, options: dict[str, Any]) -> None:
         row = replays.replay_get(options["replay"])
-        self._show_row(options, replays.replay_stop(row, now=datetime.now(UTC)))
+        row = replays.replay_stop(row, now=datetime.now(UTC))
+        self._noted(options, row)
+        self._show_row(options, row)
 
     def _resume(self, options: dict[str, Any]) -> None:
-        self._show_row(options, replays.replay_resume(replays.replay_get(options["replay"])))
+        row = replays.replay_resume(replays.replay_get(options["replay"]))
+        self._noted(options, row)
+        self._show_row(options, row)
+
+    def _noted(self, options: dict[str, Any], row: Replay) -> None:
+        into = row.service
+        project = into.project if into else None
+        about = f"{row.pk} into {into}" if into else str(row.pk)
+        command_noted(f"command:replay.{options['does']}", about, project=project)
 
     def _show_row(self, options: dict[str, Any], row: Replay) -> None:
         said = _values(row)

@@ -10,7 +10,9 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ferris.errors import Conflict, NotFound
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import add_json, printed, values_of
+from ferris_web.catalog.models import Project
 from ferris_web.executions.failures import FailureGroup, failure_groups
 from ferris_web.executions.management.commands.redrive import window, work_off
 from ferris_web.executions.selectors import execution_get
@@ -49,14 +51,18 @@ class Command(BaseCommand):
             count,
             lambda after: failures_retry(group, actor="command", now=now, after=after),
             words.DONE,
+            lambda sent: command_noted(
+                "command:retry", _about(group), project=_project(group), executions=sent
+            ),
         )
 
     def _again(self, options: dict[str, Any]) -> None:
         refused = 0
         for wanted in options["execution"]:
             try:
+                found = execution_get(_id(wanted))
                 asked = retry_request(
-                    execution_get(_id(wanted)),
+                    found,
                     actor="command",
                     now=datetime.now(UTC),
                     from_failed_step=options["from_failed_step"],
@@ -65,6 +71,12 @@ class Command(BaseCommand):
                 refused += 1
                 self.stderr.write(f"{error}")
                 continue
+            command_noted(
+                "command:retry",
+                f"{found.service} {wanted}",
+                project=found.service.project,
+                from_failed_step=options["from_failed_step"],
+            )
             if options["json"]:
                 self.stdout.write(json.dumps({"execution": wanted, "id": str(asked.execution_id)}))
             else:
@@ -81,6 +93,14 @@ class Command(BaseCommand):
             self.stderr.write(
                 "Only the newest failures were looked at; ask for a time with --since and --until."
             )
+
+
+def _about(group: FailureGroup) -> str:
+    return " ".join(text for text in (group.service, group.reason, group.kind) if text)
+
+
+def _project(group: FailureGroup) -> Project | None:
+    return Project.objects.filter(services__name=group.service).first() if group.service else None
 
 
 def _id(text: str) -> UUID:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import LOOK_AGAIN, fresh_values, printed, refusals, values_of
 from ferris_web.catalog import selectors, subscriptions
 from ferris_web.catalog.models import Subscription
@@ -36,6 +37,7 @@ class Command(BaseCommand):
             actor="manage.py",
             **words.said_of(Namespace(**options)),
         )
+        self._noted(options, made.subscription)
         said = _values(made.subscription)
         secret = {"secret": made.secret} if made.secret else {}
         lines = [words.line(said), *map(words.secret_line, secret.values())]
@@ -57,18 +59,23 @@ class Command(BaseCommand):
             raise SystemExit(1)
 
     def _pause(self, options: dict[str, Any]) -> None:
-        self._show(options, subscriptions.subscription_pause(subscriptions.subscription_get(options["name"])))
+        row = subscriptions.subscription_pause(subscriptions.subscription_get(options["name"]))
+        self._noted(options, row)
+        self._show(options, row)
 
     def _resume(self, options: dict[str, Any]) -> None:
         row = subscriptions.subscription_get(options["name"])
         waiting = deliveries.SKIP if options["skip"] else deliveries.DRAIN
-        self._show(options, deliveries.subscription_resume(row, waiting=waiting, now=timezone.now()))
+        row = deliveries.subscription_resume(row, waiting=waiting, now=timezone.now())
+        self._noted(options, row, waiting=waiting)
+        self._show(options, row)
 
     def _rotate(self, options: dict[str, Any]) -> None:
         row = subscriptions.subscription_get(options["name"])
         made = subscriptions.subscription_set(
             row.name, now=timezone.now(), new_secret=True, overlap_hours=options["overlap_hours"]
         )
+        self._noted(options, row)
         values = _values(made.subscription) | {"secret": made.secret}
         printed(self, options, words.secret_line(str(made.secret)), values)
 
@@ -82,12 +89,17 @@ class Command(BaseCommand):
         row = subscriptions.subscription_get(options["name"])
         now = timezone.now()
         count = deliveries.deliveries_again(row, since=now - timedelta(hours=options["hours"]), now=now)
+        self._noted(options, row, deliveries=count)
         printed(self, options, f"{count} are sent again", {"name": row.name, "deliveries": count})
 
     def _remove(self, options: dict[str, Any]) -> None:
-        name = options["name"]
-        subscriptions.subscription_remove(subscriptions.subscription_get(name))
+        name, row = options["name"], subscriptions.subscription_get(options["name"])
+        subscriptions.subscription_remove(row)
+        self._noted(options, row)
         printed(self, options, words.removed(name), {"name": name, "removed": True})
+
+    def _noted(self, options: dict[str, Any], row: Subscription, **said: Any) -> None:
+        command_noted(f"command:subscription.{options['what']}", options["name"], project=row.project, **said)
 
     def _show(self, options: dict[str, Any], row: Subscription) -> None:
         said = _values(row)

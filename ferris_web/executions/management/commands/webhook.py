@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ferris.errors import Conflict
 from ferris.signatures import NONE, NotGenuine
 from ferris_web import wiring
+from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import printed, refusals, values_of
 from ferris_web.catalog import webhooks
 from ferris_web.catalog.models import Webhook
@@ -44,6 +45,7 @@ class Command(BaseCommand):
             made = webhooks.webhook_set(name, now=datetime.now(UTC), new=True, secret=secret, **said)
         except Conflict:
             raise Conflict(words.exists(name)) from None
+        command_noted("command:webhook.new", name, kind=made.webhook.kind)
         self._told(options, made)
         if made.webhook.kind == NONE:
             self.stderr.write(words.UNPROVEN)
@@ -60,6 +62,7 @@ class Command(BaseCommand):
             new_secret=secret is None,
             overlap_hours=options["overlap_hours"],
         )
+        command_noted("command:webhook.rotate", known.name)
         self._told(options, made)
         self.stderr.write(words.until(_values(made.webhook)))
 
