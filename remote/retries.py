@@ -19,8 +19,9 @@ HELP = (
     "Failed executions that were not retried, by service, reason and kind of error; with --service, --reason or "
     "--kind those are retried, each once: done twice, or killed in the middle and done again, nothing runs "
     "twice. With EXECUTION these are run again, whenever it is said. Exit status: 0 done, 1 the services of some "
-    "are inactive or gone, or some cannot be run again so, 2 an argument is wrong or nobody said yes."
+    "are inactive or gone, or some cannot be run again so, 2 none can, an argument is wrong, or nobody said yes."
 )
+AGAIN = ("execution", "id", "event_id", "correlation_id", "flow_id", "url")  # of what is run again, by its id
 FAILURES = "failed execution"
 DONE = ("retried", "are of services that are inactive or gone")
 NEEDS_IDS = "--from-failed-step needs the ids of executions"
@@ -50,7 +51,7 @@ def group_line(row: Mapping[str, Any]) -> str:
 def retry(client: Client, options: argparse.Namespace) -> int:
     """List the groups there, retry one, or run executions again."""
     if options.execution:
-        return verbs.retry(client, options)
+        return _again(client, options)
     if options.from_failed_step:
         raise Refused(NEEDS_IDS)
     now = datetime.now(UTC)
@@ -73,3 +74,18 @@ def retry(client: Client, options: argparse.Namespace) -> int:
     word, why = DONE
     told(options, *conclusion(word, sent, refused, why))
     return int(refused > 0)
+
+
+def _again(client: Client, options: argparse.Namespace) -> int:
+    """Single executions, each as a new one in its flow."""
+    body = {"from_failed_step": True} if options.from_failed_step else None
+
+    def say(execution: str, asked: dict[str, Any]) -> None:
+        told(options, *again(execution, asked))
+
+    return verbs.each(client, options, "retry", say, body)
+
+
+def again(execution: str, asked: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What is said of one that was run again: in words, and as values."""
+    return f"{execution} runs again as {asked['id']}", picked({"execution": execution, **asked}, AGAIN)

@@ -259,18 +259,22 @@ def _until_there(client: Client, asked: dict[str, Any]) -> str:
     raise Refused("the platform took the request, but no execution came of it in a minute: `doctor` says why")
 
 
-def retry(client: Client, options: Options) -> int:
-    """Run executions again, each as a new one in its flow."""
-    body = {"from_failed_step": True} if options.from_failed_step else None
-    return _each(client, options, "retry", "runs again as", body)
-
-
 def cancel(client: Client, options: Options) -> int:
     """Stop executions."""
-    return _each(client, options, "cancel", "is")
+
+    def say(execution: str, row: dict[str, Any]) -> None:
+        if options.json:
+            print_json(row)
+        else:
+            print(f"{execution} is {row['status']}")
+
+    return each(client, options, "cancel", say)
 
 
-def _each(client: Client, options: Options, verb: str, said: str, body: Any = None) -> int:
+def each(
+    client: Client, options: Options, verb: str, say: Callable[[str, dict[str, Any]], None], body: Any = None
+) -> int:
+    """Ask this of each of the executions, and have said what came of it; the exit status."""
     done = refused = 0
     for execution in options.execution:
         try:
@@ -280,10 +284,7 @@ def _each(client: Client, options: Options, verb: str, said: str, body: Any = No
             refused += 1
             continue
         done += 1
-        if options.json:
-            print_json(row)
-        else:
-            print(f"{execution} {said} {row['id'] if verb == 'retry' else row['status']}")
+        say(execution, row)
     return int(bool(refused)) if done else BAD_INPUT
 
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferris import sketches
 from ferris.lanes import LANES
-from ferris_web.catalog.models import Project, Service
+from ferris_web.catalog.models import Project
 from ferris_web.executions.buckets import buckets
 from ferris_web.executions.models import OPEN, STATUSES, TRIGGER_TYPES, Execution, Rollup
 from ferris_web.executions.visibility import Projects, among
@@ -144,9 +144,8 @@ def figures(
     *,
     projects: Projects | None = None,
     project: Project | None = None,
-    service: Service | None = None,
 ) -> Figures:
-    """The figures of one service, of one project, of these projects, or (None) of all. Two queries."""
+    """The figures of one project, of these projects, or (None) of all. Two queries."""
     since = period.since(now)
     until = since + period.length * period.count
     spans = [Span(since + period.length * n, since + period.length * (n + 1)) for n in range(period.count)]
@@ -161,9 +160,7 @@ def figures(
         Spread(),
         Spread(),
     )
-    for start, lane, statuses, triggers, took, waited in _summed(
-        _of(period, since, projects, project, service)
-    ):
+    for start, lane, statuses, triggers, took, waited in _summed(_of(period, since, projects, project)):
         place = round((start - since) / period.length)
         if not 0 <= place < len(spans):
             continue
@@ -178,7 +175,7 @@ def figures(
         found.triggers.update(span.triggers)
         found.took.add(span.took)
         found.waited.add(span.waited)
-    _open(found, projects, project, service)
+    _open(found, projects, project)
     return found
 
 
@@ -239,25 +236,17 @@ def _of(
     since: datetime,
     projects: Projects | None,
     project: Project | None,
-    service: Service | None,
 ) -> QuerySet[Rollup]:
-    rows = Rollup.objects.filter(span=period.span, start__gte=since).order_by()
-    if service is not None:
-        return rows.filter(service=service)
-    rows = rows.filter(service=None)
+    rows = Rollup.objects.filter(span=period.span, start__gte=since, service=None).order_by()
     if project is not None:
         return rows.filter(project=project)
     return rows.filter(project=None) if projects is None else rows.filter(project__in=projects)
 
 
-def _open(
-    found: Figures, projects: Projects | None, project: Project | None, service: Service | None
-) -> None:
+def _open(found: Figures, projects: Projects | None, project: Project | None) -> None:
     """Those that have not ended, as they are at this moment."""
     rows = among(Execution.objects.filter(status__in=OPEN), projects)
-    if service is not None:
-        rows = rows.filter(service=service)
-    elif project is not None:
+    if project is not None:
         rows = among(rows, frozenset((project.pk,)))
     counted = buckets(rows, "created_at", found.since, found.until, found.period.length, "status", OPEN)
     for span, bucket in zip(found.spans, counted, strict=True):

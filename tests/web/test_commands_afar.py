@@ -38,7 +38,7 @@ from ferris_web.catalog.models import (
 )
 from ferris_web.catalog.services import schedule_add
 from ferris_web.executions.models import DeadLetter, Delivery, Execution, Notification, Replay
-from remote import letters, notifications, subscriptions, webhooks, words
+from remote import letters, notifications, retries, subscriptions, webhooks, words
 from remote.__main__ import main as remotely
 from tests.web.folders import SourceFolder
 from tests.web.platform import dispatch, event, service
@@ -357,4 +357,26 @@ def test_failures(told: Way) -> None:
     )
     assert told("retry", "--since", "soon", "--service", "beta")[0] == 2
     assert told("retry", "--from-failed-step", "--service", "beta")[0] == 2
-    assert told("retry", "no-id")[0] != 0
+    assert told("retry", "no-id") == (2, [])
+
+
+def test_single_executions_run_again(told: Way) -> None:
+    service("alpha", "go")
+    now = datetime.now(UTC)
+    dispatch(*(event("go", {"n": number}) for number in range(2)), now=now)
+    rows = list(Execution.objects.order_by("pk"))
+    Execution.objects.update(status="failed", reason="script_failed", finished_at=now)
+    status, found = told("retry", *(str(row.pk) for row in rows))
+    assert status == 0
+    assert [one["execution"] for one in found] == [str(row.pk) for row in rows]
+    for one, row in zip(found, rows, strict=True):
+        assert tuple(one) == retries.AGAIN
+        assert one["id"] not in (str(row.pk), None)
+        assert one["flow_id"] == one["correlation_id"] == row.flow_id
+        assert one["url"].endswith(f"/api/v1/executions/{one['id']}/")
+    assert len({one["event_id"] for one in found}) == 2
+    Execution.objects.filter(pk=rows[0].pk).update(status="queued", finished_at=None)
+    status, found = told("retry", str(rows[0].pk), str(rows[1].pk))
+    assert (status, [one["execution"] for one in found]) == (1, [str(rows[1].pk)])
+    assert told("retry", str(rows[0].pk)) == (2, [])
+    assert told("retry", "no-id") == (2, [])

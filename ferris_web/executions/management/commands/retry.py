@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.urls import reverse
 
 from ferris.errors import Conflict, NotFound
+from ferris_web import wiring
 from ferris_web.accounts.noted import command_noted
 from ferris_web.accounts.printed import add_json, printed, values_of
 from ferris_web.catalog.models import Project
 from ferris_web.executions.failures import FailureGroup, failure_groups
 from ferris_web.executions.management.commands.redrive import window, work_off
 from ferris_web.executions.selectors import execution_get
-from ferris_web.executions.services import failures_retry, retry_request
+from ferris_web.executions.services import Requested, failures_retry, retry_request
 from remote import retries as words
 from remote.letters import are
 
@@ -77,12 +78,10 @@ class Command(BaseCommand):
                 project=found.service.project,
                 from_failed_step=options["from_failed_step"],
             )
-            if options["json"]:
-                self.stdout.write(json.dumps({"execution": wanted, "id": str(asked.execution_id)}))
-            else:
-                self.stdout.write(f"{wanted} runs again as {asked.execution_id}")
+            printed(self, options, *words.again(wanted, _values(asked)))
         if refused:
-            raise CommandError(f"{refused} not run again", returncode=1)
+            none_done = refused == len(options["execution"])
+            raise CommandError(f"{refused} not run again", returncode=2 if none_done else 1)
 
     def _list(self, wanted: FailureGroup, options: dict[str, Any]) -> None:
         found = failure_groups(wanted)
@@ -101,6 +100,18 @@ def _about(group: FailureGroup) -> str:
 
 def _project(group: FailureGroup) -> Project | None:
     return Project.objects.filter(services__name=group.service).first() if group.service else None
+
+
+def _values(asked: Requested) -> dict[str, Any]:
+    """As the API answers."""
+    address = reverse("api:execution", args=[asked.execution_id])
+    return {
+        "id": str(asked.execution_id),
+        "event_id": asked.event_id,
+        "correlation_id": asked.flow_id,
+        "flow_id": asked.flow_id,
+        "url": f"{wiring.config().public_url}{address}",
+    }
 
 
 def _id(text: str) -> UUID:
