@@ -31,7 +31,8 @@ class Row:
 
 
 def rows(result: Any) -> list[Row]:
-    """What went wrong first; unchanged services only with messages. An empty name is the repository."""
+    """What went wrong first; unchanged services only with messages, then folders that are none. An empty name is the
+    repository."""
     result = result if isinstance(result, Mapping) else {}
     said: dict[str, list[dict[str, str]]] = {}
     for message in result.get("messages", ()):
@@ -42,4 +43,9 @@ def rows(result: Any) -> list[Row]:
         for kind in ORDER
         for name in result.get(kind, ())
     ]
-    return found + [Row(name, "unchanged" if name else "", told) for name, told in sorted(said.items())]
+    same = set(result.get("unchanged", ()))
+    others = [
+        (name, "unchanged" if name in same else "skipped" if name else "", told)
+        for name, told in said.items()
+    ]
+    return found + [Row(*one) for one in sorted(others, key=lambda one: (one[1] == "skipped", one[0]))]

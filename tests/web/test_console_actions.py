@@ -255,6 +255,7 @@ def test_secrets_are_set_and_removed(rows: Rows, person: Client) -> None:
 def test_a_project_is_added_and_synchronised(rows: Rows, person: Client, source: SourceFolder) -> None:
     source.service("console_good", {"description": "works"})
     source.service("console_bad", "{")
+    (source.root / "console_none").mkdir()
     answer = person.post("/projects/add/", {"name": "own", "source": str(source.root)}, follow=True)
     assert "Waiting for a gateway" in Page(answer.content.decode()).text
     assert sync_run_next(datetime.now(UTC))
@@ -262,6 +263,9 @@ def test_a_project_is_added_and_synchronised(rows: Rows, person: Client, source:
     assert "console_good" in text
     assert "refused" in text
     assert "manifest.json" in text
+    assert "console_none skipped" in text
+    assert page(person, "/services/console_good/")
+    assert 'href="/services/console_none/"' not in page(person, "/projects/own/").html
     source.service("console_good", {"description": "changed"})
     person.post("/projects/own/sync/")
     assert sync_run_next(datetime.now(UTC))
