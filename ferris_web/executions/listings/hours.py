@@ -81,27 +81,27 @@ class Hours:
     def _spans(self, order: Sequence[str], most: int, place: datetime | None) -> Iterator[list[Span]]:
         """The spans in which something fits, from a place on, some at a time: hours that lie side by side are one."""
         down = order[0].startswith("-")
+        before: list[Span] = [(_EVER, self.since)]
         if not down:
-            yield [(_EVER, self.since)]
+            yield before
         while True:
             hours = self.sums.filter(start__gte=self.since)
             if place is not None:
                 hours = hours.filter(start__lte=place) if down else hours.filter(start__gte=hour_of(place))
-            ordered = (
-                hours.values_list("start").annotate(n=Sum("count")).order_by("-start" if down else "start")
-            )
-            starts, amount = [], 0
-            for start, count in ordered[:_AT_ONCE]:
+            sums = hours.values_list("start").annotate(n=Sum("count")).order_by("-start" if down else "start")
+            starts: list[datetime] = []
+            amount = 0
+            for start, count in sums[:_AT_ONCE]:
                 starts.append(start)
                 amount += count
                 if amount >= most:
                     break
-            if not starts:
-                break
+            else:
+                if len(starts) < _AT_ONCE:  # there are no more
+                    yield _joined(sorted(starts)) + (before if down else [])
+                    return
             yield _joined(sorted(starts))
             place = starts[-1] - HOUR if down else starts[-1] + HOUR
-        if down:
-            yield [(_EVER, self.since)]
 
 
 def hours(asked: Mapping[str, Any], projects: Projects | None, otherwise: Way | None) -> Hours | None:
@@ -185,6 +185,8 @@ def _joined(starts: Sequence[datetime]) -> list[Span]:
 def _within(rows: Rows, spans: Sequence[Span], order: Sequence[str], most: int) -> list[UUID]:
     """The first of these rows in each of the spans, in one query. Its text is that of one span, repeated: for each one
     that Django writes it takes as long as the database for all of them."""
+    if not spans:
+        return []
     start, end = spans[0]
     # Said before other bounds, or SQLite would walk from those; so these are the first two values, too.
     part = first_said(rows, Q(created_at__gte=start, created_at__lt=end)).order_by(*order).values("pk")[:most]
