@@ -67,6 +67,6 @@ def object_possible(bucket: str, key: str) -> bool:
     return (
         re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) is not None
         and len(key.encode(errors="replace")) <= 1024
-        and all(s not in ("", ".", "..") and len(s.encode(errors="replace")) <= 200 for s in segments)
+        and all(s not in ("", ".", "..") and len(s.encode(errors="replace")) <= 255 for s in segments)
         and not re.search(r"[\\\x00-\x1f\x7f]", key)
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from ferris_web import wiring
+from ferris_web.console.views import objects
 from tests.web.console_pages import page
 from tests.web.console_rows import Rows
 
@@ -62,7 +65,7 @@ def test_a_lying_content_type_runs_nothing(rows: Rows, person: Client) -> None:
 
 def test_odd_names_are_listed_and_served(rows: Rows, person: Client) -> None:
     store = wiring.object_store()
-    for key in ("a b/ü?#&%2e.txt", "quote\"'<b>.txt", "%2e%2e/x.txt", "semi;colon=1.txt"):
+    for key in ("a b/ü?#&%2e.txt", "quote\"'<b>.txt", "%2e%2e/x.txt", "semi;colon=1.txt", "l" * 251 + ".txt"):
         store.put("odd-names", key, key.encode(), "text/plain")
         name = key.rsplit("/", 1)
         folder = f"?prefix={name[0]}/" if len(name) == 2 else ""
@@ -117,3 +120,25 @@ def test_large_buckets_are_paged(rows: Rows, person: Client) -> None:
             break
         address = "/objects/many/" + more[0]
     assert len(seen) == 225
+
+
+def test_what_lies_in_a_folder_is_not_looked_at_from_above(
+    rows: Rows, person: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = wiring.object_store()
+    for n in range(30):
+        store.put("deep", f"folder{n % 2}/f{n:02d}", b"x")
+    store.put("deep", "last.txt", b"x")
+    monkeypatch.setattr(objects, "SHOWN", 4)
+    whole, seen = type(store).list, []
+
+    def listed(*place: Any, **limit: Any) -> Any:
+        found = whole(*place, **limit)
+        seen.extend(info.key for info in found)
+        return found
+
+    monkeypatch.setattr(type(store), "list", listed)
+    shown = page(person, "/objects/deep/")
+    assert {"?prefix=folder0%2F", "?prefix=folder1%2F", "/objects/deep/last.txt"} <= set(shown.links)
+    assert not [link for link in shown.links if "after=" in link]
+    assert len(seen) <= 9, "four keys of a folder tell that it is there"

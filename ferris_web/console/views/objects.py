@@ -31,6 +31,7 @@ from ferris_web.files import file_response, object_named, object_possible
 
 SHOWN = 200
 _SCANNED = 20_000  # keys looked at while folders are made of them
+_LAST = "\U0010ffff"  # behind all that a key may go on with
 
 # Shown in the browser. Everything else is offered as a download.
 _INLINE = frozenset(
@@ -158,6 +159,9 @@ def _page(
         if len(found) < SHOWN:
             return list(folders.values()), files, None
         after = found[-1].key
+        inside, slash, _ = after[len(folder) :].partition("/")
+        if slash:  # whatever else lies in there, it is one line here
+            after = f"{folder}{inside}/{_LAST}"
     return list(folders.values()), files, after
 
 
