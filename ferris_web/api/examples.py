@@ -138,6 +138,33 @@ _OWN: Final[Mapping[tuple[str, str], Any]] = {
     ("BulkJob", "filter"): {"service": "charge_card", "status": ["queued"]},
 }
 """Of fields that mean something else in one shape than everywhere."""
+_CONFIG: Final = {"currency": "EUR", "largest_total": 5000}
+_CSV: Final = "order,total\n1042,120\n"
+_RAW: Final[Mapping[str, Any]] = {
+    "/api/v1/buckets/{bucket}/objects/{key}": _CSV,
+    "/api/v1/events/": '{"order": 1042, "total": 120}',
+    "/api/v1/executions/{id}/artifacts/{name}": _CSV,
+    "/api/v1/executions/{id}/logs/file/": "2026-05-04T06:00:00.000Z run.py info 120 rows were loaded\n",
+    "/api/v1/platform/config/": _CONFIG,
+    "/api/v1/platform/ferris-env/": {"DB_HOST": "db.example.org", "DB_NAME": "sales"},
+    "/api/v1/projects/{name}/config/": _CONFIG,
+    "/api/v1/search/{kind}/records/{key}/": {
+        "execution": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "attempt": 1, "seq": 7, "time": "2026-05-04T06:00:00.000Z",
+        "step": "run.py", "stream": "stdout", "level": "info", "message": "120 rows were loaded",
+        "service": "charge_card", "flow": "ABCDEF1234",
+    },
+    "/api/v1/services/{name}/config/": _CONFIG,
+    "/api/v1/services/{name}/file/": "from ferris_ef import context\n\nprint(context.params.get(\"order\"))\n",
+    "/api/v1/services/{name}/state/": {"last_order": 1042},
+}  # fmt: skip
+"""Bodies that are no shape of ours, by address: bytes, and values that may be anything."""
+_TOLD: Final = ("text/csv", "text/event-stream")  # of these addresses, too, but each as its list has it
+_ANYTHING: Final[tuple[Any, ...]] = (
+    {},
+    {"type": "string"},
+    {"type": "string", "format": "binary"},
+    {"type": "object", "additionalProperties": {}},
+)
 _NOTHING: Final[tuple[Any, ...]] = ({}, [{}])  # of what may be anything
 _FORMATS: Final[Mapping[str, str]] = {
     "date-time": "2026-05-04T06:00:00.000Z",
@@ -154,7 +181,13 @@ def with_examples(result: dict[str, Any], **context: Any) -> dict[str, Any]:
             found = _OWN.get((title, name)) or example_of(name, field)
             if found is not None:
                 field["examples"] = [found]
+    for address, example in _RAW.items():
+        for kind, body in _bodies(result["paths"][address]):
+            if body["schema"] in _ANYTHING and "examples" not in body and not kind.startswith(_TOLD):
+                body["example"] = example
     for body in bodies(result):
+        if "example" in body:
+            continue
         whole = _whole("", body["schema"], shapes)
         if "examples" not in body and whole not in _NOTHING:
             body["example"] = whole
@@ -164,17 +197,22 @@ def with_examples(result: dict[str, Any], **context: Any) -> dict[str, Any]:
 def bodies(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What is sent and answered as JSON, faults left out: those are alike."""
     for operations in result["paths"].values():
-        for operation in operations.values():
-            if not isinstance(operation, dict):
-                continue  # what all operations of an address have in common
-            answers = operation["responses"]
-            for one in (
-                operation.get("requestBody", {}),
-                *(answers[code] for code in answers if code != "default"),
-            ):
-                for kind, body in one.get("content", {}).items():
-                    if kind.endswith("json") and "schema" in body:
-                        yield body
+        for kind, body in _bodies(operations):
+            if kind.endswith("json") and "schema" in body:
+                yield body
+
+
+def _bodies(operations: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Media type and body of all that is sent to an address and answered by it."""
+    for operation in operations.values():
+        if not isinstance(operation, dict):
+            continue  # what all operations of an address have in common
+        answers = operation["responses"]
+        for one in (
+            operation.get("requestBody", {}),
+            *(answers[code] for code in answers if code != "default"),
+        ):
+            yield from one.get("content", {}).items()
 
 
 def _whole(

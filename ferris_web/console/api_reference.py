@@ -172,7 +172,8 @@ def _bodies(told: _Schema, *, sent: bool) -> tuple[Body, ...]:
 
 def _example(content: _Schema) -> str:
     if "example" in content:
-        return json_text(content["example"])
+        raw = content["schema"].get("type") == "string"  # text and bytes: as they are, not as JSON
+        return str(content["example"]) if raw else json_text(content["example"])
     for named in content.get("examples", {}).values():
         return json_text(named["value"])
     return ""

@@ -99,3 +99,10 @@ def test_what_all_operations_understand_has_no_example_of_something_else() -> No
     ]
     assert headers
     assert not [one for one in headers if "Not found" in one["schema"].get("examples", ())]
+
+
+def test_what_is_no_shape_has_an_example(person: Client) -> None:
+    assert '"currency"' in page(person, "/api/docs/services_config_update/").text
+    assert "120 rows were loaded" in page(person, "/api/docs/executions_logs_file_retrieve/").text
+    shown = page(person, "/api/docs/buckets_objects_retrieve/").text
+    assert "order,total\n1042,120" in shown or "order,total 1042,120" in shown, "as it is, and not as JSON"
