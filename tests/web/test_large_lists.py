@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 
@@ -43,6 +44,7 @@ from tests.web.platform import dispatch, event, report, service
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC).replace(minute=40, second=0, microsecond=0)
 HOUR = timedelta(hours=1)
+Made = TypeVar("Made")
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,26 @@ def rolled() -> None:
         pass
     while failures_piece():
         pass
+
+
+_made: dict[Callable[[], Any], tuple[Any, list[list[Model]]]] = {}
+
+
+def made_once(make: Callable[[], Made]) -> Made:
+    """What `make` gives, and its rows: the first test has them made as the platform does, which takes a second, and
+    the others are given copies."""
+    if make not in _made:
+        tables = [one for one in apps.get_models() if one._meta.app_label in ("catalog", "executions")]
+        _made[make] = make(), [list(table._base_manager.all()) for table in tables]
+        return _made[make][0]
+    given, tables = _made[make]
+    for rows in filter(None, tables):
+        about = rows[0]._meta
+        others = [field.name for field in about.concrete_fields if not field.primary_key]
+        type(rows[0])._base_manager.bulk_create(
+            rows, update_conflicts=True, update_fields=others, unique_fields=[about.pk.name]
+        )
+    return given
 
 
 # --- plans -------------------------------------------------------------------------------------------
@@ -342,8 +364,7 @@ def test_failures_are_read_along_their_kinds() -> None:
 # --- of some projects --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def three() -> list[Project]:
+def _three() -> None:
     for n in range(3):
         service(f"s{n}", f"s{n}.asked", "all.asked", project=f"p{n}")
     catalog = CatalogView().current()
@@ -354,6 +375,12 @@ def three() -> list[Project]:
             "failed" if n % 4 == 0 else "completed",
             catalog=catalog,
         )
+
+
+@pytest.fixture
+def three() -> list[Project]:
+    """Three projects, and what they ran."""
+    made_once(_three)
     return [Project.objects.get(name=f"p{n}") for n in range(3)]
 
 
@@ -680,9 +707,7 @@ def _shown(found: Histogram) -> list[Any]:
     return [(one.start, {k: n for k, n in one.counts.items() if n}) for one in found.buckets]
 
 
-@pytest.fixture
-def worked() -> Catalog:
-    """What two services of two projects ran."""
+def _worked() -> Catalog:
     for n in range(2):
         service(f"s{n}", f"s{n}.asked", project=f"p{n}", priority=2 + 3 * n)
     catalog = CatalogView().current()
@@ -694,11 +719,22 @@ def worked() -> Catalog:
     return catalog
 
 
-@pytest.fixture
-def busy(worked: Catalog) -> list[Project]:
-    """The projects; all is counted but for what came last."""
+def _busy() -> None:
+    catalog = _worked()
     rolled()
-    ran("s0.asked", NOW - timedelta(minutes=5), catalog=worked)
+    ran("s0.asked", NOW - timedelta(minutes=5), catalog=catalog)
+
+
+@pytest.fixture
+def worked() -> Catalog:
+    """What two services of two projects ran."""
+    return made_once(_worked)
+
+
+@pytest.fixture
+def busy() -> list[Project]:
+    """Two projects of a service each, and what these ran; all is counted but for what came last."""
+    made_once(_busy)
     return [Project.objects.get(name=f"p{n}") for n in range(2)]
 
 
