@@ -391,7 +391,7 @@ def _git(
                 "git", f"took longer than {seconds:.0f} s to {what}", "look at the way to the repository"
             ) from None
     if process.returncode:
-        words = " ".join(problem.decode(errors="replace").split())
+        words = _said(problem.decode(errors="replace"))
         if most and _OUTGREW.search(words):
             raise TooLarge(
                 "the repository",
@@ -406,9 +406,25 @@ _OUTGREW = re.compile(r"died of signal 25|File size limit|File too large")
 _REMEDIES = (
     (re.compile(r"Permission denied \(|Authentication failed|could not read Username|error: 40[13]"),
      "give the repository this deploy key or token, with the right to read"),
+    (re.compile(r"Connection refused|timed out|No route to host|Network is unreachable|[Cc]ould ?n.t connect"),
+     "see that the host runs, and that address and port are right"),
+    (re.compile(r"certificate|SSL CA cert"),
+     "its certificate is not trusted here: GIT_SSL_CAINFO names a file with the authority that made it"),
     (re.compile(r"error: 30[1278]"), "the server redirects: give the address it leads to"),
     (_KEY_CHANGED, "the host's key is not the known one: ask who runs it"),
 )  # fmt: skip
+
+
+_IDLE = re.compile(
+    r"Warning: Permanently added |fatal: Could not read from remote repository\.$|Please make sure you have the correct"
+    r"|and the repository exists\.$"
+)
+
+
+def _said(problem: str) -> str:
+    """In one line, without what is said of every failure, or of none."""
+    lines = [" ".join(line.split()) for line in problem.splitlines() if line.strip()]
+    return " ".join([line for line in lines if not _IDLE.match(line)] or lines)
 
 
 def _remedy(words: str) -> str:

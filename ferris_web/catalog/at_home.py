@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,8 +48,8 @@ def new(options: Options) -> int:
         (folder / file).write_text(content)
     line = (
         f"{folder} holds {', '.join(files)}.\n"
-        f'Try it:   manage.py run-local {folder} --data \'{{"who": "you"}}\'\n'
-        f"Load it:  manage.py project add PROJECT {folder.parent}"
+        f'Try it:   manage.py run-local {shlex.quote(str(folder))} --data \'{{"who": "you"}}\'\n'
+        f"Load it:  manage.py project add PROJECT {shlex.quote(str(folder.parent))}"
     )
     told(options, line, {"folder": str(folder), "files": list(files)})
     return 0
@@ -102,6 +103,11 @@ def test(options: Options) -> int:
             raise Refused(f"{folder}: {error}") from None
     if not options.json:
         print(f"{passed} passed, {failed} failed")
+    if not passed and not failed:
+        print(
+            "No tests: each is a file tests/NAME.json in a service's folder (docs/services.md)",
+            file=sys.stderr,
+        )
     if failed:
         return 1
     return 0 if passed else NO_TESTS

@@ -36,6 +36,8 @@ def test_a_deploy_key_opens_and_the_host_key_is_pinned(ssh, origin, tmp_path):
     with pytest.raises(BackendError, match="Permission denied") as refused:
         git.fetch(ssh.url("origin"), "", target, Access(private_key=stranger, hosts=HERE))
     assert "deploy key" in refused.value.remedy
+    for idle in ("Permanently added", "make sure you have"):
+        assert idle not in str(refused.value)
     first = git.fetch(ssh.url("origin"), "", target, Access(private_key=private, hosts=HERE))
     assert first.commit.subject == "the first"
     [key] = host_keys(first.known_hosts)
@@ -51,6 +53,9 @@ def test_a_deploy_key_opens_and_the_host_key_is_pinned(ssh, origin, tmp_path):
     assert git.fetch(ssh.url("origin"), "main", target, known).commit.id == second
 
     ssh.stop()
+    with pytest.raises(BackendError, match="refused") as away:
+        git.fetch(ssh.url("origin"), "main", target, known)
+    assert "see that the host runs" in away.value.remedy
     ssh.start()  # with another key
     logins = ssh.logins
     with pytest.raises(HostKeyChanged) as changed:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -525,3 +526,13 @@ def test_search_here_and_from_afar(live_server: Any, monkeypatch: pytest.MonkeyP
         assert search("nothing-of-that") == 1
         assert search("level:(") == 2
     assert not ApiToken.objects.filter(name="manage.py search").exists()
+
+
+def test_a_new_service_says_commands_that_a_shell_takes_and_where_tests_go(tmp_path: Path) -> None:
+    made = manage("new", "order_checked", "--folder", tmp_path / "my services")
+    folder = str(tmp_path / "my services" / "order_checked")
+    words = next(line for line in made.stdout.splitlines() if line.startswith("Try it:"))
+    assert shlex.split(words)[4] == folder
+    none = manage("test", folder)
+    assert (none.returncode, none.stdout) == (5, "0 passed, 0 failed\n")
+    assert "tests/NAME.json" in none.stderr

@@ -162,6 +162,14 @@ def test_without_anything_it_says_what_to_do() -> None:
     assert "Nothing ran in this time." in text
 
 
+def test_who_has_no_role_is_told_so_and_not_that_there_is_nothing(two_projects: None) -> None:
+    newcomer = member()
+    for address in ("/", "/services/"):
+        text = Page(newcomer.get(address).content.decode()).text
+        assert "member: no role yet; ask an owner of a project" in text
+        assert "manage.py project add" not in text, "the projects are there, and others add them"
+
+
 def test_a_view_counts_no_executions_that_have_ended(two_projects: None) -> None:
     """They were added up: what is no longer in the journal is shown all the same."""
     Execution.objects.filter(finished_at__isnull=False).delete()

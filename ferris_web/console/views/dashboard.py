@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from ferris.errors import BackendError
 from ferris_web import wiring
-from ferris_web.accounts.permissions import reach
+from ferris_web.accounts.permissions import Action, access_of, reach
 from ferris_web.catalog import selectors as catalog
 from ferris_web.catalog.models import Project, Service
 from ferris_web.console import custom_charts, dashboards
@@ -49,6 +49,7 @@ def _page(request: HttpRequest, projects: Projects | None, project: Project | No
     services = within(Service.objects.filter(vanished_at=None), projects).count()
     context: dict[str, Any] = {
         "project": project,
+        "no_role": not access_of(request.user).may_somewhere(Action.VIEW),
         "period": period,
         "periods": [
             (one, f"?range={one.name}" + ("&view=tables" if _tables(request) else ""))

@@ -49,6 +49,7 @@ def service_list(request: HttpRequest) -> HttpResponse:
     shown = page(found, request.GET, order=("name",))
     latest = figures.latest_of(shown.rows)
     context = {
+        "no_role": not access_of(request.user).may_somewhere(Action.VIEW),
         "bar": bar,
         "page": shown,
         "rows": [(service, latest.get(service.pk)) for service in shown],
