@@ -59,8 +59,7 @@ def requirements_of(files: Mapping[str, bytes], notes: Notes) -> str | None:
 
 
 def readme_of(files: Mapping[str, bytes], notes: Notes) -> str | None:
-    """What is shown on its page."""
-    """Only shown, so its bytes need not be right."""
+    """What is shown on its page. Only shown, so its bytes need not be right."""
     name = next((name for name in files if name.lower() == README.lower()), None)
     if name is None:
         return None
@@ -73,8 +72,8 @@ def readme_of(files: Mapping[str, bytes], notes: Notes) -> str | None:
 
 
 def misspelt_told(files: Iterable[str], notes: Notes) -> None:
-    """Warn of files whose names are nearly those that mean something."""
-    """A secrets file under a wrong name would be packed as an asset: say so."""
+    """Warn of files whose names are nearly those that mean something: under a wrong one, a file of secrets would be
+    packed as an asset."""
     for name in files:
         if "/" in name or name in _SPECIAL or name.lower() == README.lower():
             continue
