@@ -6,7 +6,6 @@ itself (`ferris.execute`, in `tasks/`) is imported by workers only: `celery -A c
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from celery import Celery
@@ -15,6 +14,7 @@ from kombu import Exchange, Queue
 from ferris.config import Settings
 from ferris.errors import ConfigError
 from ferris.lanes import DEFAULT, LANES
+from ferris.start import refuse
 
 EXECUTE = "ferris.execute"
 """The one task, sent by name: `app.send_task(EXECUTE, args=[execution_id], queue=lane)`."""
@@ -73,4 +73,4 @@ def _queues(broker_url: str) -> list[Queue]:
 try:
     app = make(Settings.from_env())
 except ConfigError as error:  # a setting is wrong: its name and remedy say more than a traceback
-    sys.exit(str(error))
+    refuse(error)

@@ -58,12 +58,14 @@ def main() -> None:
     from django.db import InterfaceError, NotSupportedError, OperationalError
 
     from ferris import start
-    from ferris.errors import FerrisError
+    from ferris.errors import ConfigError, FerrisError
 
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # a setting is wrong: its name and remedy say more than a traceback
-        sys.exit(str(error))
+        start.refuse(error)
+    except ConfigError as error:
+        start.refuse(start.line(error))
     except FerrisError as error:
         sys.exit(start.line(error))
     except (InterfaceError, NotSupportedError, OperationalError) as error:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from ferris.errors import BackendError, ConfigError, FerrisError
 
@@ -58,6 +59,10 @@ def _problem(setting: str, look: Look) -> str:
 def demand(looks: Mapping[str, Look]) -> None:
     """Go on if every backend lets this process in; else say which does not and end it (status 78, EX_CONFIG)."""
     if wrong := problems(looks):
-        sys.stderr.write("".join(f"{told}\n" for told in wrong))
-        sys.stderr.flush()
-        raise SystemExit(os.EX_CONFIG)
+        refuse("\n".join(wrong))
+
+
+def refuse(problem: object) -> NoReturn:
+    """End this process for a setting that is wrong, which the text names with its remedy (status 78, EX_CONFIG)."""
+    print(problem, file=sys.stderr, flush=True)
+    raise SystemExit(os.EX_CONFIG)

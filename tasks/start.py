@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import sys
 from logging.config import dictConfig
 from typing import Any
 
@@ -32,7 +31,7 @@ def _on_init(**_: Any) -> None:
     try:
         prometheus.listen(settings.metrics_host, settings.metrics_port, prometheus.figures())
     except ConfigError as error:
-        sys.exit(str(error))
+        start.refuse(error)
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]

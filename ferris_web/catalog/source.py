@@ -25,6 +25,8 @@ MAX_NAME = 200  # characters, the width of Service.name
 
 _NAME = re.compile(r"\w(?:[\w .\-]*[\w\-])?")
 _SCP_LIKE = re.compile(r"[\w.\-]+@[\w.\-]+:(?!//).+")
+_SUBMODULE = re.compile(r"^[ \t]*path[ \t]*=[ \t]*(\S+)[ \t\r]*$", re.MULTILINE)
+_LONGEST_LIST = 64 * 1024  # bytes of a list of submodules that are looked at
 _URL = re.compile(r"[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 # At the root these say that somebody took the repository for the service.
 _MISPLACED = ("manifest.json", "config.json", "secrets.json", "parameters.json", "metadata.json")
@@ -104,11 +106,15 @@ def folders(root: Path, tell: Callable[[str, Message], None]) -> Iterator[Folder
     if len(found) > MAX_SERVICES:
         problem = f"has {len(found):,} folders, more than the {MAX_SERVICES:,} a repository may have"
         raise BackendError(str(root), problem, "split it into several repositories of the project")
+    submodules = _submodules(root)
     for entry in found:
         reason = _skipped(entry)
         folder = None if reason else _Reader(root, entry.name).read()
         if folder and (folder.messages or any(map(is_packed, folder.files))):
             yield folder
+        elif entry.name in submodules:
+            text = "is a submodule, which a sync does not follow: add its repository to the project as one of its own"
+            tell(shown(entry.name), Message("warning", "", "", text))
         else:
             tell(shown(entry.name), Message("info", "", "", reason or "empty folder, skipped"))
 
@@ -117,6 +123,19 @@ def folder_names(root: Path) -> list[str]:
     """The folders that may become services, by name; none is read. OSError."""
     with os.scandir(root) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir() and not _skipped(entry))
+
+
+def _submodules(root: Path) -> frozenset[str]:
+    """Where git would put other repositories, which are empty folders to us."""
+    path = root / ".gitmodules"
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return frozenset()
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_LIST).decode("utf-8", "replace")
+    except OSError:
+        return frozenset()
+    return frozenset(_SUBMODULE.findall(text))
 
 
 def _skipped(entry: os.DirEntry[str]) -> str | None:

@@ -128,13 +128,13 @@ def test_commands_find_the_platform_that_runs(own: Platform) -> None:
 def test_a_port_in_use_is_said(own: Platform, make_platform: Callable[..., Platform]) -> None:
     other = make_platform(FERRIS_PORT=str(own.port))
     done = other.manage("ferris", check=False)
-    assert done.returncode != 0
+    assert done.returncode == os.EX_CONFIG
     assert "FERRIS_PORT" in done.stderr
 
 
 def test_a_wrong_setting_is_named_with_its_remedy(make_platform: Callable[..., Platform]) -> None:
     done = make_platform(FERRIS_LEASE="soon").manage("ferris", check=False)
-    assert done.returncode != 0
+    assert done.returncode == os.EX_CONFIG
     assert "FERRIS_LEASE" in done.stderr
     assert "Traceback" not in done.stderr
 

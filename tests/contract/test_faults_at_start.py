@@ -29,8 +29,8 @@ PROCESSES = {
 SECRET = "do-not-show-me"
 
 
-def started(name: str, home: Path, settings: dict[str, str]) -> str:
-    """What a process said that ended by itself, soon and not well."""
+def started(name: str, home: Path, settings: dict[str, str], *, status: int | None = None) -> str:
+    """What a process said that ended by itself, soon and not well: with this status, or any."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("FERRIS_")}
     done = subprocess.run(
         PROCESSES[name],
@@ -44,6 +44,7 @@ def started(name: str, home: Path, settings: dict[str, str]) -> str:
         check=False,
     )
     assert done.returncode not in (0, -9), done.stdout
+    assert status in (None, done.returncode), done.stderr
     return done.stdout + done.stderr
 
 
@@ -149,7 +150,7 @@ MEANINGLESS = {
 )  # fmt: skip
 def test_a_value_that_means_nothing(home: Path, process: str, setting: str) -> None:
     settings = settings_of(process, setting, MEANINGLESS[setting])
-    one_line(started(process, home, settings), setting)
+    one_line(started(process, home, settings, status=os.EX_CONFIG), setting)
 
 
 def test_a_schema_that_is_missing(tmp_path: Path) -> None:

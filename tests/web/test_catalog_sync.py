@@ -255,6 +255,8 @@ def test_an_unknown_key_is_a_warning_with_a_near_miss(project: Project, source: 
 def test_hidden_and_empty_folders_and_files_at_the_root(project: Project, source: SourceFolder) -> None:
     source.service(".hidden")
     (source.root / "empty" / "inner").mkdir(parents=True)
+    (source.root / "shared").mkdir()
+    (source.root / ".gitmodules").write_text('[submodule "x"]\n\tpath = shared\n\turl = ../shared.git\n')
     (source.root / "README.md").write_text("about")
     (source.root / "manifest.json").write_text("{}")
     (source.root / "node_modules").mkdir()
@@ -264,6 +266,8 @@ def test_hidden_and_empty_folders_and_files_at_the_root(project: Project, source
     assert of(run, "refused") == []
     assert messages(run, ".hidden") == [("info", "", "", "hidden folder, skipped")]
     assert messages(run, "empty") == [("info", "", "", "empty folder, skipped")]
+    [(level, _, _, said)] = messages(run, "shared")
+    assert (level, "is a submodule" in said, "add its repository" in said) == ("warning", True, True)
     assert messages(run, "")[0][:2] == ("warning", "manifest.json")
 
 

@@ -6,10 +6,11 @@ import signal
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from embedded import home, web
 from embedded.supervisor import listen
+from ferris import start
 from ferris.adapters import log_lines
 from ferris.errors import ConfigError
 from ferris_web import wiring
@@ -36,7 +37,7 @@ class Command(BaseCommand):
         try:
             listener = listen(settings)
         except ConfigError as error:
-            raise CommandError(str(error)) from None
+            start.refuse(error)
         # uvicorn raises the signal that ended it once more: this way the process ends as one that did what it was told.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
