@@ -156,22 +156,35 @@ class Weight:
     def __init__(self, page: sync_api.Page) -> None:
         self._page = page
         self._took: dict[str, int] = {}
+        self._under_way: set[str] = set()
         browser = page.context.new_cdp_session(page)
+        self._frame = browser.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
         browser.on("Network.requestWillBeSent", self._asked)
         browser.on("Network.loadingFinished", self._got)
+        browser.on("Network.loadingFailed", lambda said: self._under_way.discard(said["requestId"]))
         browser.send("Network.enable")
         browser.send("Network.setCacheDisabled", {"cacheDisabled": True})
 
     def _asked(self, said: dict[str, Any]) -> None:
+        if said.get("frameId") != self._frame:  # what a script left, shown in a frame of its own
+            return
         if said["requestId"] == said["loaderId"]:  # another page
             self._took.clear()
+            self._under_way.clear()
+        if said.get("type") != "EventSource":  # which has no end
+            self._under_way.add(said["requestId"])
 
     def _got(self, said: dict[str, Any]) -> None:
         self._took[said["requestId"]] = said["encodedDataLength"]
+        self._under_way.discard(said["requestId"])
 
     def loaded(self) -> int:
         self._page.wait_for_load_state("load")
-        self._page.wait_for_timeout(50)  # what the browser counted is told after what it loaded
+        for _ in range(600):  # what the browser counted is told after what it loaded
+            self._page.wait_for_timeout(50)
+            if not self._under_way:
+                break
+        assert not self._under_way
         assert len(self._took) > 3, "style and scripts came with it"
         return sum(self._took.values())
 
