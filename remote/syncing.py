@@ -86,6 +86,12 @@ def _watch(client: Client, options: Options) -> int:
     folder = Path(options.watch).expanduser().resolve()
     seen: dict[str, str] = {}
     print(f"Watching {folder} for project {options.name}; Ctrl-C ends it.", file=sys.stderr, flush=True)
+    if _is_new(client, options.name):
+        print(
+            f"There is no project {options.name} yet: its first service makes it.",
+            file=sys.stderr,
+            flush=True,
+        )
     while True:
         for service in services_of(folder):
             now = fingerprint(service)
@@ -102,6 +108,15 @@ def _watch(client: Client, options: Options) -> int:
         if options.once:
             return 0
         time.sleep(_WATCH)
+
+
+def _is_new(client: Client, project: str) -> bool:
+    """Whether there is no such project that this token shows: its name may be mistyped."""
+    try:
+        client.get(f"projects/{part(project)}/")
+    except Refused as error:
+        return error.status == 404
+    return False
 
 
 def _put(client: Client, options: Options, service: Path) -> None:

@@ -63,9 +63,13 @@ def test_a_folder_becomes_services_that_run_and_tell(
     )
     (folder / "run.py").write_text("print('one')")
     put = ("sync", project("TAG_hand"), "--watch", str(tmp_path), "--once")
-    assert f"{name}: version 1" in remote(*put).stdout
+    first = remote(*put)
+    assert f"{name}: version 1" in first.stdout
+    assert "There is no project" in first.stderr
     (folder / "run.py").write_text("import sys\nprint('two')\nsys.exit(3)")
-    assert f"{name}: version 2" in remote(*put).stdout
+    second = remote(*put)
+    assert f"{name}: version 2" in second.stdout
+    assert "There is no project" not in second.stderr
     (folder / "manifest.json").write_text("{")
     assert "manifest.json" in remote(*put, status=2).stderr
 
