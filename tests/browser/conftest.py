@@ -157,6 +157,7 @@ class Weight:
         self._page = page
         self._took: dict[str, int] = {}
         self._under_way: set[str] = set()
+        self._loader = ""
         browser = page.context.new_cdp_session(page)
         self._frame = browser.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
         browser.on("Network.requestWillBeSent", self._asked)
@@ -169,14 +170,16 @@ class Weight:
         if said.get("frameId") != self._frame:  # what a script left, shown in a frame of its own
             return
         if said["requestId"] == said["loaderId"]:  # another page
+            self._loader = said["loaderId"]
             self._took.clear()
             self._under_way.clear()
-        if said.get("type") != "EventSource":  # which has no end
+        if said["loaderId"] == self._loader and said.get("type") != "EventSource":  # which has no end
             self._under_way.add(said["requestId"])
 
     def _got(self, said: dict[str, Any]) -> None:
-        self._took[said["requestId"]] = said["encodedDataLength"]
-        self._under_way.discard(said["requestId"])
+        if said["requestId"] in self._under_way:  # and not of the page before
+            self._took[said["requestId"]] = said["encodedDataLength"]
+            self._under_way.discard(said["requestId"])
 
     def loaded(self) -> int:
         self._page.wait_for_load_state("load")
