@@ -10,9 +10,7 @@ from django.db import connections
 
 from embedded import engine, home, samples, web
 from embedded.supervisor import AlreadyRunning, Supervisor, ask_at, listen
-from ferris import start
 from ferris.adapters import log_lines
-from ferris.errors import ConfigError
 from ferris_web import wiring
 
 
@@ -33,8 +31,6 @@ class Command(BaseCommand):
         try:
             supervisor = Supervisor(settings, self._ready)
             listener = listen(settings)
-        except ConfigError as error:
-            start.refuse(error)
         except AlreadyRunning as error:
             raise CommandError(str(error)) from None
         password = home.prepare()

@@ -10,9 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from embedded import home, web
 from embedded.supervisor import listen
-from ferris import start
 from ferris.adapters import log_lines
-from ferris.errors import ConfigError
 from ferris_web import wiring
 from ferris_web.executions.checkup import reach
 
@@ -34,10 +32,7 @@ class Command(BaseCommand):
         if options["prepare"] and (password := home.prepare()):
             self.stdout.write(f"Administrator made: user {home.ADMINISTRATOR}, password {password}\n")
         reach.demand(("database", "event_log", "object_store", "config_store"), useful=("ops_store",))
-        try:
-            listener = listen(settings)
-        except ConfigError as error:
-            start.refuse(error)
+        listener = listen(settings)
         # uvicorn raises the signal that ended it once more: this way the process ends as one that did what it was told.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
