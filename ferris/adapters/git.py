@@ -30,6 +30,7 @@ MAX_FILES: Final = 200_000
 
 _FETCH_SECONDS = 600.0
 _HISTORY = "refs/ferris/history"  # what `fetch_history` brings, under whatever name the branch has there
+_COMMIT = "%H%x00%an <%ae>%x00%s"  # the fields of a Commit, as git's log writes them
 _LOOK_SECONDS = 60.0
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)(?:://|::)")
@@ -135,14 +136,10 @@ def fetch_history(
 
 def history(folder: Path, *, behind: str = "", limit: int) -> list[Logged]:
     """Commits that `fetch_history` brought, newest first; `behind` this one of them, which is left out."""
-    form = "--format=%H%x00%an <%ae>%x00%cI%x00%s"
-    listed = _git(
-        folder, "log", "--no-show-signature", form, f"-{limit + bool(behind)}", behind or _HISTORY, "--"
-    )
-    rows = [line.split("\0", 3) for line in listed.split("\n") if line]
-    found = [
-        Logged(Commit(row[0], row[1], row[3]), datetime.fromisoformat(row[2]).astimezone(UTC)) for row in rows
-    ]
+    form, most = f"--format=%cI%x00{_COMMIT}", f"-{limit + bool(behind)}"
+    listed = _git(folder, "log", "--no-show-signature", form, most, behind or _HISTORY, "--")
+    rows = (line.split("\0", 3) for line in listed.split("\n") if line)
+    found = [Logged(Commit(*said), datetime.fromisoformat(at).astimezone(UTC)) for at, *said in rows]
     return [one for one in found if one.commit.id != behind][:limit]
 
 
@@ -366,8 +363,9 @@ def _measure(folder: Path, head: str, most_bytes: int) -> None:
 
 
 def _commit(folder: Path, given: Mapping[str, str] | None = None, revision: str = "HEAD") -> Commit:
-    form = "--format=%H%x00%an <%ae>%x00%s"
-    found = _git(folder, "log", "-1", "--no-show-signature", form, revision, "--", given=given)
+    found = _git(
+        folder, "log", "-1", "--no-show-signature", f"--format={_COMMIT}", revision, "--", given=given
+    )
     return Commit(*found.rstrip("\n").split("\0", 2))
 
 
